@@ -1,0 +1,79 @@
+"""A `glare serve` of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from processes import Server, free_port
+
+PROJECTS = ("first", "second")
+
+CONFIGURATION = """\
+[DEFAULT]
+state_dir = {state}
+bind_port = {port}
+workers = 1
+max_artifact_number = 10000000
+max_uploaded_data = 100 TiB
+
+[artifact_type:images]
+max_artifact_number = 10000000
+max_uploaded_data = 100 TiB
+
+[logging]
+level = warning
+
+[locations]
+allowed_networks = 127.0.0.0/8
+allowed_ports = {origin}
+project_requests = -1
+project_bytes = -1
+"""
+
+
+class Glare(Server):
+    """The service with quotas on, one process, and a token for each of `PROJECTS`.
+
+    `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on loopback that locations may reach.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cores: set[int] | None = None,
+        origin: int = 80,
+        prepare: Callable[[Path], None] = lambda _: None,
+    ) -> None:
+        folder.mkdir()
+        state = folder / "state"
+        port = free_port()
+        configuration = folder / "glare.conf"
+        configuration.write_text(CONFIGURATION.format(state=state, port=port, origin=origin))
+        self._configuration = configuration
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+        self._run("db", "upgrade")
+        prepare(state / "glare.sqlite")
+        self.tokens = {
+            project: self._run("token", "create", "--project", project, "--user", "bench") for project in PROJECTS
+        }
+        super().__init__(self._command("serve"), port, folder / "glare.log", cores=cores, environment=self._environment)
+
+    @property
+    def token(self) -> str:
+        return self.tokens[PROJECTS[0]]
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "glare.cli.main", *arguments, "--config-file", str(self._configuration)]
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            self._command(*arguments), env=self._environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout.strip()

@@ -1,0 +1,254 @@
+"""The composition root: settings become services, services become the ASGI application or the background worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from glare.db import blobs as blob_rows
+from glare.db import leases
+from glare.db.counters import ALL_TYPES, Limits
+from glare.db.engine import Database
+from glare.db.outbox import DatabaseOutbox
+from glare.domain.query import QueryLimits
+from glare.egress.client import EgressClient
+from glare.events.consumer import SINKS, Consumer
+from glare.http.boundary import Boundary
+from glare.http.call import Application, HttpSettings
+from glare.http.description import describe
+from glare.http.routes import API, PUBLIC
+from glare.http.streams import Patience
+from glare.identity.pipelines import IdentitySettings, make_identity
+from glare.operations.heartbeats import Heartbeats
+from glare.operations.services import OutboundLimits, Rules, Services
+from glare.operations.sweep import end_dead_attempts, sweep
+from glare.policy.engine import PolicyEngine
+from glare.settings import Settings
+from glare.settings.type_options import load_types
+from glare.stores.base import Store
+from glare.stores.filesystem import FilesystemDriver
+
+_log = logging.getLogger(__name__)
+
+_HASH_THREADS: Final = 8
+
+
+def build_services(settings: Settings, *, egress: EgressClient | None = None) -> Services:
+    """Everything that operations need. `egress` may be given by tests, whose network edge is their own."""
+    db = Database(
+        settings.database.connection,
+        pool_size=settings.database.max_pool_size,
+        busy_timeout=settings.database.pool_timeout,
+    )
+
+    def beat(ids: list[str]) -> None:
+        now = clock()
+        with db.write() as connection:
+            blob_rows.beat(connection, ids, now)
+            leases.beat(connection, ids, now)
+
+    services = Services(
+        db=db,
+        types=load_types(settings),
+        policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
+        stores=_stores(settings),
+        egress=egress or EgressClient(settings.egress),
+        hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
+        heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat),
+        rules=_rules(settings),
+    )
+    clock = services.clock
+    return services
+
+
+def create_application(settings: Settings, *, with_worker: bool, services: Services | None = None) -> ASGIApp:
+    """The ASGI application. With `with_worker` it does the background work too, from lifespan start to shutdown."""
+    services = services or build_services(settings)
+    application = Application(
+        services=services,
+        identity=make_identity(
+            IdentitySettings(
+                pipeline=settings.pipeline,
+                allow_anonymous=settings.anonymous.allow_anonymous_access,
+                token_file=settings.identity.token_file,
+                trusted_peers=settings.identity.trusted_peers,
+            )
+        ),
+        threads=ThreadPoolExecutor(settings.api.request_threads, "request"),
+        streams=ThreadPoolExecutor(settings.uploads.max_concurrent, "stream"),
+        settings=HttpSettings(
+            max_document=settings.api.max_body_size,
+            patience=Patience(settings.uploads.stall_timeout, settings.uploads.minimum_throughput),
+            send_seconds=settings.uploads.stall_timeout,
+            max_streams=settings.uploads.max_concurrent,
+            max_project_streams=settings.uploads.max_concurrent_per_project,
+            debug=settings.server.debug,
+            cdn_loop_id=settings.locations.cdn_loop_id,
+        ),
+        description=describe(services.types),
+    )
+    worker = Worker(settings, services) if with_worker else None
+    return _Lifespan(_with_cors(settings, Boundary(application, PUBLIC, API)), application, worker)
+
+
+def run_worker(settings: Settings, stop: threading.Event) -> None:
+    """Do the background work in this thread until `stop` is set."""
+    services = build_services(settings)
+    worker = Worker(settings, services)
+    worker.start()
+    stop.wait()
+    worker.stop()
+    close(services)
+
+
+def close(services: Services) -> None:
+    """End threads and connections."""
+    services.heartbeats.stop()
+    services.hashing.shutdown(wait=False, cancel_futures=True)
+    services.db.dispose()
+
+
+class Worker:
+    """The background work: the sweep, the end of dead attempts, and the consumer of the outbox.
+
+    Each has a thread and a period of its own: a dead upload holds quota, so it is not left to the next sweep.
+    """
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        sink = SINKS[settings.notifications.driver](settings.lists.glare_publisher_id)
+        consumer = Consumer(DatabaseOutbox(services.db), sink, services.clock)
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._repeat, args=args, name=args[0], daemon=True)
+            for args in (  # name, period in seconds, job
+                ("sweep", settings.scrubber.wakeup_time, lambda: sweep(services)),
+                ("attempts", settings.uploads.attempt_timeout / 2, lambda: end_dead_attempts(services)),
+                ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer, self._stopping)),
+            )
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End after the jobs under way."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _repeat(self, name: str, period: float, job: Any) -> None:
+        while not self._stopping.is_set():
+            try:
+                job()
+            except Exception:  # noqa: BLE001 - one failed round must not end the background work
+                _log.exception("background work failed", extra={"job": name})
+            self._stopping.wait(period)
+
+
+def _with_cors(settings: Settings, app: ASGIApp) -> ASGIApp:
+    """Cross-origin headers, where an operator has named origins. The methods and headers are those of the API."""
+    if not settings.cors.allowed_origin:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.cors.allowed_origin,
+        allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=_REQUEST_HEADERS,
+        allow_credentials=settings.cors.allow_credentials,
+        expose_headers=_ANSWER_HEADERS,
+        max_age=int(settings.cors.max_age),
+    )
+
+
+_REQUEST_HEADERS: Final = (
+    *("X-Auth-Token", "OpenStack-API-Version", "X-OpenStack-Request-ID", "Content-Type", "Content-MD5", "Repr-Digest"),
+    *("Content-Digest", "If-Match", "If-None-Match", "If-Range", "Range"),
+)
+_ANSWER_HEADERS: Final = (
+    *("ETag", "OpenStack-API-Version", "X-OpenStack-Request-ID", "X-Glare-Error-Code", "Content-MD5", "Repr-Digest"),
+    *("Content-Digest", "Content-Range", "Accept-Ranges", "Content-Disposition"),
+    *("X-OpenStack-Glare-Content-SHA1", "X-OpenStack-Glare-Content-SHA256"),
+)
+
+
+class _Lifespan:
+    """Starts and ends what lives as long as the process, around the application."""
+
+    def __init__(self, app: ASGIApp, application: Application, worker: Worker | None) -> None:
+        self._app = app
+        self._application = application
+        self._worker = worker
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await receive()
+            if self._worker is not None:
+                self._worker.start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            if self._worker is not None:
+                self._worker.stop()
+            self._application.threads.shutdown(wait=False, cancel_futures=True)
+            self._application.streams.shutdown(wait=False, cancel_futures=True)
+            close(self._application.services)
+            await send({"type": "lifespan.shutdown.complete"})
+
+
+def _drain(consumer: Consumer, stopping: threading.Event) -> None:
+    while not stopping.is_set() and consumer.run_once():
+        pass
+
+
+def _stores(settings: Settings) -> Mapping[str, Store]:
+    driver = FilesystemDriver(
+        settings.glance_store.filesystem_store_datadir,
+        name=_FILE,
+        reserve=settings.store.free_space_reserve,
+    )
+    return {_FILE: Store(driver)}
+
+
+_FILE: Final = "file"
+
+
+def _rules(settings: Settings) -> Rules:
+    quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
+    delayed = {ALL_TYPES: settings.quotas.delayed_delete}
+    for name, section in settings.artifact_types.items():
+        quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
+        if section.delayed_delete is not None:
+            delayed[name] = section.delayed_delete
+    return Rules(
+        quotas=quotas,
+        delayed_delete=delayed,
+        default_store={ALL_TYPES: _FILE},  # The one store of this version, under whichever of its names.
+        reservation_step=settings.uploads.reservation_step,
+        attempt_timeout=settings.uploads.attempt_timeout,
+        query=QueryLimits(
+            default_page=settings.lists.default_api_limit,
+            max_page=settings.lists.max_api_limit,
+            max_conditions=settings.api.max_filters,
+            max_values=settings.api.max_filter_values,
+        ),
+        max_patch_operations=settings.api.max_patch_operations,
+        outbound=OutboundLimits(
+            window=int(settings.locations.window),
+            requests=settings.locations.project_requests,
+            bytes=settings.locations.project_bytes,
+            concurrency=settings.locations.project_concurrency,
+            host_concurrency=settings.locations.host_concurrency,
+        ),
+        scrub_time=settings.scrubber.scrub_time,
+        scrub_pool_size=settings.scrubber.scrub_pool_size,
+        event_retention=settings.outbox.retention,
+    )

@@ -1,0 +1,215 @@
+"""The commands, as a table: how each is called, what its help says, and the function that runs it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `runs` names the function `module:function`, imported when the command is given."""
+
+    path: tuple[str, ...]
+    summary: str
+    description: str
+    runs: str
+    arguments: Callable[[ArgumentParser], None]
+    examples: tuple[str, ...]
+
+
+GROUPS: Mapping[tuple[str, ...], str] = {
+    ("db",): "bring the database to this version, or look whether it is there",
+    ("token",): "make, list and revoke the tokens of the token file",
+    ("config",): "see what can be configured",
+    ("policy",): "see who may do what",
+    ("types",): "look at artifact types, and try one's own",
+}
+"""What each group of commands is for."""
+
+
+def _nothing(_: ArgumentParser) -> None:
+    pass
+
+
+def _serve(parser: ArgumentParser) -> None:
+    parser.add_argument("--bind-host", metavar="ADDRESS", help="address to listen on, instead of the configured one")
+    parser.add_argument("--bind-port", metavar="PORT", help="TCP port to listen on, instead of the configured one")
+    parser.add_argument(
+        "--workers", metavar="N", help="server processes, instead of the configured number; 0 is one per CPU"
+    )
+    parser.add_argument(
+        "--no-worker", action="store_true", help="leave background work to `glare worker`; somewhere one has to run"
+    )
+    parser.add_argument(
+        "--quickstart",
+        action="store_true",
+        help="also bring the database to this version, make a token, and print a curl line to try",
+    )
+
+
+def _upgrade(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "revision", nargs="?", default="head", metavar="REVISION", help="revision to reach (default: the newest)"
+    )
+
+
+def _downgrade(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "revision", metavar="REVISION", help="revision to go back to; `base` removes all tables and everything in them"
+    )
+    parser.add_argument("--yes", action="store_true", help="do it: what the undone revisions stored is lost")
+
+
+def _token_create(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--project", required=True, metavar="ID", help="project that the token acts for; it owns what is created"
+    )
+    parser.add_argument("--user", required=True, metavar="ID", help="user that the token stands for")
+    parser.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="ROLE",
+        help="role that the token gives, such as member or admin; may be repeated (default: member)",
+    )
+    parser.add_argument(
+        "--label", default="", metavar="TEXT", help="a note to recognise the token by, shown in the list"
+    )
+    parser.add_argument(
+        "--expires",
+        metavar="DURATION",
+        help="how long it is valid, such as 12h, 30d or 52w (default: until it is revoked)",
+    )
+
+
+def _token_revoke(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="id of the token, as `glare token list` prints it")
+
+
+def _types_show(parser: ArgumentParser) -> None:
+    parser.add_argument("type", metavar="TYPE", help="name of the type")
+
+
+def _types_check(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "module", nargs="+", metavar="MODULE", help="importable name of a Python module that declares types"
+    )
+
+
+COMMANDS = (
+    Command(
+        ("serve",),
+        "start the service",
+        "Start the service, and in it the background work. SIGTERM or Ctrl-C stops it.",
+        "glare.cli.serve:serve",
+        _serve,
+        (
+            "glare serve --quickstart",
+            "glare serve --config-file /etc/glare/glare.conf",
+            "glare serve --bind-host 0.0.0.0 --bind-port 8080 --no-worker",
+        ),
+    ),
+    Command(
+        ("worker",),
+        "do the background work, in a process of its own",
+        "Do the background work: finish deletions, undo dead uploads, hand out events. Any number may run. SIGTERM or Ctrl-C stops it.",
+        "glare.cli.worker:worker",
+        _nothing,
+        ("glare worker --config-file /etc/glare/glare.conf",),
+    ),
+    Command(
+        ("db", "upgrade"),
+        "bring the database to this version",
+        "Make the database's tables, or change them to what this version needs. Does nothing when they are.",
+        "glare.cli.database:upgrade",
+        _upgrade,
+        ("glare db upgrade", "glare db upgrade --config-file /etc/glare/glare.conf"),
+    ),
+    Command(
+        ("db", "downgrade"),
+        "take the database back to an older version",
+        "Undo changes of the database's tables. What the undone revisions stored is lost, so it has to be confirmed with --yes.",
+        "glare.cli.database:downgrade",
+        _downgrade,
+        ("glare db downgrade 0001 --yes",),
+    ),
+    Command(
+        ("db", "check"),
+        "see whether the database fits this version",
+        "See whether the database has the tables that this version needs. Changes nothing; exit code 1 when it has not.",
+        "glare.cli.database:check",
+        _nothing,
+        ("glare db check || glare db upgrade",),
+    ),
+    Command(
+        ("token", "create"),
+        "make a token",
+        "Make a token. It is printed once, alone on standard output; only a hash of it is kept.",
+        "glare.cli.tokens:create",
+        _token_create,
+        (
+            "glare token create --project demo --user alice",
+            "TOKEN=$(glare token create --project demo --user ci --expires 30d --label 'nightly build')",
+            "glare token create --project ops --user root --role admin",
+        ),
+    ),
+    Command(
+        ("token", "list"),
+        "list the tokens",
+        "List the tokens, never the secrets themselves.",
+        "glare.cli.tokens:list_tokens",
+        _nothing,
+        ("glare token list",),
+    ),
+    Command(
+        ("token", "revoke"),
+        "make a token invalid",
+        "Make a token invalid. A running service notices at once.",
+        "glare.cli.tokens:revoke",
+        _token_revoke,
+        ("glare token revoke 4f1c2a",),
+    ),
+    Command(
+        ("config", "sample"),
+        "print a configuration file with every option",
+        "Print a configuration file with every option, explained, at its default.",
+        "glare.cli.samples:config",
+        _nothing,
+        ("glare config sample > glare.conf",),
+    ),
+    Command(
+        ("policy", "sample"),
+        "print a policy file with every rule",
+        "Print a policy file with every rule, explained, at its default. See [oslo_policy] policy_file.",
+        "glare.cli.samples:policy",
+        _nothing,
+        ("glare policy sample > policy.yaml",),
+    ),
+    Command(
+        ("types", "list"),
+        "list the artifact types",
+        "List the artifact types that are installed, and whether the configuration enables them.",
+        "glare.cli.types:list_types",
+        _nothing,
+        ("glare types list",),
+    ),
+    Command(
+        ("types", "show"),
+        "print one artifact type's fields",
+        "Print the JSON Schema of one artifact type, as the API answers it.",
+        "glare.cli.types:show",
+        _types_show,
+        ("glare types show images",),
+    ),
+    Command(
+        ("types", "check"),
+        "try modules with types of one's own",
+        "Load modules that declare artifact types, and say what is wrong with them; exit code 1 when something is.",
+        "glare.cli.types:check",
+        _types_check,
+        ("glare types check mycompany.artifact_types",),
+    ),
+)
+"""Every command, in the order of the help."""

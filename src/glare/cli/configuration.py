@@ -1,0 +1,41 @@
+"""Settings for a command: read from where its arguments say, with what an operator should know told on standard error."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from glare.settings import Settings, SettingsError, Sources, load
+
+
+def read_settings(args: Namespace, overrides: Mapping[tuple[str, str], str] | None = None) -> Settings:
+    """The settings; SettingsError for a wrong one. Warnings go to standard error, one line each."""
+    loaded = load(Sources(tuple(args.config_file), tuple(args.config_dir), overrides or {}))
+    for warning in loaded.warnings:
+        say(f"warning: {warning}")
+    return loaded.settings
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal; standard output is kept for what a script may want to read."""
+    print(f"glare: {text}", file=sys.stderr, flush=True)
+
+
+def make_directories(settings: Settings) -> None:
+    """Make the directories of embedded state, for their owner only: they hold token hashes and everybody's data."""
+    for title, path in (
+        ("[DEFAULT] state_dir", settings.server.state_dir),
+        ("[glance_store] filesystem_store_datadir", settings.glance_store.filesystem_store_datadir),
+    ):
+        _make(title, path)
+
+
+def _make(title: str, path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{title} is {str(path)!r}, but that directory cannot be made ({error.strerror}); name another one."
+        ) from None

@@ -1,0 +1,78 @@
+"""`glare db`: the database's tables."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from glare.cli.configuration import make_directories, read_settings, say
+from glare.db import migrate
+from glare.errors import GlareError, Unavailable
+from glare.settings import Settings
+
+
+def upgrade(args: Namespace) -> int:
+    """`glare db upgrade`."""
+    settings = read_settings(args)
+    upgrade_database(settings, args.revision)
+    say(f"the database {shown(settings)} is at revision {migrate.check(settings.database.connection).current}.")
+    return 0
+
+
+def downgrade(args: Namespace) -> int:
+    """`glare db downgrade`."""
+    settings = read_settings(args)
+    if not args.yes:
+        raise GlareError(
+            f"Going back to revision {args.revision} loses what later revisions stored in {shown(settings)}; "
+            "make a copy of the database, then add --yes."
+        )
+    _require_file(settings)
+    migrate.downgrade(settings.database.connection, args.revision)
+    say(f"the database {shown(settings)} is at revision {args.revision}.")
+    return 0
+
+
+def check(args: Namespace) -> int:
+    """`glare db check`."""
+    settings = read_settings(args)
+    require_migrated(settings)
+    say(f"the database {shown(settings)} fits this version.")
+    return 0
+
+
+def upgrade_database(settings: Settings, revision: str = "head") -> None:
+    """Bring the database to a revision, with the directories that it needs."""
+    make_directories(settings)
+    migrate.upgrade(settings.database.connection, revision)
+
+
+def require_migrated(settings: Settings) -> None:
+    """Refuse a database that this version cannot work on."""
+    _require_file(settings)
+    report = migrate.check(settings.database.connection)
+    if report.ready:
+        return
+    if report.current != report.head:
+        at = f"is at revision {report.current}" if report.current else "has no tables yet"
+        raise Unavailable(
+            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare db upgrade`."
+        )
+    raise Unavailable(
+        f"The database {shown(settings)} is at the right revision, but its tables differ from what this version made: "
+        f"{'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
+    )
+
+
+def shown(settings: Settings) -> str:
+    """The database's URL without its password."""
+    return make_url(settings.database.connection).render_as_string(hide_password=True)
+
+
+def _require_file(settings: Settings) -> None:
+    """SQLite makes the file that it does not find; a check must not."""
+    name = make_url(settings.database.connection).database
+    if name is None or not Path(name).is_file():
+        raise Unavailable(f"The database {shown(settings)} does not exist; run `glare db upgrade`.")

@@ -1,0 +1,72 @@
+"""Logging to standard error: lines for people, or one JSON object a line for collectors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import time
+from typing import Any
+
+from glare.settings import Settings
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """The configuration for `logging.config.dictConfig`, the same in every process."""
+    formatter = JsonFormatter if settings.logging.format == "json" else TextFormatter
+    level = settings.log_level.upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"glare": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "glare"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        # Libraries below these tell at `info` what an operator has no use for.
+        "loggers": {
+            "_granian": {"level": "DEBUG" if level == "DEBUG" else "WARNING"},
+            "alembic": {"level": "WARNING"},
+            "stevedore": {"level": "WARNING"},
+        },
+    }
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send what is logged to standard error."""
+    logging.config.dictConfig(logging_config(settings))
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.123Z INFO glare.http: message key=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extras = "".join(f" {name}={value!r}" for name, value in _extras(record).items())
+        # A line break in a value would let its author write log lines.
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{_time(record)} {record.levelname} {record.name}: {message}{extras}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message, what the record carries, and the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str, ensure_ascii=False)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _time(record: logging.LogRecord) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"

@@ -1,0 +1,20 @@
+"""`glare config sample` and `glare policy sample`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from glare.policy.sample import sample as policy_rules
+from glare.settings.sample import sample as options
+
+
+def config(_: Namespace) -> int:
+    """`glare config sample`."""
+    print(options(), end="")
+    return 0
+
+
+def policy(_: Namespace) -> int:
+    """`glare policy sample`."""
+    print(policy_rules(), end="")
+    return 0

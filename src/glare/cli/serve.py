@@ -1,0 +1,59 @@
+"""`glare serve`: the service."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from argparse import Namespace
+from typing import Any
+
+from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.database import require_migrated, upgrade_database
+from glare.cli.logs import configure_logging
+from glare.cli.server import address_of, require_free_port, run_server
+from glare.identity.token_file import TokenFile
+from glare.policy.engine import PolicyEngine
+from glare.settings import Settings, check_machine
+from glare.settings.type_options import load_types
+
+_FLAGS = {"bind_host": "bind_host", "bind_port": "bind_port", "workers": "workers"}
+"""Arguments that stand for options of [DEFAULT]."""
+
+
+def serve(args: Namespace) -> int:
+    """`glare serve`."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    overrides = {
+        ("DEFAULT", name): value for name, flag in _FLAGS.items() if (value := getattr(args, flag)) is not None
+    }
+    settings = read_settings(args, overrides)
+    check_machine(settings)
+    configure_logging(settings)
+    require_free_port(settings)
+    make_directories(settings)
+    # What each process would fail on, and fail again when it is started anew, is refused here with its one sentence.
+    load_types(settings)
+    PolicyEngine(settings.policy.policy_file, settings.policy.policy_default_rule)
+    if settings.pipeline == "token_file":
+        TokenFile(settings.identity.token_file).list()
+    if args.quickstart:
+        from glare.cli.quickstart import welcome_when_ready
+        from glare.cli.tokens import quickstart_token
+
+        upgrade_database(settings)
+        welcome_when_ready(settings, quickstart_token(settings), args.config_file)
+    else:
+        require_migrated(settings)
+        say(f"serving on {address_of(settings).url}; Ctrl-C stops it.")
+    code = run_server(settings, create_application, with_worker=not args.no_worker)
+    if code:
+        say("the service stopped, because its processes failed; the log above says why.")
+    return code
+
+
+def create_application(settings: Settings, with_worker: bool) -> Any:
+    """The application, in a server process."""
+    configure_logging(settings)
+    from glare.app import create_application as create
+
+    return create(settings, with_worker=with_worker)

@@ -1,0 +1,100 @@
+"""`glare token`: the tokens of the token file."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from glare.cli.configuration import make_directories, read_settings, say
+from glare.errors import InvalidParameterValue
+from glare.identity.token_file import TokenFile, TokenRecord
+from glare.settings import Settings
+from glare.settings.units import parse_duration
+
+QUICKSTART = "quickstart"
+"""Label of the token that `glare serve --quickstart` makes, by which the next start finds and replaces it."""
+
+_COLUMNS = ("ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "LABEL")
+
+
+def create(args: Namespace) -> int:
+    """`glare token create`. The token alone goes to standard output."""
+    settings = read_settings(args)
+    lifetime = None if args.expires is None else _lifetime(args.expires)
+    make_directories(settings)
+    token, record = TokenFile(settings.identity.token_file).create(
+        args.project, args.user, tuple(args.role) or ("member",), lifetime, args.label
+    )
+    expiry = f"valid until {_time(record)}" if record.expires else "valid until it is revoked"
+    say(f"token {record.id} for {record.user} of project {record.project} as {', '.join(record.roles)}, {expiry}.")
+    say("it is shown here and never again:")
+    print(token)
+    _tell_if_unused(settings)
+    return 0
+
+
+def list_tokens(args: Namespace) -> int:
+    """`glare token list`."""
+    settings = read_settings(args)
+    records = TokenFile(settings.identity.token_file).list()
+    if records:
+        print("\n".join(_table([_COLUMNS, *map(_row, records)])))
+    else:
+        say(f"there are no tokens in {settings.identity.token_file}; `glare token create` makes one.")
+    _tell_if_unused(settings)
+    return 0
+
+
+def revoke(args: Namespace) -> int:
+    """`glare token revoke`."""
+    settings = read_settings(args)
+    record = TokenFile(settings.identity.token_file).revoke(args.id)
+    say(f"token {record.id} of {record.user} in project {record.project} is revoked.")
+    return 0
+
+
+def quickstart_token(settings: Settings) -> str | None:
+    """A fresh member's token of the project `demo`, in place of those of earlier starts; None where tokens are not asked for."""
+    if settings.pipeline != "token_file":
+        return None
+    file = TokenFile(settings.identity.token_file)
+    earlier = [record.id for record in file.list() if record.label == QUICKSTART]
+    token, _ = file.create("demo", "demo", ("member",), label=QUICKSTART)
+    for token_id in earlier:
+        file.revoke(token_id)
+    return token
+
+
+def _lifetime(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise InvalidParameterValue(
+            f"--expires is {text!r}, but it must be a duration such as 12h, 30d or 52w."
+        ) from None
+
+
+def _tell_if_unused(settings: Settings) -> None:
+    if settings.pipeline != "token_file":
+        say(f"warning: the service does not look at tokens, because [identity] pipeline is {settings.pipeline}.")
+
+
+def _row(record: TokenRecord) -> tuple[str, ...]:
+    return (
+        record.id,
+        record.project,
+        record.user,
+        ",".join(record.roles),
+        f"{record.created:%Y-%m-%d %H:%M}Z",
+        _time(record) or "never",
+        record.label,
+    )
+
+
+def _time(record: TokenRecord) -> str:
+    return f"{record.expires:%Y-%m-%d %H:%M}Z" if record.expires else ""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,92 @@
+"""`glare types`: the artifact types that are installed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+
+from glare.cli.configuration import read_settings, say
+from glare.domain.compile import compile_type
+from glare.domain.declaration import ArtifactType
+from glare.errors import InvalidDeclaration, TypeNotFound
+from glare.settings.type_options import type_options
+from glare.types.registry import discover
+
+
+def list_types(args: Namespace) -> int:
+    """`glare types list`."""
+    settings = read_settings(args)
+    enabled = settings.types.enabled_artifact_types
+    found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
+    width = max(map(len, found))
+    for name, cls in sorted(found.items()):
+        print(f"{name:{width}}  {'enabled ' if name in enabled else 'disabled'}  {cls.version:>5}  {cls.__module__}")
+    for name in enabled:
+        if name not in found:
+            say(f"warning: {name} is enabled, but nothing defines it; see [DEFAULT] custom_artifact_types_modules.")
+    return 0
+
+
+def show(args: Namespace) -> int:
+    """`glare types show`: the schema of the newest microversion."""
+    settings = read_settings(args)
+    found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
+    if args.type not in found:
+        raise TypeNotFound(f"There is no artifact type {args.type!r}; there are {', '.join(sorted(found))}.")
+    group = settings.artifact_types.get(args.type)
+    spec = compile_type(found[args.type], type_options(found[args.type], group.extra if group else {}))
+    print(json.dumps(spec.faces[-1].schema, indent=2, ensure_ascii=False))
+    return 0
+
+
+def check(args: Namespace) -> int:
+    """`glare types check`: every type of every module, so that an author sees all that is wrong at once."""
+    built_in = discover((), entry_points=False)
+    problems = 0
+    for name in args.module:
+        try:
+            found = _declared(name, built_in)
+        except InvalidDeclaration as error:
+            say(error.message)
+            problems += 1
+            continue
+        for cls in found:
+            try:
+                if cls.name in built_in:
+                    raise InvalidDeclaration(
+                        f"Artifact type '{cls.name}': a built-in type has this name; choose another."
+                    )
+                fields = compile_type(cls).custom_fields
+            except InvalidDeclaration as error:
+                say(error.message)
+                problems += 1
+            else:
+                print(f"{cls.name}: fine, {len(fields)} fields of its own ({name}.{cls.__qualname__})")
+    return 1 if problems else 0
+
+
+def _declared(name: str, built_in: Mapping[str, type[ArtifactType]]) -> list[type[ArtifactType]]:
+    """The types that a module declares, without those that it imports from Glare to build on."""
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InvalidDeclaration(
+            f"Module {name!r} cannot be imported ({type(error).__name__}: {reason}); correct it, or put its directory on PYTHONPATH."
+        ) from error
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, ArtifactType)
+        and isinstance(getattr(value, "name", None), str)
+        and value not in built_in.values()
+    ]
+    if not found:
+        raise InvalidDeclaration(
+            f"Module {name!r} declares no artifact type; a type is a subclass of ArtifactType with a `name`."
+        )
+    return list(dict.fromkeys(found))

@@ -1,0 +1,34 @@
+"""`glare worker`: the background work in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from argparse import Namespace
+
+from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.database import require_migrated
+from glare.cli.logs import configure_logging
+from glare.settings import check_machine
+
+
+def worker(args: Namespace) -> int:
+    """`glare worker`. The first signal ends it once the jobs under way are done, the second at once."""
+    settings = read_settings(args)
+    check_machine(settings)
+    configure_logging(settings)
+    make_directories(settings)
+    require_migrated(settings)
+    from glare.app import run_worker
+
+    stop = threading.Event()
+
+    def end(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    say("doing the background work; Ctrl-C stops it.")
+    run_worker(settings, stop)
+    return 0

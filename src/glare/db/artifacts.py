@@ -1,0 +1,196 @@
+"""Writing artifacts: insert, compare-and-set, removal; with their index values, totals and uniqueness.
+
+Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from glare.db import counters
+from glare.db.keys import scope_of, uniqueness
+from glare.db.tables import artifact_values, artifacts, blobs
+from glare.domain.artifact import Artifact, Status
+from glare.domain.index import IndexValue
+from glare.domain.version import parse as parse_version
+from glare.errors import Conflict
+
+_encode = msgspec.json.Encoder().encode
+
+
+def insert_artifact(connection: Connection, artifact: Artifact, index: Iterable[IndexValue]) -> None:
+    """Insert a new artifact. Raises `Conflict` when its name and version are taken in its scope."""
+    try:
+        with connection.begin_nested():
+            connection.execute(_INSERT, _row(artifact))
+    except IntegrityError as taken:
+        raise name_taken(artifact) from taken
+    _write_values(connection, artifact, index)
+    counters.count_artifacts(connection, artifact.type_name, _scope(artifact), 1)
+
+
+def update_artifact(
+    connection: Connection, before: Artifact, after: Artifact, index: Iterable[IndexValue] | None
+) -> None:
+    """Store `after` where the stored revision is still that of `before`, else raise `Conflict`.
+
+    `index` is None when no indexed value changed. `after.revision` is expected to be `before.revision + 1`.
+    """
+    try:
+        with connection.begin_nested():
+            done = connection.execute(_UPDATE, _row(after) | {"old_id": before.id, "old_revision": before.revision})
+    except IntegrityError as taken:
+        raise name_taken(after) from taken
+    if not done.rowcount:
+        raise lost_race(before.id)
+    old_scope, new_scope = _scope(before), _scope(after)
+    if old_scope != new_scope:
+        if before.status is not Status.DELETED:
+            counters.count_artifacts(connection, before.type_name, old_scope, -1)
+        if after.status is not Status.DELETED:
+            counters.count_artifacts(connection, after.type_name, new_scope, 1)
+    if after.status is Status.DELETED:
+        connection.execute(_DELETE_VALUES, {"artifact": after.id})
+    elif index is not None:
+        connection.execute(_DELETE_VALUES, {"artifact": after.id})
+        _write_values(connection, after, index)
+    elif old_scope != new_scope:
+        connection.execute(
+            update(artifact_values).where(artifact_values.c.artifact_id == after.id).values(scope=new_scope)
+        )
+
+
+def touch(connection: Connection, artifact: Artifact, now: int) -> None:
+    """Count a change of the artifact's blobs: revision and `updated_at`, where the revision is still the one that was read.
+
+    Raises `Conflict` otherwise; the caller reads again and decides again.
+    """
+    if not connection.execute(_TOUCH, {"old_id": artifact.id, "old_revision": artifact.revision, "now": now}).rowcount:
+        raise lost_race(artifact.id)
+
+
+def touch_any(connection: Connection, artifact_id: str, now: int) -> None:
+    """Count a change of the artifact's blobs whatever its revision: for publishing, which checks its attempt instead."""
+    connection.execute(_TOUCH_ANY, {"old_id": artifact_id, "now": now})
+
+
+def remove_artifact(connection: Connection, artifact: Artifact) -> None:
+    """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise `Conflict`."""
+    connection.execute(_DELETE_VALUES, {"artifact": artifact.id})
+    connection.execute(delete(blobs).where(blobs.c.artifact_id == artifact.id))
+    gone = connection.execute(
+        delete(artifacts).where(artifacts.c.id == artifact.id, artifacts.c.revision == artifact.revision)
+    )
+    if not gone.rowcount:
+        raise lost_race(artifact.id)
+    if artifact.status is not Status.DELETED:
+        counters.count_artifacts(connection, artifact.type_name, _scope(artifact), -1)
+
+
+def name_is_taken(connection: Connection, artifact: Artifact) -> bool:
+    """Whether another artifact holds the name and version in the artifact's scope. Only the constraint decides."""
+    return bool(
+        connection.execute(
+            select(exists().where(artifacts.c.uniqueness == _uniqueness(artifact), artifacts.c.id != artifact.id))
+        ).scalar()
+    )
+
+
+def deleted_ids(connection: Connection, before: int, limit: int) -> Sequence[str]:
+    """Ids of artifacts whose delayed deletion happened before `before` (microseconds), oldest first."""
+    statement = (
+        select(artifacts.c.id)
+        .where(artifacts.c.deleted_at < before)
+        .order_by(artifacts.c.deleted_at, artifacts.c.id)
+        .limit(limit)
+    )
+    return connection.execute(statement).scalars().all()
+
+
+def name_taken(artifact: Artifact) -> Conflict:
+    """The error for a name that another artifact holds."""
+    return Conflict(
+        f"An artifact of type '{artifact.type_name}' with name '{artifact.name}' and version '{artifact.version}' "
+        f"already exists among the {artifact.visibility} ones; choose another name or version."
+    )
+
+
+def lost_race(artifact_id: str) -> Conflict:
+    """The error for a compare-and-set that another request won."""
+    return Conflict(f"Artifact '{artifact_id}' was changed by another request at this moment; read it again and retry.")
+
+
+def _scope(artifact: Artifact) -> str:
+    return scope_of(artifact.visibility, artifact.owner)
+
+
+def _uniqueness(artifact: Artifact) -> str:
+    return uniqueness(artifact.type_name, artifact.name, artifact.version, _scope(artifact))
+
+
+def _row(artifact: Artifact) -> dict[str, object]:
+    deleted = artifact.status is Status.DELETED
+    return {
+        "id": artifact.id,
+        "type_name": artifact.type_name,
+        "name": artifact.name,
+        "version": artifact.version,
+        "version_key": parse_version(artifact.version).key,
+        "owner": artifact.owner,
+        "status": artifact.status.value,
+        "visibility": artifact.visibility.value,
+        "created_at": artifact.created_at,
+        "updated_at": artifact.updated_at,
+        "activated_at": artifact.activated_at,
+        "deleted_at": artifact.deleted_at,
+        "revision": artifact.revision,
+        "uniqueness": None if deleted else _uniqueness(artifact),
+        "scope": None if deleted else _scope(artifact),
+        "listed": 0 if deleted else 1,
+        "document": _encode(artifact.values),
+    }
+
+
+def _write_values(connection: Connection, artifact: Artifact, index: Iterable[IndexValue]) -> None:
+    shared = {
+        "artifact_id": artifact.id,
+        "type_name": artifact.type_name,
+        "scope": _scope(artifact),
+        "created_at": artifact.created_at,
+    }
+    rows = [
+        shared
+        | {
+            "position": position,
+            "match": value.match,
+            "field": value.field,
+            "item_key": value.item_key,
+            "string_value": value.string_value,
+            "integer_value": value.integer_value,
+            "number_value": value.number_value,
+        }
+        for position, value in enumerate(index)
+    ]
+    if rows:
+        connection.execute(_INSERT_VALUES, rows)
+
+
+_columns = artifacts.c
+_INSERT = insert(artifacts)
+_INSERT_VALUES = insert(artifact_values)
+_UPDATE = (
+    update(artifacts)
+    .where(_columns.id == bindparam("old_id"), _columns.revision == bindparam("old_revision"))
+    .values({column: bindparam(column.name) for column in _columns if column.name not in ("id", "type_name")})
+)
+_TOUCH_ANY = (
+    update(artifacts)
+    .where(_columns.id == bindparam("old_id"))
+    .values(revision=_columns.revision + 1, updated_at=bindparam("now"))
+)
+_TOUCH = _TOUCH_ANY.where(_columns.revision == bindparam("old_revision"))
+_DELETE_VALUES = delete(artifact_values).where(artifact_values.c.artifact_id == bindparam("artifact"))

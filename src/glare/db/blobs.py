@@ -1,0 +1,239 @@
+"""Writing blobs: attempts, publication, removal. One row is one slot; see `docs/architecture.md` for the protocol.
+
+Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from glare.db.keys import slot_id
+from glare.db.tables import artifacts, blobs, doomed_objects
+from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
+from glare.errors import Conflict
+
+_columns = blobs.c
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """What an attempt writes into its slot: `reserved` are bytes of quota, `staged` where its bytes will go (None: nowhere)."""
+
+    id: str
+    started_at: int
+    reserved: int
+    content_type: str | None
+    external: bool
+    staged: Managed | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadAttempt:
+    """An attempt whose heartbeat stopped, with what is needed to undo it."""
+
+    artifact_id: str
+    type_name: str
+    owner: str
+    slot: Slot
+    attempt_id: str
+    reserved: int
+
+
+def begin_attempt(connection: Connection, artifact_id: str, slot: Slot, attempt: NewAttempt) -> None:
+    """Give the slot to `attempt`. Raises `Conflict` where another attempt holds it."""
+    key = slot_id(artifact_id, slot.field, slot.key)
+    held = {
+        "attempt_id": attempt.id,
+        "attempt_heartbeat": attempt.started_at,
+        "attempt_reserved": attempt.reserved,
+        "attempt_store": attempt.staged.store if attempt.staged else None,
+        "attempt_object": attempt.staged.object if attempt.staged else None,
+    }
+    free = update(blobs).where(_columns.slot_id == key, _columns.attempt_id.is_(None)).values(**held)
+    if connection.execute(free).rowcount:
+        return
+    row = {
+        "slot_id": key,
+        "artifact_id": artifact_id,
+        "field": slot.field,
+        "item_key": slot.key,
+        "created_at": attempt.started_at,
+        "status": BlobStatus.SAVING.value,
+        "content_type": attempt.content_type,
+        "external": int(attempt.external),
+    }
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(blobs).values(**row, **held))
+    except IntegrityError as busy:
+        raise slot_busy(slot) from busy
+
+
+def extend_attempt(connection: Connection, attempt_id: str, by: int) -> bool:
+    """Add `by` bytes to what the attempt has reserved; False when the attempt is no longer there."""
+    statement = (
+        update(blobs).where(_columns.attempt_id == attempt_id).values(attempt_reserved=_columns.attempt_reserved + by)
+    )
+    return bool(connection.execute(statement).rowcount)
+
+
+def beat(connection: Connection, attempt_ids: Sequence[str], now: int) -> None:
+    """Show that these attempts are alive."""
+    connection.execute(update(blobs).where(_columns.attempt_id.in_(attempt_ids)).values(attempt_heartbeat=now))
+
+
+def publish(connection: Connection, attempt_id: str, blob: Blob, host: str | None = None) -> bool:
+    """Show `blob` in its slot and end the attempt; what the slot held before is doomed.
+
+    `host` is that of an external location's URL. Returns False, and changes nothing, when the attempt is no longer ours.
+    """
+    mine = _columns.attempt_id == attempt_id
+    before = connection.execute(
+        select(_columns.store, _columns.object, _columns.generation).where(mine).with_for_update()
+    ).first()
+    if before is None:
+        return False
+    managed = blob.location if isinstance(blob.location, Managed) else None
+    external = blob.location if isinstance(blob.location, External) else None
+    digests = blob.digests
+    shown = {
+        "status": blob.status.value,
+        "content_type": blob.content_type,
+        "size": blob.size,
+        "md5": digests.md5 if digests else None,
+        "sha1": digests.sha1 if digests else None,
+        "sha256": digests.sha256 if digests else None,
+        "external": int(external is not None),
+        "store": managed.store if managed else None,
+        "object": managed.object if managed else None,
+        "url": external.url if external else None,
+        "host": host,
+        "confidential": int(external.confidential) if external else 0,
+        "state": external.state.value if external else None,
+        "proven_at": external.proven_at if external else None,
+        "seen_at": external.seen_at if external else None,
+        "etag": external.etag if external else None,
+        "last_modified": external.last_modified if external else None,
+        "generation": before.generation + 1,
+    }
+    done = connection.execute(update(blobs).where(mine).values(**shown, **_NO_ATTEMPT))
+    if done.rowcount and before.object is not None:
+        doom(connection, [Managed(before.store, before.object)])
+    return bool(done.rowcount)
+
+
+def end_attempt(connection: Connection, attempt_id: str, *, beaten_before: int | None = None) -> int | None:
+    """Undo an attempt: its slot is as before, its staged object is doomed. Returns the bytes that it had reserved.
+
+    None when there is no such attempt (any more), or when its heartbeat is not before `beaten_before` (microseconds).
+    """
+    statement = select(
+        _columns.slot_id, _columns.status, _columns.attempt_reserved, _columns.attempt_store, _columns.attempt_object
+    ).where(_columns.attempt_id == attempt_id)
+    if beaten_before is not None:
+        statement = statement.where(_columns.attempt_heartbeat < beaten_before)
+    row = connection.execute(statement.with_for_update()).first()
+    if row is None:
+        return None
+    if row.attempt_object is not None:
+        doom(connection, [Managed(row.attempt_store, row.attempt_object)])
+    mine = and_(_columns.slot_id == row.slot_id, _columns.attempt_id == attempt_id)
+    if row.status == BlobStatus.SAVING:
+        connection.execute(delete(blobs).where(mine))
+    else:
+        connection.execute(update(blobs).where(mine).values(**_NO_ATTEMPT))
+    return int(row.attempt_reserved)
+
+
+def remove_blob(connection: Connection, artifact_id: str, slot: Slot) -> bool:
+    """Remove the row of an external blob that no attempt holds."""
+    key = slot_id(artifact_id, slot.field, slot.key)
+    statement = delete(blobs).where(_columns.slot_id == key, _columns.external == 1, _columns.attempt_id.is_(None))
+    return bool(connection.execute(statement).rowcount)
+
+
+def dead_attempts(connection: Connection, beaten_before: int, limit: int) -> list[DeadAttempt]:
+    """Attempts whose last heartbeat is before `beaten_before` (microseconds)."""
+    statement = (
+        select(
+            _columns.artifact_id,
+            artifacts.c.type_name,
+            artifacts.c.owner,
+            _columns.field,
+            _columns.item_key,
+            _columns.attempt_id,
+            _columns.attempt_reserved,
+        )
+        .join(artifacts, artifacts.c.id == _columns.artifact_id)
+        .where(_columns.attempt_heartbeat < beaten_before)
+        .order_by(_columns.attempt_heartbeat)
+        .limit(limit)
+    )
+    return [
+        DeadAttempt(row[0], row[1], row[2], Slot(row[3], row[4]), row[5], row[6])
+        for row in connection.execute(statement)
+    ]
+
+
+def doom(connection: Connection, objects: Iterable[Managed], not_before: int = 0) -> None:
+    """Hand objects that no row needs any more to the sweep."""
+    rows = [
+        {"store": location.store, "object": location.object, "not_before": not_before, "tries": 0}
+        for location in objects
+    ]
+    if rows:
+        connection.execute(insert(doomed_objects), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """An object of a store that waits for its removal."""
+
+    id: int
+    location: Managed
+    tries: int
+
+
+def doomed(connection: Connection, now: int, limit: int, objects: Sequence[str] | None = None) -> list[Doomed]:
+    """Objects that are due for removal; `objects` restricts them to these names."""
+    statement = select(
+        doomed_objects.c.id, doomed_objects.c.store, doomed_objects.c.object, doomed_objects.c.tries
+    ).where(doomed_objects.c.not_before <= now)
+    if objects is not None:
+        statement = statement.where(doomed_objects.c.object.in_(objects))
+    return [
+        Doomed(row[0], Managed(row[1], row[2]), row[3])
+        for row in connection.execute(statement.order_by(doomed_objects.c.not_before, doomed_objects.c.id).limit(limit))
+    ]
+
+
+def removed(connection: Connection, ids: Sequence[int]) -> None:
+    """The objects of these rows are gone from their stores."""
+    connection.execute(delete(doomed_objects).where(doomed_objects.c.id.in_(ids)))
+
+
+def postpone(connection: Connection, row_id: int, not_before: int) -> None:
+    """A store could not remove this object now; try again later."""
+    connection.execute(
+        update(doomed_objects)
+        .where(doomed_objects.c.id == row_id)
+        .values(not_before=not_before, tries=doomed_objects.c.tries + 1)
+    )
+
+
+def slot_busy(slot: Slot) -> Conflict:
+    """The error for a slot that another attempt holds."""
+    return Conflict(f"Blob '{slot.path}' is being stored by another request; wait until it is active, then retry.")
+
+
+_NO_ATTEMPT = {
+    "attempt_id": None,
+    "attempt_heartbeat": None,
+    "attempt_reserved": None,
+    "attempt_store": None,
+    "attempt_object": None,
+}

@@ -1,0 +1,104 @@
+"""The outbox: events recorded in the transaction that causes them, and claimed by consumers with a lease.
+
+Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+
+from glare.db.engine import Database
+from glare.db.tables import outbox
+from glare.domain.events import Event, RecordedEvent
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_columns = outbox.c
+
+
+def record(connection: Connection, events: Iterable[Event]) -> None:
+    """Record events, in order."""
+    rows = [
+        {
+            "event_id": uuid.uuid4().hex,
+            "event_type": event.type,
+            "project": event.project,
+            "type_name": event.type_name,
+            "artifact_id": event.artifact_id,
+            "payload": _encode(event.payload),
+            "occurred_at": event.occurred_at,
+            "tries": 0,
+        }
+        for event in events
+    ]
+    if rows:
+        connection.execute(insert(outbox), rows)
+
+
+def waiting(connection: Connection, now: int) -> bool:
+    """Whether an event is there that nobody has consumed or claimed."""
+    return connection.execute(_free(now).with_only_columns(_columns.id).limit(1)).first() is not None
+
+
+def claim(connection: Connection, consumer: str, now: int, until: int, limit: int) -> list[RecordedEvent]:
+    """Claim the oldest events that nobody has consumed, until the time `until` (microseconds)."""
+    rows = connection.execute(_free(now).limit(limit).with_for_update(skip_locked=True)).all()
+    if not rows:
+        return []
+    connection.execute(
+        update(outbox)
+        .where(_columns.id.in_([row.id for row in rows]))
+        .values(claimed_by=consumer, claimed_until=until, tries=_columns.tries + 1)
+    )
+    return [
+        RecordedEvent(
+            row.id,
+            row.event_id,
+            Event(row.event_type, row.project, row.type_name, row.artifact_id, _decode(row.payload), row.occurred_at),
+        )
+        for row in rows
+    ]
+
+
+def consumed(connection: Connection, consumer: str, ids: Sequence[int], now: int) -> None:
+    """These events are delivered, unless the claim was lost meanwhile."""
+    connection.execute(
+        update(outbox).where(_columns.id.in_(ids), _columns.claimed_by == consumer).values(consumed_at=now)
+    )
+
+
+def retire(connection: Connection, before: int, limit: int) -> int:
+    """Drop up to `limit` events that were consumed before `before` (microseconds)."""
+    old = select(_columns.id).where(_columns.consumed_at < before).order_by(_columns.consumed_at).limit(limit)
+    ids = connection.execute(old).scalars().all()
+    return connection.execute(delete(outbox).where(_columns.id.in_(ids))).rowcount if ids else 0
+
+
+def _free(now: int) -> Select[Any]:
+    unclaimed = or_(_columns.claimed_until.is_(None), _columns.claimed_until < now)
+    return select(outbox).where(_columns.consumed_at.is_(None), unclaimed).order_by(_columns.id)
+
+
+class DatabaseOutbox:
+    """The outbox as a consumer needs it: each call is a transaction of its own."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def claim(self, consumer: str, now: int, until: int, limit: int) -> list[RecordedEvent]:
+        """See `claim`. A look comes first, so that an empty outbox costs no write lock."""
+        with self._db.read() as connection:
+            if not waiting(connection, now):
+                return []
+        with self._db.write() as connection:
+            return claim(connection, consumer, now, until, limit)
+
+    def consumed(self, consumer: str, ids: Sequence[int], now: int) -> None:
+        """See `consumed`."""
+        with self._db.write() as connection:
+            consumed(connection, consumer, ids, now)

@@ -1,0 +1,124 @@
+"""Reading artifacts: rows of `artifacts` and `blobs` become `Artifact` values.
+
+Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, select
+
+from glare.db.tables import artifacts, blobs
+from glare.digest import Digests
+from glare.domain.artifact import Artifact, Status, Visibility
+from glare.domain.blob import Attempt, Blob, BlobStatus, External, LocationState, Managed, Slot
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+_ARTIFACT: Final = [
+    artifacts.c[name]
+    for name in (
+        "id", "type_name", "name", "version", "owner", "status", "visibility", "created_at", "updated_at",
+        "activated_at", "document", "revision", "deleted_at",
+    )
+]  # fmt: skip
+_BLOB: Final = [
+    blobs.c[name]
+    for name in (
+        "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256", "store",
+        "object", "url", "confidential", "state", "proven_at", "seen_at", "etag", "last_modified", "generation",
+        "attempt_id", "attempt_heartbeat", "attempt_reserved",
+    )
+]  # fmt: skip
+_WIDTH: Final = len(_ARTIFACT)
+
+_ONE = (
+    select(*_ARTIFACT, *_BLOB)
+    .select_from(artifacts.outerjoin(blobs, blobs.c.artifact_id == artifacts.c.id))
+    .where(artifacts.c.id == bindparam("wanted"))
+)
+_MANY = select(*_ARTIFACT).where(artifacts.c.id.in_(bindparam("wanted", expanding=True)))
+_MANY_BLOBS = select(*_BLOB).where(blobs.c.artifact_id.in_(bindparam("wanted", expanding=True)))
+
+_STATUS: Final = {status.value: status for status in Status}
+_VISIBILITY: Final = {visibility.value: visibility for visibility in Visibility}
+
+
+def fetch_artifact(connection: Connection, artifact_id: str) -> Artifact | None:
+    """The artifact with its blobs, deleted or not, in one query; None when there is none.
+
+    The blobs of a folder come in the order in which their slots were first taken.
+    """
+    rows = connection.execute(_ONE, {"wanted": artifact_id}).all()
+    if not rows:
+        return None
+    first = rows[0]
+    return _artifact(first, [row[_WIDTH:] for row in rows] if first[_WIDTH] is not None else ())
+
+
+def fetch_artifacts(connection: Connection, ids: Sequence[str]) -> list[Artifact]:
+    """The artifacts of `ids` with their blobs, in that order, in two queries. Ids that are not there are left out."""
+    if not ids:
+        return []
+    wanted = {"wanted": list(ids)}
+    rows = {row[0]: row for row in connection.execute(_MANY, wanted)}
+    found = sorted(connection.execute(_MANY_BLOBS, wanted), key=itemgetter(0))
+    slots = {artifact_id: list(group) for artifact_id, group in groupby(found, key=itemgetter(0))}
+    return [_artifact(rows[wanted_id], slots.get(wanted_id, ())) for wanted_id in ids if wanted_id in rows]
+
+
+def _artifact(row: Row[Any], slots: Iterable[Sequence[Any]]) -> Artifact:
+    (
+        artifact_id, type_name, name, version, owner, status, visibility, created_at, updated_at, activated_at, document,
+        revision, deleted_at,
+    ) = row[:_WIDTH]  # fmt: skip
+    return Artifact(
+        artifact_id,
+        type_name,
+        name,
+        version,
+        owner,
+        _STATUS[status],
+        _VISIBILITY[visibility],
+        created_at,
+        updated_at,
+        activated_at,
+        _decode(document),
+        {blob.slot: blob for blob in map(_blob, sorted(slots, key=_slot_order))},
+        revision,
+        deleted_at,
+    )
+
+
+def _slot_order(row: Sequence[Any]) -> tuple[int, str, str]:
+    _, field, key, created_at, *_ = row
+    return created_at, field, key or ""
+
+
+def _blob(row: Sequence[Any]) -> Blob:
+    (
+        _, field, key, _, status, content_type, size, md5, sha1, sha256, store,
+        stored_object, url, confidential, state, proven_at, seen_at, etag, last_modified, generation,
+        attempt_id, attempt_heartbeat, attempt_reserved,
+    ) = row  # fmt: skip
+    location: Managed | External | None = None
+    if url is not None:
+        location = External(
+            url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation
+        )
+    elif stored_object is not None:
+        location = Managed(store, stored_object)
+    return Blob(
+        Slot(field, key),
+        BlobStatus(status),
+        content_type,
+        size,
+        Digests(md5, sha1, sha256) if sha256 is not None else None,
+        location,
+        Attempt(attempt_id, attempt_heartbeat, attempt_reserved) if attempt_id is not None else None,
+    )

@@ -1,0 +1,256 @@
+"""The tables, designed for SQLite, PostgreSQL and MariaDB alike.
+
+Times are microseconds since the epoch in a BIGINT. Text compares and sorts by code point everywhere (`utf8mb4_bin` on
+MariaDB, `C` on PostgreSQL); machine-made text is ASCII, so that composite keys fit into InnoDB's 3072 bytes. Booleans are 0 and 1.
+
+`scope` is who sees an artifact in lists: ``public``, or the first 32 hex digits of the sha256 of the owner's project for
+a private one, or null once it is deleted (`glare.db.keys.scope_of`). Lists read one branch a scope with ``UNION ALL``, never
+``OR``, so every guaranteed shape walks one index per branch.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _collated(length: int | None, mysql: str) -> TypeEngine[str]:
+    def kind(collation: str | None = None) -> String:
+        return Text(collation=collation) if length is None else String(length, collation=collation)
+
+    return kind().with_variant(kind(mysql), "mysql", "mariadb").with_variant(kind("C"), "postgresql")
+
+
+def _ascii(length: int) -> TypeEngine[str]:
+    return _collated(length, "ascii_bin")
+
+
+def _text(length: int | None = None) -> TypeEngine[str]:
+    return _collated(length, "utf8mb4_bin")
+
+
+def _bytes() -> TypeEngine[bytes]:
+    return LargeBinary((1 << 24) - 1)  # MEDIUMBLOB on MariaDB
+
+
+def _auto_id() -> TypeEngine[int]:
+    return BigInteger().with_variant(Integer(), "sqlite")  # SQLite autoincrements INTEGER only
+
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("type_name", _ascii(64), nullable=False),
+    Column("name", _text(255), nullable=False),
+    Column("version", _ascii(530), nullable=False),  # canonical text
+    Column("version_key", _ascii(600), nullable=False),  # sorts as semver does, without build metadata
+    Column("owner", _text(255), nullable=False),
+    Column("status", _ascii(16), nullable=False),
+    Column("visibility", _ascii(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("activated_at", BigInteger),
+    Column("deleted_at", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    # sha256 (hex) of the tagged (type, name, version, scope); null once deleted: names are unique by this constraint alone.
+    Column("uniqueness", _ascii(64), unique=True),
+    Column("scope", _ascii(32)),
+    Column("listed", SmallInteger, nullable=False),  # 0 once deleted: what an admin's lists start from
+    Column("document", _bytes(), nullable=False),  # JSON of Artifact.values
+)
+
+artifact_values = Table(
+    "artifact_values",
+    metadata,
+    Column("artifact_id", _ascii(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("type_name", _ascii(64), nullable=False),
+    Column("scope", _ascii(32)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("match", _ascii(32), nullable=False),  # hash of (field, key, typed value): equality, whatever the length
+    Column("field", _ascii(64), nullable=False),
+    Column("item_key", _text(255)),  # the key of a dict's entry
+    Column("string_value", _text()),
+    Column("integer_value", BigInteger),  # booleans too
+    Column("number_value", Double),
+    # The rows of one artifact lie together, and are found without a look into a second tree.
+    sqlite_with_rowid=False,
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    # sha256 (hex) of (artifact, field, key): folder keys may be longer than an InnoDB key. One row is one slot, so a
+    # second attempt or a second blob cannot exist beside the first.
+    Column("slot_id", _ascii(64), primary_key=True),
+    Column("artifact_id", _ascii(36), ForeignKey("artifacts.id"), nullable=False, index=True),
+    Column("field", _ascii(64), nullable=False),
+    Column("item_key", _text()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("status", _ascii(16), nullable=False),  # saving until the first publication, active from then on
+    Column("content_type", _text(255)),
+    Column("size", BigInteger),
+    Column("md5", _ascii(32)),
+    Column("sha1", _ascii(40)),
+    Column("sha256", _ascii(64), index=True),
+    Column("external", SmallInteger, nullable=False),
+    Column("store", _ascii(64)),
+    Column("object", _ascii(255)),
+    Column("url", _text()),
+    Column("host", _ascii(255), index=True),
+    Column("confidential", SmallInteger, nullable=False, default=0),
+    Column("state", _ascii(16)),
+    Column("proven_at", BigInteger),
+    Column("seen_at", BigInteger),
+    Column("etag", _text()),
+    Column("last_modified", _text()),
+    Column("generation", BigInteger, nullable=False, default=0),
+    Column("attempt_id", _ascii(32)),
+    Column("attempt_heartbeat", BigInteger, index=True),
+    Column("attempt_reserved", BigInteger),
+    Column("attempt_store", _ascii(64)),
+    Column("attempt_object", _ascii(255)),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("sha256", _ascii(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("touched_at", BigInteger, nullable=False, index=True),  # the last publication: young rows are never swept
+)
+
+content_blocks = Table(
+    "content_blocks",
+    metadata,
+    Column("sha256", _ascii(64), ForeignKey("contents.sha256", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("digests", _bytes(), nullable=False),  # up to 1024 raw sha256 values, of blocks sequence*1024 onwards
+)
+
+doomed_objects = Table(
+    "doomed_objects",
+    metadata,
+    # Objects of stores that no row needs any more. Written in the transaction that lets go of them, emptied by the sweep.
+    Column("id", _auto_id(), primary_key=True),
+    Column("store", _ascii(64), nullable=False),
+    Column("object", _ascii(255), nullable=False),
+    Column("not_before", BigInteger, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+)
+
+artifact_counts = Table(
+    "artifact_counts",
+    metadata,
+    Column("type_name", _ascii(64), primary_key=True),
+    Column("scope", _ascii(32), primary_key=True),
+    Column("total", BigInteger, nullable=False),
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("project", _text(255), primary_key=True),
+    Column("name", _text(255), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+quota_usage = Table(
+    "quota_usage",
+    metadata,
+    Column("project", _text(255), primary_key=True),
+    Column("type_name", _ascii(64), primary_key=True),  # empty: of all types
+    Column("artifacts", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+outbound_usage = Table(
+    "outbound_usage",
+    metadata,
+    Column("project", _text(255), primary_key=True),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),  # start of the window
+    Column("requests", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+outbound_leases = Table(
+    "outbound_leases",
+    metadata,
+    Column("id", _ascii(32), primary_key=True),
+    Column("project", _text(255), nullable=False, index=True),
+    Column("host", _ascii(255), nullable=False, index=True),
+    Column("heartbeat", BigInteger, nullable=False, index=True),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _auto_id(), primary_key=True, autoincrement=True),
+    Column("event_id", _ascii(32), nullable=False),
+    Column("event_type", _ascii(64), nullable=False),
+    Column("project", _text(255)),
+    Column("type_name", _ascii(64)),
+    Column("artifact_id", _ascii(36)),
+    Column("payload", _bytes(), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger),
+    Column("claimed_by", _ascii(32)),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("consumed_at", BigInteger),
+)
+Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
+
+
+def _list_indexes() -> None:
+    """Every guaranteed list shape walks one of these from its first row to its last.
+
+    Each comes twice: by scope for everybody, by `listed` for those who see all.
+    """
+    a, v = artifacts.c, artifact_values.c
+    newest = (a.created_at.desc(), a.id)
+    for prefix, who in (((a.type_name, a.scope), "scope"), ((a.type_name, a.listed), "all")):
+        Index(f"ix_artifacts_{who}_newest", *prefix, *newest)
+        Index(f"ix_artifacts_{who}_name", *prefix, a.name, *newest)
+        Index(f"ix_artifacts_{who}_name_version", *prefix, a.name, a.version_key, *newest)
+        Index(f"ix_artifacts_{who}_version", *prefix, a.version_key, *newest)
+        Index(f"ix_artifacts_{who}_status", *prefix, a.status, *newest)
+        Index(f"ix_artifacts_{who}_owner", *prefix, a.owner, *newest)
+        Index(f"ix_artifacts_{who}_updated", *prefix, a.updated_at)  # Hardly two share it, so nothing follows.
+        Index(f"ix_artifacts_{who}_activated", *prefix, a.activated_at, *newest)  # Many share its null.
+    Index("ix_artifacts_all_visibility", a.type_name, a.listed, a.visibility, *newest)
+    Index("ix_artifacts_deleted_at", a.deleted_at)
+    Index("ix_artifact_values_scope_match", v.type_name, v.scope, v.match, v.created_at.desc(), v.artifact_id)
+    Index("ix_artifact_values_all_match", v.type_name, v.match, v.created_at.desc(), v.artifact_id)
+    for name in ("integer", "number"):
+        value = v[f"{name}_value"]
+        there = value.is_not(None)  # MariaDB has no partial indexes, and keeps the nulls.
+        Index(
+            f"ix_artifact_values_{name}", v.type_name, v.field, value, v.scope, v.artifact_id,
+            sqlite_where=there, postgresql_where=there,
+        )  # fmt: skip
+
+
+_list_indexes()

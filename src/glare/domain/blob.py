@@ -1,0 +1,87 @@
+"""Blobs: the named binaries of an artifact, and where their bytes are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glare.digest import Digests
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """The place of a blob within its artifact: a blob field (`key` None), or one key of a folder field."""
+
+    field: str
+    key: str | None = None
+
+    @property
+    def path(self) -> str:
+        """`field` or `field/key`, as it stands in URLs before escaping."""
+        return self.field if self.key is None else f"{self.field}/{self.key}"
+
+
+class BlobStatus(StrEnum):
+    SAVING = "saving"
+    ACTIVE = "active"
+
+
+class LocationState(StrEnum):
+    """What Glare knows of an external location. `unverified` is never shown or treated as `verified`."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    CHANGED = "changed"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Bytes in a store of Glare's: the store's name in the configuration, and the object's name within it."""
+
+    store: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Bytes at an http(s) URL that Glare recorded and never owns.
+
+    `url` is the text that the user gave; times are microseconds since the epoch. `proven_at` moves only by a fully
+    measured body. A confidential URL is shown in full to the owner and to admins only.
+    """
+
+    url: str
+    confidential: bool
+    state: LocationState
+    proven_at: int | None
+    seen_at: int | None
+    etag: str | None
+    last_modified: str | None
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A store or measurement under way. Dead when its heartbeat (microseconds) is older than the attempt time-out."""
+
+    id: str
+    heartbeat: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One blob. `location`, `size` and `digests` are None while its first attempt is under way (status `saving`)."""
+
+    slot: Slot
+    status: BlobStatus
+    content_type: str | None
+    size: int | None
+    digests: Digests | None
+    location: Managed | External | None
+    attempt: Attempt | None = None
+
+    @property
+    def external(self) -> bool:
+        return isinstance(self.location, External)

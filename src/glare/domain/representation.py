@@ -1,0 +1,93 @@
+"""Artifacts as clients see them: one flat object with every field of the type."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from glare.domain import moment
+from glare.domain.artifact import Artifact
+from glare.domain.artifact_type import Face, TypeSpec
+from glare.domain.blob import Blob, BlobStatus, External
+from glare.domain.microversion import Microversion
+
+
+def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion, full_urls: bool) -> dict[str, Any]:
+    """The artifact as `spec`'s type shows it, with the keys that its `format` hook adds.
+
+    Without `full_urls` a confidential external location shows scheme and host only. The containers in it are the
+    artifact's own and are not to be changed in place.
+    """
+    shown = _fields(spec, spec.face(microversion), artifact, full_urls=full_urls)
+    return _formatted(spec, artifact, shown)
+
+
+def represent_for_all(
+    all_spec: TypeSpec, spec: TypeSpec, artifact: Artifact, *, microversion: Microversion, full_urls: bool
+) -> dict[str, Any]:
+    """The artifact as the type ``all`` shows it: base fields, its type's name, and what its own type's `format` hook adds."""
+    shown = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
+    shown["type_name"] = artifact.type_name
+    shown["display_type_name"] = spec.display_name
+    return _formatted(spec, artifact, shown)
+
+
+def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[str, Any]:
+    """The eight keys that clients see of a blob."""
+    saving = blob.status is BlobStatus.SAVING
+    digests = None if saving else blob.digests
+    return {
+        "url": _url(artifact, blob, full_urls=full_urls),
+        "status": blob.status.value,
+        "external": blob.external,
+        "md5": digests.md5 if digests else None,
+        "sha1": digests.sha1 if digests else None,
+        "sha256": digests.sha256 if digests else None,
+        "size": blob.attempt.reserved if saving and blob.attempt else blob.size,
+        "content_type": blob.content_type,
+    }
+
+
+def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) -> dict[str, Any]:
+    shown = dict(face.blank)
+    for name, default in face.fresh.items():
+        shown[name] = default.copy()
+    for name, value in artifact.values.items():
+        # A field that the type no longer declares, or that this microversion does not know, is not shown.
+        if name in shown and (value is not None or face.fields[name].keeps_null):
+            shown[name] = value
+    shown["id"] = artifact.id
+    shown["name"] = artifact.name
+    shown["owner"] = artifact.owner
+    shown["status"] = artifact.status.value
+    shown["created_at"] = moment.show(artifact.created_at)
+    shown["updated_at"] = moment.show(artifact.updated_at)
+    shown["activated_at"] = None if artifact.activated_at is None else moment.show(artifact.activated_at)
+    shown["visibility"] = artifact.visibility.value
+    shown["version"] = artifact.version
+    shown["display_type_name"] = spec.display_name
+    for slot, blob in artifact.blobs.items():
+        if slot.field not in shown:
+            continue
+        if slot.key is None:
+            shown[slot.field] = represent_blob(artifact, blob, full_urls=full_urls)
+        else:
+            shown[slot.field][slot.key] = represent_blob(artifact, blob, full_urls=full_urls)
+    return shown
+
+
+def _formatted(spec: TypeSpec, artifact: Artifact, shown: dict[str, Any]) -> dict[str, Any]:
+    if not spec.hooks.format:
+        return shown
+    return {**spec.artifact_type.format(spec.view(artifact), shown), **shown}
+
+
+def _url(artifact: Artifact, blob: Blob, *, full_urls: bool) -> str:
+    location = blob.location
+    if not isinstance(location, External):
+        return f"/artifacts/{artifact.type_name}/{artifact.id}/{blob.slot.path}"
+    if full_urls or not location.confidential:
+        return location.url
+    parts = urlsplit(location.url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"

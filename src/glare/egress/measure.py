@@ -1,0 +1,121 @@
+"""Measuring an external location: its whole body once through the digests, nothing kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from glare.digest import Content, HashingPass
+from glare.egress.cancellation import Cancellation
+from glare.egress.client import EgressClient
+from glare.egress.exchange import PIECE, Headers
+from glare.egress.response import Response
+from glare.egress.url import Url
+from glare.errors import ClientDisconnected, LocationRefused, OriginFailed
+
+OCTETS: Final = "application/octet-stream"
+
+_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z")
+_ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,250}"\Z')
+_MAX_DATE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an origin delivered, as measured here.
+
+    `content_type` is ``type/subtype`` in lower case, without parameters (RFC 6838 grammar and lengths, else
+    ``application/octet-stream``). `etag` and `last_modified` are the validators as they were sent, None where they are
+    missing or malformed. `final_url` is the one after redirects: never store or show its query.
+    """
+
+    content: Content
+    content_type: str
+    etag: str | None
+    last_modified: str | None
+    final_url: Url
+
+
+def measure(
+    client: EgressClient,
+    url: Url,
+    *,
+    pool: Executor,
+    limit: int | None,
+    over: Callable[[], Exception],
+    cancellation: Cancellation | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    cdn_loop: str = "",
+) -> Measured:
+    """Read the whole of `url` and measure it. Memory is bounded by a few pieces, whatever the size.
+
+    `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared length
+    says so. `progress` is told the bytes of every piece that was read, whatever the outcome. Raises `LocationRefused` where the origin
+    is out of reach or does not deliver its content whole and unaltered, `ClientDisconnected` where it was cancelled.
+    """
+    try:
+        with client.open(url, cancellation=cancellation, cdn_loop=cdn_loop) as response:
+            if limit is not None and response.length is not None and response.length > limit:
+                raise over()
+            content = _hashed(response, pool, limit, over, progress)
+    except OriginFailed as error:
+        if cancellation is not None and cancellation.cancelled:
+            raise ClientDisconnected from error
+        raise LocationRefused(
+            f"The external location cannot be recorded; nothing was stored. {error.message}", reason=error.reason
+        ) from error
+    headers = response.headers
+    return Measured(content, content_type(headers), etag(headers), last_modified(headers), response.url)
+
+
+def _hashed(
+    response: Response,
+    pool: Executor,
+    limit: int | None,
+    over: Callable[[], Exception],
+    progress: Callable[[int], None],
+) -> Content:
+    """Pieces are gathered before they are hashed, since an origin may send them very small."""
+    hashing = HashingPass(pool)
+    gathered = bytearray()
+    total = 0
+    try:
+        while data := response.read(PIECE):
+            progress(len(data))
+            total += len(data)
+            if limit is not None and total > limit:
+                raise over()
+            gathered += data
+            if len(gathered) >= PIECE:
+                hashing.update(bytes(gathered))
+                gathered.clear()
+        hashing.update(bytes(gathered))
+        return hashing.finish()
+    finally:
+        hashing.settle()
+
+
+def content_type(headers: Headers) -> str:
+    """The media type that the origin names, without parameters, where it is one."""
+    value = headers.get("content-type", "").partition(";")[0].strip()
+    return value.lower() if _TYPE.match(value) else OCTETS
+
+
+def etag(headers: Headers) -> str | None:
+    """The entity tag (RFC 9110, 8.8.3), weak or strong, as it was sent, where it is one and ASCII."""
+    value = headers.get("etag", "")
+    return value if _ETAG.match(value) else None
+
+
+def last_modified(headers: Headers) -> str | None:
+    """The ``Last-Modified`` date as it was sent, where it is a date."""
+    value = headers.get("last-modified", "")
+    try:
+        parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return value if len(value) <= _MAX_DATE else None

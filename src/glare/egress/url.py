@@ -1,0 +1,193 @@
+"""The URL of an external location: parsed once, into the form that is decided on, stored and sent.
+
+The host is brought to the form that a browser or `inet_aton` would connect to before anything is decided about it: a
+name to lower-case A-labels (UTS 46), an address in decimal, octal, hexadecimal or short spelling to dotted decimal, an
+IPv6 address to its RFC 5952 text. Sources: RFC 3986, WHATWG URL (host parsing), UTS 46, `inet_aton(3)`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+from urllib.parse import quote
+
+import idna
+
+from glare.errors import LocationRefused
+
+MAX_LENGTH: Final = 2048
+"""Characters in a URL, before and after normalisation."""
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+_MAX_HOST: Final = 253
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
+_NUMBER: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
+_PORT: Final = re.compile(r"[0-9]{1,5}\Z")
+_SENT_AS_IS: Final = "/?:@!$&'()*+,;=-._~%[]"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlRules:
+    """What an operator allows a URL to say. `schemes` are lower-case; `ports` are the opened TCP ports."""
+
+    schemes: frozenset[str] = frozenset({"http", "https"})
+    ports: frozenset[int] = frozenset({80, 443})
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A parsed URL.
+
+    `host` is a lower-case A-label name without trailing dot, or the canonical text of an address (IPv6 without
+    brackets); `target` is path and query exactly as they are sent, beginning with a slash.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """The address, where the host is one."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    @property
+    def host_header(self) -> str:
+        """Host and port for the ``Host`` header: brackets around IPv6, no port where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def redacted(self) -> str:
+        """What may be logged, and shown of a confidential URL: scheme and host only."""
+        return f"{self.scheme}://{self.host_header}"
+
+    @property
+    def text(self) -> str:
+        """The canonical URL. `parse` of it gives this value again."""
+        return f"{self.redacted}{self.target}"
+
+    @property
+    def query(self) -> str:
+        """What follows the first question mark, without it."""
+        return self.target.partition("?")[2]
+
+
+def parse(text: str, rules: UrlRules) -> Url:
+    """The URL that `text` spells.
+
+    Characters of path and query that RFC 3986 does not allow there (non-ASCII ones as UTF-8) are percent-encoded, as
+    browsers do; nothing else of them is touched. Raises `LocationRefused` with a message that says what to change and
+    never repeats path, query or user info.
+    """
+    if len(text) > MAX_LENGTH:
+        raise _refused(f"it has {len(text)} characters, and at most {MAX_LENGTH} are allowed")
+    _check_characters(text)
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in rules.schemes:
+        allowed = " or ".join(f"{name}://" for name in sorted(rules.schemes))
+        raise _refused(f"it must begin with {allowed} in lower case")
+    cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    host, port = _split_authority(rest[:cut])
+    number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
+    if number not in rules.ports:
+        raise _refused(f"port {number} is not opened; opened are {', '.join(map(str, sorted(rules.ports)))}")
+    target = quote(rest[cut:], safe=_SENT_AS_IS)
+    url = Url(scheme, host, number, target if target.startswith("/") else f"/{target}")
+    if len(url.text) > MAX_LENGTH:
+        raise _refused(f"with its characters percent-encoded it is longer than {MAX_LENGTH}")
+    return url
+
+
+def _refused(why: str) -> LocationRefused:
+    return LocationRefused(f"The value of 'url' cannot be used: {why}.")
+
+
+def _check_characters(text: str) -> None:
+    if "#" in text:
+        raise _refused("it has a fragment; leave out '#' and what follows")
+    if "\\" in text:
+        raise _refused("it has a backslash; percent-encode it as %5C")
+    for character in text:
+        if character == " " or unicodedata.category(character)[0] in "CZ":
+            raise _refused(f"it has the character U+{ord(character):04X}; percent-encode spaces and control characters")
+
+
+def _split_authority(authority: str) -> tuple[str, str]:
+    """Normalised host, and port as it is written ("" where there is none)."""
+    if "@" in authority:
+        raise _refused("it holds user info; locations are read without credentials")
+    if "%" in authority:
+        raise _refused("its host holds a percent sign; zone ids and encoded hosts are not allowed")
+    if authority.startswith("["):
+        literal, bracket, after = authority[1:].partition("]")
+        if not bracket or (after and not after.startswith(":")):
+            raise _refused("its IPv6 address is not closed with a bracket")
+        host, port = _ipv6(literal), after[1:]
+    else:
+        name, _, port = authority.partition(":")
+        host = _ipv4_or_name(name)
+    if port and not _PORT.match(port):
+        raise _refused("its port is not a number")
+    return host, port
+
+
+def _ipv6(literal: str) -> str:
+    try:
+        address = IPv6Address(literal)
+    except ValueError:
+        raise _refused("its host is not an IPv6 address") from None
+    mapped = address.ipv4_mapped
+    if mapped is None:
+        return str(address)
+    # Python versions print mapped addresses differently; one URL must have one text.
+    return f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
+
+
+def _ipv4_or_name(name: str) -> str:
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except (idna.IDNAError, UnicodeError):
+            raise _refused("its host is not a valid international name") from None
+    host = name.lower().removesuffix(".")
+    labels = host.split(".")
+    if _NUMBER.match(labels[-1]):
+        return _ipv4(labels)
+    if len(host) > _MAX_HOST or not all(_LABEL.match(label) for label in labels):
+        raise _refused("its host is not a valid name")
+    if len(labels) == 1:
+        raise _refused("its host is a single label; use a fully qualified name")
+    return host
+
+
+def _ipv4(labels: list[str]) -> str:
+    """Dotted decimal of one to four numbers, the last of which fills all remaining bytes, as `inet_aton` reads them."""
+    try:
+        numbers = [_number(label) for label in labels]
+    except ValueError:
+        numbers = []
+    *leading, last = numbers or [-1]
+    if len(numbers) not in range(1, 5) or any(part > 255 for part in leading):
+        raise _refused("its host looks like an IPv4 address and is none")
+    if last >= 256 ** (4 - len(leading)):
+        raise _refused("its host looks like an IPv4 address and is none")
+    value = sum(part << (8 * (3 - at)) for at, part in enumerate(leading)) + last
+    return str(IPv4Address(value))
+
+
+def _number(label: str) -> int:
+    """A part of an IPv4 address: hexadecimal after 0x, octal after 0, else decimal. Raises ValueError."""
+    if not _NUMBER.match(label):
+        raise ValueError(label)
+    if label.startswith("0x"):
+        return int(label[2:] or "0", 16)
+    return int(label, 8 if label.startswith("0") else 10)

@@ -1,0 +1,255 @@
+"""Every error that Glare raises on purpose, as data.
+
+The tree, printed once so that nobody has to search for it::
+
+    GlareError                      internal      an unexpected state of the service itself
+    ├── BadRequest                  invalid       the request cannot be understood
+    │   └── InvalidParameterValue   invalid       one named value is not acceptable
+    │       └── LocationRefused     invalid       an external location cannot be recorded
+    ├── Unauthorized                unauthenticated
+    ├── Forbidden                   forbidden
+    │   └── PolicyException         forbidden     a policy rule said no
+    ├── NotFound                    missing
+    │   ├── TypeNotFound            missing
+    │   └── ArtifactNotFound        missing
+    ├── MethodNotAllowed            method
+    ├── NotImplementedMethod        unimplemented
+    ├── InvalidGlobalAPIVersion     unacceptable
+    ├── Conflict                    conflict
+    │   └── LocationChanged         conflict      an external location no longer serves what was recorded
+    ├── PreconditionFailed          precondition
+    ├── RequestEntityTooLarge       too-large
+    ├── RangeNotSatisfiable         range
+    ├── UnsupportedMediaType        media-type
+    ├── RequestTimeout              timeout       a client stalled while it sent a body
+    ├── ClientDisconnected          invalid       the body ended before it was whole
+    ├── TooManyRequests             throttled
+    ├── LoopDetected                loop
+    ├── OriginFailed                bad-gateway   an origin does not deliver what was recorded
+    ├── Unavailable                 unavailable
+    ├── StoreFull                   full
+    └── InvalidDeclaration          declaration   an artifact type is declared wrongly (refused at start)
+
+`code` is stable and is what the wire calls ``error.type``; where the contract has no finer name than its parent's, `wire_type`
+says so. Only `glare.http.problems` knows which HTTP status a category becomes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Category(StrEnum):
+    """What went wrong, in the words that every transport understands."""
+
+    INTERNAL = "internal"
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    MISSING = "missing"
+    METHOD = "method"
+    UNIMPLEMENTED = "unimplemented"
+    UNACCEPTABLE = "unacceptable"
+    CONFLICT = "conflict"
+    PRECONDITION = "precondition"
+    TOO_LARGE = "too-large"
+    RANGE = "range"
+    MEDIA_TYPE = "media-type"
+    TIMEOUT = "timeout"
+    THROTTLED = "throttled"
+    LOOP = "loop"
+    BAD_GATEWAY = "bad-gateway"
+    UNAVAILABLE = "unavailable"
+    FULL = "full"
+    DECLARATION = "declaration"
+
+
+class GlareError(Exception):
+    """Base of everything that Glare raises on purpose.
+
+    `message` is a sentence for the person who sees it: it names the field, the value and the remedy. It never holds a
+    token, a secret or the credentials of a URL.
+    """
+
+    category: ClassVar[Category] = Category.INTERNAL
+    code: ClassVar[str] = "GlareException"
+    wire_type: ClassVar[str | None] = None
+    sentence: ClassVar[str] = "The service met a state that it did not expect; the operator's log has the details."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or self.sentence
+        super().__init__(self.message)
+
+
+class BadRequest(GlareError):
+    category = Category.INVALID
+    code = "BadRequest"
+    sentence = "The request cannot be understood."
+
+
+class InvalidParameterValue(BadRequest):
+    code = "InvalidParameterValue"
+    sentence = "A value in the request is not acceptable."
+
+
+class LocationRefused(InvalidParameterValue):
+    """`message` is what the user sees; `reason` is for the operator's log only and may name addresses."""
+
+    code = "LocationRefused"
+    wire_type = "BadRequest"
+    sentence = "The external location cannot be recorded; nothing was stored."
+
+    def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.message
+
+
+class Unauthorized(GlareError):
+    category = Category.UNAUTHENTICATED
+    code = "Unauthorized"
+    sentence = "This request needs a valid token in the X-Auth-Token header."
+
+
+class Forbidden(GlareError):
+    category = Category.FORBIDDEN
+    code = "Forbidden"
+    sentence = "You may not do this."
+
+
+class PolicyException(Forbidden):
+    code = "PolicyException"
+    sentence = "A policy rule does not allow this."
+
+
+class NotFound(GlareError):
+    category = Category.MISSING
+    code = "NotFound"
+    sentence = "There is nothing at this address."
+
+
+class TypeNotFound(NotFound):
+    code = "TypeNotFound"
+    sentence = "There is no artifact type of this name, or it is not enabled."
+
+
+class ArtifactNotFound(NotFound):
+    code = "ArtifactNotFound"
+    sentence = "There is no artifact with this id that you may see."
+
+
+class MethodNotAllowed(GlareError):
+    category = Category.METHOD
+    code = "MethodNotAllowed"
+    sentence = "This address does not answer to this method; the Allow header lists those that it does."
+
+
+class NotImplementedMethod(GlareError):
+    category = Category.UNIMPLEMENTED
+    code = "NotImplemented"
+    sentence = "The service does not know this HTTP method."
+
+
+class InvalidGlobalAPIVersion(GlareError):
+    category = Category.UNACCEPTABLE
+    code = "InvalidGlobalAPIVersion"
+    sentence = "The requested API microversion is not supported."
+
+
+class Conflict(GlareError):
+    category = Category.CONFLICT
+    code = "Conflict"
+    sentence = "The request conflicts with the present state; read it again and retry."
+
+
+class LocationChanged(Conflict):
+    code = "LocationChanged"
+    wire_type = "Conflict"
+    sentence = "The external location no longer serves the bytes that were recorded."
+
+
+class PreconditionFailed(GlareError):
+    category = Category.PRECONDITION
+    code = "PreconditionFailed"
+    sentence = "The If-Match or If-None-Match condition does not hold; read the artifact again and retry."
+
+
+class RequestEntityTooLarge(GlareError):
+    category = Category.TOO_LARGE
+    code = "RequestEntityTooLarge"
+    sentence = "The data is larger than a limit allows."
+
+
+class RangeNotSatisfiable(GlareError):
+    """`size` is the length of the whole content in bytes, for the Content-Range header of the answer."""
+
+    category = Category.RANGE
+    code = "RangeNotSatisfiable"
+    sentence = "No byte of the requested range exists."
+
+    def __init__(self, message: str | None = None, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+class UnsupportedMediaType(GlareError):
+    category = Category.MEDIA_TYPE
+    code = "UnsupportedMediaType"
+    sentence = "This address does not accept this content type."
+
+
+class RequestTimeout(GlareError):
+    category = Category.TIMEOUT
+    code = "RequestTimeout"
+    sentence = "The request body stopped arriving; nothing was stored."
+
+
+class ClientDisconnected(GlareError):
+    """The client went away before its body was whole. Nobody is left to read an answer; the operation undoes itself."""
+
+    category = Category.INVALID
+    code = "ClientDisconnected"
+    wire_type = "BadRequest"
+    sentence = "The request body ended before it was whole; nothing was stored."
+
+
+class TooManyRequests(GlareError):
+    category = Category.THROTTLED
+    code = "TooManyRequests"
+    sentence = "A limit on requests is reached; retry later."
+
+
+class LoopDetected(GlareError):
+    category = Category.LOOP
+    code = "LoopDetected"
+    sentence = "This request has come through this service before (CDN-Loop)."
+
+
+class OriginFailed(GlareError):
+    """`message` is what the user sees; `reason` is for the operator's log only."""
+
+    category = Category.BAD_GATEWAY
+    code = "OriginFailed"
+    sentence = "The external location does not deliver the bytes that were recorded."
+
+    def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.message
+
+
+class Unavailable(GlareError):
+    category = Category.UNAVAILABLE
+    code = "Unavailable"
+    sentence = "The service cannot answer now; retry later."
+
+
+class StoreFull(GlareError):
+    category = Category.FULL
+    code = "StoreFull"
+    sentence = "The store has no room for this data; nothing was stored."
+
+
+class InvalidDeclaration(GlareError):
+    category = Category.DECLARATION
+    code = "InvalidDeclaration"
+    sentence = "An artifact type is declared wrongly."

@@ -1,0 +1,181 @@
+"""Blobs: upload, record a location, download, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from functools import partial
+from typing import Final
+
+from starlette.responses import Response
+
+from glare.domain import legacy
+from glare.domain.blob import External
+from glare.egress.cancellation import Cancellation
+from glare.errors import BadRequest, PreconditionFailed
+from glare.http.artifacts import answer, named_revisions
+from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
+from glare.http.call import Call
+from glare.http.conditions import parse_range, parse_tags
+from glare.operations.access import Expected
+from glare.operations.add_location import LocationRequest, add_location, parse_location
+from glare.operations.delete_blob import delete_blob
+from glare.operations.download_blob import Download, find_blob
+from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
+
+LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
+
+_DIGESTS: Final = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5", 16)}
+_DIGEST_ITEM: Final = re.compile(r"\s*([a-z0-9*_.-]+)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
+_MAX_CONTENT_TYPE: Final = 255
+_SMALL: Final = 64 << 10  # So many bytes are read and sent at once, which costs less than handing a file to the server.
+
+
+async def put(call: Call) -> Response:
+    """PUT /artifacts/T/ID/<blob path>"""
+    call.declared_length()
+    if call.media_type() == LOCATION:
+        return await _put_location(call)
+    return await _put_data(call)
+
+
+async def _put_data(call: Call) -> Response:
+    content_type = call.headers.get("content-type", "").partition(";")[0].strip()
+    if not content_type:
+        raise BadRequest("Content-Type is required; use 'application/octet-stream' when nothing better is known.")
+    if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
+        raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
+    request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call))
+    operation = partial(upload_blob, call.services, call.actor, request, call.body_reader())
+    with call.body_under_way():
+        return await call.run_stream(answer, call, operation)
+
+
+async def _put_location(call: Call) -> Response:
+    url, claims, confidential = parse_location(await call.document())
+    request = LocationRequest(
+        *_named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", "")
+    )
+    cancellation = Cancellation()
+    watcher = asyncio.ensure_future(call.until_disconnected())
+    watcher.add_done_callback(lambda _: cancellation.cancel())
+    try:
+        operation = partial(add_location, call.services, call.actor, request, cancellation)
+        with call.body_under_way():
+            return await call.run_stream(answer, call, operation)
+    finally:
+        watcher.cancel()
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /artifacts/T/ID/<blob path>"""
+    operation = partial(delete_blob, call.services, call.actor, *_named(call), _expected(call))
+    return await call.run(answer, call, operation)
+
+
+async def get(call: Call) -> Response:
+    """GET /artifacts/T/ID/<blob path>"""
+    await call.require_no_body()
+    return await call.run(_get, call)
+
+
+def _get(call: Call) -> Response:
+    found = find_blob(call.services, call.actor, *_named(call))
+    headers = _safe_headers(found)
+    if found.spec.hooks.download:
+        return StoreBody.rewritten(call, found, headers)
+    tag, size = found.digests.sha256, found.size
+    headers |= _digest_headers(found)
+    wanted = parse_tags(call.headers.get("if-match"))
+    if wanted is not None and not wanted.match_strongly(tag):
+        raise PreconditionFailed("The blob's content is not what If-Match names; read the artifact again.")
+    known = parse_tags(call.headers.get("if-none-match"))
+    if known is not None and known.match_weakly(tag):
+        return Response(status_code=304, headers=headers)
+    # A range is for GET only (RFC 9110, 14.2): what HEAD asks for is what a GET without it would say.
+    span = None if call.is_head else parse_range(call.headers.get("range"), call.headers.get("if-range"), tag, size)
+    if span is None:
+        status, first, last = 200, 0, size - 1
+        headers["content-digest"] = headers["repr-digest"]
+    else:
+        status, (first, last) = 206, span
+        headers["content-range"] = f"bytes {first}-{last}/{size}"
+    headers["content-length"] = str(last - first + 1)
+    if call.is_head:
+        return Response(status_code=status, headers=headers)
+    if isinstance(found.blob.location, External):
+        return VerifiedBody(call, found, headers, status, first, last)
+    if last - first < _SMALL:
+        return small_body(call, found.blob.location, headers, status, first, last)
+    if span is None:
+        file = FileBody.of(call, found, headers)
+        if file is not None:
+            return file
+    return StoreBody(call, found, headers, status, first, last)
+
+
+def _named(call: Call) -> tuple[str, str, str]:
+    return call.parameters["type_name"], call.parameters["id"], call.parameters["blob_path"]
+
+
+def _expected(call: Call) -> Expected:
+    """If-Match names the blob by its sha256, or its artifact by the revision; If-None-Match: * wants no blob there yet."""
+    absent = parse_tags(call.headers.get("if-none-match"))
+    return Expected(named_revisions(call), absent is not None and absent.any)
+
+
+def _safe_headers(found: Download) -> dict[str, str]:
+    """What keeps a browser from running or guessing at somebody's bytes."""
+    return {
+        "content-type": found.blob.content_type or "application/octet-stream",
+        "content-disposition": "attachment",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox",
+        "cache-control": "private, no-cache",
+    }
+
+
+def _digest_headers(found: Download) -> dict[str, str]:
+    digests = found.digests
+    encoded = base64.b64encode(bytes.fromhex(digests.sha256)).decode()
+    return {
+        "etag": f'"{digests.sha256}"',
+        "accept-ranges": "bytes",
+        "repr-digest": f"sha-256=:{encoded}:",
+        **legacy.checksum_headers(digests),
+    }
+
+
+def _claims(call: Call) -> Claims:
+    """The digests that the client sends with its data. Algorithms that Glare does not compute are no claims to it."""
+    found: dict[str, str] = {}
+    for header in ("repr-digest", "content-digest"):
+        value = call.headers.get(header)
+        for item in value.split(",") if value else ():
+            matched = _DIGEST_ITEM.fullmatch(item)
+            if matched is None:
+                raise BadRequest(f"Header {header} must look like 'sha-256=:<base64>:'.")
+            if matched[1] in _DIGESTS:
+                name, length = _DIGESTS[matched[1]]
+                digest = _from_base64(matched[2], length, header)
+                if found.setdefault(name, digest) != digest:
+                    raise BadRequest(f"Headers repr-digest and content-digest claim two different {name} digests.")
+    md5 = call.headers.get("content-md5")
+    if md5:
+        text = md5.strip()
+        digest = text.lower() if re.fullmatch(r"[0-9A-Fa-f]{32}", text) else _from_base64(text, 16, "content-md5")
+        if found.setdefault("md5", digest) != digest:
+            raise BadRequest("Header content-md5 claims another md5 than the digest header.")
+    return Claims(found.get("md5"), found.get("sha1"), found.get("sha256"))
+
+
+def _from_base64(text: str, length: int, header: str) -> str:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != length:
+        raise BadRequest(f"Header {header} must carry {length} bytes in base64.")
+    return raw.hex()

@@ -1,0 +1,258 @@
+"""Responses whose bodies are blobs: a file, a range out of a store, or checked blocks of an external location."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final, Protocol
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from glare.digest import BLOCK
+from glare.domain.blob import External, Managed
+from glare.domain.hooks import Reader
+from glare.errors import GlareError, NotFound
+from glare.http.call import Call
+from glare.operations import hooks
+from glare.operations.download_blob import Download
+from glare.operations.verified_stream import VerifiedStream
+from glare.stores.base import Store
+
+_PATHSEND: Final = "http.response.pathsend"
+_READ_AHEAD: Final = 8  # With more bodies than this under way, each keeps one piece in memory instead of two.
+
+
+class FileBody(Response):
+    """A whole file, sent by the server itself."""
+
+    def __init__(self, path: Path, headers: Mapping[str, str]) -> None:
+        self._path = path
+        super().__init__(None, 200, headers)
+
+    @classmethod
+    def of(cls, call: Call, found: Download, headers: Mapping[str, str]) -> FileBody | None:
+        """Where the server can send files, and the store has this one. Raises `NotFound` when the file is lost."""
+        if not call.can_send_files or not isinstance(found.blob.location, Managed):
+            return None
+        location = found.blob.location
+        path = store_of(call, location).path(location.object)
+        return None if path is None else cls(path, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": _PATHSEND, "path": str(self._path)})
+
+
+def small_body(
+    call: Call, location: Managed | None, headers: Mapping[str, str], status: int, first: int, last: int
+) -> Response:
+    """A short range of a managed blob, read in this worker thread. Raises `NotFound` when the object is lost."""
+    if location is None:
+        raise AssertionError("only stored blobs are downloaded")
+    length = last - first + 1
+    with closing(store_of(call, location).open(location.object, first, length)) as reader:
+        data = reader.read(length)
+    if len(data) != length:
+        raise GlareError(f"Object '{location.object}' of store '{location.store}' is shorter than its blob.")
+    return Response(data, status, headers)
+
+
+class Pieces(Protocol):
+    """Bytes in pieces, read in a worker thread; ``b""`` at the end."""
+
+    def read(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Source(Reader, Protocol):
+    """A reader that is let go of at the end."""
+
+    def close(self) -> None: ...
+
+
+class StreamBody(Response):
+    """Pieces from a worker thread. While few bodies are under way, the next one is read while one is being sent.
+
+    A client that goes away, or takes nothing for the configured time, ends it.
+    """
+
+    def __init__(self, call: Call, headers: Mapping[str, str], status: int) -> None:
+        self._call = call
+        super().__init__(None, status, headers)
+        if "content-length" not in headers:
+            del self.headers["content-length"]
+
+    def open(self) -> Pieces:
+        """Called in a worker thread, before anything is answered: what it raises is still a clean error."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """End an `open` or a read that waits. Called on the event loop. Files are read without waiting for anybody."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._call.body_under_way():
+            await self._send(send)
+
+    async def _send(self, send: Send) -> None:
+        call = self._call
+        gone = asyncio.ensure_future(call.until_disconnected())
+        gone.add_done_callback(lambda _: self.cancel())
+        opening = asyncio.ensure_future(call.run_stream(self.open))
+        pieces: Pieces | None = None
+        reading: asyncio.Future[bytes] | None = None
+        try:
+            pieces = await opening
+            reading = self._read(pieces)
+            piece = await reading
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while piece and not gone.done():
+                ahead = call.application.bodies_under_way.total() <= _READ_AHEAD
+                if ahead:
+                    reading = self._read(pieces)
+                async with asyncio.timeout(call.application.settings.send_seconds):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                del piece  # So that it is gone before the next one comes.
+                if not ahead:
+                    reading = self._read(pieces)
+                piece = await reading
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()  # Which calls `cancel` here too, so that no thread waits for an origin any more.
+            await _ended(call, opening, pieces, reading)
+
+    def _read(self, pieces: Pieces) -> asyncio.Future[bytes]:
+        return asyncio.ensure_future(self._call.run_stream(pieces.read))
+
+
+async def _ended(
+    call: Call, opening: asyncio.Future[Pieces], pieces: Pieces | None, reading: asyncio.Future[bytes] | None
+) -> None:
+    """Let go of the source once no thread reads from it any more."""
+    if pieces is None:
+        if not opening.done():
+            opening.add_done_callback(_close_late)
+        return
+    if reading is not None and not reading.done():
+        await asyncio.wait([reading])
+    if reading is not None and not reading.cancelled():
+        reading.exception()  # Whoever needed it has seen it.
+    await call.run_stream(pieces.close)
+
+
+def _close_late(opening: asyncio.Future[Pieces]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+class StoreBody(StreamBody):
+    """A range of a managed blob."""
+
+    def __init__(
+        self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
+    ) -> None:
+        super().__init__(call, headers, status)
+        self._found = found
+        self._span = (first, last - first + 1)
+
+    @classmethod
+    def rewritten(cls, call: Call, found: Download, headers: Mapping[str, str]) -> Response:
+        """The whole blob as its type's download hook rewrites it: no length, no ranges, no digests."""
+        if call.is_head:
+            return Response(status_code=200, headers=dict(headers))
+        return _RewrittenBody(call, found, headers)
+
+    def open(self) -> Pieces:
+        location = self._found.blob.location
+        if not isinstance(location, Managed):
+            raise TypeError("only managed blobs are read from a store")
+        first, length = self._span
+        reader = store_of(self._call, location).open(location.object, first, length)
+        return _FromReader(reader, reader)
+
+
+class VerifiedBody(StreamBody):
+    """Bytes of an external blob, each block checked before it is sent."""
+
+    def __init__(
+        self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
+    ) -> None:
+        super().__init__(call, headers, status)
+        self._stream = VerifiedStream(call.services, found.blob, first, last, call.headers.get("cdn-loop", ""))
+
+    def open(self) -> Pieces:
+        self._stream.open()
+        return self._stream
+
+    def cancel(self) -> None:
+        self._stream.cancel()
+
+
+class _RewrittenBody(StreamBody):
+    def __init__(self, call: Call, found: Download, headers: Mapping[str, str]) -> None:
+        super().__init__(call, headers, 200)
+        self._found = found
+        self._stream: VerifiedStream | None = None
+        if not isinstance(found.blob.location, Managed):
+            last = found.size - 1
+            self._stream = VerifiedStream(call.services, found.blob, 0, last, call.headers.get("cdn-loop", ""))
+
+    def open(self) -> Pieces:
+        found = self._found
+        raw = self._raw(found.blob.location)
+        return _FromReader(hooks.rewritten(found.spec, found.artifact, found.slot, raw), raw)
+
+    def cancel(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def _raw(self, location: Managed | External | None) -> Source:
+        """The blob's bytes as they are, wherever they are."""
+        if isinstance(location, Managed):
+            return store_of(self._call, location).open(location.object)
+        if self._stream is None:
+            raise TypeError("only published blobs are downloaded")
+        self._stream.open()
+        return _FromPieces(self._stream)
+
+
+def store_of(call: Call, location: Managed) -> Store:
+    """The store of a managed blob. Raises `NotFound` where this node has no such store."""
+    store = call.services.stores.get(location.store)
+    if store is None:
+        raise NotFound(f"The store '{location.store}' of this blob is not configured here; tell the operator.")
+    return store
+
+
+class _FromPieces:
+    """Pieces as a reader."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        if not self._rest:
+            self._rest = self._pieces.read()
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def close(self) -> None:
+        self._pieces.close()
+
+
+class _FromReader:
+    """A reader as pieces of up to 1 MiB; `source` is what is closed at the end."""
+
+    def __init__(self, reader: Reader, source: Source) -> None:
+        self._reader = reader
+        self._source = source
+
+    def read(self) -> bytes:
+        return self._reader.read(BLOCK)
+
+    def close(self) -> None:
+        self._source.close()

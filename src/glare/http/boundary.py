@@ -1,0 +1,145 @@
+"""The outermost layer: what every request passes before a handler, and every response after one.
+
+In this order: request id, OPTIONS, loops, undecodable paths, the version that is asked for, who is calling, routing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from glare.domain.actor import ANONYMOUS
+from glare.egress.loop import passed_through
+from glare.errors import BadRequest, LoopDetected, NotFound, NotImplementedMethod
+from glare.http.call import Application
+from glare.http.microversion import DEFAULT, negotiate
+from glare.http.problems import broken_off, problem
+from glare.identity.base import Credentials
+
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 256 << 20
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
+_OUR_ID: Final = re.compile(r"(?:req-)?([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})")
+
+
+class Boundary:
+    """An ASGI application around the routes. `public` routes need no credentials and speak no microversion."""
+
+    def __init__(self, application: Application, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]) -> None:
+        self._application = application
+        self._public = Router(public, redirect_slashes=False, default=self._to_api)
+        self._api = Router(routes, redirect_slashes=False, default=_unknown)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid.uuid4())
+        headers = Headers(scope=scope)
+        found = _OUR_ID.fullmatch(headers.get("x-openstack-request-id", ""))
+        state: dict[str, Any] = {
+            "application": self._application,
+            "actor": ANONYMOUS,
+            "microversion": DEFAULT,
+            "headers": headers,
+            "versioned": False,
+            "request_id": found[1] if found else request_id,
+        }
+        scope["state"] = state
+        reply = _Reply(scope, send)
+        try:
+            if scope["method"] == "OPTIONS":
+                await Response()(scope, receive, reply)
+                return
+            if passed_through(", ".join(headers.getlist("cdn-loop")), self._application.settings.cdn_loop_id):
+                raise LoopDetected
+            scope["path"] = _decoded_path(scope)
+            await self._public(scope, receive, reply)
+        except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
+            if reply.started:
+                # The status line is sent: all that is left is to end without the last byte. The server then breaks the
+                # connection off, and whoever counts bytes or chunks sees that something is missing.
+                broken_off(error, state["request_id"])
+                return
+            response = problem(error, debug=self._application.settings.debug, request_id=state["request_id"])
+            if "allow" in state:
+                response.headers["Allow"] = state["allow"]
+            await response(scope, receive, reply)
+            if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+                await _linger(receive)
+
+    async def _to_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        headers = state["headers"]
+        state["versioned"] = True
+        state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
+        client = scope.get("client")
+        state["actor"] = self._application.identity.authenticate(Credentials(headers, client[0] if client else None))
+        await self._api(scope, receive, send)
+
+
+class _Reply:
+    """Adds the headers that every response has, and keeps bodies out of answers to HEAD."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._state = scope["state"]
+        self._head = scope["method"] == "HEAD"
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            state = self._state
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            headers["x-openstack-request-id"] = f"req-{state['request_id']}"
+            if state["versioned"]:
+                headers["openstack-api-version"] = f"artifact {state['microversion']}"
+                headers.add_vary_header("openstack-api-version")
+            message = {**message, "headers": headers.raw}
+        elif self._head:
+            if message.get("more_body", False):
+                return
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+
+async def _linger(receive: Receive) -> None:
+    """Take what a client is still sending after its refusal, for a moment.
+
+    A connection that is closed on unread bytes is reset, and then many clients report a broken pipe instead of the answer.
+    """
+    left = _LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["method"] not in _METHODS:
+        raise NotImplementedMethod(f"This service does not know the method '{scope['method'][:20]}'.")
+    raise NotFound(f"There is nothing at '{scope['path'][:200]}'; see /openapi.json for what there is.")
+
+
+def _decoded_path(scope: Scope) -> str:
+    """The path decoded strictly: what a server made of bytes that are not UTF-8 must never name an artifact."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        path: str = scope["path"]
+        return path
+    try:
+        return unquote_to_bytes(raw.partition(b"?")[0]).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not UTF-8 after percent-decoding; encode it as UTF-8.") from None

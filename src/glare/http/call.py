@@ -1,0 +1,261 @@
+"""One request on its way to an operation and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from glare.domain.actor import Actor
+from glare.domain.microversion import Microversion
+from glare.errors import (
+    BadRequest,
+    ClientDisconnected,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    TooManyRequests,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from glare.http.streams import BodyReader, Patience
+from glare.identity.base import Identity
+from glare.operations.services import Services
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+JSON_TYPE: Final = "application/json; charset=UTF-8"
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, seconds without progress of a
+    download, bodies under way at the same time, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``.
+    """
+
+    max_document: int
+    patience: Patience
+    send_seconds: float
+    max_streams: int
+    max_project_streams: int
+    debug: bool
+    cdn_loop_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What handlers share: the services, who is calling, and two pools of threads.
+
+    `threads` run what ends soon; `streams` run what lasts as long as a body does. `bodies_under_way` counts the latter by
+    project, and is changed on the event loop only.
+    """
+
+    services: Services
+    identity: Identity
+    threads: Executor
+    streams: Executor
+    settings: HttpSettings
+    description: Mapping[str, Any]
+    bodies_under_way: Counter[str] = field(default_factory=Counter)
+
+
+class Call:
+    """What a handler works with. `actor` and `microversion` are known before any handler runs."""
+
+    __slots__ = ("_receive", "_scope", "actor", "application", "headers", "microversion", "parameters")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        state = scope["state"]
+        self._scope = scope
+        self._receive = receive
+        self.application: Application = state["application"]
+        self.actor: Actor = state["actor"]
+        self.microversion: Microversion = state["microversion"]
+        self.headers: Headers = state["headers"]
+        self.parameters: dict[str, str] = scope["path_params"]
+
+    @property
+    def services(self) -> Services:
+        return self.application.services
+
+    @property
+    def path(self) -> str:
+        """The decoded path."""
+        path: str = self._scope["path"]
+        return path
+
+    @property
+    def query(self) -> bytes:
+        """The query string as it was sent."""
+        query: bytes = self._scope["query_string"]
+        return query
+
+    @property
+    def is_head(self) -> bool:
+        return bool(self._scope["method"] == "HEAD")
+
+    @property
+    def is_read(self) -> bool:
+        return self._scope["method"] in ("GET", "HEAD")
+
+    @property
+    def can_send_files(self) -> bool:
+        """Whether the server takes the path of a file instead of its bytes."""
+        return "http.response.pathsend" in self._scope.get("extensions", {})
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what decides or touches the database: in a worker thread, one hop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.application.threads, partial(function, *args, **kwargs))
+
+    @contextmanager
+    def body_under_way(self) -> Iterator[None]:
+        """Count a body that a thread works on.
+
+        Raises `Unavailable` beyond the number that the process takes on, `TooManyRequests` beyond a project's share of it.
+        """
+        settings, under_way = self.application.settings, self.application.bodies_under_way
+        project = self.actor.project or ""
+        if under_way.total() >= settings.max_streams:
+            raise Unavailable(f"This server process handles {settings.max_streams} uploads and downloads; retry later.")
+        if under_way[project] >= settings.max_project_streams:
+            raise TooManyRequests(
+                f"The project has {settings.max_project_streams} uploads and downloads under way here; wait for one to end."
+            )
+        under_way[project] += 1
+        try:
+            yield
+        finally:
+            under_way[project] -= 1
+            if not under_way[project]:
+                del under_way[project]
+
+    async def run_stream(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what lasts as long as a body does, beside the threads of short work."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.application.streams, partial(function, *args, **kwargs))
+
+    def media_type(self) -> str:
+        """The content type of the body in lower case, without parameters; empty when there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def require_media_type(self, wanted: str) -> None:
+        """Raises `UnsupportedMediaType` for another content type."""
+        given = self.media_type()
+        if given != wanted:
+            raise UnsupportedMediaType(f"Content-Type must be '{wanted}'; it is '{given[:100]}'.")
+
+    def declared_length(self) -> int | None:
+        """The value of ``Content-Length``, or None. Raises `BadRequest` when it is not a number."""
+        text = self.headers.get("content-length")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise BadRequest(f"Content-Length '{text[:40]}' is not a number of bytes.")
+        return int(text)
+
+    def body_reader(self) -> BodyReader:
+        """The body as a reader for worker threads."""
+        loop = asyncio.get_running_loop()
+        return BodyReader(self._receive, loop, self.declared_length(), self.application.settings.patience)
+
+    async def document(self) -> Any:
+        """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit, `RequestTimeout`."""
+        body = await self._whole_body()
+        try:
+            return _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            raise BadRequest(f"The body is not valid JSON: {wrong}.") from None
+        except RecursionError:
+            raise BadRequest("The JSON body is nested too deeply.") from None
+
+    async def require_no_body(self) -> None:
+        """Raises `BadRequest` when the request carries a body."""
+        # A body whose length is declared need not be read to be refused.
+        if self.declared_length() or ("transfer-encoding" in self.headers and await self._whole_body()):
+            raise BadRequest("This request must not have a body.")
+
+    async def until_disconnected(self) -> None:
+        """Return when the client has gone away. The body must have been read."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+
+    async def _whole_body(self) -> bytes:
+        limit = self.application.settings.max_document
+        stall_seconds = self.application.settings.patience.stall_seconds
+        declared = self.declared_length()
+        if declared is not None and declared > limit:
+            raise _too_long(limit)
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                async with asyncio.timeout(stall_seconds):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestTimeout(
+                    f"No byte of the request body arrived for {stall_seconds:g} seconds; send it again."
+                ) from None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise _too_long(limit)
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Endpoint:
+    """The handlers of one path, by method. HEAD is answered by the handler of GET; the order is that of ``Allow``."""
+
+    def __init__(self, **handlers: Handler) -> None:
+        self._handlers = dict(handlers)
+        if "GET" in handlers:
+            self._handlers["HEAD"] = handlers["GET"]
+        self._any: Handler | None = None
+        self.allow = ", ".join(handlers)
+
+    @classmethod
+    def of_any_method(cls, handler: Handler) -> Endpoint:
+        """One handler for all methods."""
+        endpoint = cls()
+        endpoint._any = handler
+        return endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._handlers.get(scope["method"], self._any)
+        if handler is None:
+            scope["state"]["allow"] = self.allow
+            raise MethodNotAllowed(f"{scope['method']} is not possible here; possible are {self.allow}.")
+        response = await handler(Call(scope, receive))
+        await response(scope, receive, send)
+
+
+def json_response(document: Any, status: int = 200, media_type: str = JSON_TYPE) -> Response:
+    """A JSON response; non-ASCII text stays as it is."""
+    return Response(encode(document), status, {"content-type": media_type})
+
+
+def _too_long(limit: int) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"A JSON body may have at most {limit} bytes.")

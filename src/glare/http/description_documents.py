@@ -1,0 +1,167 @@
+"""The JSON documents that the API's description has whatever the types are: blobs, patches, quotas, errors and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from glare.domain.legacy import BLOB_PROPERTIES
+from glare.operations.add_location import MAX_URL
+
+Schema = dict[str, Any]
+
+_CHECKSUMS: Final = {"md5": 32, "sha1": 40, "sha256": 64}
+
+
+def reference(name: str) -> Schema:
+    """A reference to a component schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _checksum(name: str) -> Schema:
+    return {"type": ["string", "null"], "pattern": f"^[0-9a-fA-F]{{{_CHECKSUMS[name]}}}$"}
+
+
+def _object(properties: Mapping[str, Schema], **more: Any) -> Schema:
+    return {"type": "object", "properties": dict(properties), "required": list(properties)} | more
+
+
+_QUOTA: Final = _object(
+    {
+        "quota_name": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": "^[^:]*:?[^:]*$",
+            "description": "max_artifact_number or max_uploaded_data (bytes), for one type with `:` and the type's name.",
+        },
+        "quota_value": {"type": "integer", "minimum": -1, "maximum": (1 << 63) - 1, "description": "-1 is unlimited."},
+    }
+)
+
+DOCUMENTS: Final[Mapping[str, Schema]] = {
+    "Blob": _object(
+        {
+            "url": {
+                "type": "string",
+                "description": "Where to download stored data; of external data the URL itself, or its scheme and host where it is confidential.",
+            },
+            **BLOB_PROPERTIES,
+            "size": {"type": ["integer", "null"], "minimum": 0, "description": "Bytes; what is reserved while saving."},
+            "external": {"type": "boolean", "description": "Whether the data lives at a URL outside of the service."},
+            "content_type": {"type": ["string", "null"]},
+        },
+        description="What is known of one blob. Size and checksums are measured, never taken from a client.",
+        additionalProperties=False,
+    ),
+    "Location": {
+        "type": "object",
+        "description": "An external location to record. Size and checksums are claims: they must equal what is measured.",
+        "properties": {
+            "url": {"type": "string", "format": "uri", "minLength": 1, "maxLength": MAX_URL, "pattern": "^https?://"},
+            "location_type": {
+                "enum": ["external", "internal"],
+                "default": "external",
+                "description": "Internal locations are refused: no store is configured for them.",
+            },
+            "confidential": {
+                "type": "boolean",
+                "default": False,
+                "description": "Show the URL to the owner's project and admins only.",
+            },
+            "size": {"type": ["integer", "null"], "minimum": 0},
+            **{name: _checksum(name) for name in _CHECKSUMS},
+        },
+        "required": ["url"],
+    },
+    "JsonPatch": {
+        "type": "array",
+        "description": "JSON Patch (RFC 6902). Operations run in order; nothing is stored unless all of them pass.",
+        "items": reference("PatchOperation"),
+    },
+    "PatchOperation": {
+        "oneOf": [
+            _object({"op": {"enum": ["add", "replace", "test"]}, "path": reference("Pointer"), "value": {}}),
+            _object({"op": {"const": "remove"}, "path": reference("ElementPointer")}),
+            _object({"op": {"const": "copy"}, "from": reference("Pointer"), "path": reference("Pointer")}),
+            _object({"op": {"const": "move"}, "from": reference("ElementPointer"), "path": reference("Pointer")}),
+        ]
+    },
+    "Pointer": {
+        "type": "string",
+        "pattern": "^(?:/[^/]+)+$",
+        "description": "A field, or an element of a list or dict: `/description`, `/tags/-`, `/metadata/key`. `/status` and "
+        "`/visibility` move the artifact through its life cycle.",
+    },
+    "ElementPointer": {
+        "type": "string",
+        "pattern": "^/[^/]+(?:/[^/]+)+$",
+        "description": "An element of a list or dict. A whole field is replaced with null instead.",
+    },
+    "Error": _object(
+        {
+            "code": {"type": "integer", "description": "The HTTP status."},
+            "title": {"type": "string"},
+            "explanation": {"type": "string", "description": "What the status means."},
+            "error": _object(
+                {
+                    "message": {"type": "string", "description": "What is wrong here, and the remedy."},
+                    "type": {"type": "string"},
+                }
+            )
+            | {"additionalProperties": {"type": "string"}},
+        },
+    ),
+    "VersionError": {
+        "allOf": [
+            reference("Error"),
+            _object({"min_version": {"type": "string"}, "max_version": {"type": "string"}}),
+        ]
+    },
+    "ProjectQuotas": _object(
+        {
+            "project_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "project_quotas": {"type": "array", "items": _QUOTA},
+        }
+    ),
+    "AllQuotas": _object(
+        {
+            "quotas": {"type": "array", "items": reference("ProjectQuotas")},
+            "global_quotas": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}},
+        }
+    ),
+    "TypeSchemas": _object(
+        {
+            "schemas": {
+                "type": "object",
+                "description": "The JSON Schema of each type by the type's name.",
+                "additionalProperties": {"type": "object"},
+            }
+        }
+    ),
+    "Versions": _object(
+        {
+            "versions": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "version": {"type": "string"},
+                        "status": {"type": "string"},
+                        "media-type": {"type": "string"},
+                        "links": {"type": "array", "items": {"type": "object"}},
+                    }
+                ),
+            }
+        }
+    ),
+    "Health": _object({"detailed": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}}),
+    "Readiness": {
+        "type": "object",
+        "properties": {
+            "ready": {"type": "boolean"},
+            "problems": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "required": ["ready"],
+    },
+}
+"""Component schemas by name."""

@@ -1,0 +1,33 @@
+"""Every path of the service, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute, Route
+
+from glare.http import artifacts, blobs, description, quotas, schemas, service
+from glare.http.call import Endpoint
+
+PUBLIC: Sequence[BaseRoute] = (
+    Route("/", Endpoint.of_any_method(service.versions)),
+    Route("/versions", Endpoint.of_any_method(service.versions)),
+    Route("/healthcheck", Endpoint(GET=service.health)),
+    Route("/healthz", Endpoint(GET=service.health)),
+    Route("/readyz", Endpoint(GET=service.ready)),
+    Route("/openapi.json", Endpoint(GET=description.openapi)),
+    Route("/docs", Endpoint(GET=description.page)),
+)
+"""No credentials, no microversion."""
+
+API: Sequence[BaseRoute] = (
+    Route("/schemas", Endpoint(GET=schemas.list_schemas)),
+    Route("/schemas/{type_name}", Endpoint(GET=schemas.show_schema)),
+    Route("/artifacts/{type_name}", Endpoint(GET=artifacts.list_page, POST=artifacts.create)),
+    Route("/artifacts/{type_name}/{id}", Endpoint(GET=artifacts.show, PATCH=artifacts.update, DELETE=artifacts.delete)),
+    Route("/artifacts/{type_name}/{id}/{blob_path:path}", Endpoint(GET=blobs.get, PUT=blobs.put, DELETE=blobs.delete)),
+    Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
+    Route("/project-quotas", Endpoint(GET=quotas.get_of_project)),
+    Route("/project-quotas/{project}", Endpoint(GET=quotas.get_of_project)),
+)
+"""Credentials and microversions. The order of methods is that of ``Allow``."""

@@ -1,0 +1,48 @@
+"""What needs no credentials: versions, health, the description of the API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.responses import PlainTextResponse, Response
+
+from glare.domain import legacy
+from glare.http.call import Call, json_response
+from glare.http.microversion import MAXIMUM, MINIMUM
+from glare.operations.health import readiness
+
+_VERSIONS: tuple[tuple[Any, str], ...] = ((MINIMUM, "STABLE"), (MAXIMUM, "EXPERIMENTAL"))
+
+
+async def versions(call: Call) -> Response:
+    """Any method on / and /versions"""
+    listed = [
+        {
+            "version": str(version),
+            "status": status,
+            "links": [{"rel": "describedby", "type": "text/html", "href": legacy.VERSIONS_LINK}],
+            "media-type": f"application/vnd.openstack.artifacts-{version}",
+        }
+        for version, status in _VERSIONS
+    ]
+    return json_response({"versions": listed}, legacy.VERSIONS_STATUS, "application/json")
+
+
+async def health(call: Call) -> Response:
+    """GET /healthz and /healthcheck: this process answers."""
+    if call.headers.get("accept", "").startswith("application/json"):
+        return json_response({"detailed": False, "reasons": ["OK"]}, media_type="application/json")
+    return PlainTextResponse("OK")
+
+
+async def ready(call: Call) -> Response:
+    """GET /readyz: the database and the stores answer too."""
+    try:
+        async with asyncio.timeout(5):
+            problems = await call.run(readiness, call.services)
+    except TimeoutError:
+        problems = {"time": "the checks took longer than 5 seconds"}
+    if problems:
+        return json_response({"ready": False, "problems": problems}, 503, "application/json")
+    return json_response({"ready": True}, media_type="application/json")

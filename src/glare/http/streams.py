@@ -1,0 +1,120 @@
+"""Between the event loop, which receives, and the operations, which read synchronously in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from glare.digest import BLOCK
+from glare.errors import ClientDisconnected, RequestTimeout
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client is waited for.
+
+    It may send nothing for `stall_seconds`; once it was waited for so long in all, it must have sent `minimum_rate` bytes
+    for each second of waiting. Time in which nobody wanted its bytes does not count.
+    """
+
+    stall_seconds: float
+    minimum_rate: int
+
+
+class BodyReader:
+    """A request body as a synchronous reader.
+
+    The loop collects blocks of up to 1 MiB, one ahead of the reader, so that memory stays flat at any size and
+    the server stops taking bytes from the client while the reader is busy. `declared` is the ``Content-Length`` or None.
+    """
+
+    def __init__(
+        self, receive: Receive, loop: asyncio.AbstractEventLoop, declared: int | None, patience: Patience
+    ) -> None:
+        self._receive = receive
+        self._loop = loop
+        self._patience = patience
+        self._waited = 0.0
+        self._ended = False
+        self._buffer = b""
+        self._next: Future[bytes] | None = None
+        self._received = 0
+        self.declared = declared
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, empty at the end of the body; called in a worker thread.
+
+        Raises `ClientDisconnected` when the client goes away before the body is whole, `RequestTimeout` when it stalls.
+        """
+        if not self._buffer:
+            self._buffer = self._take()
+        if len(self._buffer) <= size:
+            data, self._buffer = self._buffer, b""
+        else:
+            data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    def close(self) -> None:
+        """Stop collecting; what was collected and not read is dropped."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._ended = True
+        self._buffer = b""
+
+    def _take(self) -> bytes:
+        if self._next is None:
+            if self._ended:
+                return b""
+            self._next = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
+        block = self._next.result()
+        self._next = None
+        if not self._ended:
+            self._next = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
+        return block
+
+    async def _collect(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        stall_seconds = self._patience.stall_seconds
+        try:
+            async with asyncio.timeout(stall_seconds) as waiting:
+                while size < BLOCK:
+                    asked_at = self._loop.time()
+                    message = await self._receive()
+                    now = self._loop.time()
+                    self._waited += now - asked_at
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnected
+                    part = message.get("body", b"")
+                    if part:
+                        parts.append(part)
+                        size += len(part)
+                        self._require_rate(self._received + size)
+                        waiting.reschedule(now + stall_seconds)
+                    if not message.get("more_body", False):
+                        self._ended = True
+                        break
+        except TimeoutError:
+            raise RequestTimeout(
+                f"No byte of the request body arrived for {stall_seconds:g} seconds; nothing was stored."
+            ) from None
+        self._received += size
+        if self._ended and self.declared is not None and self._received != self.declared:
+            raise ClientDisconnected(
+                f"The body has {self._received} bytes but Content-Length says {self.declared}; nothing was stored."
+            )
+        return b"".join(parts)
+
+    def _require_rate(self, received: int) -> None:
+        """A client that drips would hold a thread, a place and quota for as long as it likes."""
+        patience = self._patience
+        if self._waited > patience.stall_seconds and received < patience.minimum_rate * self._waited:
+            raise RequestTimeout(
+                f"The request body arrives at less than {patience.minimum_rate} bytes a second; nothing was stored."
+            )

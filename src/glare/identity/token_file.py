@@ -1,0 +1,288 @@
+"""Tokens in a file: the identity source of an embedded installation.
+
+The file is JSON, changed as a whole under a lock by `glare token`. It keeps the sha256 of each token and never the token: a
+token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow function. For the
+same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its hash.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from glare.domain.actor import Actor
+from glare.errors import GlareError, InvalidParameterValue, NotFound, Unauthorized, Unavailable
+from glare.identity.base import Credentials, nobody
+
+LOG = logging.getLogger(__name__)
+
+PREFIX: Final = "glare_"
+"""How every token begins, so that scanners for leaked secrets recognise it."""
+
+_REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare token create."
+
+
+class TokenRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept of one token. `expires` is None for a token that lasts until it is revoked; times are in UTC."""
+
+    id: str
+    sha256: str
+    user: str
+    project: str
+    roles: tuple[str, ...]
+    created: datetime
+    expires: datetime | None = None
+    label: str = ""
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    tokens: tuple[TokenRecord, ...]
+
+
+class TokenFile:
+    """Reads and changes the file. Any number of processes may do both at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def list(self) -> tuple[TokenRecord, ...]:
+        """All tokens, also expired ones, oldest first; none when there is no file.
+
+        Raises `Unavailable` when the file cannot be read, does not have this form, or may be written by others.
+        """
+        try:
+            with self.path.open("rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                data = file.read()
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise Unavailable(
+                f"The token file {self.path} cannot be read ({error.strerror}); mend its permissions."
+            ) from error
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Unavailable(
+                f"The token file {self.path} may be written by other users (mode {mode:04o}), who could give themselves tokens; "
+                f"run: chmod 600 {self.path}"
+            )
+        if mode & stat.S_IROTH:
+            LOG.warning(
+                "The token file %s may be read by every user of this machine (mode %04o). It holds no tokens, but shows "
+                "who has some; chmod 600 closes it.",
+                self.path,
+                mode,
+            )
+        try:
+            return msgspec.json.decode(data, type=_Document).tokens
+        except msgspec.DecodeError as error:
+            raise Unavailable(
+                f"The token file {self.path} is damaged: {error}. Restore it, or remove it and make new tokens."
+            ) from error
+
+    def create(
+        self,
+        project: str,
+        user: str,
+        roles: tuple[str, ...] = (),
+        expires_in: float | None = None,
+        label: str = "",
+    ) -> tuple[str, TokenRecord]:
+        """Make a token that lasts `expires_in` seconds (None: for ever). The text is shown here and never again.
+
+        Raises `InvalidParameterValue` for a value that cannot be used.
+        """
+        for what, value in [("project", project), ("user", user), *(("role", role) for role in roles)]:
+            _check_name(what, value)
+        if expires_in is not None and expires_in <= 0:
+            raise InvalidParameterValue(
+                f"A token cannot expire in {expires_in} seconds; give a positive time, or none."
+            )
+        token = PREFIX + secrets.token_urlsafe(32)
+        now = datetime.now(UTC).replace(microsecond=0)
+        try:
+            expires = None if expires_in is None else now + timedelta(seconds=expires_in)
+        except OverflowError:
+            raise InvalidParameterValue(
+                f"A token cannot expire in {expires_in} seconds; leave the time away for a token that lasts."
+            ) from None
+        with self._changed() as records:
+            record = TokenRecord(
+                id=_new_id(records),
+                sha256=_digest(token),
+                user=user.strip(),
+                project=project.strip(),
+                roles=tuple(dict.fromkeys(role.strip() for role in roles)),
+                created=now,
+                expires=expires,
+                label=label,
+            )
+            records[record.id] = record
+        return token, record
+
+    def revoke(self, token_id: str) -> TokenRecord:
+        """Remove a token by its id. Raises `NotFound`. Running services refuse it about a second later."""
+        with self._changed() as records:
+            if token_id not in records:
+                raise NotFound(f"There is no token with id {token_id!r}; glare token list shows them.")
+            return records.pop(token_id)
+
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, TokenRecord]]:
+        """The records by id, locked; what the block leaves of them is written when it ends without an error."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The file itself is replaced, so a lock on it would be a lock on something that is gone.
+            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"The token file {self.path} cannot be changed ({error.strerror}); run this as the user of the service."
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            records = {record.id: record for record in self.list()}
+            yield records
+            self._write(tuple(records.values()))
+        finally:
+            os.close(lock)
+
+    def _write(self, records: tuple[TokenRecord, ...]) -> None:
+        data = msgspec.json.format(msgspec.json.encode(_Document(1, records)), indent=1) + b"\n"
+        temporary = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                self._keep_owner(descriptor)
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise Unavailable(
+                f"The token file {self.path} cannot be written ({error.strerror}); nothing was changed."
+            ) from error
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _keep_owner(self, descriptor: int) -> None:
+        """When root changes the file, the user of the service must be able to read it afterwards."""
+        if self.path.exists():
+            before = self.path.stat()
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+        else:
+            before = self.path.parent.stat()
+        if os.geteuid() == 0:
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+
+
+class TokenFileIdentity:
+    """Authenticates ``X-Auth-Token``, or ``Authorization: Bearer``, with the tokens of a file.
+
+    It looks at the file again when `look_every` seconds have passed since the last look. A file that has become unreadable
+    or damaged is logged as an error, and the tokens that were read before stay. A file that is gone holds no tokens.
+    """
+
+    def __init__(
+        self,
+        file: TokenFile,
+        *,
+        allow_anonymous: bool = False,
+        look_every: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._allow_anonymous = allow_anonymous
+        self._look_every = look_every
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._looked_at = time.monotonic()
+        self._stamp = self._see()
+        self._actors = _by_digest(file.list())
+
+    def authenticate(self, credentials: Credentials) -> Actor:
+        token = _token_of(credentials.headers)
+        if token is None:
+            return nobody(self._allow_anonymous, _REMEDY)
+        if time.monotonic() - self._looked_at >= self._look_every:
+            self._look()
+        found = self._actors.get(_digest(token))
+        if found is None:
+            raise Unauthorized(f"This token is not known here, or was revoked. {_REMEDY}")
+        actor, expires = found
+        if expires is not None and self._clock() >= expires:
+            raise Unauthorized(f"This token has expired. {_REMEDY}")
+        return actor
+
+    def _look(self) -> None:
+        with self._lock:
+            self._looked_at = time.monotonic()
+            stamp = self._see()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                self._actors = _by_digest(self._file.list())
+            except GlareError as error:
+                LOG.error("The tokens that were read before stay in force. %s", error.message)
+
+    def _see(self) -> tuple[int, ...] | None:
+        """What changes when the file does; None when it cannot be seen."""
+        try:
+            state = self._file.path.stat()
+        except OSError:
+            return None
+        return (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size, state.st_mode)
+
+
+def _by_digest(records: tuple[TokenRecord, ...]) -> Mapping[str, tuple[Actor, float | None]]:
+    """Actors and ends of life (seconds since the epoch), by the hash of the token."""
+    return {
+        record.sha256: (
+            Actor(record.user, record.project, frozenset(record.roles)),
+            None if record.expires is None else record.expires.timestamp(),
+        )
+        for record in records
+    }
+
+
+def _token_of(headers: Mapping[str, str]) -> str | None:
+    token = headers.get("x-auth-token")
+    if token is not None:
+        return token.strip()
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
+
+
+def _digest(token: str) -> str:
+    # What is no text of ours is hashed all the same, and then not found.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _new_id(taken: Mapping[str, TokenRecord]) -> str:
+    while (token_id := secrets.token_hex(4)) in taken:
+        pass
+    return token_id
+
+
+def _check_name(what: str, value: str) -> None:
+    if not value.strip() or len(value) > 255 or "," in value or not value.isprintable():
+        raise InvalidParameterValue(
+            f"{value!r} cannot be the {what} of a token: give 1 to 255 printable characters without a comma."
+        )

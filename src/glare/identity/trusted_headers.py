@@ -1,0 +1,75 @@
+"""Identity from the headers of a proxy that has authenticated the caller (the contract's §3, rows *keystone* and *noauth*).
+
+Whoever connects from a trusted peer may be anybody, so the proxy must remove these headers from what it receives and set its
+own, and nothing else may reach the service from its address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+
+import msgspec
+
+from glare.domain.actor import Actor
+from glare.errors import BadRequest, Unauthorized
+from glare.identity.base import Credentials, nobody, split_roles
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+IDENTITY_HEADERS = ("x-identity-status", "x-user-id", "x-project-id", "x-tenant-id", "x-roles")
+
+
+class TrustedHeadersIdentity:
+    """`peers` are the networks that proxies connect from; `trust_unix_socket` trusts connections that have no address."""
+
+    def __init__(
+        self, peers: Iterable[Network], *, trust_unix_socket: bool = False, allow_anonymous: bool = False
+    ) -> None:
+        self._networks = tuple(peers)
+        self._trust_unix_socket = trust_unix_socket
+        self._allow_anonymous = allow_anonymous
+        # Reading an address costs more than all the rest, and there are few proxies.
+        self._is_trusted = lru_cache(maxsize=1024)(self._decide)
+
+    def authenticate(self, credentials: Credentials) -> Actor:
+        headers = credentials.headers
+        if not self._is_trusted(credentials.peer):
+            if any(name in headers for name in IDENTITY_HEADERS):
+                raise Unauthorized(
+                    "This request names an identity, and comes from an address whose word is not taken for it. Connect through "
+                    "the proxy that authenticates."
+                )
+            return nobody(self._allow_anonymous, "Connect through the proxy that authenticates for this service.")
+        if headers.get("x-identity-status", "").strip() != "Confirmed":
+            return nobody(
+                self._allow_anonymous, "The proxy has not confirmed an identity (X-Identity-Status: Confirmed); log in."
+            )
+        if (catalog := headers.get("x-service-catalog")) is not None:
+            _check_catalog(catalog)
+        project = headers.get("x-project-id", "").strip() or headers.get("x-tenant-id", "").strip()
+        user = headers.get("x-user-id", "").strip()
+        return Actor(user or None, project or None, split_roles(headers.get("x-roles", "")))
+
+    def _decide(self, peer: str | None) -> bool:
+        if peer is None:
+            return self._trust_unix_socket
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        # A socket that listens on IPv6 shows an IPv4 client in this form.
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+
+def _check_catalog(text: str) -> None:
+    """Glare needs nothing out of the catalogue, but a proxy that garbles it should hear so."""
+    try:
+        msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        raise BadRequest(
+            "The X-Service-Catalog header is not a JSON array; mend the proxy that sets it, or let it leave it away."
+        ) from None

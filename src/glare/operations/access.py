@@ -1,0 +1,144 @@
+"""Finding what a request names, and deciding whether its caller may see or change it. Every operation starts here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from glare.db.rows import fetch_artifact
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact, Status
+from glare.domain.artifact_type import FieldSpec, TypeSpec
+from glare.domain.blob import Slot
+from glare.errors import ArtifactNotFound, BadRequest, Forbidden, PreconditionFailed
+from glare.operations.services import Services
+from glare.policy.engine import target_of
+from glare.policy.scope import may_see
+
+
+def find_type(services: Services, name: str) -> TypeSpec:
+    """The enabled type of this name, or the read-only `all`. Raises `TypeNotFound`."""
+    return services.types.all if name == services.types.all.name else services.types.get(name)
+
+
+def read_artifact(
+    services: Services, connection: Connection, actor: Actor, spec: TypeSpec, artifact_id: str
+) -> Artifact:
+    """An artifact that the caller may see. Raises `ArtifactNotFound`, whether it is missing, of another type or invisible."""
+    artifact = fetch_artifact(connection, artifact_id)
+    known = artifact is not None and artifact.type_name in services.types.names
+    if artifact is None or not known or (spec is not services.types.all and artifact.type_name != spec.name):
+        raise not_found(artifact_id)
+    if not may_see(services.policy, actor, artifact):
+        raise not_found(artifact_id)
+    return artifact
+
+
+def find_artifact(services: Services, actor: Actor, spec: TypeSpec, artifact_id: str) -> Artifact:
+    """As `read_artifact`, in a transaction of its own."""
+    with services.db.read() as connection:
+        return read_artifact(services, connection, actor, spec, artifact_id)
+
+
+def require_writer(services: Services, actor: Actor, artifact: Artifact) -> None:
+    """Only the owner's project and admins change an artifact, whatever a policy file says."""
+    if actor.anonymous or not (actor.project == artifact.owner or services.policy.is_admin(actor)):
+        raise Forbidden(
+            f"Artifact '{artifact.id}' belongs to another project; only its owner or an admin may change it."
+        )
+
+
+def require(services: Services, rule: str, actor: Actor, artifact: Artifact) -> None:
+    """Ask the policy. Raises `PolicyException`."""
+    services.policy.require(rule, actor, target_of(artifact))
+
+
+def find_slot(spec: TypeSpec, path: str) -> tuple[FieldSpec, Slot]:
+    """The blob field and slot that ``field`` or ``field/key`` names. Raises `BadRequest`."""
+    name, slash, key = path.partition("/")
+    field = spec.fields.get(name)
+    if field is None:
+        raise BadRequest(f"Type '{spec.name}' has no field '{name}'; the path must name one of its blob fields.")
+    if field.is_folder:
+        if not key:
+            raise BadRequest(f"Field '{name}' is a folder; name one of its blobs as '{name}/<key>'.")
+        return field, Slot(name, key)
+    if not field.is_blob:
+        raise BadRequest(f"Field '{name}' is not a blob; the path must name a blob field.")
+    if slash:
+        raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave '/{key}' away.")
+    return field, Slot(name)
+
+
+def require_changeable(field: FieldSpec, artifact: Artifact) -> None:
+    """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change."""
+    if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
+        raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its blobs cannot be changed.")
+    if field.system:
+        raise Forbidden(f"Field '{field.name}' is filled by the service; it cannot be uploaded to.")
+    if artifact.status is Status.ACTIVE and not field.mutable:
+        raise Forbidden(
+            f"Artifact '{artifact.id}' is active and field '{field.name}' is immutable; its blobs cannot be changed."
+        )
+
+
+def revision_tag(artifact: Artifact) -> str:
+    """What If-Match compares: names this revision of this artifact."""
+    return f"{artifact.revision:x}"
+
+
+def require_revision(artifact: Artifact, wanted: frozenset[str] | None) -> None:
+    """Raises `PreconditionFailed` unless the artifact's revision tag is among `wanted` (None: no condition; ``*``: any)."""
+    if wanted is not None and "*" not in wanted and revision_tag(artifact) not in wanted:
+        raise PreconditionFailed(
+            f"Artifact '{artifact.id}' is at another revision than If-Match names; read it again and retry."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a client expects of a blob that it changes (None: no matter what).
+
+    `tags` are revisions of the artifact or sha256 digests of the blob, ``*`` for any blob; `absent`: that there is none yet.
+    """
+
+    tags: frozenset[str] | None = None
+    absent: bool = False
+
+    def check(self, artifact: Artifact, slot: Slot) -> None:
+        """Raises `PreconditionFailed`."""
+        blob = artifact.blobs.get(slot)
+        digests = blob.digests if blob is not None else None
+        if self.absent and digests is not None:
+            raise PreconditionFailed(f"Blob '{slot.path}' exists, and If-None-Match wants that it does not.")
+        if self.tags is None:
+            return
+        present = {"*", digests.sha256, revision_tag(artifact)} if digests is not None else {revision_tag(artifact)}
+        if not present & self.tags:
+            raise PreconditionFailed(
+                f"Neither blob '{slot.path}' nor its artifact is as If-Match names it; read the artifact again and retry."
+            )
+
+
+ANYTHING: Final = Expected()
+"""No condition."""
+
+
+def not_found(artifact_id: str) -> ArtifactNotFound:
+    """The same answer for missing and for invisible artifacts."""
+    return ArtifactNotFound(f"There is no artifact '{artifact_id[:64]}' that you may see.")
+
+
+def reread(connection: Connection, artifact_id: str) -> Artifact:
+    """The artifact as it is now, for a caller that was let in before. Raises `ArtifactNotFound`."""
+    artifact = fetch_artifact(connection, artifact_id)
+    if artifact is None:
+        raise not_found(artifact_id)
+    return artifact
+
+
+def sees_full_urls(services: Services, actor: Actor, artifact: Artifact) -> bool:
+    """Whether the caller sees confidential URLs whole: the owner's project and admins do."""
+    return (actor.project is not None and actor.project == artifact.owner) or services.policy.is_admin(actor)

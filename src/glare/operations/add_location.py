@@ -1,0 +1,185 @@
+"""Record an external location: authorise, reserve, charge, measure, compare, publish; or undo."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
+from glare.domain.artifact_type import FieldSpec, TypeSpec
+from glare.domain.blob import External, LocationState, Slot
+from glare.domain.hooks import ChangeKind
+from glare.egress.cancellation import Cancellation
+from glare.egress.confidential import is_confidential
+from glare.egress.measure import OCTETS, Measured, measure
+from glare.egress.url import Url
+from glare.errors import BadRequest, Conflict, Forbidden
+from glare.operations import access, attempts, hooks
+from glare.operations.outbound import charged
+from glare.operations.services import Services
+from glare.operations.upload_blob import Claims
+
+MAX_URL: Final = 2048
+_CLOSED_SCHEMES: Final = frozenset({"file", "filesystem", "swift+config", "sql"})
+_DIGEST_LENGTHS: Final = {"md5": 32, "sha1": 40, "sha256": 64}
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+@dataclass(frozen=True, slots=True)
+class LocationRequest:
+    """A location as the client describes it, its shape checked."""
+
+    type_name: str
+    artifact_id: str
+    path: str
+    url: str
+    claims: Claims
+    confidential: bool
+    expected: access.Expected = access.ANYTHING
+    cdn_loop: str = ""
+
+
+def parse_location(body: Any) -> tuple[str, Claims, bool]:
+    """The URL, the claims and the wish for confidentiality of a location document.
+
+    Raises `BadRequest` for a wrong shape, `Forbidden` for internal locations in stores that are closed to them.
+    """
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object with the member 'url'.")
+    url = body.get("url")
+    if not isinstance(url, str) or not url:
+        raise BadRequest("Member 'url' is required and must be a string.")
+    if len(url) > MAX_URL:
+        raise BadRequest(f"Member 'url' may have at most {MAX_URL} characters; it has {len(url)}.")
+    kind = body.get("location_type", "external")
+    if kind not in ("external", "internal"):
+        raise BadRequest("Member 'location_type' must be 'external' or 'internal'.")
+    claims = Claims(size=_size(body), **{name: _digest(body, name) for name in _DIGEST_LENGTHS})
+    if kind == "internal":
+        _refuse_internal(url)
+    if not url.startswith(("http://", "https://")):
+        raise BadRequest("Member 'url' of an external location must start with 'http://' or 'https://'.")
+    confidential = body.get("confidential", False)
+    if not isinstance(confidential, bool):
+        raise BadRequest("Member 'confidential' must be true or false.")
+    return url, claims, confidential
+
+
+def add_location(
+    services: Services, actor: Actor, request: LocationRequest, cancellation: Cancellation
+) -> tuple[TypeSpec, Artifact]:
+    """Measure the URL and record it as the blob that `request.path` names; returns the artifact as it is then.
+
+    `cancellation` is for the caller whose client has gone away: then everything is undone.
+
+    Raises `LocationRefused`, `TooManyRequests` and what `upload_blob` raises; in every case nothing has changed but the
+    counters of outbound requests.
+    """
+    url = services.egress.parse(request.url)
+    spec, artifact, field, slot = _authorise(services, actor, request)
+    change = hooks.of_blob(ChangeKind.ADD_LOCATION, actor, slot, request.url)
+    values = hooks.before(spec, change, artifact)
+
+    def check(current: Artifact) -> None:
+        _require_free(services, current, slot)
+        access.require_changeable(field, current)
+
+    reservation = attempts.reserve(
+        services, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
+    )
+    with (
+        services.heartbeats.keep(reservation.attempt_id),
+        attempts.undone_on_error(services, reservation),
+        charged(services, artifact.owner, url.host) as charge,
+    ):
+        measured = measure(
+            services.egress,
+            url,
+            pool=services.hashing,
+            limit=reservation.limit if charge.left is None else min(reservation.limit, charge.left),
+            over=reservation.over if charge.left is None or reservation.limit <= charge.left else charge.over,
+            cancellation=cancellation,
+            cdn_loop=request.cdn_loop,
+            progress=charge.add,
+        )
+        request.claims.check(measured.content, f"the external location of blob '{slot.path}'")
+        location = _location(services, request, url, measured)
+        after = attempts.publish(
+            services,
+            reservation,
+            measured.content,
+            location,
+            measured.content_type,
+            "set_location",
+            host=url.host,
+            values=values,
+        )
+    hooks.after(spec, change, after)
+    return spec, after
+
+
+def _authorise(
+    services: Services, actor: Actor, request: LocationRequest
+) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
+    spec = access.find_type(services, request.type_name)
+    artifact = access.find_artifact(services, actor, spec, request.artifact_id)
+    access.require_writer(services, actor, artifact)
+    access.require(services, "artifact:set_location", actor, artifact)
+    field, slot = access.find_slot(spec, request.path)
+    request.expected.check(artifact, slot)
+    _require_free(services, artifact, slot)
+    access.require_changeable(field, artifact)
+    return spec, artifact, field, slot
+
+
+def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
+    blob = artifact.blobs.get(slot)
+    if blob is None:
+        return
+    attempts.require_idle_slot(services, artifact, slot)
+    if blob.location is not None:
+        raise Conflict(
+            f"Blob '{slot.path}' exists already; a location does not replace it. Delete it first, or use another."
+        )
+
+
+def _location(services: Services, request: LocationRequest, url: Url, measured: Measured) -> External:
+    now = services.clock()
+    return External(
+        url=url.text,
+        confidential=request.confidential or is_confidential(url),
+        state=LocationState.VERIFIED,
+        proven_at=now,
+        seen_at=now,
+        etag=measured.etag,
+        last_modified=measured.last_modified,
+    )
+
+
+def _refuse_internal(url: str) -> None:
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else ""
+    if scheme in _CLOSED_SCHEMES:
+        raise Forbidden(f"Internal locations with scheme '{scheme}' are not allowed; upload the data instead.")
+    raise BadRequest(f"No store is configured for internal locations with scheme '{scheme}'; upload the data instead.")
+
+
+def _digest(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    length = _DIGEST_LENGTHS[name]
+    if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{length}}}", value):
+        raise BadRequest(f"Member '{name}' must be {length} hexadecimal digits or null.")
+    return value.lower()
+
+
+def _size(body: dict[str, Any]) -> int | None:
+    value = body.get("size")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise BadRequest("Member 'size' must be a number of bytes, or left away.")
+    return value

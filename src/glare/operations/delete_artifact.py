@@ -1,0 +1,69 @@
+"""Delete an artifact: authorise, then remove it, or mark it for the sweep where deletion is delayed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from glare.db import artifacts as artifact_rows
+from glare.db import blobs as blob_rows
+from glare.db import counters, outbox
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact, Status
+from glare.domain.blob import Managed
+from glare.domain.events import artifact_event
+from glare.domain.hooks import Change, ChangeKind
+from glare.errors import Forbidden
+from glare.operations import access, attempts, hooks
+from glare.operations.objects import remove_doomed
+from glare.operations.services import Services
+
+
+def delete_artifact(
+    services: Services, actor: Actor, type_name: str, artifact_id: str, revisions: frozenset[str] | None = None
+) -> None:
+    """Delete the artifact; external data is never touched.
+
+    Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `PreconditionFailed`, and `Conflict` while a blob is being stored.
+    """
+    spec = access.find_type(services, type_name)
+    artifact = access.find_artifact(services, actor, spec, artifact_id)
+    access.require_writer(services, actor, artifact)
+    access.require(services, "artifact:delete", actor, artifact)
+    if spec is services.types.all:
+        raise Forbidden(
+            f"Type '{spec.name}' is read-only; delete the artifact under its own type '{artifact.type_name}'."
+        )
+    access.require_revision(artifact, revisions)
+    change = Change(ChangeKind.DELETE, actor)
+    hooks.before(spec, change, artifact)
+    artifact = attempts.without_dead(services, artifact)
+    attempts.require_no_attempt(artifact)
+    if services.rules.deletes_later(spec.name):
+        if artifact.status is not Status.DELETED:
+            _mark_deleted(services, artifact)
+    else:
+        remove(services, artifact)
+    hooks.after(spec, change, artifact)
+
+
+def remove(services: Services, artifact: Artifact) -> None:
+    """Remove the artifact's rows in one transaction, and its managed objects after it. Raises `Conflict` on a lost race."""
+    managed = [blob for blob in artifact.blobs.values() if isinstance(blob.location, Managed)]
+    objects = [blob.location for blob in managed if isinstance(blob.location, Managed)]
+    used = sum(blob.size or 0 for blob in managed)
+    with services.db.write() as connection:
+        artifact_rows.remove_artifact(connection, artifact)
+        blob_rows.doom(connection, objects)
+        counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
+        if artifact.status is not Status.DELETED:
+            outbox.record(connection, [artifact_event("delete", artifact, services.clock())])
+    if objects:
+        remove_doomed(services, objects)
+
+
+def _mark_deleted(services: Services, artifact: Artifact) -> None:
+    now = services.clock()
+    after = replace(artifact, status=Status.DELETED, updated_at=now, deleted_at=now, revision=artifact.revision + 1)
+    with services.db.write() as connection:
+        artifact_rows.update_artifact(connection, artifact, after, None)
+        outbox.record(connection, [artifact_event("delete", artifact, now)])

@@ -1,0 +1,55 @@
+"""Find a blob for a reader: authorise, and say where its bytes are. Sending them is the caller's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glare.digest import Digests
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact, Status
+from glare.domain.artifact_type import TypeSpec
+from glare.domain.blob import Blob, External, LocationState, Slot
+from glare.domain.hooks import ChangeKind
+from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
+from glare.operations import access, hooks
+from glare.operations.services import Services
+from glare.policy.engine import target_of
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A blob that the caller may read: where its bytes are, and what was measured of them."""
+
+    spec: TypeSpec
+    artifact: Artifact
+    slot: Slot
+    blob: Blob
+    size: int
+    digests: Digests
+
+
+def find_blob(services: Services, actor: Actor, type_name: str, artifact_id: str, path: str) -> Download:
+    """The blob that `path` names. No request leaves Glare, and no byte is read.
+
+    Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
+    stored) and `LocationChanged`.
+    """
+    spec = access.find_type(services, type_name)
+    artifact = access.find_artifact(services, actor, spec, artifact_id)
+    target = target_of(artifact)
+    if not services.policy.allows("artifact:download_from_any_artifact", actor, target):
+        services.policy.require("artifact:download", actor, target)
+    if artifact.status is Status.DELETED:
+        raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
+    _, slot = access.find_slot(spec, path)
+    blob = artifact.blobs.get(slot)
+    if blob is None:
+        raise NotFound(f"Artifact '{artifact.id}' has no data in blob '{slot.path}'.")
+    if blob.location is None or blob.size is None or blob.digests is None:
+        raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
+    if isinstance(blob.location, External) and blob.location.state is LocationState.CHANGED:
+        raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
+    change = hooks.of_blob(ChangeKind.DOWNLOAD, actor, slot)
+    hooks.before(spec, change, artifact)
+    hooks.after(spec, change, artifact)
+    return Download(spec, artifact, slot, blob, blob.size, blob.digests)

@@ -1,0 +1,59 @@
+"""Removing objects of stores after the transaction that let go of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from glare.db import blobs as blob_rows
+from glare.domain.blob import Managed
+from glare.errors import GlareError
+from glare.operations.services import Services
+
+_log = logging.getLogger(__name__)
+
+_RETRY_FIRST: Final = 60_000_000
+_RETRY_LAST: Final = 6 * 3600 * 1_000_000
+
+
+def remove_doomed(services: Services, objects: Sequence[Managed]) -> None:
+    """Remove these objects now, where a transaction has doomed them. Failures are left to the sweep."""
+    try:
+        with services.db.read() as connection:
+            due = blob_rows.doomed(
+                connection, services.clock(), max(100, len(objects)), [location.object for location in objects]
+            )
+        _remove(services, due)
+    except GlareError:
+        _log.warning("objects are left to the sweep", extra={"objects": len(objects)}, exc_info=True)
+
+
+def remove_due(services: Services, limit: int) -> int:
+    """Remove up to `limit` objects that no row needs any more; returns how many were due."""
+    with services.db.read() as connection:
+        due = blob_rows.doomed(connection, services.clock(), limit)
+    _remove(services, due)
+    return len(due)
+
+
+def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
+    gone = []
+    for doomed in due:
+        store = services.stores.get(doomed.location.store)
+        try:
+            if store is None:
+                raise GlareError(f"Store '{doomed.location.store}' is not configured here.")
+            store.delete(doomed.location.object)
+            gone.append(doomed.id)
+        except GlareError as failed:
+            wait = min(_RETRY_FIRST << min(doomed.tries, 16), _RETRY_LAST)
+            _log.warning(
+                "object could not be removed",
+                extra={"store": doomed.location.store, "object": doomed.location.object, "reason": failed.message},
+            )
+            with services.db.write() as connection:
+                blob_rows.postpone(connection, doomed.id, services.clock() + wait)
+    if gone:
+        with services.db.write() as connection:
+            blob_rows.removed(connection, gone)

@@ -1,0 +1,84 @@
+"""Charging what Glare downloads on behalf of a project, whatever the outcome."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from glare.db import counters, leases
+from glare.db.counters import UNLIMITED
+from glare.db.tables import outbound_usage
+from glare.errors import TooManyRequests
+from glare.operations.services import Services
+
+_SECOND = 1_000_000
+_WRITE_EVERY = 64 << 20
+
+
+class Charge:
+    """What one outbound request costs the project, in bytes of body.
+
+    It is written to the counter as it grows, so that a process that is killed has charged all but the last of it.
+    `left` is what the window still had when the request began, None without a limit.
+    """
+
+    def __init__(self, services: Services, project: str, period: int, left: int | None) -> None:
+        self._services = services
+        self._key = {"project": project, "period": period}
+        self._unwritten = 0
+        self.left = left
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes more."""
+        self._unwritten += size
+        if self._unwritten >= _WRITE_EVERY:
+            with self._services.db.write() as connection:
+                self.write(connection)
+
+    def write(self, connection: Connection) -> None:
+        """Add what was counted since the last time to the counter."""
+        counters.add(connection, outbound_usage, self._key, {"bytes": self._unwritten})
+        self._unwritten = 0
+
+    def over(self) -> TooManyRequests:
+        """The error for a body that is larger than what is left."""
+        return TooManyRequests(f"The project may measure {self.left} bytes more in this window; retry later.")
+
+
+@contextmanager
+def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
+    """Charge one request to `host`, and the bytes that the block adds, to `project`.
+
+    Raises `TooManyRequests` where the project has used up its window, or too many requests of the project or to the host
+    are under way on all nodes together.
+    """
+    limits = services.rules.outbound
+    now = services.clock()
+    period = now - now % (limits.window * _SECOND)
+    lease_id = uuid.uuid4().hex
+    with services.db.write() as connection:
+        alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+        of_project, of_host = leases.running(connection, project, host, alive_since)
+        requests, size = counters.outbound_used(connection, project, period)
+        _require_below(limits.concurrency, of_project, "measurements at the same time", "wait for one to end")
+        _require_below(limits.host_concurrency, of_host, "measurements of this host at the same time", "retry later")
+        _require_below(limits.requests, requests, f"measurements in {limits.window} seconds", "retry later")
+        _require_below(limits.bytes, size, f"bytes measured in {limits.window} seconds", "retry later")
+        leases.take(connection, lease_id, project, host, now)
+        counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
+    charge = Charge(services, project, period, None if limits.bytes == UNLIMITED else limits.bytes - size)
+    try:
+        with services.heartbeats.keep(lease_id):
+            yield charge
+    finally:
+        with services.db.write() as connection:
+            leases.release(connection, lease_id)
+            charge.write(connection)
+
+
+def _require_below(limit: int, used: int, what: str, remedy: str) -> None:
+    if limit != UNLIMITED and used >= limit:
+        raise TooManyRequests(f"The project may have at most {limit} {what}; {remedy}.")

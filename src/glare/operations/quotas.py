@@ -1,0 +1,107 @@
+"""Quotas: what projects may have, as admins set it and projects read it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from glare.db import counters, outbox
+from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
+from glare.domain.actor import Actor
+from glare.domain.events import Event
+from glare.errors import BadRequest, Forbidden
+from glare.operations.services import Services
+
+_LONGEST: Final = 255
+_LARGEST: Final = (1 << 63) - 1
+
+
+def set_quotas(services: Services, actor: Actor, body: Any) -> None:
+    """Replace the quota records of each project that `body` lists; the others keep theirs.
+
+    Raises `PolicyException`, and `BadRequest` naming the member that is wrong.
+    """
+    services.policy.require("artifact:set_quotas", actor, {})
+    records = parse_quotas(body)
+    with services.db.write() as connection:
+        for project, values in records.items():
+            counters.replace_quota_records(connection, project, values)
+        outbox.record(connection, [Event("set_quotas", actor.project, None, None, None, services.clock())])
+
+
+def parse_quotas(body: Any) -> dict[str, dict[str, int]]:
+    """The records of a quota document by project. A project or quota that is listed twice counts as listed last."""
+    if not isinstance(body, list):
+        raise BadRequest("The body must be a JSON array of objects with 'project_id' and 'project_quotas'.")
+    records: dict[str, dict[str, int]] = {}
+    for position, entry in enumerate(body):
+        where = f"Entry {position}"
+        if not isinstance(entry, dict):
+            raise BadRequest(f"{where} must be an object with 'project_id' and 'project_quotas'.")
+        project = _text(entry, "project_id", where)
+        listed = entry.get("project_quotas")
+        if not isinstance(listed, list):
+            raise BadRequest(
+                f"{where}: 'project_quotas' must be an array of objects with 'quota_name' and 'quota_value'."
+            )
+        records[project] = dict(_record(record, f"{where}, quota {index}") for index, record in enumerate(listed))
+    return records
+
+
+def all_quotas(services: Services, actor: Actor) -> dict[str, Any]:
+    """Every project's records and the global limits, in the words of the API. Raises `PolicyException`."""
+    services.policy.require("artifact:list_all_quotas", actor, {})
+    with services.db.read() as connection:
+        records = counters.all_quota_records(connection)
+    return {
+        "quotas": [_listed(project, values) for project, values in records.items()],
+        "global_quotas": global_quotas(services),
+    }
+
+
+def project_quotas(services: Services, actor: Actor, project: str | None) -> list[dict[str, Any]]:
+    """The effective quotas of one project, the caller's own by default. Raises `Forbidden`, `PolicyException`."""
+    project = project if project is not None else actor.project
+    if project is None:
+        raise Forbidden("Your token belongs to no project; name one as /project-quotas/<project>.")
+    services.policy.require("artifact:list_project_quotas", actor, {"project_id": project})
+    with services.db.read() as connection:
+        records = counters.quota_records(connection, project)
+    return [_listed(project, global_quotas(services) | records)]
+
+
+def global_quotas(services: Services) -> dict[str, int]:
+    """The configured limits: both plain names always, a type's where it is limited."""
+    found: dict[str, int] = {}
+    for type_name, limits in sorted(services.rules.quotas.items()):
+        for name, value in ((NUMBER, limits.artifacts), (BYTES, limits.bytes)):
+            if type_name == ALL_TYPES:
+                found[name] = value
+            elif value != UNLIMITED:
+                found[f"{name}:{type_name}"] = value
+    return {NUMBER: UNLIMITED, BYTES: UNLIMITED} | found
+
+
+def _listed(project: str, values: dict[str, int]) -> dict[str, Any]:
+    listed = [{"quota_name": name, "quota_value": value} for name, value in values.items()]
+    return {"project_id": project, "project_quotas": listed}
+
+
+def _record(record: Any, where: str) -> tuple[str, int]:
+    if not isinstance(record, dict):
+        raise BadRequest(f"{where} must be an object with 'quota_name' and 'quota_value'.")
+    name = _text(record, "quota_name", where)
+    if name.count(":") > 1:
+        raise BadRequest(f"{where}: quota name '{name}' may have one ':' at most, before a type name.")
+    value = record.get("quota_value")
+    if isinstance(value, bool) or not isinstance(value, int) or not UNLIMITED <= value <= _LARGEST:
+        raise BadRequest(f"{where}: 'quota_value' must be an integer from -1 (unlimited) to {_LARGEST}.")
+    return name, value
+
+
+def _text(entry: dict[str, Any], name: str, where: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST:
+        raise BadRequest(f"{where}: '{name}' must be a string of 1 to {_LONGEST} characters.")
+    if any(ord(character) > 0xFFFF for character in value):
+        raise BadRequest(f"{where}: '{name}' holds a character beyond U+FFFF; leave it out.")
+    return value

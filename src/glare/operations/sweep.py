@@ -1,0 +1,112 @@
+"""Finishing what a crash, a failure or a delay left behind. Every step may run on any node, at any time, more than once."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from glare.db import artifacts as artifact_rows
+from glare.db import blobs as blob_rows
+from glare.db import contents, counters, leases, outbox
+from glare.db.rows import fetch_artifact
+from glare.errors import Conflict
+from glare.operations.delete_artifact import remove
+from glare.operations.objects import remove_due
+from glare.operations.services import Services
+
+_log = logging.getLogger(__name__)
+
+_BATCH: Final = 100
+_SECOND: Final = 1_000_000
+_FORGET_CONTENT_AFTER: Final = 24 * 3600 * _SECOND
+_TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
+
+
+def sweep(services: Services) -> None:
+    """One round of everything. Errors of one step are logged and do not keep the others from running."""
+    for step in (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound, retire_events):
+        try:
+            step(services)
+        except Exception:  # noqa: BLE001 - the other steps must run all the same
+            _log.exception("sweep step failed", extra={"step": step.__name__})
+
+
+def end_dead_attempts(services: Services) -> None:
+    """Undo attempts whose heartbeat has stopped, and remove what they had staged."""
+    before = services.clock() - int(services.rules.attempt_timeout * _SECOND)
+    while True:
+        with services.db.read() as connection:
+            dead = blob_rows.dead_attempts(connection, before, _BATCH)
+        for attempt in dead:
+            _end_dead(services, attempt, before)
+        if len(dead) < _BATCH:
+            break
+    if dead:
+        remove_due(services, _BATCH)
+
+
+def _end_dead(services: Services, attempt: blob_rows.DeadAttempt, before: int) -> None:
+    with services.db.write() as connection:
+        released = blob_rows.end_attempt(connection, attempt.attempt_id, beaten_before=before)
+        if released is None:
+            return  # It is alive after all, or another node has ended it.
+        if released:
+            counters.use(connection, attempt.owner, attempt.type_name, size=-released)
+        artifact_rows.touch_any(connection, attempt.artifact_id, services.clock())
+    _log.warning("dead attempt undone", extra={"artifact": attempt.artifact_id, "blob": attempt.slot.path})
+
+
+def remove_due_objects(services: Services) -> None:
+    """Remove objects that no row needs any more, and temporaries that nobody writes any more."""
+    while remove_due(services, _BATCH) == _BATCH:
+        pass
+    for store in services.stores.values():
+        store.sweep_temporaries(_TEMPORARY_AFTER_SECONDS)
+
+
+def scrub_deleted(services: Services) -> None:
+    """Really remove artifacts whose delayed deletion is due."""
+    before = services.clock() - int(services.rules.scrub_time * _SECOND)
+    with ThreadPoolExecutor(services.rules.scrub_pool_size, "scrub") as pool:
+        while True:
+            with services.db.read() as connection:
+                due = artifact_rows.deleted_ids(connection, before, _BATCH)
+            removed = sum(pool.map(lambda artifact_id: _scrub(services, artifact_id), due))
+            if len(due) < _BATCH or not removed:
+                return
+
+
+def _scrub(services: Services, artifact_id: str) -> bool:
+    with services.db.read() as connection:
+        artifact = fetch_artifact(connection, artifact_id)
+    if artifact is None:
+        return False
+    try:
+        remove(services, artifact)
+    except Conflict:
+        return False  # Another node has scrubbed it.
+    return True
+
+
+def forget_contents(services: Services) -> None:
+    """Drop block digests of contents that no blob has had for a day."""
+    with services.db.write() as connection:
+        contents.sweep(connection, services.clock() - _FORGET_CONTENT_AFTER, _BATCH)
+
+
+def forget_outbound(services: Services) -> None:
+    """Drop outbound counters of past windows, and leases whose holders are gone."""
+    now = services.clock()
+    with services.db.write() as connection:
+        counters.forget_outbound(connection, now - 2 * services.rules.outbound.window * _SECOND)
+        leases.forget_dead(connection, now - int(services.rules.attempt_timeout * _SECOND))
+
+
+def retire_events(services: Services) -> None:
+    """Drop events that were consumed longer ago than their retention."""
+    before = services.clock() - int(services.rules.event_retention * _SECOND)
+    while True:
+        with services.db.write() as connection:
+            if outbox.retire(connection, before, _BATCH * 10) < _BATCH * 10:
+                return

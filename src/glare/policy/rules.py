@@ -1,0 +1,116 @@
+"""Every policy rule: its default, what it means and what it governs. The sample file and the reference come from this table.
+
+The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…`` and ``roles:…``
+(``user`` and ``tenant`` are older names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``, ``%(name)s``,
+``%(version)s``, ``%(owner)s``, ``%(visibility)s`` and ``%(status)s``. A rule whose target differs says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `check` is the default in oslo.policy's language; `operations` are methods with path templates."""
+
+    name: str
+    check: str
+    description: str
+    operations: tuple[str, ...] = ()
+
+
+ADMIN: Final = "rule:context_is_admin"
+OWNER: Final = "rule:admin_or_owner"
+EVERYONE: Final = "@"
+
+_SCHEMAS = ("GET /schemas", "GET /schemas/{type}")
+_TYPE = "/artifacts/{type}"
+_ARTIFACT = "/artifacts/{type}/{id}"
+_BLOB = "/artifacts/{type}/{id}/{blob path}"
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("context_is_admin", "role:admin", "Who is an administrator."),
+    Rule("admin_or_owner", f"{ADMIN} or project_id:%(owner)s", "An administrator, or somebody of the owning project."),
+    Rule("artifact:type_list", EVERYONE, "See the artifact types and their schemas. There is no target.", _SCHEMAS),
+    Rule("artifact:create", EVERYONE, "Create an artifact. The target is the body of the request.", (f"POST {_TYPE}",)),
+    Rule(
+        "artifact:update_public",
+        f"{ADMIN} or not 'public':%(visibility)s",
+        "Change an artifact although it is public; part of artifact:update.",
+        (f"PATCH {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:update",
+        f"{OWNER} and rule:artifact:update_public",
+        "Change an artifact in any way.",
+        (f"PATCH {_ARTIFACT}",),
+    ),
+    Rule("artifact:activate", OWNER, "Set the status of a drafted artifact to active.", (f"PATCH {_ARTIFACT}",)),
+    Rule("artifact:reactivate", ADMIN, "Set the status of a deactivated artifact to active.", (f"PATCH {_ARTIFACT}",)),
+    Rule("artifact:deactivate", ADMIN, "Set the status of an artifact to deactivated.", (f"PATCH {_ARTIFACT}",)),
+    Rule("artifact:publish", ADMIN, "Set the visibility of an artifact to public.", (f"PATCH {_ARTIFACT}",)),
+    Rule("artifact:get", EVERYONE, "Show an artifact that the caller may see.", (f"GET {_ARTIFACT}",)),
+    Rule("artifact:list", EVERYONE, "List artifacts. There is no target.", (f"GET {_TYPE}",)),
+    Rule(
+        "artifact:get_any_artifact",
+        ADMIN,
+        "See a private artifact of another project, and so be able to do with it what the other rules allow.",
+        (f"GET {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:list_all_artifacts",
+        ADMIN,
+        "See private artifacts of all projects in lists. There is no target.",
+        (f"GET {_TYPE}",),
+    ),
+    Rule(
+        "artifact:delete_public",
+        f"{ADMIN} or not 'public':%(visibility)s",
+        "Delete an artifact although it is public; part of artifact:delete.",
+        (f"DELETE {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:delete_deactivated",
+        f"{ADMIN} or not 'deactivated':%(status)s",
+        "Delete an artifact although it is deactivated; part of artifact:delete.",
+        (f"DELETE {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:delete",
+        f"{OWNER} and rule:artifact:delete_public and rule:artifact:delete_deactivated",
+        "Delete an artifact.",
+        (f"DELETE {_ARTIFACT}",),
+    ),
+    Rule("artifact:upload", OWNER, "Upload data into a blob.", (f"PUT {_BLOB}",)),
+    Rule("artifact:set_location", OWNER, "Record an external location as a blob.", (f"PUT {_BLOB}",)),
+    Rule("artifact:set_internal_location", ADMIN, "Adopt data that is in a store as a blob.", (f"PUT {_BLOB}",)),
+    Rule(
+        "artifact:download_deactivated",
+        f"{ADMIN} or not 'deactivated':%(status)s",
+        "Download a blob although its artifact is deactivated; part of artifact:download.",
+        (f"GET {_BLOB}",),
+    ),
+    Rule(
+        "artifact:download",
+        f"({OWNER} or 'public':%(visibility)s) and rule:artifact:download_deactivated",
+        "Download a blob.",
+        (f"GET {_BLOB}",),
+    ),
+    Rule(
+        "artifact:download_from_any_artifact",
+        ADMIN,
+        "Download any blob of any artifact that the caller may see, whatever artifact:download says.",
+        (f"GET {_BLOB}",),
+    ),
+    Rule("artifact:delete_blob", OWNER, "Remove an external location.", (f"DELETE {_BLOB}",)),
+    Rule("artifact:set_quotas", ADMIN, "Set the quotas of projects. There is no target.", ("PUT /quotas",)),
+    Rule("artifact:list_all_quotas", ADMIN, "See the quotas of all projects. There is no target.", ("GET /quotas",)),
+    Rule(
+        "artifact:list_project_quotas",
+        f"{ADMIN} or project_id:%(project_id)s",
+        "See the quotas of one project. The target is %(project_id)s.",
+        ("GET /project-quotas", "GET /project-quotas/{project}"),
+    ),
+)

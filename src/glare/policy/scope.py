@@ -1,0 +1,31 @@
+"""What a caller may see: the scope of a list, and the decision on one artifact. By the default rules they are the same.
+
+``artifact:get_any_artifact`` widens what may be got, ``artifact:list_all_artifacts`` what is listed; who overrides one of them
+only gets what its name says.
+"""
+
+from __future__ import annotations
+
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
+from glare.domain.visibility import ListScope, visible
+from glare.policy.engine import PolicyEngine, target_of
+
+
+def list_scope(engine: PolicyEngine, actor: Actor) -> ListScope:
+    """What a list shows to the caller. Raises `PolicyException` when ``artifact:list`` does not let them list at all."""
+    engine.require("artifact:list", actor, {})
+    if engine.allows("artifact:list_all_artifacts", actor, {}):
+        return ListScope.everything()
+    return _own_scope(actor)
+
+
+def may_see(engine: PolicyEngine, actor: Actor, artifact: Artifact) -> bool:
+    """Whether the artifact exists for the caller. What they may do with it is for other rules to say."""
+    return visible(_own_scope(actor), artifact.owner, artifact.visibility) or engine.allows(
+        "artifact:get_any_artifact", actor, target_of(artifact)
+    )
+
+
+def _own_scope(actor: Actor) -> ListScope:
+    return ListScope.of_project(actor.project) if actor.project is not None else ListScope.public_only()

@@ -1,0 +1,10 @@
+"""Settings: declared once, read once, typed and frozen. Nothing else reads the environment or a configuration file."""
+
+from __future__ import annotations
+
+from glare.settings.errors import SettingsError
+from glare.settings.load import Loaded, Sources, load
+from glare.settings.relations import check_machine
+from glare.settings.values import Settings
+
+__all__ = ["Loaded", "Settings", "SettingsError", "Sources", "check_machine", "load"]

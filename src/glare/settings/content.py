@@ -1,0 +1,251 @@
+"""Options of what is stored: types, quotas, stores, uploads and external locations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from ipaddress import IPv6Network
+from pathlib import Path
+
+from glare.settings.declare import (
+    Network,
+    Section,
+    choice,
+    count_or_unlimited,
+    flag,
+    host_names,
+    integer,
+    nat64_prefixes,
+    networks,
+    optional_choice,
+    optional_flag,
+    optional_proxy,
+    path,
+    ports,
+    seconds,
+    section,
+    size,
+    size_or_unlimited,
+    text,
+    words,
+)
+from glare.settings.service import DAY, GIB, KIB, MIB
+
+STORES = ("file", "filesystem")
+"""Names of the local file store; the second is the older one."""
+
+LATER_STORES = {
+    name: f"the {name} store is not part of this version"
+    for name in (
+        *("http", "https", "swift", "swift+http", "swift+https", "swift+config"),
+        *("rbd", "sheepdog", "cinder", "vsphere", "database", "s3"),
+    )
+}
+
+
+@section("DEFAULT")
+class TypesSettings(Section):
+    """Which artifact types the service offers."""
+
+    enabled_artifact_types: tuple[str, ...] = words(
+        "heat_templates, heat_environments, murano_packages, tosca_templates, images",
+        "Names of the artifact types that the API offers; `glare types list` prints them.",
+        empty=False,
+    )
+    custom_artifact_types_modules: tuple[str, ...] = words(
+        "", "Importable Python modules that declare further types; `glare types check MODULE` tries one."
+    )
+
+
+@section("DEFAULT")
+class QuotaSettings(Section):
+    """What a project may have when no quota of its own is recorded."""
+
+    max_artifact_number: int = count_or_unlimited("-1", "Most artifacts of one project, all types together.")
+    max_uploaded_data: int = size_or_unlimited("-1", "Most bytes of stored blobs of one project, all types together.")
+    delayed_delete: bool = flag(
+        "false",
+        "Keep the data of a deleted artifact until the sweep removes it (`[scrubber] scrub_time`), rather than delete at once.",
+    )
+
+
+@section("artifact_type:T")
+class ArtifactTypeSettings(Section):
+    """One type's own limits; the group is named after the type, such as `[artifact_type:images]`.
+
+    `extra` holds, as text, what else stands in the group: options that the type itself declares.
+    """
+
+    max_artifact_number: int = count_or_unlimited(
+        "-1", "Most artifacts of this type of one project; the global limit holds as well."
+    )
+    max_uploaded_data: int = size_or_unlimited(
+        "-1", "Most bytes of this type's blobs of one project; the global limit holds as well."
+    )
+    delayed_delete: bool | None = optional_flag("As in [DEFAULT], for this type. Unset: as in [DEFAULT].")
+    default_store: str | None = optional_choice(
+        "Store for new blobs of this type. Unset: `[glance_store] default_store`.", STORES, planned=LATER_STORES
+    )
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@section("glance_store")
+class GlanceStoreSettings(Section):
+    """Where the bytes of blobs live."""
+
+    default_store: str = choice(
+        "file", "Store for new blobs: the local file system, under either of its names.", STORES, planned=LATER_STORES
+    )
+    filesystem_store_datadir: Path = path("$state_dir/blobs", "Directory of the local file store.")
+
+
+@section("store")
+class StoreSettings(Section):
+    """Limits of the stores."""
+
+    free_space_reserve: int = size(
+        "256 MiB",
+        "Space that uploads leave free on the file system of the local store (507 beyond it), so that the database and the log "
+        "beside it can go on.",
+        at_least=0,
+        at_most=2**53,
+    )
+
+
+@section("uploads")
+class UploadSettings(Section):
+    """How data comes in."""
+
+    attempt_heartbeat: float = seconds(
+        "10 s", "How often a running upload says that it is alive.", at_least=0.05, at_most=600
+    )
+    attempt_timeout: float = seconds(
+        "60 s",
+        "Silence after which an upload counts as dead and is undone: several heartbeats may be missed.",
+        at_least=0.1,
+        at_most=3600,
+    )
+    stall_timeout: float = seconds(
+        "60 s", "How long an upload may bring no byte before it is refused with 408.", at_least=0.1, at_most=3600
+    )
+    minimum_throughput: int = size(
+        "1 KiB",
+        "Bytes a second that an upload must bring once it was waited for as long as `stall_timeout`, so that a dripping client "
+        "does not hold a thread and its quota for ever.",
+        at_least=1,
+        at_most=GIB,
+    )
+    reservation_step: int = size(
+        "64 MiB",
+        "Quota that an upload without Content-Length reserves at a time, as it grows, so that one pipe does not block a project.",
+        at_least=MIB,
+        at_most=1024 * GIB,
+    )
+    max_concurrent: int = integer(
+        "64",
+        "Uploads, downloads and measurements at the same time in one process; each has a thread. 503 beyond it.",
+        at_least=1,
+        at_most=4096,
+    )
+    max_concurrent_per_project: int = integer(
+        "32",
+        "How many of these one project may have under way in one process, so that it leaves room for the others. 429 beyond it.",
+        at_least=1,
+        at_most=4096,
+    )
+
+
+@section("locations")
+class LocationsSettings(Section):
+    """External locations: what may be reached, and what it may cost."""
+
+    measure: str = choice(
+        "require",
+        "`require`: Glare downloads every location and records what it measured itself.",
+        ("require",),
+        planned={"off": "recording locations without measuring them is planned, and not part of this version"},
+    )
+    allowed_schemes: tuple[str, ...] = words(
+        "http, https", "URL schemes that may be recorded.", allowed=("http", "https"), empty=False
+    )
+    allowed_ports: tuple[int, ...] = ports(
+        "80, 443", "Ports that may be reached; more than the web's own make Glare a port scanner."
+    )
+    allowed_networks: tuple[Network, ...] = networks(
+        "",
+        "Networks that may be reached although they are not public, such as an internal mirror's. Forbidden ones stay forbidden.",
+    )
+    forbidden_networks: tuple[Network, ...] = networks(
+        "", "Networks that are never reached, above all your own endpoints that have public addresses."
+    )
+    forbidden_hosts: tuple[str, ...] = host_names("", "Host names that are never reached, with every name below them.")
+    nat64_prefixes: tuple[IPv6Network, ...] = nat64_prefixes(
+        "",
+        "NAT64 prefixes of your network besides the well-known one: addresses below them are judged by the IPv4 address inside.",
+    )
+    egress_proxy: tuple[str, int] | None = optional_proxy(
+        "HTTP proxy for outbound requests: Glare resolves and decides, then asks it to CONNECT to the address. "
+        "Proxies of the environment are ignored."
+    )
+    header_deadline: float = seconds(
+        "15 s",
+        "Time for name resolution, connection, TLS and the headers of an answer, together.",
+        at_least=0.1,
+        at_most=300,
+    )
+    total_time: float = seconds(
+        "6 h",
+        "Time that one measurement may wait for its origin: enough for 100 GB at 5 MB a second.",
+        at_least=1,
+        at_most=7 * DAY,
+    )
+    minimum_throughput: int = size(
+        "16 KiB",
+        "Bytes a second that an origin must deliver, so that a dripping one does not hold a thread.",
+        at_least=1,
+        at_most=GIB,
+    )
+    max_header_bytes: int = size(
+        "64 KiB", "Largest head of an origin's answer, interim answers included.", at_least=KIB, at_most=MIB
+    )
+    max_headers: int = integer("100", "Most header fields in an origin's answer.", at_least=10, at_most=1000)
+    max_redirects: int = integer(
+        "5",
+        "Redirects that are followed; each is decided afresh, and the body of none is read.",
+        at_least=0,
+        at_most=20,
+    )
+    resolve_timeout: float = seconds(
+        "5 s", "Time for one name resolution, the wait for a free thread included.", at_least=0.1, at_most=60
+    )
+    resolver_threads: int = integer(
+        "16",
+        "Threads that resolve host names: a pool of their own, so that slow names delay no request.",
+        at_least=1,
+        at_most=256,
+    )
+    refusal_floor: float = seconds(
+        "1 s",
+        "Least time that a refusal takes, so that nobody learns from its speed whether a name or port exists.",
+        at_least=0,
+        at_most=60,
+    )
+    cdn_loop_id: str = text(
+        "glare",
+        "Name of this deployment in the CDN-Loop header of outbound requests; a request that carries it is answered 508. "
+        "Give each deployment its own when one records locations of another.",
+        at_most=255,
+    )
+    window: float = seconds(
+        "1 h", "Period that the two limits per project below are counted in.", at_least=1, at_most=31 * DAY
+    )
+    project_requests: int = count_or_unlimited(
+        "1000", "Measurements of one project in a window, whatever their outcome; 429 beyond it."
+    )
+    project_bytes: int = size_or_unlimited(
+        "1 TiB", "Bytes measured for one project in a window, whatever the outcome; 429 beyond it."
+    )
+    project_concurrency: int = integer("8", "Measurements of one project at the same time.", at_least=1, at_most=4096)
+    host_concurrency: int = integer(
+        "4", "Measurements from one host at the same time, over all projects.", at_least=1, at_most=4096
+    )

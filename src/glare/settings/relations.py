@@ -1,0 +1,163 @@
+"""What must hold between options, and between options and the machine that the service starts on."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from glare.settings.errors import SettingsError
+from glare.settings.units import show_duration
+from glare.settings.values import Settings
+
+
+def check_relations(settings: Settings) -> None:
+    """Refuse options that contradict each other. Raises SettingsError with the first rule that does not hold."""
+    _check(RELATIONS, settings)
+
+
+def check_machine(settings: Settings) -> None:
+    """Refuse options that name what this machine does not have, or what this user may not use. Raises SettingsError.
+
+    Asked where the service starts only: who lists types or prints a sample need not be able to read its private key.
+    """
+    _check(MACHINE, settings)
+
+
+Rule = Callable[[Settings], str | None]
+"""A rule that says what is wrong, with the remedy, in a sentence; None when it holds."""
+
+
+def _check(rules: Sequence[Rule], settings: Settings) -> None:
+    for rule in rules:
+        problem = rule(settings)
+        if problem is not None:
+            raise SettingsError(problem)
+
+
+def _page_limits(settings: Settings) -> str | None:
+    lists = settings.lists
+    if lists.default_api_limit <= lists.max_api_limit:
+        return None
+    return (
+        f"[DEFAULT] default_api_limit is {lists.default_api_limit}, but it must not be above max_api_limit, "
+        f"which is {lists.max_api_limit}; lower the one or raise the other."
+    )
+
+
+def _heartbeat(settings: Settings) -> str | None:
+    uploads = settings.uploads
+    if uploads.attempt_heartbeat * 2 < uploads.attempt_timeout:
+        return None
+    return (
+        f"[uploads] attempt_heartbeat is {show_duration(uploads.attempt_heartbeat)}, but it must be below half of attempt_timeout, "
+        f"which is {show_duration(uploads.attempt_timeout)}, so that one late heartbeat kills no upload; lower the one or raise the other."
+    )
+
+
+def _threads(settings: Settings) -> str | None:
+    threads, pool = settings.api.request_threads, settings.database.max_pool_size
+    if threads < pool:
+        return None
+    return (
+        f"[api] request_threads is {threads}, but it must be below [database] max_pool_size, which is {pool}, because each "
+        "thread needs a connection and so does the background work; lower the one or raise the other."
+    )
+
+
+def _tls(settings: Settings) -> str | None:
+    server = settings.server
+    if server.cert_file is None and server.key_file is None:
+        if server.ca_file is None:
+            return None
+        return (
+            f"[DEFAULT] ca_file is {str(server.ca_file)!r}, but without TLS there is no client certificate; "
+            "set cert_file and key_file."
+        )
+    if server.cert_file is None or server.key_file is None:
+        given, missing = ("key_file", "cert_file") if server.cert_file is None else ("cert_file", "key_file")
+        return (
+            f"[DEFAULT] {given} is {str(getattr(server, given))!r}, but {missing} is unset; set both for TLS, or none."
+        )
+    return None
+
+
+def _certificate(settings: Settings) -> str | None:
+    server = settings.server
+    if server.cert_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A prompt for a password would block a service for ever, so an encrypted key fails here.
+        context.load_cert_chain(server.cert_file, server.key_file, password=_no_password)
+        if server.ca_file is not None:
+            context.load_verify_locations(server.ca_file)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        return (
+            f"[DEFAULT] cert_file {str(server.cert_file)!r} and key_file {str(server.key_file)!r}"
+            f"{'' if server.ca_file is None else f' with ca_file {str(server.ca_file)!r}'} cannot be used ({reason}); "
+            "name PEM files that exist and belong together, with a key that is not encrypted."
+        )
+    return None
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+def _pipeline(settings: Settings) -> str | None:
+    flavor, pipeline = settings.paste_deploy.flavor, settings.identity.pipeline
+    if flavor is None or pipeline in ("token_file", settings.pipeline):
+        return None
+    return (
+        f"[paste_deploy] flavor is {flavor!r}, but [identity] pipeline is {pipeline!r}, which is another one; "
+        "remove flavor and keep [identity] pipeline."
+    )
+
+
+def _networks(settings: Settings) -> str | None:
+    locations = settings.locations
+    both = set(locations.allowed_networks) & set(locations.forbidden_networks)
+    if not both:
+        return None
+    return f"[locations] allowed_networks holds {min(map(str, both))}, but forbidden_networks does too; remove one of them."
+
+
+def _database(settings: Settings) -> str | None:
+    scheme = settings.database.connection.partition(":")[0]
+    if scheme.partition("+")[0] == "sqlite":
+        return None
+    return (
+        f"[database] connection is a {scheme} URL, but this version supports SQLite only; "
+        "remove it for the default 'sqlite:///$state_dir/glare.sqlite'."
+    )
+
+
+def _policy_file(settings: Settings) -> str | None:
+    path = settings.policy.policy_file
+    if path is None or path.is_file():
+        return None
+    return f"[oslo_policy] policy_file is {str(path)!r}, but there is no such file; correct it, or remove it for the default rules."
+
+
+def _directories(settings: Settings) -> str | None:
+    return _writable("[DEFAULT] state_dir", settings.server.state_dir) or _writable(
+        "[glance_store] filesystem_store_datadir", settings.glance_store.filesystem_store_datadir
+    )
+
+
+def _writable(title: str, path: Path) -> str | None:
+    existing = path.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        return f"{title} is {str(path)!r}, but {existing} is not a directory; name another one."
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{title} is {str(path)!r}, but {existing} is not writable; name another one, or give the service's user the right."
+    return None
+
+
+RELATIONS: Sequence[Rule] = (_page_limits, _heartbeat, _threads, _tls, _pipeline, _networks, _database)
+MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories)

@@ -1,0 +1,281 @@
+"""Options of the service itself: listening, the API, who is calling, what it runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glare.settings.declare import (
+    Network,
+    Section,
+    choice,
+    flag,
+    integer,
+    ip_text,
+    networks,
+    optional_choice,
+    optional_path,
+    optional_url,
+    path,
+    seconds,
+    section,
+    size,
+    text,
+    words,
+)
+
+DAY = 86400.0
+KIB = 1024
+MIB = 1024**2
+GIB = 1024**3
+
+
+@section("DEFAULT")
+class ServerSettings(Section):
+    """How the service listens."""
+
+    state_dir: Path = path(
+        "var",
+        "Directory of the embedded database, the local blob store and the token file; made at start, for its owner only. "
+        "Relative to the working directory, so that a first try leaves nothing outside of it.",
+    )
+    bind_host: str = ip_text(
+        "127.0.0.1",
+        "Address to listen on. The default keeps a fresh installation to its own machine; 0.0.0.0 or :: opens it to the network.",
+    )
+    bind_port: int = integer("9494", "TCP port to listen on; Glare's customary one.", at_least=1, at_most=65535)
+    backlog: int = integer(
+        "4096",
+        "Connections that the operating system keeps waiting before it refuses; its own limit (net.core.somaxconn) may be lower.",
+        at_least=128,
+        at_most=65535,
+    )
+    workers: int = integer(
+        "1",
+        "Server processes; 0 is one per CPU. One is right for the embedded database, which takes one writer at a time.",
+        at_least=0,
+        at_most=256,
+    )
+    cert_file: Path | None = optional_path(
+        "PEM file with the server's certificate and its chain. With `key_file` it switches TLS on."
+    )
+    key_file: Path | None = optional_path("PEM file with the certificate's private key, not encrypted.")
+    ca_file: Path | None = optional_path(
+        "PEM file with the authorities that client certificates must come from. When set, clients without one are refused."
+    )
+    http_keepalive: bool = flag(
+        "true", "Whether a connection may carry several requests; off only to look for faults of a proxy."
+    )
+    client_socket_timeout: float = seconds(
+        "60 s",
+        "How long a client may take to send the head of a request. A minute is ample for people and short for those "
+        "who hold connections open on purpose; a stalled body is the matter of `[uploads] stall_timeout`.",
+        at_least=1,
+        at_most=3600,
+    )
+    shutdown_timeout: float = seconds(
+        "10 s",
+        "How long requests under way may go on after SIGTERM, before their process is killed. "
+        "What a killed upload leaves is removed by the next sweep.",
+        at_least=1,
+        at_most=3600,
+    )
+    public_endpoint: str | None = optional_url(
+        "URL under which clients reach the service, for the links that it hands out. Unset: the Host header of the request."
+    )
+    debug: bool = flag(
+        "false",
+        "Add tracebacks to error answers and log in detail. For development: tracebacks tell strangers about the inside.",
+    )
+
+
+@section("DEFAULT")
+class ListSettings(Section):
+    """Lists and events, as the API names them."""
+
+    default_api_limit: int = integer(
+        "25", "Artifacts on a page of a list when the request has no `limit`.", at_least=1, at_most=10000
+    )
+    max_api_limit: int = integer(
+        "1000",
+        "Most artifacts on a page, whatever the request asks; a page is held in memory whole.",
+        at_least=1,
+        at_most=10000,
+    )
+    glare_publisher_id: str = text(
+        "artifact.localhost", "Publisher id in notifications; name the deployment when several share a bus."
+    )
+
+
+@section("api")
+class ApiSettings(Section):
+    """What one server process may spend on requests."""
+
+    request_threads: int = integer(
+        "16",
+        "Threads per process that decide requests and talk to the database; each holds at most one connection.",
+        at_least=1,
+        at_most=512,
+    )
+    max_patch_operations: int = integer(
+        "1000",
+        "Operations in one JSON Patch; 400 beyond it. Each of them works on a copy of what it changes.",
+        at_least=1,
+        at_most=100000,
+    )
+    max_filters: int = integer(
+        "100",
+        "Conditions in one list query, each tag being one; 400 beyond it. The database tests each of them.",
+        at_least=1,
+        at_most=500,
+    )
+    max_filter_values: int = integer(
+        "1000",
+        "Values that one list query compares with, those of `in:` included; 400 beyond it.",
+        at_least=1,
+        at_most=2000,
+    )
+    max_body_size: int = size(
+        "1 MiB",
+        "Largest JSON body of a request (blobs are streamed and not meant). It is held in memory whole, so it stays small.",
+        at_least=KIB,
+        at_most=64 * MIB,
+    )
+
+
+@section("cors")
+class CorsSettings(Section):
+    """Web pages of other origins that may call the API from a browser."""
+
+    allowed_origin: tuple[str, ...] = words(
+        "",
+        "Origins whose pages may call the API, such as `https://dashboard.example`. None: no cross-origin header is ever sent.",
+    )
+    allow_credentials: bool = flag("true", "Whether such pages may send cookies and client certificates along.")
+    max_age: float = seconds("1 h", "How long a browser may keep the answer to a preflight.", at_least=0, at_most=DAY)
+
+
+@section("logging")
+class LoggingSettings(Section):
+    """What is logged, on standard error."""
+
+    level: str = choice(
+        "info",
+        "Least severe messages that are logged; `debug = true` means debug.",
+        ("debug", "info", "warning", "error"),
+    )
+    format: str = choice("text", "`text` for people, `json` for collectors: one object a line.", ("text", "json"))
+
+
+@section("identity")
+class IdentitySettings(Section):
+    """Who is calling."""
+
+    pipeline: str = choice(
+        "token_file",
+        "`token_file`: tokens made with `glare token create`. `trusted_headers`: a proxy in `trusted_peers` has "
+        "authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. `test_token`: anyone may "
+        "be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only.",
+        ("token_file", "trusted_headers", "test_token"),
+        planned={name: f"{name} is not part of this version" for name in ("keystone", "oidc", "keycloak")},
+    )
+    token_file: Path = path("$state_dir/tokens.json", "File of the hashed tokens.")
+    trusted_peers: tuple[Network, ...] = networks(
+        "127.0.0.1, ::1", "Addresses whose identity headers `trusted_headers` believes; everybody else is refused."
+    )
+
+
+@section("DEFAULT")
+class AnonymousSettings(Section):
+    """Callers without a token."""
+
+    allow_anonymous_access: bool = flag(
+        "false",
+        "Let callers without a token read public artifacts and schemas. Off, because publishing to the world is a decision.",
+    )
+
+
+@section("paste_deploy")
+class PasteDeploySettings(Section):
+    """The older way to choose the identity pipeline."""
+
+    flavor: str | None = optional_choice(
+        "Name of the identity pipeline in older configuration files: `noauth` is `[identity] pipeline = trusted_headers`. "
+        "Use that option in new ones.",
+        ("noauth",),
+        planned={name: f"the {name} pipeline is not part of this version" for name in ("keystone", "keycloak")},
+    )
+
+
+@section("database")
+class DatabaseSettings(Section):
+    """Where metadata lives."""
+
+    connection: str = text(
+        "sqlite:///$state_dir/glare.sqlite",
+        "SQLAlchemy URL of the database. This version supports SQLite.",
+        secret=True,
+    )
+    max_pool_size: int = integer(
+        "20",
+        "Database connections of one process: one per request thread and a few for the background work.",
+        at_least=2,
+        at_most=1000,
+    )
+    pool_timeout: float = seconds(
+        "10 s",
+        "How long a request waits for a connection or a lock before it is answered 503.",
+        at_least=0.1,
+        at_most=600,
+    )
+
+
+@section("oslo_policy")
+class PolicySettings(Section):
+    """Who may do what."""
+
+    policy_file: Path | None = optional_path(
+        "YAML or JSON file of policy rules that differ from the defaults; `glare policy sample` prints them all. Unset: the defaults."
+    )
+    policy_default_rule: str = text("default", "Rule that decides when the rule asked for does not exist.")
+
+
+@section("oslo_messaging_notifications")
+class NotificationSettings(Section):
+    """Events for operators."""
+
+    driver: str = choice(
+        "noop",
+        "`log` writes each event to the log, `noop` tells nobody.",
+        ("noop", "log"),
+        planned=dict.fromkeys(
+            ("messaging", "messagingv2"), "notifications over a message bus are not part of this version"
+        ),
+    )
+
+
+@section("outbox")
+class OutboxSettings(Section):
+    """Recorded events on their way to consumers."""
+
+    retention: float = seconds(
+        "7 d", "How long delivered events are kept, to look things up.", at_least=60, at_most=3650 * DAY
+    )
+    poll_interval: float = seconds(
+        "1 s", "How often a worker looks for new events: the delay that a subscriber sees.", at_least=0.05, at_most=600
+    )
+
+
+@section("scrubber")
+class ScrubberSettings(Section):
+    """The sweep: delayed deletions, dead uploads, objects without an owner."""
+
+    scrub_time: float = seconds(
+        "0 s",
+        "How long the data of a deleted artifact stays when its deletion is delayed; 0 removes it at the next sweep.",
+        at_least=0,
+        at_most=3650 * DAY,
+    )
+    scrub_pool_size: int = integer(
+        "1", "Deleted artifacts that a sweep removes at the same time.", at_least=1, at_most=64
+    )
+    wakeup_time: float = seconds("300 s", "Time between two sweeps.", at_least=1, at_most=DAY)

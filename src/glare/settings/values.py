@@ -1,0 +1,129 @@
+"""All settings of a process, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import get_type_hints
+
+from glare.egress.settings import EgressSettings
+from glare.settings.content import (
+    ArtifactTypeSettings,
+    GlanceStoreSettings,
+    LocationsSettings,
+    QuotaSettings,
+    StoreSettings,
+    TypesSettings,
+    UploadSettings,
+)
+from glare.settings.declare import Declared, Section, options_of
+from glare.settings.service import (
+    AnonymousSettings,
+    ApiSettings,
+    CorsSettings,
+    DatabaseSettings,
+    IdentitySettings,
+    ListSettings,
+    LoggingSettings,
+    NotificationSettings,
+    OutboxSettings,
+    PasteDeploySettings,
+    PolicySettings,
+    ScrubberSettings,
+    ServerSettings,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that an operator decides. Each section is a frozen dataclass; durations are seconds, sizes are bytes.
+
+    It can be pickled, which is how server processes get it. `artifact_types` has a section for each enabled type and each group
+    of the configuration file that is named after a type.
+    """
+
+    server: ServerSettings
+    lists: ListSettings
+    api: ApiSettings
+    cors: CorsSettings
+    logging: LoggingSettings
+    identity: IdentitySettings
+    anonymous: AnonymousSettings
+    paste_deploy: PasteDeploySettings
+    database: DatabaseSettings
+    policy: PolicySettings
+    types: TypesSettings
+    quotas: QuotaSettings
+    artifact_types: Mapping[str, ArtifactTypeSettings]
+    glance_store: GlanceStoreSettings
+    store: StoreSettings
+    uploads: UploadSettings
+    locations: LocationsSettings
+    notifications: NotificationSettings
+    outbox: OutboxSettings
+    scrubber: ScrubberSettings
+
+    @property
+    def egress(self) -> EgressSettings:
+        """What the guarded client is built with."""
+        locations = self.locations
+        return EgressSettings(
+            schemes=frozenset(locations.allowed_schemes),
+            ports=frozenset(locations.allowed_ports),
+            opened_networks=locations.allowed_networks,
+            forbidden_networks=locations.forbidden_networks,
+            forbidden_hosts=frozenset(locations.forbidden_hosts),
+            nat64_prefixes=locations.nat64_prefixes,
+            proxy=locations.egress_proxy,
+            header_seconds=locations.header_deadline,
+            body_seconds=locations.total_time,
+            minimum_rate=locations.minimum_throughput,
+            max_header_bytes=locations.max_header_bytes,
+            max_headers=locations.max_headers,
+            max_redirects=locations.max_redirects,
+            resolver_threads=locations.resolver_threads,
+            resolve_seconds=locations.resolve_timeout,
+            refusal_floor_seconds=locations.refusal_floor,
+            cdn_loop_id=locations.cdn_loop_id,
+            user_agent=f"glare/{version('glare')}",
+        )
+
+    @property
+    def pipeline(self) -> str:
+        """The identity pipeline in effect: `[paste_deploy] flavor` is an older way to say the same."""
+        return "trusted_headers" if self.paste_deploy.flavor == "noauth" else self.identity.pipeline
+
+    @property
+    def log_level(self) -> str:
+        """The level in effect: `debug` lowers it."""
+        return "debug" if self.server.debug else self.logging.level
+
+
+def sections() -> Mapping[str, type[Section]]:
+    """The sections of `Settings` that stand once in a configuration file, by attribute."""
+    hints = get_type_hints(Settings)
+    return MappingProxyType(
+        {
+            field.name: hints[field.name]
+            for field in fields(Settings)
+            if isinstance(hints[field.name], type) and issubclass(hints[field.name], Section)
+        }
+    )
+
+
+def all_options() -> list[Declared]:
+    """Every option, by group in the order of `Settings`; those of one type stand last, in the group `artifact_type:T`."""
+    declared = [option for cls in sections().values() for option in options_of(cls)]
+    groups = list(dict.fromkeys(option.group for option in declared))
+    return sorted(declared, key=lambda option: groups.index(option.group)) + list(options_of(ArtifactTypeSettings))
+
+
+def group_purposes() -> Mapping[str, str]:
+    """What each group is about, in a few words."""
+    purposes: dict[str, list[str]] = {}
+    classes: list[type[Section]] = [*sections().values(), ArtifactTypeSettings]
+    for cls in classes:
+        purposes.setdefault(cls.group, []).append((cls.__doc__ or "").split("\n", 1)[0])
+    return {group: " ".join(texts) for group, texts in purposes.items()}

@@ -1,0 +1,341 @@
+"""What a store of blobs is, and the one wrapper that stands around every driver.
+
+A *driver* (`Driver`, `DriverWriter`, `DriverReader`) keeps bytes under names that it is given. `Store` wraps a driver once:
+it validates names, keeps the order of a writer's life, turns operating system errors into Glare's, and reports every call.
+Operations only ever see `Store`; who writes a driver runs `glare.stores.conformance` on it.
+
+All of it is synchronous and runs in worker threads. One writer or reader belongs to one thread at a time; a store and its
+driver are used by many threads and processes at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from glare.errors import Conflict, Forbidden, GlareError, NotFound, StoreFull
+
+LOG = logging.getLogger(__name__)
+
+OBJECT_NAME: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,120}")
+"""Names of objects: lower-case hex, dashes allowed after the eighth, up to 128 characters. None can leave a directory."""
+
+
+class DriverWriter(Protocol):
+    """One object being written. `Store` calls `write` any number of times, then `commit` or `cancel`, once."""
+
+    def write(self, data: bytes) -> None:
+        """Add all of `data`. Raises `OSError` or a `GlareError`; the writer is cancelled afterwards."""
+
+    def commit(self) -> None:
+        """Make the bytes durable and readable under the object's name, all or nothing, and never over an object that exists."""
+
+    def cancel(self) -> None:
+        """Forget everything that was written. Called after a failed `write` or `commit` too."""
+
+
+class DriverReader(Protocol):
+    """A stream out of one object."""
+
+    def read(self, n: int) -> bytes:
+        """At most `n` bytes, at least one unless the end is reached: then b"" for ever."""
+
+    def close(self) -> None:
+        """Let go of what the reader holds. Called once."""
+
+
+class Driver(Protocol):
+    """Keeps the bytes of objects. Raises `OSError` (named by `Store`) or a `GlareError` with a sentence of its own."""
+
+    @property
+    def name(self) -> str:
+        """The store's name in the configuration; blobs remember it."""
+
+    def check(self) -> None:
+        """Raise `OSError` or `GlareError` when the store cannot be used: at start, and for readiness probes."""
+
+    def create(self, object_name: str, expected_size: int | None) -> DriverWriter:
+        """Start an object. `expected_size` is in bytes, None when unknown; `StoreFull` when it cannot fit."""
+
+    def open(self, object_name: str, offset: int, length: int | None) -> DriverReader:
+        """Read from `offset` at most `length` bytes (None: to the end). `FileNotFoundError` or `NotFound` without the object."""
+
+    def delete(self, object_name: str) -> bool:
+        """Remove the object durably; False when there is none."""
+
+    def size(self, object_name: str) -> int:
+        """The object's bytes. `FileNotFoundError` or `NotFound` without the object."""
+
+    def path(self, object_name: str) -> Path | None:
+        """The file that is exactly the object, for sending it whole; None when the store has no such files."""
+
+    def free_space(self) -> int | None:
+        """The bytes that the store still takes, after its reserve; None when it cannot tell."""
+
+    def sweep_temporaries(self, older_than: float) -> int:
+        """Remove what crashed writers left and nobody touched for `older_than` seconds; the number of things removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCall:
+    """One finished call, for metrics and logs. `failed` is the code of the error, None for success."""
+
+    store: str
+    action: str
+    object: str | None
+    seconds: float
+    bytes: int
+    failed: str | None
+
+
+Observer = Callable[[StoreCall], None]
+
+
+def log_call(call: StoreCall) -> None:
+    """The observer that a store has unless it is given another one: a line at debug level."""
+    LOG.debug(
+        "store %s: %s %s, %d bytes in %.3f s%s",
+        call.store,
+        call.action,
+        call.object or "",
+        call.bytes,
+        call.seconds,
+        f", failed: {call.failed}" if call.failed else "",
+    )
+
+
+class Store:
+    """A driver behind its contract. See `Driver` for what the methods mean."""
+
+    def __init__(self, driver: Driver, observe: Observer = log_call) -> None:
+        self._driver = driver
+        self._observe = observe
+        self.name = driver.name
+
+    def check(self) -> None:
+        with self._call("check"):
+            self._driver.check()
+
+    def create(self, object_name: str, expected_size: int | None = None) -> Writer:
+        """Start an object of `expected_size` bytes (None: unknown). Raises `StoreFull`; the bytes are readable after commit."""
+        _validate(object_name)
+        with self._call("create", object_name):
+            return Writer(self._call, object_name, self._driver.create(object_name, expected_size))
+
+    def open(self, object_name: str, offset: int = 0, length: int | None = None) -> Reader:
+        """Read a range; one that reaches beyond the end stops there. Raises `NotFound` when the object is missing."""
+        _validate(object_name)
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError(f"offset {offset} and length {length} of a read may not be negative")
+        with self._call("open", object_name):
+            return Reader(self._call, object_name, self._driver.open(object_name, offset, length))
+
+    def delete(self, object_name: str) -> bool:
+        """Remove an object; False when it is gone already."""
+        _validate(object_name)
+        with self._call("delete", object_name):
+            return self._driver.delete(object_name)
+
+    def size(self, object_name: str) -> int:
+        _validate(object_name)
+        with self._call("size", object_name):
+            return self._driver.size(object_name)
+
+    def path(self, object_name: str) -> Path | None:
+        """The object's file where there is one. Raises `NotFound` when the store has files, but not this one."""
+        _validate(object_name)
+        with self._call("path", object_name):
+            return self._driver.path(object_name)
+
+    def free_space(self) -> int | None:
+        with self._call("free_space"):
+            return self._driver.free_space()
+
+    def sweep_temporaries(self, older_than: float) -> int:
+        """Remove what crashed writers left `older_than` seconds ago or earlier. Give it more than a live writer may pause."""
+        with self._call("sweep"):
+            return self._driver.sweep_temporaries(older_than)
+
+    def _call(self, action: str, object_name: str | None = None) -> _Call:
+        return _Call(self.name, self._observe, action, object_name)
+
+
+class Writer:
+    """Bytes on their way into a store. A context manager that cancels unless it was committed.
+
+    A `write` or `commit` that raises has cancelled the writer: its space is free again when the error arrives.
+    """
+
+    def __init__(self, call: Callable[[str, str], _Call], object_name: str, driver: DriverWriter) -> None:
+        self._call = call
+        self._object = object_name
+        self._driver = driver
+        self._started = time.perf_counter()
+        self._open = True
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Add all of `data`. Raises `StoreFull` or another `GlareError`."""
+        self._must_be_open()
+        try:
+            self._driver.write(data)
+        except BaseException:
+            self.cancel()
+            with self._call("write", self._object) as call:
+                call.bytes = self.size
+                raise
+        self.size += len(data)
+
+    def commit(self) -> None:
+        """Make the object durable and readable, or raise and leave nothing."""
+        self._must_be_open()
+        try:
+            self._driver.commit()
+        except BaseException:
+            self.cancel()
+            with self._call("commit", self._object) as call:
+                call.bytes = self.size
+                raise
+        self._open = False
+        self._call("write", self._object).report(self.size, since=self._started)
+
+    def cancel(self) -> None:
+        """Leave nothing. Harmless after `commit` and after `cancel`."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._driver.cancel()
+        except (OSError, GlareError) as error:
+            # What could not be removed is a temporary, which the sweep finds; the first error matters more to the caller.
+            LOG.warning("An unfinished write of object %s could not be removed: %s", self._object, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def _must_be_open(self) -> None:
+        if not self._open:
+            raise ValueError(f"the writer of object {self._object} is committed or cancelled already")
+
+
+class Reader:
+    """A stream out of a store: `read(n)` until it answers b"". Close it, or use it as a context manager."""
+
+    def __init__(self, call: Callable[[str, str], _Call], object_name: str, driver: DriverReader) -> None:
+        self._call = call
+        self._object = object_name
+        self._driver = driver
+        self._started = time.perf_counter()
+        self._open = True
+        self.size = 0
+        """Bytes read so far."""
+
+    def read(self, n: int) -> bytes:
+        """At most `n` bytes, b"" at the end. Raises a `GlareError` when the store fails."""
+        if not self._open:
+            # The driver may have given its descriptor back, and the number may be somebody else's by now.
+            raise ValueError(f"the reader of object {self._object} is closed already")
+        try:
+            data = self._driver.read(n)
+        except OSError:
+            with self._call("read", self._object):
+                raise
+        self.size += len(data)
+        return data
+
+    def close(self) -> None:
+        """Harmless the second time."""
+        if self._open:
+            self._open = False
+            self._driver.close()
+            self._call("read", self._object).report(self.size, since=self._started)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Call:
+    """Stands around one call of a driver: gives its error a name, and reports it when it is over."""
+
+    def __init__(self, store: str, observe: Observer, action: str, object_name: str | None) -> None:
+        self._store = store
+        self._observe = observe
+        self._action = action
+        self._object = object_name
+        self._started = time.perf_counter()
+        self.bytes = 0
+
+    def report(self, size: int, since: float, failed: str | None = None) -> None:
+        seconds = time.perf_counter() - since
+        self._observe(StoreCall(self._store, self._action, self._object, seconds, size, failed))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        named = _named(error, self._store, self._action) if isinstance(error, OSError) else error
+        failed = None if named is None else named.code if isinstance(named, GlareError) else type(named).__name__
+        # Creating and opening are reported by the writer and the reader that they return, once these are done.
+        if failed or self._action not in ("create", "open"):
+            self.report(self.bytes, self._started, failed)
+        if named is not error and named is not None:
+            raise named from error
+
+
+def _validate(object_name: str) -> None:
+    if not OBJECT_NAME.fullmatch(object_name):
+        raise ValueError(
+            f"{object_name!r} cannot name an object of a store: it must be 8 lower-case hex digits, and up to 120 more or dashes"
+        )
+
+
+def _named(error: OSError, store: str, action: str) -> GlareError:
+    """The error of the tree for one of the operating system's. It names the store, and no path."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return StoreFull(
+                f"Store {store!r} is full ({_reason(error)}); nothing was stored. Retry after its operator has made room."
+            )
+        case errno.EFBIG:
+            return StoreFull(
+                f"Store {store!r} takes no object this large ({_reason(error)}); nothing was stored. Its operator may "
+                "raise the limit on file sizes."
+            )
+        case errno.ENOENT if action in ("open", "size", "path", "read"):
+            # A download may lose a race with a deletion; more than that is bytes that are lost.
+            LOG.warning("Store %s does not have what was asked of it: %s", store, error)
+            return NotFound(
+                f"Store {store!r} does not have these bytes; tell its operator, who may have a copy of them."
+            )
+        case errno.EEXIST:
+            return Conflict(f"Store {store!r} has an object of this name already; retry the request.")
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            # The contract answers 403, which looks like the user's fault: so the operator is told here.
+            LOG.error("Store %s denies %s: %s", store, action, error)
+            return Forbidden(
+                f"Store {store!r} denies this ({_reason(error)}); its operator must change its permissions."
+            )
+    return GlareError(f"Store {store!r} failed ({_reason(error)}); retry, and tell its operator if it persists.")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

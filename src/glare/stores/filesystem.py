@@ -1,0 +1,238 @@
+"""The local file store: one file an object, below one directory.
+
+::
+
+    <directory>/objects/<aa>/<bb>/<object name>     committed, never changed again
+    <directory>/temporaries/<object name>.<random>  being written, or left by a crash
+
+A committed object is a hard link that is made once its bytes are on disk: linking is atomic like a rename, but refuses to
+replace what exists. Any number of processes may share the directory; it must be one file system with hard links.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from glare.errors import StoreFull, Unavailable
+
+STEP: Final = 16 << 20
+"""After so many bytes a writer looks at the free space, and asks the kernel to begin writing to disk."""
+
+_READABLE_BY_OWNER: Final = 0o600
+_OWN_DIRECTORY: Final = 0o700
+
+
+class FilesystemDriver:
+    """A `Driver` for a directory, which is made when it is first written to or checked.
+
+    `reserve` is the free space in bytes that uploads may not use, and `option` what the operator calls it.
+    """
+
+    def __init__(
+        self, directory: Path, *, name: str, reserve: int = 0, option: str = "[store] free_space_reserve"
+    ) -> None:
+        self.name = name
+        self._directory = directory
+        self._reserve = reserve
+        self._option = option
+        self._objects = directory / "objects"
+        self._temporaries = directory / "temporaries"
+        # Directories whose entry in their parent this process has made durable. Another process may have made one and
+        # crashed before its fsync, so that a directory that exists is no proof.
+        self._durable: set[Path] = set()
+
+    def check(self) -> None:
+        """Prove that an object can be linked into place: permissions, hard links, one file system."""
+        probe = self._temporaries / f"probe.{secrets.token_hex(8)}"
+        target = self._objects / probe.name
+        try:
+            self._prepare()
+            os.close(_create(probe))
+            os.link(probe, target)
+        except OSError as error:
+            raise Unavailable(
+                f"Store {self.name!r} cannot write and link files in {self._directory} ({error.strerror}). Give it "
+                "a directory that the service may write to, in one file system that has hard links."
+            ) from error
+        finally:
+            for path in (probe, target):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+    def create(self, object_name: str, expected_size: int | None) -> FilesystemWriter:
+        self.require_room(expected_size or 0)
+        self._prepare()
+        temporary = self._temporaries / f"{object_name}.{secrets.token_hex(8)}"
+        return FilesystemWriter(self, _create(temporary), temporary, self._locate(object_name))
+
+    def open(self, object_name: str, offset: int, length: int | None) -> FilesystemReader:
+        return FilesystemReader(os.open(self._locate(object_name), os.O_RDONLY | os.O_CLOEXEC), offset, length)
+
+    def delete(self, object_name: str) -> bool:
+        # A writer that was killed has left its bytes here, under a name that begins with the object's.
+        for temporary in self._temporaries.glob(f"{object_name}.*"):
+            temporary.unlink(missing_ok=True)
+        path = self._locate(object_name)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        # Without this a power cut may bring the file back, after the database has forgotten it.
+        _sync_directory(path.parent)
+        return True
+
+    def size(self, object_name: str) -> int:
+        return self._locate(object_name).stat().st_size
+
+    def path(self, object_name: str) -> Path | None:
+        path = self._locate(object_name)
+        path.stat()
+        return path
+
+    def free_space(self) -> int | None:
+        return max(0, self._free() - self._reserve)
+
+    def sweep_temporaries(self, older_than: float) -> int:
+        limit = time.time() - older_than
+        removed = 0
+        with suppress(FileNotFoundError):  # Nothing was ever written.
+            for entry in os.scandir(self._temporaries):
+                with suppress(FileNotFoundError):  # Its writer, or another sweep, was faster.
+                    if entry.stat(follow_symlinks=False).st_mtime <= limit:
+                        os.unlink(entry.path)  # noqa: PTH108 - os.scandir gives text, and there may be many of them
+                        removed += 1
+        return removed
+
+    def require_room(self, size: int) -> None:
+        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve."""
+        free = self._free()
+        if free - max(size, 1) < self._reserve:
+            raise StoreFull(
+                f"Store {self.name!r} has {free} bytes free and keeps {self._reserve} of them in reserve "
+                f"({self._option}), so {size} more do not fit; nothing was stored. Retry after its operator has "
+                "made room."
+            )
+
+    def make_durable(self, directory: Path) -> None:
+        """Make `directory` exist, as deep as it is, also after a power cut."""
+        if directory in self._durable:
+            return
+        if directory != self._directory:
+            self.make_durable(directory.parent)
+            with suppress(FileExistsError):
+                directory.mkdir(_OWN_DIRECTORY)
+            _sync_directory(directory.parent)
+        self._durable.add(directory)
+
+    def _prepare(self) -> None:
+        # A directory that somebody removed meanwhile is made again, so the set alone does not decide here.
+        if self._temporaries in self._durable and self._temporaries.is_dir():
+            return
+        self._durable.clear()
+        self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)
+        self.make_durable(self._temporaries)
+        self.make_durable(self._objects)
+
+    def _locate(self, object_name: str) -> Path:
+        # Two levels of 256 directories keep a million objects at some sixteen a directory.
+        return self._objects / object_name[:2] / object_name[2:4] / object_name
+
+    def _free(self) -> int:
+        # Before the first write the directory may not exist: then its nearest ancestor tells.
+        directory = self._directory
+        while not directory.exists():
+            directory = directory.parent
+        state = os.statvfs(directory)
+        return state.f_bavail * state.f_frsize
+
+
+class FilesystemWriter:
+    """Writes a temporary file, and links it to the object's name at commit."""
+
+    def __init__(self, driver: FilesystemDriver, descriptor: int, temporary: Path, target: Path) -> None:
+        self._driver = driver
+        self._descriptor: int | None = descriptor
+        self._temporary = temporary
+        self._target = target
+        self._written = 0
+        self._looked_at = 0
+
+    def write(self, data: bytes) -> None:
+        assert self._descriptor is not None  # noqa: S101 - Store calls nothing after commit or cancel
+        view = memoryview(data)
+        while view:
+            done = os.write(self._descriptor, view)
+            self._written += done
+            view = view[done:]
+        if self._written - self._looked_at >= STEP:
+            self._driver.require_room(0)
+            # Begins to write these pages to disk and does not wait, so that commit finds little left to do.
+            os.posix_fadvise(self._descriptor, self._looked_at, self._written - self._looked_at, os.POSIX_FADV_DONTNEED)
+            self._looked_at = self._written
+
+    def commit(self) -> None:
+        assert self._descriptor is not None  # noqa: S101 - Store calls nothing after commit or cancel
+        os.fsync(self._descriptor)
+        self._close()
+        shard = self._target.parent
+        self._driver.make_durable(shard)
+        os.link(self._temporary, self._target)
+        try:
+            _sync_directory(shard)
+        except OSError:
+            self._target.unlink(missing_ok=True)
+            raise
+        with suppress(OSError):  # The object is whole; a second name for it is the sweep's to remove.
+            self._temporary.unlink()
+
+    def cancel(self) -> None:
+        try:
+            self._close()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class FilesystemReader:
+    """Reads a range of a file; the file may be deleted meanwhile."""
+
+    def __init__(self, descriptor: int, offset: int, length: int | None) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+        self._left = length
+
+    def read(self, n: int) -> bytes:
+        wanted = n if self._left is None else min(n, self._left)
+        data = os.pread(self._descriptor, wanted, self._offset)
+        self._offset += len(data)
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READABLE_BY_OWNER)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # Some network file systems cannot, and need not.
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,51 @@
+"""Everything that the author of an artifact type needs. `docs/how-to/write-your-own-type.md` shows how it goes together."""
+
+from __future__ import annotations
+
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact, Status, Visibility
+from glare.domain.declaration import ArtifactType, Option
+from glare.domain.fields import (
+    Blob,
+    BlobDict,
+    Boolean,
+    DateTime,
+    DictOf,
+    Field,
+    Float,
+    Integer,
+    Link,
+    ListOf,
+    String,
+    Version,
+)
+from glare.domain.hooks import ArtifactView, Change, ChangeKind, Ingest, Ingested, Reader
+from glare.domain.microversion import Microversion
+
+__all__ = [
+    "Actor",
+    "Artifact",
+    "ArtifactType",
+    "ArtifactView",
+    "Blob",
+    "BlobDict",
+    "Boolean",
+    "Change",
+    "ChangeKind",
+    "DateTime",
+    "DictOf",
+    "Field",
+    "Float",
+    "Ingest",
+    "Ingested",
+    "Integer",
+    "Link",
+    "ListOf",
+    "Microversion",
+    "Option",
+    "Reader",
+    "Status",
+    "String",
+    "Version",
+    "Visibility",
+]

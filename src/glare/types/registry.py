@@ -1,0 +1,133 @@
+"""Finding artifact types, and compiling those that are enabled."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from importlib.metadata import entry_points as installed_entry_points
+from types import MappingProxyType, ModuleType
+from typing import Any, Final
+
+from glare.domain.artifact_type import TypeSpec
+from glare.domain.compile import ALL, compile_all, compile_type
+from glare.domain.declaration import ArtifactType
+from glare.errors import InvalidDeclaration, TypeNotFound
+
+ENTRY_POINTS: Final = "glare.artifact_types"
+"""The group of entry points that name a type's class, or a module that holds such classes."""
+
+BUILT_IN: Final = tuple(
+    f"glare.types.{module}"
+    for module in ("heat_templates", "heat_environments", "murano_packages", "tosca_templates", "images", "secrets")
+)
+"""The modules of the built-in types, loaded as anybody's are."""
+
+DEFAULT_ENABLED: Final = ("heat_templates", "heat_environments", "murano_packages", "tosca_templates", "images")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRegistry:
+    """The enabled types, compiled, and the read-only `all`."""
+
+    specs: Mapping[str, TypeSpec]
+    all: TypeSpec
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the enabled types, without ``all``."""
+        return frozenset(self.specs)
+
+    def get(self, name: str) -> TypeSpec:
+        """The enabled type of this name. Raises `TypeNotFound`, also for ``all``."""
+        spec = self.specs.get(name)
+        if spec is None:
+            raise TypeNotFound(
+                f"There is no artifact type '{name[:64]}', or it is not enabled; GET /schemas lists them."
+            )
+        return spec
+
+
+def discover(modules: Sequence[str], entry_points: bool) -> Mapping[str, type[ArtifactType]]:
+    """The classes of all types that can be enabled, by name: built-in ones, those of `modules`, those of entry points.
+
+    The first one of a name stands. A module that fails to import is logged and passed over.
+    """
+    found: dict[str, type[ArtifactType]] = {}
+    for module in (*BUILT_IN, *modules):
+        _collect(found, _types_of_module(module), module)
+    for entry_point in installed_entry_points(group=ENTRY_POINTS) if entry_points else ():
+        _collect(found, _types_of_entry_point(entry_point), entry_point.value)
+    return found
+
+
+def load(
+    enabled: Sequence[str], modules: Sequence[str], entry_points: bool, options: Mapping[str, Mapping[str, Any]]
+) -> TypeRegistry:
+    """Compile the enabled types; `options` are the values of each type's own options, by the type's name.
+
+    Raises `InvalidDeclaration` for a type that is declared wrongly, or that nothing defines.
+    """
+    classes = discover(modules, entry_points)
+    specs = {}
+    for name in dict.fromkeys(enabled):
+        if name == ALL:
+            raise InvalidDeclaration(f"Type '{ALL}' is always there; remove it from enabled_artifact_types.")
+        if name not in classes:
+            raise InvalidDeclaration(
+                f"Artifact type '{name}' is enabled but nothing defines it; correct its name in enabled_artifact_types, or name "
+                f"the module that defines it in custom_artifact_types_modules (types found: {', '.join(sorted(classes))})."
+            )
+        specs[name] = compile_type(classes[name], options.get(name))
+    return TypeRegistry(MappingProxyType(specs), compile_all())
+
+
+def _collect(found: dict[str, type[ArtifactType]], classes: Iterable[type[ArtifactType]], origin: str) -> None:
+    for cls in classes:
+        other = found.setdefault(cls.name, cls)
+        if other is not cls:
+            _log.warning(
+                "artifact type passed over: its name is taken",
+                extra={"type": cls.name, "origin": origin, "taken_by": f"{other.__module__}.{other.__qualname__}"},
+            )
+
+
+def _types_of_module(name: str) -> list[type[ArtifactType]]:
+    try:
+        return _types_in(importlib.import_module(name))
+    except Exception as failure:  # noqa: BLE001 - a module of somebody else's may fail in any way, and stops nobody else's
+        _log.error("module of artifact types failed to import", extra={"module_name": name, "reason": str(failure)})
+        return []
+
+
+def _types_of_entry_point(entry_point: EntryPoint) -> list[type[ArtifactType]]:
+    try:
+        loaded = entry_point.load()
+    except Exception as failure:  # noqa: BLE001 - a package of somebody else's may fail in any way, and stops nobody else's
+        _log.error(
+            "entry point of artifact types failed", extra={"entry_point": entry_point.value, "reason": str(failure)}
+        )
+        return []
+    found = _types_in(loaded) if isinstance(loaded, ModuleType) else _named([loaded])
+    if not found:
+        _log.error("entry point of artifact types holds none", extra={"entry_point": entry_point.value})
+    return found
+
+
+def _types_in(module: ModuleType) -> list[type[ArtifactType]]:
+    """The types that a module defines or imports, in the order in which it does."""
+    return _named(value for value in vars(module).values() if inspect.isclass(value))
+
+
+def _named(classes: Iterable[Any]) -> list[type[ArtifactType]]:
+    """Those that are types with a name; a class without one is a base for others."""
+    return [
+        cls
+        for cls in classes
+        if inspect.isclass(cls) and issubclass(cls, ArtifactType) and isinstance(getattr(cls, "name", None), str)
+    ]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+
+from support.command import Cli, sentence
+
+
+def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
+    """The database goes from absent to fitting and back, and each step says where it is."""
+    assert "does not exist; run `glare db upgrade`" in cli.refused("db", "check")
+    assert not (cli.directory / "var").exists()
+    cli.done("db", "upgrade")
+    cli.done("db", "upgrade")
+    cli.done("db", "check")
+    assert "add --yes" in cli.refused("db", "downgrade", "base")
+    cli.done("db", "check")
+    cli.done("db", "downgrade", "base", "--yes")
+    assert "has no tables yet" in cli.refused("db", "check")
+    assert "'nonsense'" in cli.refused("db", "upgrade", "nonsense")
+
+
+def test_state_is_for_its_owner_only(cli: Cli) -> None:
+    """Directories of state are made so that other users of the machine cannot look into them."""
+    cli.done("db", "upgrade")
+    for path in (cli.directory / "var", cli.directory / "var" / "blobs"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_a_service_without_its_database_is_refused(cli: Cli, free_port: int) -> None:
+    """`serve` and `worker` do not make a database by themselves: they say how it is made."""
+    assert "run `glare db upgrade`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
+    assert "run `glare db upgrade`" in sentence(cli.program("worker"))
+
+
+def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, free_port: int) -> None:
+    """One sentence names the file and the remedy, where each server process would else fail with a traceback."""
+    cli.done("db", "upgrade")
+    tokens = cli.directory / "var" / "tokens.json"
+    tokens.write_text("{oops")
+    tokens.chmod(0o600)
+    assert "tokens.json is damaged" in sentence(cli.program("serve", "--bind-port", str(free_port)))
+
+
+def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
+    """`$(glare token create …)` is the token; the list shows whose it is and never the token; revoking removes it."""
+    printed = cli.done(
+        *("token", "create", "--project", "demo", "--user", "alice", "--role", "member"),
+        *("--role", "reader", "--expires", "30d", "--label", "nightly build"),
+    )
+    assert re.fullmatch(r"glare_[\w-]{43}\n", printed)
+    listed = cli.done("token", "list")
+    header, row = listed.splitlines()
+    assert header.split() == ["ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "LABEL"]
+    assert re.fullmatch(r"(\w+)  demo     alice  member,reader  \S+ \S+Z  \S+ \S+Z  nightly build", row)
+    assert printed.strip() not in listed
+    assert printed.strip() not in (cli.directory / "var" / "tokens.json").read_text()
+    cli.done("token", "revoke", row.split()[0])
+    assert cli.done("token", "list") == ""
+    assert "no token with id" in cli.refused("token", "revoke", row.split()[0])
+
+
+def test_a_token_without_a_role_is_a_members(cli: Cli) -> None:
+    """Nobody becomes an administrator by leaving something out."""
+    cli.done("token", "create", "--project", "p", "--user", "u")
+    assert cli.done("token", "list").splitlines()[1].split()[3] == "member"
+
+
+def test_a_lifetime_that_is_none_is_refused(cli: Cli) -> None:
+    """`--expires` takes durations, and says so."""
+    sentence = cli.refused("token", "create", "--project", "p", "--user", "u", "--expires", "soon")
+    assert "--expires is 'soon'" in sentence
+    assert "positive" in cli.refused("token", "create", "--project", "p", "--user", "u", "--expires=-1d")
+
+
+def test_a_token_that_nobody_reads_is_warned_of(cli: Cli) -> None:
+    """Where the service looks at something else than tokens, making one says so."""
+    result = cli("token", "create", "--project", "p", "--user", "u", OS_IDENTITY__PIPELINE="test_token")
+    assert result.returncode == 0
+    assert "does not look at tokens" in result.stderr
+
+
+def test_types_are_listed_and_shown(cli: Cli) -> None:
+    """The list tells what is enabled; a type is shown as its JSON Schema."""
+    rows = {line.split()[0]: line.split()[1] for line in cli.done("types", "list").splitlines()}
+    assert rows["images"] == "enabled"
+    assert rows["secrets"] == "disabled"
+    schema = json.loads(cli.done("types", "show", "images"))
+    assert (schema["name"], schema["type"]) == ("images", "object")
+    assert "images" in cli.refused("types", "show", "imges")
+
+
+def test_a_module_of_types_is_checked(cli: Cli) -> None:
+    """`types check` says that a module is fine, or everything that is wrong with it."""
+    (cli.directory / "good.py").write_text(
+        "from glare.types import ArtifactType, String\n\n\nclass Chart(ArtifactType):\n    name = 'charts'\n    chart = String()\n"
+    )
+    (cli.directory / "bad.py").write_text(
+        "from glare.types import ArtifactType, String\n\n\n"
+        "class One(ArtifactType):\n    name = 'ones'\n    id = String()\n\n\n"
+        "class Two(ArtifactType):\n    name = 'images'\n"
+    )
+    (cli.directory / "empty.py").write_text("from glare.types.images import *\n")
+    assert cli.program("types", "check", "good").stdout == "charts: fine, 1 fields of its own (good.Chart)\n"
+    result = cli.program("types", "check", "bad", "empty", "absent")
+    assert result.returncode == 1
+    for part in ("'ones'", "'id'", "'images'", "'empty' declares no artifact type", "'absent' cannot be imported"):
+        assert part in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_options_of_a_type_are_checked_before_the_service_starts(cli: Cli, free_port: int) -> None:
+    """An option that a type does not declare, or a type that nothing defines, is refused with one sentence."""
+    cli.done("db", "upgrade")
+    conf = cli.directory / "a.conf"
+    serve = ("serve", "--config-file", "a.conf", "--bind-port", str(free_port))
+    conf.write_text("[artifact_type:images]\ncolour = blue\n")
+    assert "[artifact_type:images] colour is no option of this type" in sentence(cli.program(*serve))
+    conf.write_text("[DEFAULT]\nenabled_artifact_types = images, charts\n")
+    assert "'charts' is enabled but nothing defines it" in sentence(cli.program(*serve))
+
+
+def test_samples_are_printed(cli: Cli) -> None:
+    """The samples are files that can be written as they come."""
+    text = cli.done("config", "sample")
+    assert "\n#bind_host = 127.0.0.1\n" in text
+    Path(cli.directory / "glare.conf").write_text(text)
+    assert cli("types", "list", "--config-file", "glare.conf").stderr == ""
+    assert "artifact:create" in cli.done("policy", "sample")

@@ -1,0 +1,117 @@
+"""Revisions make the tables that the code works with."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from glare.db import migrate
+from glare.db.engine import Database
+from glare.errors import BadRequest, Unavailable
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'glare.db'}"
+
+
+def _change(url: str, statement: str) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(text(statement))
+    database.dispose()
+
+
+def test_upgrade_makes_the_tables_of_the_models(url: str) -> None:
+    """After an upgrade each table, column, key and index is that of the models, and it took less than a second."""
+    started = time.monotonic()
+    migrate.upgrade(url)
+    assert time.monotonic() - started < 1
+    report = migrate.check(url)
+    assert report.differences == ()
+    assert report.current == report.head is not None
+    assert report.ready
+
+
+def test_second_upgrade_changes_nothing(url: str) -> None:
+    """An upgrade of what is there already keeps the data."""
+    migrate.upgrade(url)
+    _change(url, "INSERT INTO quotas VALUES ('p', 'n', 1)")
+    migrate.upgrade(url)
+    database = Database(url)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT value FROM quotas")).scalar() == 1
+    database.dispose()
+
+
+def test_downgrade_leaves_nothing(url: str) -> None:
+    """Downgraded to the base a database has no tables, and can be upgraded again."""
+    migrate.upgrade(url)
+    migrate.downgrade(url, "base")
+    report = migrate.check(url)
+    assert report.current is None
+    assert not report.ready
+    assert any("missing: column artifacts.id" in line for line in report.differences)
+    assert not any(line.startswith("not expected") for line in report.differences)
+    migrate.upgrade(url)
+    assert migrate.check(url).ready
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("DROP INDEX ix_artifacts_scope_newest", "missing: index ix_artifacts_scope_newest"),
+        ("ALTER TABLE quotas ADD COLUMN extra TEXT", "not expected: column quotas.extra"),
+        ("DROP TABLE quotas", "missing: column quotas.value"),
+        ("CREATE TABLE more (id INTEGER)", "not expected: column more.id"),
+    ],
+)
+def test_check_names_what_differs(url: str, statement: str, line: str) -> None:
+    """A database that somebody changed is not ready, and the report says where."""
+    migrate.upgrade(url)
+    _change(url, statement)
+    report = migrate.check(url)
+    assert not report.ready
+    assert [found for found in report.differences if found.startswith(line)]
+
+
+def test_check_sees_the_direction_of_an_index(url: str) -> None:
+    """An index with the right columns in the wrong direction is a difference."""
+    migrate.upgrade(url)
+    _change(url, "DROP INDEX ix_artifacts_scope_newest")
+    _change(url, "CREATE INDEX ix_artifacts_scope_newest ON artifacts (type_name, scope, created_at, id)")
+    assert len(migrate.check(url).differences) == 2
+
+
+@pytest.mark.parametrize("revision", ["unknown", "9999"])
+def test_unknown_revision_is_refused(url: str, revision: str) -> None:
+    """A revision that does not exist is named in the refusal, and nothing happens."""
+    with pytest.raises(BadRequest, match=revision):
+        migrate.upgrade(url, revision)
+    assert migrate.check(url).current is None
+
+
+def test_a_newer_database_is_left_alone(url: str) -> None:
+    """A revision that only a newer release knows is named, and nobody is told to upgrade what is newer already."""
+    migrate.upgrade(url)
+    _change(url, "UPDATE alembic_version SET version_num = '9999'")
+    for attempt in (migrate.check, migrate.upgrade):
+        with pytest.raises(Unavailable, match="is at revision 9999, which this version does not know"):
+            attempt(url)
+
+
+def test_processes_upgrade_at_once(url: str) -> None:
+    """Several processes that start together upgrade the database once, and all of them find it ready."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=migrate.upgrade, args=(url,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert migrate.check(url).ready

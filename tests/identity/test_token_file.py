@@ -1,0 +1,213 @@
+"""Tokens in a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from glare.domain.actor import ANONYMOUS, Actor
+from glare.errors import InvalidParameterValue, NotFound, Unauthorized, Unavailable
+from glare.identity.base import Credentials
+from glare.identity.token_file import PREFIX, TokenFile, TokenFileIdentity
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> TokenFile:
+    return TokenFile(tmp_path / "glare" / "tokens.json")
+
+
+def sent(token: str) -> Credentials:
+    return Credentials({"x-auth-token": token}, "127.0.0.1")
+
+
+def test_a_token_names_its_actor(file: TokenFile) -> None:
+    """Who sends a token that was made for somebody is that somebody, in either header."""
+    token, _ = file.create("p1", "ann", ("member", "Admin"))
+    identity = TokenFileIdentity(file)
+    expected = Actor("ann", "p1", frozenset({"member", "Admin"}))
+    assert identity.authenticate(sent(token)) == expected
+    assert identity.authenticate(sent(f"  {token} ")) == expected
+    assert identity.authenticate(Credentials({"authorization": f"bearer {token}"}, None)) == expected
+
+
+@pytest.mark.parametrize("token", ["", "glare_unknown", "ann:p1:admin", "\udcff", "x" * 5000])
+def test_an_unknown_token_is_refused_even_where_anonymous_is_allowed(file: TokenFile, token: str) -> None:
+    """A token that is not in the file is 401, with a remedy that does not repeat it."""
+    with pytest.raises(Unauthorized, match="glare token create") as raised:
+        TokenFileIdentity(file, allow_anonymous=True).authenticate(sent(token))
+    assert not token or token not in raised.value.message
+
+
+def test_without_a_token_nobody_or_the_anonymous_reader_calls(file: TokenFile) -> None:
+    """No token is 401, or the anonymous reader where that is allowed."""
+    with pytest.raises(Unauthorized, match="X-Auth-Token"):
+        TokenFileIdentity(file).authenticate(Credentials({}, None))
+    with pytest.raises(Unauthorized):
+        TokenFileIdentity(file).authenticate(Credentials({"authorization": "Basic YTpi"}, None))
+    assert TokenFileIdentity(file, allow_anonymous=True).authenticate(Credentials({}, None)) is ANONYMOUS
+
+
+def test_a_token_expires(file: TokenFile) -> None:
+    """A token is good until the moment that its record names, and refused from then on."""
+    token, record = file.create("p1", "ann", expires_in=60)
+    assert record.expires is not None
+    now = [record.expires.timestamp() - 0.001]
+    identity = TokenFileIdentity(file, clock=lambda: now[0])
+    assert identity.authenticate(sent(token)).user == "ann"
+    now[0] += 0.001
+    with pytest.raises(Unauthorized, match="has expired"):
+        identity.authenticate(sent(token))
+
+
+def test_changes_are_seen_while_the_service_runs(file: TokenFile) -> None:
+    """A token made or revoked by another process is known or refused at the next look at the file."""
+    identity = TokenFileIdentity(file, look_every=0)
+    token, record = TokenFile(file.path).create("p1", "ann")
+    assert identity.authenticate(sent(token)).project == "p1"
+    assert TokenFile(file.path).revoke(record.id) == record
+    with pytest.raises(Unauthorized):
+        identity.authenticate(sent(token))
+
+
+def test_a_file_that_is_gone_holds_no_tokens(file: TokenFile) -> None:
+    """Removing the file revokes every token."""
+    token, _ = file.create("p1", "ann")
+    identity = TokenFileIdentity(file, look_every=0)
+    file.path.unlink()
+    with pytest.raises(Unauthorized):
+        identity.authenticate(sent(token))
+
+
+def test_a_file_that_breaks_leaves_the_tokens_read_before(file: TokenFile, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged file is an error in the log, once, and locks nobody out who was in."""
+    token, _ = file.create("p1", "ann")
+    identity = TokenFileIdentity(file, look_every=0)
+    file.path.write_text("{")
+    for _ in range(3):
+        assert identity.authenticate(sent(token)).user == "ann"
+    [line] = caplog.messages
+    assert "is damaged" in line
+
+
+def test_the_file_is_not_read_on_every_request(file: TokenFile) -> None:
+    """Within the time between two looks the file is left alone, and a request costs microseconds."""
+    token, record = file.create("p1", "ann")
+    identity = TokenFileIdentity(file, look_every=3600)
+    file.revoke(record.id)
+    credentials = sent(token)
+    assert identity.authenticate(credentials).user == "ann"
+    best = min(seconds_of(lambda: identity.authenticate(credentials)) for _ in range(200))
+    assert best < 20e-6
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def test_the_file_holds_no_token_and_is_closed_to_others(file: TokenFile) -> None:
+    """What is written is a hash, in a file of mode 0600; the text of a token is recognisable and different each time."""
+    (first, record), (second, _) = file.create("p1", "ann", label="laptop"), file.create("p1", "ann")
+    assert first != second
+    assert first.startswith(PREFIX)
+    assert len(first) >= len(PREFIX) + 43
+    text = file.path.read_text()
+    assert first not in text
+    assert first.removeprefix(PREFIX) not in text
+    assert record.sha256 in text
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+    assert sorted(path.name for path in file.path.parent.iterdir()) == ["tokens.json", "tokens.json.lock"]
+
+
+def test_records_are_listed_as_they_were_made(file: TokenFile) -> None:
+    """The list shows every record with its times in UTC, and nothing is there before the first."""
+    assert file.list() == ()
+    before = datetime.now(UTC).replace(microsecond=0)
+    _, one = file.create(" p1 ", "ann", (" member", "member"), 3600, "laptop")
+    _, two = file.create("p2", "bob")
+    assert TokenFile(file.path).list() == (one, two)
+    assert (one.project, one.user, one.roles, one.label) == ("p1", "ann", ("member",), "laptop")
+    assert before <= one.created <= datetime.now(UTC)
+    assert one.expires is not None
+    assert (one.expires - one.created).total_seconds() == 3600
+    assert two.expires is None
+    assert json.loads(file.path.read_text())["tokens"][0]["created"].endswith("Z")
+
+
+def test_what_cannot_be_is_refused(file: TokenFile) -> None:
+    """Empty names, names that a list of roles would split, impossible times and unknown ids are refused by name."""
+    for project, user, roles in [("", "a", ()), (" ", "a", ()), ("p", "", ()), ("p", "a", ("x,y",)), ("p\n", "a", ())]:
+        with pytest.raises(InvalidParameterValue, match="of a token"):
+            file.create(project, user, roles)
+    for seconds in (0, -1, 1e300):
+        with pytest.raises(InvalidParameterValue, match="cannot expire in"):
+            file.create("p", "a", expires_in=seconds)
+    with pytest.raises(NotFound, match=r"'beef'.*glare token list"):
+        file.revoke("beef")
+    assert file.list() == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"version": 1}', '{"version": 1, "tokens": [{"id": 5}]}', '{"version":1,"tokens":[],"more":1}']
+)
+def test_a_damaged_file_is_refused_at_start(file: TokenFile, text: str) -> None:
+    """A service does not start with a token file that it does not understand; the sentence names the file."""
+    file.create("p", "a")
+    file.path.write_text(text)
+    with pytest.raises(Unavailable, match=r"tokens\.json is damaged"):
+        TokenFileIdentity(file)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_refused(file: TokenFile, mode: int) -> None:
+    """Who may write the file could give themselves any token, so it is refused with the command that mends it."""
+    file.create("p", "a")
+    file.path.chmod(mode)
+    with pytest.raises(Unavailable, match="chmod 600"):
+        file.list()
+
+
+def test_a_file_that_everybody_may_read_is_warned_of(file: TokenFile, caplog: pytest.LogCaptureFixture) -> None:
+    """A world-readable file works, with a warning; a change keeps the mode that its operator chose."""
+    file.create("p", "a")
+    file.path.chmod(0o644)
+    with caplog.at_level(logging.WARNING):
+        file.create("p", "b")
+    assert "may be read by every user" in caplog.text
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_file_to_its_owner(file: TokenFile) -> None:
+    """When root makes a token, the user of the service can still read the file."""
+    file.path.parent.mkdir()
+    os.chown(file.path.parent, 12345, 12346)
+    for _ in range(2):
+        file.create("p", "a")
+        state = file.path.stat()
+        assert (state.st_uid, state.st_gid) == (12345, 12346)
+
+
+def test_processes_change_the_file_at_once(file: TokenFile) -> None:
+    """Tokens that several processes make at the same time are all kept."""
+    script = (
+        "import sys, pathlib\n"
+        "from glare.identity.token_file import TokenFile\n"
+        "file = TokenFile(pathlib.Path(sys.argv[1]))\n"
+        "for n in range(10): file.create('p', f'{sys.argv[2]}-{n}')\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script, str(file.path), str(number)]) for number in range(3)]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert {record.user for record in file.list()} == {f"{process}-{n}" for process in range(3) for n in range(10)}

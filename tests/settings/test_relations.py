@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from glare.settings import Loaded, check_machine
+
+Read = Callable[..., Loaded]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("[DEFAULT]\ndefault_api_limit = 50\nmax_api_limit = 20\n", ("default_api_limit is 50", "max_api_limit", "20")),
+        ("[uploads]\nattempt_heartbeat = 30 s\n", ("attempt_heartbeat is 30 s", "attempt_timeout", "1 m")),
+        ("[api]\nrequest_threads = 20\n", ("request_threads is 20", "[database] max_pool_size", "20")),
+        ("[DEFAULT]\ncert_file = a.pem\n", ("cert_file is 'a.pem'", "key_file is unset")),
+        ("[DEFAULT]\nkey_file = a.pem\n", ("key_file is 'a.pem'", "cert_file is unset")),
+        ("[DEFAULT]\nca_file = a.pem\n", ("ca_file is 'a.pem'", "set cert_file and key_file")),
+        ("[DEFAULT]\ncert_file = a.pem\nkey_file = b.pem\n", ("'a.pem'", "'b.pem'", "cannot be used")),
+        ("[paste_deploy]\nflavor = noauth\n[identity]\npipeline = test_token\n", ("'noauth'", "'test_token'")),
+        (
+            "[locations]\nallowed_networks = 10.0.0.0/8\nforbidden_networks = 10.0.0.0/8\n",
+            ("allowed_networks", "10.0.0.0/8", "forbidden_networks"),
+        ),
+        ("[database]\nconnection = postgresql://h/x\n", ("postgresql", "SQLite only")),
+        ("[oslo_policy]\npolicy_file = absent.yaml\n", ("policy_file is 'absent.yaml'", "no such file")),
+        ("[DEFAULT]\nstate_dir = glare.conf\n", ("state_dir is 'glare.conf'", "not a directory")),
+        ("[glance_store]\nfilesystem_store_datadir = glare.conf/x\n", ("filesystem_store_datadir", "not a directory")),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(refused: Callable[[str], str], text: str, parts: tuple[str, ...]) -> None:
+    """Options that contradict each other or the machine are refused with both names and a remedy."""
+    sentence = refused(text)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    for part in parts:
+        assert part in sentence
+
+
+def test_a_directory_that_cannot_be_written_is_refused(refused: Callable[[str], str]) -> None:
+    """A data directory where nobody may write is refused at start, not at the first upload."""
+    assert "is not writable" in refused("[DEFAULT]\nstate_dir = /proc/self/glare\n")
+
+
+def test_a_certificate_with_its_key_is_accepted_and_one_with_another_key_is_not(
+    read: Read, refused: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Certificate and key are loaded at start, so that a wrong pair is refused before anybody connects."""
+    authority = trustme.CA()
+    for name in ("one", "two"):
+        issued = authority.issue_cert("glare.example")
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.crt"))
+    settings = read(f"[DEFAULT]\ncert_file = {tmp_path}/one.crt\nkey_file = {tmp_path}/one.key\n").settings
+    check_machine(settings)
+    assert settings.server.cert_file == tmp_path / "one.crt"
+    assert "cannot be used" in refused(f"[DEFAULT]\ncert_file = {tmp_path}/one.crt\nkey_file = {tmp_path}/two.key\n")
+
+
+def test_who_does_not_start_the_service_need_not_read_its_files(read: Read) -> None:
+    """Settings can be read by somebody who has neither the key nor the policy file, as commands that only look do."""
+    settings = read("[DEFAULT]\ncert_file = a\nkey_file = b\n[oslo_policy]\npolicy_file = c\n").settings
+    assert settings.server.key_file == Path("b")

@@ -1,0 +1,316 @@
+"""The local file store: the suite of every store, and what is special to files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from glare.errors import Conflict, Forbidden, GlareError, NotFound, StoreFull, Unavailable
+from glare.stores.base import Store, StoreCall
+from glare.stores.conformance import StoreConformance
+from glare.stores.filesystem import STEP, FilesystemDriver
+
+NAME = "0123456789abcdef0123456789abcdef"
+MIB = 1 << 20
+
+
+def make(directory: Path, reserve: int = 0) -> Store:
+    return Store(FilesystemDriver(directory, name="local", reserve=reserve))
+
+
+def put(store: Store, name: str, data: bytes, expected: int | None = None) -> None:
+    with store.create(name, expected) as writer:
+        writer.write(data)
+        writer.commit()
+
+
+def files(directory: Path) -> list[str]:
+    """The files below a directory."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+class Sink(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+def write_for_ever(sink: Sink) -> None:
+    """Until it raises."""
+    while True:
+        sink.write(bytes(4096))
+
+
+class TestFilesystem(StoreConformance):
+    def make_store(self, tmp_path: Path) -> Store:
+        return make(tmp_path / "store")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        if os.environ.get("GLARE_TEST_REQUIRE") == "all":
+            pytest.fail(f"a file system could not be mounted: {mounted.stderr.strip()}")
+        pytest.skip(f"this machine lets the tests mount no file system: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path) -> None:
+    """When the disk fills up in the middle, the upload is refused as full, its space is free again, and a small one fits."""
+    store = make(small_disk / "store")
+    store.check()
+    before = store.free_space()
+    with store.create(NAME) as writer, pytest.raises(StoreFull, match="'local' is full"):
+        write_for_ever(writer)
+    assert files(small_disk) == []
+    assert store.free_space() == before
+    put(store, NAME, b"small")
+    assert files(small_disk) == [f"store/objects/01/23/{NAME}"]
+
+
+def test_a_disk_too_full_to_begin_is_said(small_disk: Path) -> None:
+    """With not one byte free, creating is refused before anything is written."""
+    store = make(small_disk / "store")
+    store.check()
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as out, pytest.raises(OSError, match="No space"):
+        write_for_ever(out)
+    with pytest.raises(StoreFull):
+        store.create(NAME)
+    assert files(small_disk) == ["filler"]
+
+
+def test_a_known_size_that_does_not_fit_is_refused_at_once(small_disk: Path) -> None:
+    """A declared size beyond the free space is refused before a byte is taken."""
+    store = make(small_disk / "store")
+    with pytest.raises(StoreFull, match=r"26214400 more do not fit"):
+        store.create(NAME, 25 * MIB)
+    assert files(small_disk) == []
+
+
+def test_the_reserve_is_kept_free(small_disk: Path) -> None:
+    """Free space down to the reserve is used and no more, and the refusal names the option and its value."""
+    reserve = 23 * MIB
+    store = make(small_disk / "store", reserve=reserve)
+    store.check()
+    free = store.free_space()
+    assert free is not None
+    assert 0 < free <= MIB
+    with pytest.raises(StoreFull, match=rf"{reserve} of them in reserve \(\[store\] free_space_reserve\)"):
+        store.create(NAME, free + 1)
+    put(store, NAME, bytes(free // 2), free // 2)
+
+
+def test_the_reserve_is_kept_while_an_upload_of_unknown_size_grows(small_disk: Path) -> None:
+    """A stream without a declared length is stopped at the reserve, before the disk is full, and leaves nothing."""
+    store = make(small_disk / "store", reserve=12 * MIB)
+    with store.create(NAME) as writer, pytest.raises(StoreFull, match="in reserve"):
+        write_for_ever(writer)
+    assert writer.size < STEP
+    assert files(small_disk) == []
+
+
+def test_a_limit_on_file_sizes_is_said(tmp_path: Path) -> None:
+    """A process that may not write files so large says that the store does not take them, and leaves nothing."""
+    script = (
+        "import resource, sys, pathlib\n"
+        "from glare.stores.base import Store\n"
+        "from glare.stores.filesystem import FilesystemDriver\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))\n"
+        "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
+        "try:\n"
+        "    with store.create('0123456789abcdef') as writer:\n"
+        "        writer.write(bytes(200000))\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("StoreFull Store 'local' takes no object this large")
+    assert files(tmp_path) == []
+
+
+def test_a_crash_leaves_only_a_temporary_that_the_sweep_removes(tmp_path: Path) -> None:
+    """A writer whose process is killed leaves no object; its temporary goes once it is old enough, and not before."""
+    script = (
+        "import os, signal, sys, pathlib\n"
+        "from glare.stores.base import Store\n"
+        "from glare.stores.filesystem import FilesystemDriver\n"
+        "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
+        "writer = store.create('0123456789abcdef')\n"
+        "writer.write(b'half')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    store = make(tmp_path)
+    [left] = files(tmp_path)
+    assert left.startswith("temporaries/0123456789abcdef.")
+    with pytest.raises(NotFound):
+        store.size("0123456789abcdef")
+    assert store.sweep_temporaries(3600) == 0
+    long_ago = time.time() - 7200
+    os.utime(tmp_path / left, (long_ago, long_ago))
+    assert store.sweep_temporaries(3600) == 1
+    assert files(tmp_path) == []
+
+
+def test_many_processes_write_at_once(tmp_path: Path) -> None:
+    """Processes that begin with no directory at all store their objects, and one of two with the same name wins."""
+    script = (
+        "import sys, pathlib, time\n"
+        "from glare.errors import Conflict\n"
+        "from glare.stores.base import Store\n"
+        "from glare.stores.filesystem import FilesystemDriver\n"
+        "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
+        "sys.stdin.readline()\n"
+        "for name in [sys.argv[2] * 16 + f'{n:04x}' for n in range(20)] + ['feedfeedfeed']:\n"
+        "    try:\n"
+        "        with store.create(name) as writer:\n"
+        "            writer.write(sys.argv[2].encode() * 1000)\n"
+        "            writer.commit()\n"
+        "    except Conflict:\n"
+        "        print('lost')\n"
+    )
+    directory = tmp_path / "deep" / "store"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(directory), digit],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for digit in "0a5"
+    ]
+    ends = [process.communicate("go\n", timeout=60) for process in running]
+    assert [error for _, error in ends] == ["", "", ""]
+    assert sorted(out for out, _ in ends) == ["", "lost\n", "lost\n"]
+    assert len(files(directory)) == 61
+    assert make(directory).sweep_temporaries(0) == 0
+
+
+def test_files_are_for_the_service_alone(tmp_path: Path) -> None:
+    """Objects may hold secrets: only the user of the service may read files and enter directories."""
+    store = make(tmp_path / "store")
+    put(store, NAME, b"secret")
+    for path in [tmp_path / "store", *(tmp_path / "store").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_an_object_deleted_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    """A download that has begun is not cut by a deletion."""
+    store = make(tmp_path)
+    data = secrets.token_bytes(3 * MIB)
+    put(store, NAME, data)
+    with store.open(NAME) as reader:
+        first = reader.read(10)
+        assert store.delete(NAME)
+        rest = b"".join(iter(lambda: reader.read(MIB), b""))
+    assert first + rest == data
+
+
+def test_a_place_that_cannot_be_used_is_refused_by_the_check(tmp_path: Path) -> None:
+    """A directory that is a file fails the check with a sentence that names the place."""
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(Unavailable, match=r"cannot write and link files in .*/file"):
+        make(tmp_path / "file").check()
+
+
+def test_the_directory_may_vanish_and_come_back(tmp_path: Path) -> None:
+    """When somebody empties the directory, the next upload makes what it needs."""
+    store = make(tmp_path / "store")
+    put(store, NAME, b"one")
+    (tmp_path / "store").rename(tmp_path / "away")
+    put(store, NAME, b"two")
+    with store.open(NAME) as reader:
+        assert reader.read(9) == b"two"
+
+
+class BrokenDriver(FilesystemDriver):
+    """Says what a broken disk says."""
+
+    number = errno.EIO
+
+    def size(self, object_name: str) -> int:
+        raise OSError(self.number, os.strerror(self.number), f"/somewhere/{object_name}")
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, StoreFull),
+        (errno.EDQUOT, StoreFull),
+        (errno.ENOENT, NotFound),
+        (errno.EEXIST, Conflict),
+        (errno.EACCES, Forbidden),
+        (errno.EIO, GlareError),
+    ],
+)
+def test_errors_of_the_system_get_a_name_and_keep_their_path(
+    tmp_path: Path, number: int, expected: type[GlareError]
+) -> None:
+    """An error of the operating system becomes one of Glare's, whose sentence names the store and no path."""
+    driver = BrokenDriver(tmp_path, name="broken")
+    driver.number = number
+    calls: list[StoreCall] = []
+    with pytest.raises(GlareError) as raised:
+        Store(driver, calls.append).size(NAME)
+    assert type(raised.value) is expected
+    assert "'broken'" in raised.value.message
+    assert "/somewhere" not in raised.value.message
+    assert [(call.action, call.object, call.failed) for call in calls] == [("size", NAME, expected.code)]
+
+
+def test_every_call_is_reported_once(tmp_path: Path) -> None:
+    """An observer hears of a write, a read and a deletion once each, with the bytes that went through."""
+    calls: list[StoreCall] = []
+    store = Store(FilesystemDriver(tmp_path, name="local"), calls.append)
+    put(store, NAME, b"12345")
+    with store.open(NAME, 1) as reader:
+        reader.read(100)
+    store.delete(NAME)
+    assert [(call.action, call.bytes, call.failed) for call in calls] == [
+        ("write", 5, None),
+        ("read", 4, None),
+        ("delete", 0, None),
+    ]
+
+
+def test_an_upload_can_be_cancelled_from_its_thread_while_others_run(tmp_path: Path) -> None:
+    """Cancelled and committed writers in threads leave exactly the committed objects."""
+    store = make(tmp_path)
+
+    def write(number: int) -> None:
+        with store.create(f"{number:08x}") as writer:
+            writer.write(bytes(1000))
+            if number % 2:
+                writer.commit()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [Path(name).name for name in files(tmp_path)] == [f"{number:08x}" for number in range(1, 20, 2)]
+
+
+def test_bytes_that_are_missing_are_told_to_the_operator(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The client of a lost object gets a 404; the log says which file is missing."""
+    with pytest.raises(NotFound):
+        make(tmp_path).open(NAME, 0, None)
+    assert NAME in caplog.text

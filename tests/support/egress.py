@@ -1,0 +1,41 @@
+"""Settings and names for tests of everything that goes out."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from glare.egress.decision import Address
+from glare.egress.settings import EgressSettings
+
+LOOPBACK = (ip_network("127.0.0.1/32"),)
+
+NAMES = {
+    "mirror.test.example": ["127.0.0.1"],
+    "two.test.example": ["127.0.0.1", "169.254.169.254"],
+    "private.test.example": ["10.1.2.3"],
+}
+"""What `resolve` knows."""
+
+
+def resolve(host: str) -> list[Address]:
+    """A resolver that knows `NAMES` and nothing else."""
+    if host not in NAMES:
+        raise OSError("unknown name")
+    return [ip_address(address) for address in NAMES[host]]
+
+
+def quick(*ports: int, **changes: object) -> EgressSettings:
+    """Settings with short times that reach 127.0.0.1 and nothing else beyond the global addresses."""
+    values: dict[str, object] = {
+        "ports": frozenset(ports),
+        "opened_networks": LOOPBACK,
+        "header_seconds": 5.0,
+        "body_seconds": 10.0,
+        "grace_seconds": 0.5,
+        "window_seconds": 0.3,
+        "minimum_rate": 10_000,
+        "max_redirects": 3,
+        "refusal_floor_seconds": 0.0,
+        "cdn_loop_id": "glare-test",
+    }
+    return EgressSettings(**{**values, **changes})  # type: ignore[arg-type]  # Tests name single fields.

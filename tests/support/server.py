@@ -1,0 +1,198 @@
+"""A real `glare serve` process, and raw connections to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import httpx2
+from starlette.testclient import TestClient
+
+from glare.app import build_services, close
+from glare.db.migrate import upgrade
+from support.command import environment, wait_for
+from support.service import ACTORS, Glare, Json, configuration, path_of
+
+PATIENCE = 10.0
+"""Seconds to wait for what must happen."""
+
+
+class Server(Glare):
+    """The process. It has the actors of `Glare`, and looks behind the API through a database connection of its own.
+
+    It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
+    is there.
+    """
+
+    def __init__(self, directory: Path, text: str = "") -> None:
+        self._directory = directory
+        settings = configuration(directory, text)
+        for path in (settings.server.state_dir, settings.glance_store.filesystem_store_datadir):
+            path.mkdir(parents=True, exist_ok=True)
+        upgrade(settings.database.connection)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        client = httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+        super().__init__(settings, build_services(settings), cast("TestClient", client))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self.client.close()
+        close(self.services)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "glare.cli.main", "serve"),
+                    *("--config-file", str(self._directory / "glare.conf"), "--bind-port", str(self.port)),
+                ],
+                cwd=self._directory,
+                env=environment(),
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        wait_for(f"{self.url}/healthz", self._process)
+
+    def kill(self) -> None:
+        """End all processes of it with SIGKILL, as a power failure would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._directory / "log").read_text()
+
+    def memory(self) -> int:
+        """Bytes of resident memory of its largest process."""
+        sizes = []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                text = status.read_text()
+                if re.search(rf"^NSpgid:.*\b{self._process.pid}$", text, re.MULTILINE):
+                    found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.MULTILINE)
+                    sizes.append(int(found[1]) * 1024 if found else 0)
+        return max(sizes)
+
+    def connect(self) -> Raw:
+        """A connection of one's own."""
+        return Raw(self.port)
+
+
+class Raw:
+    """A connection on which a test says what it wants, byte by byte."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._buffer = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def ask(self, method: str, path: str, headers: Mapping[str, object] | None = None, actor: str = "alice") -> None:
+        """Send the head of a request."""
+        sent = {"Host": "127.0.0.1", "X-Auth-Token": ACTORS[actor], **(headers or {})}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+        self.send("\r\n".join(lines).encode())
+
+    def put(self, artifact: Json, blob: str, length: int | None, **headers: object) -> None:
+        """Send the head of an upload."""
+        framing = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": length}
+        self.ask("PUT", f"{path_of(artifact)}/{blob}", {"Content-Type": "text/plain", **framing, **headers})
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def send_if_open(self, data: bytes) -> None:
+        """Send, unless the server has closed the connection already."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.send(data)
+
+    def ask_if_open(self, method: str, path: str) -> None:
+        """Ask, unless the server has closed the connection already."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.ask(method, path)
+
+    def chunk(self, data: bytes) -> None:
+        """Send a chunk; an empty one ends the body."""
+        self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def receive(self, size: int) -> bytes:
+        """What has come, up to `size` bytes; empty when the connection is closed."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:size], self._buffer[size:]
+            return data
+        with contextlib.suppress(ConnectionResetError):
+            return self._socket.recv(size)
+        return b""
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of the next answer; status 0 when the connection is closed."""
+        while b"\r\n\r\n" not in self._buffer:
+            data = self._receive_more()
+            if not data:
+                return 0, {}
+        text, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        first, *lines = text.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        return int(first.split(" ")[1]), headers
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """The next answer; its body is shorter than its length where the server broke it off."""
+        status, headers = self.head()
+        return status, headers, b"".join(self._pieces(int(headers.get("content-length", 0))))
+
+    def closed(self) -> bool:
+        """Whether the server closes the connection."""
+        return not self.receive(1)
+
+    def hang_up(self) -> None:
+        """Close."""
+        self._socket.close()
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            data = self.receive(size)
+            if not data:
+                return
+            size -= len(data)
+            yield data
+
+    def _receive_more(self) -> bytes:
+        with contextlib.suppress(ConnectionResetError):
+            data = self._socket.recv(65536)
+            self._buffer += data
+            return data
+        return b""
+
+
+def _free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+        return port

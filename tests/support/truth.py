@@ -1,0 +1,134 @@
+"""What must always be true of a database and its store, computed anew from rows and bytes.
+
+`disagreements` compares everything that is kept twice: bytes and their digests, counters and what they count, values and
+the index of them. After a crash it is called once `recover` has done what the background work does in time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from glare.db import contents
+from glare.db.keys import scope_of, uniqueness
+from glare.db.rows import fetch_artifact
+from glare.db.tables import (
+    artifact_counts,
+    artifact_values,
+    artifacts,
+    blobs,
+    doomed_objects,
+    outbound_leases,
+    quota_usage,
+)
+from glare.digest import BLOCK
+from glare.domain.artifact import Artifact, Status
+from glare.domain.blob import Blob, Managed
+from glare.domain.index import IndexValue, index_values
+from glare.operations.services import Services
+from glare.operations.sweep import sweep
+
+_HOUR = 3600 * 1_000_000
+
+
+def recover(services: Services) -> None:
+    """Sweep as if so much time had passed that whatever is not alive counts as dead."""
+    later = replace(services, clock=lambda: services.clock() + _HOUR)
+    sweep(later)
+    sweep(later)
+    for store in services.stores.values():
+        store.sweep_temporaries(0)
+
+
+def disagreements(services: Services, directory: Path) -> list[str]:
+    """Whatever is not as it must be when nothing is under way, in words; empty when all is well.
+
+    `directory` is that of the file store.
+    """
+    with services.db.read() as connection:
+        ids = connection.execute(select(artifacts.c.id)).scalars().all()
+        held = [artifact for wanted in ids if (artifact := fetch_artifact(connection, wanted)) is not None]
+        return [
+            *_leftovers(connection, directory),
+            *_counters(connection, held),
+            *(problem for artifact in held for problem in _index(services, connection, artifact)),
+            *(
+                f"blob {blob.slot.path} of {artifact.id}: {problem}"
+                for artifact in held
+                for blob in artifact.blobs.values()
+                for problem in _blob(services, connection, blob)
+            ),
+        ]
+
+
+def _leftovers(connection: Connection, directory: Path) -> Iterator[str]:
+    for table in (doomed_objects, outbound_leases):
+        if count := connection.execute(select(func.count()).select_from(table)).scalar_one():
+            yield f"{count} rows are left in {table.name}"
+    known = connection.execute(select(blobs.c.object).where(blobs.c.object.is_not(None))).scalars().all()
+    if len(set(known)) < len(known):
+        yield "two blobs share an object"
+    files = {path.name for path in directory.rglob("*") if path.is_file()}
+    if orphans := files - set(known):
+        yield f"files belong to no blob: {sorted(orphans)}"
+
+
+def _counters(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
+    used: Counter[tuple[str, str]] = Counter()
+    stored: Counter[tuple[str, str]] = Counter()
+    listed: Counter[tuple[str, str]] = Counter()
+    for artifact in held:
+        managed = sum(blob.size or 0 for blob in artifact.blobs.values() if isinstance(blob.location, Managed))
+        for name in ("", artifact.type_name):
+            used[artifact.owner, name] += 1
+            stored[artifact.owner, name] += managed
+        if artifact.status is not Status.DELETED:
+            listed[artifact.type_name, scope_of(artifact.visibility, artifact.owner)] += 1
+    usage = {(row.project, row.type_name): row for row in connection.execute(select(quota_usage))}
+    for key in usage.keys() | used.keys():
+        counted = (usage[key].artifacts, usage[key].bytes) if key in usage else (0, 0)
+        if counted != (used[key], stored[key]):
+            yield f"quota_usage of {key} says {counted}, and there are {used[key], stored[key]}"
+    totals = {(row.type_name, row.scope): row.total for row in connection.execute(select(artifact_counts))}
+    for key in totals.keys() | listed.keys():
+        if totals.get(key, 0) != listed[key]:
+            yield f"artifact_counts of {key} says {totals.get(key, 0)}, and there are {listed[key]}"
+
+
+def _index(services: Services, connection: Connection, artifact: Artifact) -> Iterator[str]:
+    deleted = artifact.status is Status.DELETED
+    scope = scope_of(artifact.visibility, artifact.owner)
+    wanted = None if deleted else uniqueness(artifact.type_name, artifact.name, artifact.version, scope)
+    row = connection.execute(select(artifacts).where(artifacts.c.id == artifact.id)).one()
+    if row.uniqueness != wanted or row.scope != (None if deleted else scope):
+        yield f"uniqueness or scope of {artifact.id} is not that of its name and visibility"
+    rows = connection.execute(
+        select(artifact_values).where(artifact_values.c.artifact_id == artifact.id).order_by(artifact_values.c.position)
+    ).all()
+    names = ("match", "field", "item_key", "string_value", "integer_value", "number_value")
+    kept = [IndexValue(*(getattr(row, name) for name in names)) for row in rows]
+    expected = [] if deleted else list(index_values(services.types.get(artifact.type_name), artifact.values))
+    if kept != expected or any(row.scope != scope for row in rows):
+        yield f"artifact_values of {artifact.id} are not those of its document"
+
+
+def _blob(services: Services, connection: Connection, blob: Blob) -> Iterator[str]:
+    if blob.attempt is not None:
+        yield "an attempt is left"
+    if blob.location is None or blob.digests is None or blob.size is None:
+        yield "it has no data"
+        return
+    digests = contents.block_digests(connection, blob.digests.sha256, 0, max(0, blob.size - 1) // BLOCK)
+    if len(digests) != -(-blob.size // BLOCK) * 32:
+        yield "its block digests are not kept"
+    if not isinstance(blob.location, Managed):
+        return
+    path = services.stores[blob.location.store].path(blob.location.object)
+    data = path.read_bytes() if path is not None else b""
+    if (len(data), hashlib.sha256(data).hexdigest()) != (blob.size, blob.digests.sha256):
+        yield "its bytes are not those that were recorded"

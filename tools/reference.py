@@ -1,0 +1,149 @@
+"""Write the reference pages that come from the code: settings, policy rules, errors and commands.
+
+    python tools/reference.py [DIRECTORY]
+
+`make docs` runs it, and a test fails when a page is not what it would write.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from glare import errors
+from glare.cli.main import help_pages
+from glare.errors import GlareError
+from glare.http.problems import STATUS
+from glare.policy.rules import RULES
+from glare.settings.declare import Declared
+from glare.settings.retired import RETIRED, RETIRED_GROUPS
+from glare.settings.values import all_options, group_purposes
+
+_MADE = "<!-- Made by `make docs` from the code; change it there. -->"
+
+
+def settings_page() -> str:
+    """Every option by group, and what became of those of the original service."""
+    return "\n".join(_settings())
+
+
+def _settings() -> Iterator[str]:
+    yield f"""{_MADE}
+
+# Settings
+
+Glare reads its options once, at start: from the command line, then from environment variables `OS_GROUP__OPTION`, then from the files
+that `--config-file` and `--config-dir` name (else `glare.conf` in `~/.glare`, `~`, `/etc/glare` or `/etc`), then from the defaults
+below. `glare config sample` prints them as a file. A wrong value is refused with a sentence; an option that does not exist is warned of.
+
+Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 KiB` or `2 GB`; lists with commas. `$name` stands for
+the value of another option and `$$` for a dollar sign.
+"""
+    group = None
+    purposes = group_purposes()
+    for declared in all_options():
+        if declared.group != group:
+            group = declared.group
+            yield f"## [{group}]\n\n{purposes[group]}\n"
+        yield from _option(declared)
+    yield "## Options of the original service that have no effect\n"
+    yield "They are accepted with a warning, so that an existing configuration file starts the service.\n"
+    yield "| option | in its place |\n|---|---|"
+    for (group_name, name), text in RETIRED.items():
+        yield f"| `[{group_name}] {name}` | {_cell(text)} |"
+    for group_name, text in RETIRED_GROUPS.items():
+        yield f"| `[{group_name}]`, all of it | {_cell(text)} |"
+    yield ""
+
+
+def _option(declared: Declared) -> Iterator[str]:
+    option = declared.option
+    yield f"### {declared.name}\n"
+    yield f"{option.help}\n"
+    yield f"- Value: {option.kind.words}"
+    yield f"- Default: {f'`{option.default}`' if option.default else 'unset'}"
+    if not declared.group.endswith(":T"):
+        yield f"- Environment: `{declared.environment}`"
+    yield ""
+
+
+def policy_page() -> str:
+    """Every rule, with its default and what it governs."""
+    lines = [
+        f"""{_MADE}
+
+# Policy rules
+
+The language is oslo.policy's. A file named by `[oslo_policy] policy_file` holds the rules that differ from these defaults;
+`glare policy sample` prints them all as a file. `@` is everyone.
+
+| rule | what it allows | default | requests |
+|---|---|---|---|"""
+    ]
+    for rule in RULES:
+        requests = "<br>".join(f"`{operation}`" for operation in rule.operations)
+        lines.append(f"| `{rule.name}` | {_cell(rule.description)} | `{_cell(rule.check)}` | {requests} |")
+    return "\n".join([*lines, ""])
+
+
+def errors_page() -> str:
+    """The whole tree of errors, as clients meet it."""
+    lines = [
+        f"""{_MADE}
+
+# Errors
+
+An error answer is JSON. `code` is the HTTP status, `error.message` a sentence for the person who reads it, and `error.type` a name that
+does not change. Where old clients know an error by the name of its parent, `error.type` is that one, and the header
+`X-Glare-Error-Code` carries the finer name. The sentences below stand where nothing more can be said.
+
+| code | HTTP | `error.type` | category | kind of | sentence |
+|---|---|---|---|---|---|"""
+    ]
+    for error in error_tree():
+        parent = error.__bases__[0]
+        kind = f"`{parent.code}`" if issubclass(parent, GlareError) else ""
+        lines.append(
+            f"| `{error.code}` | {STATUS[error.category]} | `{error.wire_type or error.code}` | {error.category} | {kind} | {_cell(error.sentence)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def error_tree() -> list[type[GlareError]]:
+    """The errors of `glare.errors`, in its order."""
+    return [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, GlareError)]
+
+
+def commands_page() -> str:
+    """The help of every command."""
+    helps = (f"## {page.title}\n\n```text\n{page.text.rstrip()}\n```\n" for page in help_pages())
+    return "\n".join([f"{_MADE}\n\n# Commands\n", *helps])
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "policy.md": policy_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+}
+"""Each page and the function that writes it."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write all pages."""
+    directory = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[1] / "docs" / "reference"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (directory / name).write_text(page(), encoding="utf-8")
+        print(directory / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
