@@ -13,7 +13,8 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -133,8 +134,15 @@ class Conversation:
             complete=bool(bodies) and not bodies[-1].get("more_body", False),
         )
 
+    @property
+    def held(self) -> bool:
+        """Whether somebody still holds the connection. A server closes it only when nobody does."""
+        return any(held() is not None for held in self._connection)
+
     async def _run(self) -> None:
-        await self._app(self._scope, self._receive, self._send)
+        receive, send = _Once(self._receive), _Once(self._send)
+        self._connection = weakref.ref(receive), weakref.ref(send)
+        await self._app(self._scope, receive, send)
 
     async def _receive(self) -> Message:
         message = await self._inbox.get()
@@ -151,6 +159,16 @@ class Conversation:
 
     def _put(self, message: Message) -> None:
         self._portal.call(self._inbox.put_nowait, message)
+
+
+class _Once:
+    """One request's own `receive` or `send`, of which a test sees when nobody holds it any more."""
+
+    def __init__(self, function: Callable[..., Awaitable[Any]]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Message) -> Awaitable[Any]:
+        return self._function(*args)
 
 
 def eventually(condition: Callable[[], object], patience: float = PATIENCE) -> None:

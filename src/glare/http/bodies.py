@@ -123,6 +123,9 @@ class StreamBody(Response):
         finally:
             gone.cancel()  # Which calls `cancel` here too, so that no thread waits for an origin any more.
             await _ended(call, opening, pieces, reading)
+            # An error holds this frame, and they hold it: a cycle, on which the connection would stay open until the garbage
+            # collector comes by. A client whose download was broken off has to see that at once.
+            del opening, reading, gone
 
     def _read(self, pieces: Pieces) -> asyncio.Future[bytes]:
         return asyncio.ensure_future(self._call.run_stream(pieces.read))

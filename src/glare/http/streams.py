@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glare.digest import BLOCK
-from glare.errors import ClientDisconnected, RequestTimeout
+from glare.errors import ClientDisconnected, GlareError, RequestTimeout
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -42,7 +42,7 @@ class BodyReader:
         self._waited = 0.0
         self._ended = False
         self._buffer = b""
-        self._next: Future[bytes] | None = None
+        self._next: Future[bytes | GlareError] | None = None
         self._received = 0
         self.declared = declared
 
@@ -74,11 +74,21 @@ class BodyReader:
             self._next = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
         block = self._next.result()
         self._next = None
+        if isinstance(block, GlareError):
+            try:
+                raise block
+            finally:
+                del block
         if not self._ended:
             self._next = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
         return block
 
-    async def _collect(self) -> bytes:
+    async def _collect(self) -> bytes | GlareError:
+        """The next block, or what went wrong.
+
+        The error is returned, not raised: raised in a task, it would hold the task's frames and they it, and with them the
+        connection until the garbage collector comes by; the server closes a connection when nobody holds it any more.
+        """
         parts: list[bytes] = []
         size = 0
         stall_seconds = self._patience.stall_seconds
@@ -90,31 +100,32 @@ class BodyReader:
                     now = self._loop.time()
                     self._waited += now - asked_at
                     if message["type"] == "http.disconnect":
-                        raise ClientDisconnected
+                        return ClientDisconnected()
                     part = message.get("body", b"")
                     if part:
                         parts.append(part)
                         size += len(part)
-                        self._require_rate(self._received + size)
+                        if not self._fast_enough(self._received + size):
+                            return RequestTimeout(
+                                f"The request body arrives at less than {self._patience.minimum_rate} bytes a second; "
+                                "nothing was stored."
+                            )
                         waiting.reschedule(now + stall_seconds)
                     if not message.get("more_body", False):
                         self._ended = True
                         break
         except TimeoutError:
-            raise RequestTimeout(
+            return RequestTimeout(
                 f"No byte of the request body arrived for {stall_seconds:g} seconds; nothing was stored."
-            ) from None
+            )
         self._received += size
         if self._ended and self.declared is not None and self._received != self.declared:
-            raise ClientDisconnected(
+            return ClientDisconnected(
                 f"The body has {self._received} bytes but Content-Length says {self.declared}; nothing was stored."
             )
         return b"".join(parts)
 
-    def _require_rate(self, received: int) -> None:
+    def _fast_enough(self, received: int) -> bool:
         """A client that drips would hold a thread, a place and quota for as long as it likes."""
         patience = self._patience
-        if self._waited > patience.stall_seconds and received < patience.minimum_rate * self._waited:
-            raise RequestTimeout(
-                f"The request body arrives at less than {patience.minimum_rate} bytes a second; nothing was stored."
-            )
+        return self._waited <= patience.stall_seconds or received >= patience.minimum_rate * self._waited
