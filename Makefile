@@ -12,6 +12,9 @@ PYTHON ?=
 # Tests at the same time, and more arguments for pytest: make test ARGS="-k digest -x"
 JOBS ?= 2
 ARGS ?=
+# Databases that the tests run on, and the tests that are run again on those after the first.
+DATABASES ?= sqlite postgresql mariadb
+DATABASE_TESTS := tests/db tests/http tests/operations tests/server
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -25,8 +28,13 @@ help: ## print this list
 run: .venv/.package ## start the service on 127.0.0.1:9494 with an embedded database, and print a curl line to try
 	.venv/bin/glare serve --quickstart
 
-test: venv ## run the tests (JOBS=2 at a time; more arguments for pytest in ARGS)
-	$(PY) -m pytest -n $(JOBS) $(ARGS)
+# Status 5 is pytest's "no test is chosen": ARGS may choose tests that are about one database only.
+test: venv ## run the tests (JOBS=2 at a time; more arguments for pytest in ARGS; those of the service once for each of DATABASES)
+	@for database in $(DATABASES); do \
+		folders=; [ $$database = sqlite ] || folders="$(DATABASE_TESTS)"; \
+		echo "GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS)"; \
+		GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS) || { status=$$?; [ $$status = 5 ] || exit $$status; }; \
+	done
 
 demo: .venv/.package ## show the main job on real input, end to end
 	$(PY) demo/run.py

@@ -49,9 +49,8 @@ def build_services(settings: Settings, *, egress: EgressClient | None = None) ->
 
     def beat(ids: list[str]) -> None:
         now = clock()
-        with db.write() as connection:
-            blob_rows.beat(connection, ids, now)
-            leases.beat(connection, ids, now)
+        db.transact(lambda connection: blob_rows.beat(connection, ids, now))
+        db.transact(lambda connection: leases.beat(connection, ids, now))
 
     services = Services(
         db=db,

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from glare.db import migrate
 from glare.db.engine import Database
 from support.catalogue import rolled_back
+from support.databases import database_of
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A database with tables and nothing in them."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('db') / 'glare.db'}"
-    migrate.upgrade(url)
-    database = Database(url)
+    database = Database(database_of(tmp_path_factory.mktemp("db")))
     yield database
     database.dispose()
 

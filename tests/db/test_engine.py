@@ -12,18 +12,16 @@ import pytest
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
-from glare.db import migrate
 from glare.db.engine import Database
 from glare.db.tables import quotas
 from glare.errors import GlareError, StoreFull, Unavailable
+from support.databases import database_of
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A database file with its tables."""
-    url = f"sqlite:///{tmp_path / 'glare.db'}"
-    migrate.upgrade(url)
-    return url
+    return database_of(tmp_path)
 
 
 @pytest.fixture
@@ -92,6 +90,7 @@ def test_read_sees_one_state(database: Database) -> None:
         assert _values(reader) == [1]
 
 
+@pytest.mark.sqlite
 def test_connections_are_prepared(database: Database) -> None:
     """Every connection has a write-ahead log, full synchronisation, foreign keys, and a case-sensitive LIKE."""
     with database.read() as connection:
@@ -103,6 +102,7 @@ def test_connections_are_prepared(database: Database) -> None:
         assert connection.execute(text("SELECT 'a' LIKE 'A'")).scalar() == 0
 
 
+@pytest.mark.sqlite
 def test_lock_of_another_process_becomes_unavailable(url: str, database: Database) -> None:
     """A lock that another process holds is waited for, and then refused by a sentence with a remedy."""
     program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); input()"
@@ -122,6 +122,7 @@ def test_lock_of_another_process_becomes_unavailable(url: str, database: Databas
         _put(connection, 1)
 
 
+@pytest.mark.sqlite
 def test_lock_of_another_thread_becomes_unavailable(database: Database) -> None:
     """The writers of one process wait for each other no longer than for those of others."""
     with database.write(), pytest.raises(Unavailable, match="retry later"), database.write():
@@ -136,6 +137,7 @@ def test_connections_in_use_become_unavailable(url: str) -> None:
     database.dispose()
 
 
+@pytest.mark.sqlite
 def test_writers_of_one_process_all_succeed(database: Database) -> None:
     """Threads that read and then write, all at once, lose no change."""
     with database.write() as connection:
@@ -160,6 +162,7 @@ def test_writers_of_one_process_all_succeed(database: Database) -> None:
         assert (failures, _values(connection)) == ([], [40])
 
 
+@pytest.mark.sqlite
 def test_full_disk_is_said_plainly(database: Database) -> None:
     """A database that cannot grow answers that nothing was changed and what to do."""
 
@@ -174,12 +177,14 @@ def test_full_disk_is_said_plainly(database: Database) -> None:
         fill()
 
 
+@pytest.mark.sqlite
 def test_memory_database_is_refused() -> None:
     """A database that each connection would have to itself is refused, with the way to name a file."""
     with pytest.raises(GlareError, match="name a file"):
         Database("sqlite://")
 
 
+@pytest.mark.sqlite
 def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
     """A missing directory and a file of another kind become a sentence for the operator, and no error of the driver."""
     (tmp_path / "text").write_text("no database at all, but a text that is longer than the header of one" * 20)
@@ -190,6 +195,7 @@ def test_a_file_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
         database.dispose()
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_replaced_is_noticed(tmp_path: Path) -> None:
     """Connections to a removed or replaced file go on working, so it is asked for by name."""
     path = tmp_path / "glare.db"

@@ -20,6 +20,8 @@ from glare.types.images import Image
 from glare.types.murano_packages import MuranoPackage
 from support.catalogue import store
 
+pytestmark = pytest.mark.sqlite
+
 IMAGES, PACKAGES, ALL = compile_type(Image), compile_type(MuranoPackage), compile_all()
 MARKER = Artifact(
     id=str(uuid.uuid4()),

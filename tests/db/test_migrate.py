@@ -12,12 +12,13 @@ from sqlalchemy import text
 from glare.db import migrate
 from glare.db.engine import Database
 from glare.errors import BadRequest, Unavailable
+from support.databases import KIND, new_database
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """A database that does not exist yet."""
-    return f"sqlite:///{tmp_path / 'glare.db'}"
+    return new_database(KIND, tmp_path)
 
 
 def _change(url: str, statement: str) -> None:
@@ -27,6 +28,7 @@ def _change(url: str, statement: str) -> None:
     database.dispose()
 
 
+@pytest.mark.sqlite
 def test_upgrade_makes_the_tables_of_the_models(url: str) -> None:
     """After an upgrade each table, column, key and index is that of the models, and it took less than a second."""
     started = time.monotonic()
@@ -56,12 +58,13 @@ def test_downgrade_leaves_nothing(url: str) -> None:
     report = migrate.check(url)
     assert report.current is None
     assert not report.ready
-    assert any("missing: column artifacts.id" in line for line in report.differences)
-    assert not any(line.startswith("not expected") for line in report.differences)
+    assert any("artifacts" in line for line in report.differences)
+    assert not any("not expected" in line or "remove" in line for line in report.differences)
     migrate.upgrade(url)
     assert migrate.check(url).ready
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("statement", "line"),
     [
@@ -80,6 +83,7 @@ def test_check_names_what_differs(url: str, statement: str, line: str) -> None:
     assert [found for found in report.differences if found.startswith(line)]
 
 
+@pytest.mark.sqlite
 def test_check_sees_the_direction_of_an_index(url: str) -> None:
     """An index with the right columns in the wrong direction is a difference."""
     migrate.upgrade(url)

@@ -210,7 +210,7 @@ def test_content_length_that_is_no_number_is_400(api: Glare, length: str) -> Non
 def test_json_body_that_stalls_is_408(tmp_path: Path) -> None:
     """A client that stops in the middle of a JSON body is told so after the configured time."""
     settings = configuration(tmp_path, "[uploads]\nstall_timeout = 0.1\n")
-    settings.server.state_dir.mkdir(parents=True)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database.connection)
     services = build_services(settings)
     application = create_application(settings, with_worker=False, services=services)

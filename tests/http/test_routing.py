@@ -246,6 +246,7 @@ def test_readiness_asks_database_and_stores(api: Glare) -> None:
     assert api.stranger.request("GET", "/healthz").status_code == 200
 
 
+@pytest.mark.sqlite
 def test_readiness_sees_that_the_database_was_removed(api: Glare) -> None:
     """/readyz is 503 while the database's file is not at its place: what is stored then is lost at the next start."""
     path = Path(make_url(api.settings.database.connection).database or "")

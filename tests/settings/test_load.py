@@ -139,7 +139,7 @@ def test_a_password_is_not_shown(refused: Callable[[str], str]) -> None:
     secret = "hunter2" * 200
     for text in (
         f"[database]\nconnection = sqlite://u:{secret}@h/x\n",
-        "[database]\nconnection = mysql://u:hunter2@h/x\n",
+        "[database]\nconnection = oracle://u:hunter2@h/x\n",
     ):
         assert "hunter2" not in refused(text)
 

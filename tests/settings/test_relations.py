@@ -26,7 +26,7 @@ Read = Callable[..., Loaded]
             "[locations]\nallowed_networks = 10.0.0.0/8\nforbidden_networks = 10.0.0.0/8\n",
             ("allowed_networks", "10.0.0.0/8", "forbidden_networks"),
         ),
-        ("[database]\nconnection = postgresql://h/x\n", ("postgresql", "SQLite only")),
+        ("[database]\nconnection = oracle://h/x\n", ("postgresql", "works with sqlite")),
         ("[oslo_policy]\npolicy_file = absent.yaml\n", ("policy_file is 'absent.yaml'", "no such file")),
         ("[DEFAULT]\nstate_dir = glare.conf\n", ("state_dir is 'glare.conf'", "not a directory")),
         ("[glance_store]\nfilesystem_store_datadir = glare.conf/x\n", ("filesystem_store_datadir", "not a directory")),

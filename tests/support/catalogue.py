@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -20,15 +20,16 @@ from glare.domain.index import index_values
 _encode = msgspec.json.Encoder().encode
 
 
+class _Undo(Exception):
+    """Ends a transaction for writing without a commit."""
+
+
 @contextmanager
 def rolled_back(database: Database) -> Iterator[Connection]:
     """A transaction for writing that leaves nothing."""
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        finally:
-            connection.rollback()
+    with suppress(_Undo), database.write() as connection:
+        yield connection
+        raise _Undo
 
 
 def store(connection: Connection, spec: TypeSpec, stored: Iterable[Artifact]) -> None:

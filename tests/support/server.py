@@ -18,7 +18,6 @@ import httpx2
 from starlette.testclient import TestClient
 
 from glare.app import build_services, close
-from glare.db.migrate import upgrade
 from support.command import environment, wait_for
 from support.service import ACTORS, Glare, Json, configuration, path_of
 
@@ -38,7 +37,6 @@ class Server(Glare):
         settings = configuration(directory, text)
         for path in (settings.server.state_dir, settings.glance_store.filesystem_store_datadir):
             path.mkdir(parents=True, exist_ok=True)
-        upgrade(settings.database.connection)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         client = httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)

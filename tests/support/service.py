@@ -6,14 +6,10 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +18,11 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from glare.app import build_services, create_application
-from glare.db.migrate import upgrade
 from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage
 from glare.egress.client import EgressClient
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
+from support.databases import database_of
 from support.egress import resolve
 
 PATCH = "application/json-patch+json"
@@ -189,6 +185,7 @@ def configuration(directory: Path, text: str = "") -> Settings:
     """Settings of a service whose state is below `directory`, with the options in `text` on top."""
     path = directory / "glare.conf"
     path.write_text(
+        f"[database]\nconnection = {database_of(directory)}\n"
         f"[DEFAULT]\nstate_dir = {directory / 'state'}\n"
         "enabled_artifact_types = images, heat_templates, heat_environments, murano_packages, tosca_templates, secrets, "
         "sample_artifact, hooks_artifact, non_nullable_fields_artifact\n"
@@ -208,23 +205,11 @@ def running(directory: Path, text: str = "", *, ports: tuple[int, ...] = (), wor
         settings = replace(settings, locations=replace(settings.locations, allowed_ports=ports))
     for path in (settings.server.state_dir, settings.glance_store.filesystem_store_datadir):
         path.mkdir(parents=True, exist_ok=True)
-    database = settings.server.state_dir / "glare.sqlite"
-    if not database.exists():
-        shutil.copyfile(_migrated(), database)
     services = build_services(settings, egress=EgressClient(settings.egress, resolve=resolve))
     with TestClient(
         create_application(settings, with_worker=worker, services=services), raise_server_exceptions=False
     ) as client:
         yield Glare(settings, services, client)
-
-
-@lru_cache
-def _migrated() -> Path:
-    """An empty database with all tables, made once a process: migrating costs more than most tests."""
-    directory = Path(tempfile.mkdtemp(prefix="glare-tests-"))
-    atexit.register(shutil.rmtree, directory)
-    upgrade(f"sqlite:///{directory}/empty.sqlite")
-    return directory / "empty.sqlite"
 
 
 def path_of(artifact: Json) -> str:

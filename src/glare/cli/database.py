@@ -73,6 +73,6 @@ def shown(settings: Settings) -> str:
 
 def _require_file(settings: Settings) -> None:
     """SQLite makes the file that it does not find; a check must not."""
-    name = make_url(settings.database.connection).database
-    if name is None or not Path(name).is_file():
+    url = make_url(settings.database.connection)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise Unavailable(f"The database {shown(settings)} does not exist; run `glare db upgrade`.")

@@ -64,6 +64,15 @@ def update_artifact(
         )
 
 
+def lock(connection: Connection, artifact_id: str) -> None:
+    """Let no other transaction change the artifact or its blobs until this one ends; the first thing that it does.
+
+    SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"old_id": artifact_id})
+
+
 def touch(connection: Connection, artifact: Artifact, now: int) -> None:
     """Count a change of the artifact's blobs: revision and `updated_at`, where the revision is still the one that was read.
 
@@ -80,6 +89,7 @@ def touch_any(connection: Connection, artifact_id: str, now: int) -> None:
 
 def remove_artifact(connection: Connection, artifact: Artifact) -> None:
     """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise `Conflict`."""
+    lock(connection, artifact.id)
     connection.execute(_DELETE_VALUES, {"artifact": artifact.id})
     connection.execute(delete(blobs).where(blobs.c.artifact_id == artifact.id))
     gone = connection.execute(
@@ -181,6 +191,7 @@ def _write_values(connection: Connection, artifact: Artifact, index: Iterable[In
 
 _columns = artifacts.c
 _INSERT = insert(artifacts)
+_LOCK = select(_columns.id).where(_columns.id == bindparam("old_id")).with_for_update()
 _INSERT_VALUES = insert(artifact_values)
 _UPDATE = (
     update(artifacts)

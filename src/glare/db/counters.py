@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, Update, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from glare.db.tables import artifact_counts, outbound_usage, quota_usage, quotas
+from glare.db.tables import artifact_counts, outbound_hosts, outbound_usage, quota_usage, quotas
 
 UNLIMITED: Final = -1
 ALL_TYPES: Final = ""
@@ -161,4 +161,5 @@ def outbound_used(connection: Connection, project: str, period: int) -> tuple[in
 
 def forget_outbound(connection: Connection, before: int) -> None:
     """Drop the windows that ended long ago."""
-    connection.execute(outbound_usage.delete().where(outbound_usage.c.period < before))
+    for table in (outbound_usage, outbound_hosts):
+        connection.execute(table.delete().where(table.c.period < before))

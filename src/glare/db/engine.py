@@ -1,29 +1,39 @@
-"""The database connection: transactions for reading and for writing, and what a lock that cannot be had becomes.
+"""The database connection: transactions for reading and for writing, and what becomes of those that fail.
 
-Synchronous: called from worker threads. Several processes may share one SQLite file.
+Synchronous: called from worker threads. Several processes, on several machines where the database allows it, may share one.
 """
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from glare.db.dialects import DIALECTS, Failure, Sizes, failure_of
 from glare.errors import GlareError, StoreFull, Unavailable
+
+T = TypeVar("T")
 
 DEFAULT_POOL_SIZE: Final = 16
 DEFAULT_BUSY_TIMEOUT: Final = 10.0
 
-_SQLITE = "sqlite"
+_FIRST_PAUSE: Final = 0.005
+_LAST_PAUSE: Final = 0.5
+_MOST_COLLISIONS: Final = 5
 
 _BUSY = "The database stayed locked by other writers for {seconds:g} s and nothing was changed; retry later."
+_AGAIN = "The change lost against others, again and again for {seconds:g} s, and nothing was changed; retry later."
+_LOST = "The database does not answer and nothing was changed; retry later."
+_UNKNOWN = "The database broke off while it was told to keep a change; look whether the change is there, then retry."
 _NO_CONNECTION = "All {pool_size} database connections stayed in use for {seconds:g} s; retry later."
 _FULL = "The disk of the database is full and nothing was changed; free some space, then retry."
 _CLOSED = (
@@ -35,36 +45,46 @@ _FOREIGN = (
     "[database] connection."
 )
 
-# Primary result codes of SQLite (the low byte of the extended ones) that are a state of the machine, not a defect.
-_SQLITE_ERRORS: dict[int, tuple[type[GlareError], str]] = {
-    sqlite3.SQLITE_BUSY: (Unavailable, _BUSY),
-    sqlite3.SQLITE_LOCKED: (Unavailable, _BUSY),
-    sqlite3.SQLITE_FULL: (StoreFull, _FULL),
-    sqlite3.SQLITE_CANTOPEN: (Unavailable, _CLOSED),
-    sqlite3.SQLITE_READONLY: (Unavailable, _CLOSED),
-    sqlite3.SQLITE_NOTADB: (Unavailable, _FOREIGN),
-    sqlite3.SQLITE_CORRUPT: (Unavailable, _FOREIGN),
+
+class Undone(Unavailable):
+    """The transaction was undone through no fault of its own: it may be tried again, from its start."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection broke while the transaction was being committed: it is there as a whole, or not at all."""
+
+
+_ERRORS: Final[dict[Failure, tuple[type[GlareError], str]]] = {
+    Failure.BUSY: (Unavailable, _BUSY),
+    Failure.AGAIN: (Undone, _AGAIN),
+    Failure.LOST: (Undone, _LOST),
+    Failure.FULL: (StoreFull, _FULL),
+    Failure.CLOSED: (Unavailable, _CLOSED),
+    Failure.FOREIGN: (Unavailable, _FOREIGN),
 }
 
 
 class Database:
     """A pool of connections to one database.
 
-    `busy_timeout` (seconds) is how long a transaction waits for a lock or a connection before it becomes `Unavailable`.
+    `busy_timeout` (seconds) is how long a transaction waits for a lock or a connection, and how long it is tried again,
+    before it becomes `Unavailable`.
     """
 
     def __init__(
         self, url: str, *, pool_size: int = DEFAULT_POOL_SIZE, busy_timeout: float = DEFAULT_BUSY_TIMEOUT
     ) -> None:
-        self.engine = _create_engine(url, pool_size, busy_timeout)
-        self._is_sqlite = self.engine.dialect.name == _SQLITE
+        parsed = make_url(url)
+        self._dialect = DIALECTS[parsed.get_backend_name()]
+        self.engine = self._dialect.create_engine(parsed, Sizes(pool_size, busy_timeout))
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._pool_size = pool_size
         self._busy_timeout = busy_timeout
         # SQLite has one writer at a time and lets the others sleep and retry, up to 100 ms at once. The threads of one
         # process queue here instead and wake at once; the file lock is left to settle it between processes.
         self._writer = threading.Lock()
         self._opened: tuple[int, int] | None = None
-        if self._is_sqlite:
+        if self.is_sqlite:
             event.listen(self.engine, "connect", self._remember_file)
 
     @contextmanager
@@ -73,22 +93,65 @@ class Database:
 
         Raises `Unavailable` when no connection becomes free in time.
         """
-        with self._errors(), self.engine.connect() as connection:
-            self._begin(connection, "BEGIN")
-            with connection.begin():
-                yield connection
+        with self._errors(), self.engine.connect() as connection, self._dialect.begin_read(connection):
+            yield connection
+
+    def transact(self, work: Callable[[Connection], T], *, done: Callable[[Connection], T | None] | None = None) -> T:
+        """Run `work` in a transaction that may change things, and again from its start where the database undid it.
+
+        So `work` must do nothing but read and write the database. On SQLite it runs once: the write lock is held from its
+        start. Where the connection breaks at the commit, `done` looks whether `work` happened, and gives its result or None.
+
+        Raises what `work` raises, `Unavailable` when the lock cannot be had in time or others win again and again,
+        `OutcomeUnknown` where nobody can tell, `StoreFull` when the disk is full.
+        """
+        deadline = time.monotonic() + self._busy_timeout
+        pause = _FIRST_PAUSE
+        collisions = 0
+        while True:
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except Undone:
+                if time.monotonic() + pause > deadline:
+                    raise
+            except IntegrityError:
+                # A row that another transaction made at this moment breaks a constraint; the next try sees it.
+                collisions += 1
+                if self.is_sqlite or collisions > _MOST_COLLISIONS:
+                    raise
+            except OutcomeUnknown:
+                if done is None:
+                    raise
+                with self.read() as connection:
+                    result = done(connection)
+                if result is not None:
+                    return result
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads rivals, and is no secret
+            pause = min(pause * 2, _LAST_PAUSE)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may change things: committed when the block ends, rolled back when it raises.
+        """One try of a transaction that may change things: committed when the block ends, rolled back when it raises.
 
-        On SQLite it holds the write lock from its start, so that what it reads stays true until it commits.
-        Raises `Unavailable` when the lock cannot be had in time, `StoreFull` when the disk is full.
+        On SQLite it holds the write lock from its start, so that what it reads stays true until it commits. Elsewhere each
+        statement sees what is committed, and what must stay true needs a lock (`FOR UPDATE`) or a conditional update.
+        Raises `Undone` and `OutcomeUnknown` besides what `transact` says.
         """
         with self._errors(), self._turn(), self.engine.connect() as connection:
-            self._begin(connection, "BEGIN IMMEDIATE")
-            with connection.begin():
+            transaction = self._dialect.begin_write(connection)
+            try:
                 yield connection
+            except BaseException:
+                with suppress(SQLAlchemyError):  # A connection that broke has rolled back by itself.
+                    transaction.rollback()
+                raise
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if not self.is_sqlite and failure_of(self._dialect, error) is Failure.LOST:
+                    raise OutcomeUnknown(_UNKNOWN) from error
+                raise
 
     def require_file(self) -> None:
         """Raise `Unavailable` where the database was a file that is gone or another one now.
@@ -109,14 +172,9 @@ class Database:
         if self._opened is None:
             self._opened = _file_id(self.engine.url.database)
 
-    def _begin(self, connection: Connection, statement: str) -> None:
-        """Start the driver's transaction. SQLAlchemy's own `begin` sends nothing to a driver and only keeps the books."""
-        if self._is_sqlite:
-            connection.connection.cursor().execute(statement)
-
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._is_sqlite:
+        if not self.is_sqlite:
             yield
             return
         if not self._writer.acquire(timeout=self._busy_timeout):
@@ -130,25 +188,15 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
-            known = self._translated(error.orig)
-            if known is None:
+        except (DBAPIError, sqlite3.Error) as error:
+            failure = failure_of(self._dialect, error)
+            if failure is None:
                 raise
-            raise known from error
-        except sqlite3.Error as error:
-            known = self._translated(error)
-            if known is None:
-                raise
-            raise known from error
+            kind, message = _ERRORS[failure]
+            raise kind(message.format(seconds=self._busy_timeout)) from error
         except PoolTimeoutError as error:
             message = _NO_CONNECTION.format(pool_size=self._pool_size, seconds=self._busy_timeout)
             raise Unavailable(message) from error
-
-    def _translated(self, error: BaseException | None) -> GlareError | None:
-        # SQLite's errors carry a code only when the engine, not the Python module, raised them.
-        code = getattr(error, "sqlite_errorcode", None)
-        found = _SQLITE_ERRORS.get(code & 0xFF) if isinstance(code, int) else None
-        return found[0](found[1].format(seconds=self._busy_timeout)) if found else None
 
 
 def _file_id(name: str | None) -> tuple[int, int] | None:
@@ -158,42 +206,3 @@ def _file_id(name: str | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return (state.st_dev, state.st_ino)
-
-
-def _create_engine(url: str, pool_size: int, busy_timeout: float) -> Engine:
-    parsed = make_url(url)
-    # Errors go to the log; the values of a statement that failed, URLs with signatures among them, must not.
-    common = {"hide_parameters": True, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": busy_timeout}
-    if parsed.get_backend_name() != _SQLITE:
-        return create_engine(parsed, pool_pre_ping=True, **common)
-    if parsed.database in (None, "", ":memory:"):
-        raise GlareError(
-            "A SQLite database in memory cannot be shared by threads and processes; name a file, as in 'sqlite:////path/to/glare.db'."
-        )
-    engine = create_engine(
-        parsed,
-        # `isolation_level` None leaves BEGIN, COMMIT and SAVEPOINT to us on every Python; the driver would else open
-        # transactions late, and never for reads.
-        connect_args={
-            "check_same_thread": False,
-            "isolation_level": None,
-            "timeout": busy_timeout,
-            "cached_statements": 256,
-        },
-        **common,
-    )
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "case_sensitive_like = ON",
-        "temp_store = MEMORY",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, FromClause, String, and_, exists, false, literal, or_
+from sqlalchemy import ColumnElement, Dialect, FromClause, String, TypeDecorator, and_, exists, false, literal, or_
 
 from glare.db.tables import artifact_values, blobs
 from glare.domain.coercion import Kind
@@ -27,13 +27,23 @@ class ListedType(Protocol):
     def display_name(self) -> str | None: ...
 
 
+class _Pattern(TypeDecorator[str]):
+    """A pattern of `like` in which only ``%`` and ``_`` are special. Other databases than SQLite escape with a backslash too."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None or dialect.name == "sqlite" else value.replace("\\", "\\\\")
+
+
 # In `in`, the operands are a sequence; everywhere else there is one. A comparison with null is never true in SQL, which is
 # the rule that `neq` and the like never match artifacts without a value.
 _OPERATORS: Final[Mapping[Operator, Callable[[Column, Sequence[Any]], Condition]]] = {
     Operator.EQ: lambda column, operands: column == operands[0],
     Operator.NEQ: lambda column, operands: column != operands[0],
     Operator.IN: lambda column, operands: column.in_(operands),
-    Operator.LIKE: lambda column, operands: column.like(operands[0]),
+    Operator.LIKE: lambda column, operands: column.like(literal(operands[0], _Pattern())),
     Operator.GT: lambda column, operands: column > operands[0],
     Operator.GTE: lambda column, operands: column >= operands[0],
     Operator.LT: lambda column, operands: column < operands[0],

@@ -25,7 +25,7 @@ from glare.db.pages import (
     page_statement,
     probe_statement,
 )
-from glare.db.rows import fetch_artifacts
+from glare.db.rows import fetch_artifacts, may_be_id
 from glare.db.tables import artifact_counts
 from glare.domain.artifact import Artifact, Visibility
 from glare.domain.coercion import shown
@@ -35,7 +35,6 @@ from glare.domain.visibility import ListScope, ScopeKind, visible
 from glare.errors import ArtifactNotFound
 
 _SPLIT: Final = frozenset(("name", "version", "status", "owner", "visibility"))
-_ID_LENGTH: Final = 36
 _MOST_ITEMS: Final = 8
 
 FEW: Final = 10_000
@@ -143,7 +142,7 @@ def find_marker(
     marker = query.marker
     if marker is None:
         return None
-    row = connection.execute(marker_statement(query.sort, marker)).first() if _may_be_id(marker) else None
+    row = connection.execute(marker_statement(query.sort, marker)).first() if may_be_id(marker) else None
     if row is None or not visible(scope, row.owner, Visibility(row.visibility)):
         raise ArtifactNotFound(
             f"Parameter 'marker' is {shown(marker)}, which is no artifact that you can see; give the id of the last "
@@ -153,10 +152,6 @@ def find_marker(
     values: dict[str, Any] = {"type_name": row.type_name, "display_type_name": display_names.get(row.type_name)}
     found = row._mapping
     return values | {key.field: found[f"at_{key.field}"] for key in query.sort if key.field not in TYPE_CONSTANTS}
-
-
-def _may_be_id(text: str) -> bool:
-    return len(text) == _ID_LENGTH and text.isascii() and "\0" not in text
 
 
 _ALL_COUNTS = select(func.sum(artifact_counts.c.total)).where(

@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, text
 
 from glare.db.engine import Database
 from glare.db.tables import metadata
@@ -25,6 +25,7 @@ from glare.errors import BadRequest, Unavailable
 
 _VERSION_TABLE: Final = "alembic_version"
 _LOCK_TIMEOUT: Final = 60.0
+_LOCK_KEY: Final = 0x676C617265  # "glare": one key for each database of a PostgreSQL server
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,27 @@ def _connection(url: str) -> Iterator[Connection]:
     database = Database(url, pool_size=1, busy_timeout=_LOCK_TIMEOUT)
     try:
         with database.write() as connection:
+            _wait_for_turn(connection)
             yield connection
     finally:
         database.dispose()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Let no other process change the tables meanwhile. The lock ends with the transaction, or with the connection.
+
+    SQLite holds its write lock already. MariaDB commits with each statement that changes tables, so its lock is the session's.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    elif connection.dialect.name != "sqlite":
+        name = f"glare.{connection.engine.url.database}"[:64]
+        if not connection.execute(
+            text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": _LOCK_TIMEOUT}
+        ).scalar():
+            raise Unavailable(
+                "Another process is changing the tables of the database; wait until it is done, then retry."
+            )
 
 
 @contextmanager

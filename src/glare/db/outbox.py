@@ -95,10 +95,8 @@ class DatabaseOutbox:
         with self._db.read() as connection:
             if not waiting(connection, now):
                 return []
-        with self._db.write() as connection:
-            return claim(connection, consumer, now, until, limit)
+        return self._db.transact(lambda connection: claim(connection, consumer, now, until, limit))
 
     def consumed(self, consumer: str, ids: Sequence[int], now: int) -> None:
         """See `consumed`."""
-        with self._db.write() as connection:
-            consumed(connection, consumer, ids, now)
+        self._db.transact(lambda connection: consumed(connection, consumer, ids, now))

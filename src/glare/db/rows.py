@@ -36,6 +36,7 @@ _BLOB: Final = [
     )
 ]  # fmt: skip
 _WIDTH: Final = len(_ARTIFACT)
+_ID_LENGTH: Final = 36
 
 _ONE = (
     select(*_ARTIFACT, *_BLOB)
@@ -54,11 +55,18 @@ def fetch_artifact(connection: Connection, artifact_id: str) -> Artifact | None:
 
     The blobs of a folder come in the order in which their slots were first taken.
     """
+    if not may_be_id(artifact_id):
+        return None
     rows = connection.execute(_ONE, {"wanted": artifact_id}).all()
     if not rows:
         return None
     first = rows[0]
     return _artifact(first, [row[_WIDTH:] for row in rows] if first[_WIDTH] is not None else ())
+
+
+def may_be_id(text: str) -> bool:
+    """Whether an artifact could have this id. What databases refuse to compare with one could not."""
+    return len(text) <= _ID_LENGTH and text.isascii() and "\0" not in text
 
 
 def fetch_artifacts(connection: Connection, ids: Sequence[str]) -> list[Artifact]:

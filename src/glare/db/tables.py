@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
@@ -52,7 +53,7 @@ def _text(length: int | None = None) -> TypeEngine[str]:
 
 
 def _bytes() -> TypeEngine[bytes]:
-    return LargeBinary((1 << 24) - 1)  # MEDIUMBLOB on MariaDB
+    return LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 
 def _auto_id() -> TypeEngine[int]:
@@ -196,6 +197,14 @@ outbound_usage = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 
+outbound_hosts = Table(
+    "outbound_hosts",
+    metadata,
+    Column("host", _ascii(255), primary_key=True),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+)
+
 outbound_leases = Table(
     "outbound_leases",
     metadata,
@@ -222,6 +231,8 @@ outbox = Table(
     Column("consumed_at", BigInteger),
 )
 Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
+_held = blobs.c.attempt_id.is_not(None)
+Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
 
 
 def _list_indexes() -> None:

@@ -140,7 +140,9 @@ def _reserve_once(
         replaced=replaced,
         staged=Managed(store, uuid.uuid4().hex) if store is not None else None,
     )
-    with services.db.write() as connection:
+
+    def take(connection: Connection) -> None:
+        artifact_rows.lock(connection, artifact.id)
         current = fetch_artifact(connection, artifact.id)
         if current is None:
             raise access.not_found(artifact.id)
@@ -163,6 +165,8 @@ def _reserve_once(
         artifact_rows.touch_any(connection, artifact.id, now)
         if reservation.reserved:
             _take_quota(services, connection, artifact, slot, reservation.reserved)
+
+    services.db.transact(take)
     return reservation
 
 
@@ -189,17 +193,19 @@ def grow(services: Services, reservation: Reservation, size: int) -> None:
     # More than the limit is never needed, and what is reserved counts against the others of a folder.
     useful = reservation.limit - reservation.replaced - reservation.reserved
     step = max(wanted - reservation.reserved, min(services.rules.reservation_step, useful))
-    with services.db.write() as connection:
-        try:
-            with connection.begin_nested():
-                _take_quota(services, connection, reservation.artifact, reservation.slot, step)
-        except RequestEntityTooLarge:
-            # A whole step may be too much where the bytes at hand still fit.
-            step = wanted - reservation.reserved
-            _take_quota(services, connection, reservation.artifact, reservation.slot, step)
-        if not blob_rows.extend_attempt(connection, reservation.attempt_id, step):
-            raise lost(reservation)
+    try:
+        services.db.transact(lambda connection: _extend(services, connection, reservation, step))
+    except RequestEntityTooLarge:
+        # A whole step may be too much where the bytes at hand still fit.
+        step = wanted - reservation.reserved
+        services.db.transact(lambda connection: _extend(services, connection, reservation, step))
     reservation.reserved += step
+
+
+def _extend(services: Services, connection: Connection, reservation: Reservation, by: int) -> None:
+    if not blob_rows.extend_attempt(connection, reservation.attempt_id, by):
+        raise lost(reservation)
+    _take_quota(services, connection, reservation.artifact, reservation.slot, by)
 
 
 def publish(
@@ -221,7 +227,9 @@ def publish(
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
     stored = content.size if isinstance(location, Managed) else 0
     artifact = reservation.artifact
-    with services.db.write() as connection:
+
+    def show(connection: Connection) -> Artifact:
+        artifact_rows.lock(connection, artifact.id)
         if not blob_rows.publish(connection, reservation.attempt_id, blob, host):
             raise lost(reservation)
         settle = stored - reservation.replaced - reservation.reserved
@@ -231,6 +239,14 @@ def publish(
         after = _changed(connection, reservation.spec, artifact.id, values or {}, now)
         _require_folder_room(reservation, after, content.size)
         outbox.record(connection, [artifact_event(action, after, now)])
+        return after
+
+    def shown(connection: Connection) -> Artifact | None:
+        found = fetch_artifact(connection, artifact.id)
+        present = found.blobs.get(reservation.slot) if found is not None else None
+        return found if present is not None and present.location == location else None
+
+    after = services.db.transact(show, done=shown)
     before = artifact.blobs.get(reservation.slot)
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])
@@ -250,15 +266,23 @@ def undone_on_error(services: Services, reservation: Reservation) -> Iterator[No
 def undo(services: Services, reservation: Reservation) -> None:
     """Give the slot and the quota back, and remove what was staged. What cannot be done now, the sweep finishes."""
     try:
-        with services.db.write() as connection:
-            end_attempt(services, connection, reservation.artifact, reservation.attempt_id)
-        if reservation.staged is not None:
+        artifact, staged = reservation.artifact, reservation.staged
+        services.db.transact(lambda connection: end_attempt(services, connection, artifact, reservation.attempt_id))
+        if staged is not None and not _is_shown(services, reservation):
             # Where the attempt had been given up before, nothing is doomed, and the object is removed directly.
-            services.stores[reservation.staged.store].delete(reservation.staged.object)
-            remove_doomed(services, [reservation.staged])
+            services.stores[staged.store].delete(staged.object)
+            remove_doomed(services, [staged])
     except GlareError:
         # The attempt's heartbeat has ended with the request: the sweep undoes it when it is dead.
         _log.exception("an attempt is left to the sweep", extra={"artifact": reservation.artifact.id})
+
+
+def _is_shown(services: Services, reservation: Reservation) -> bool:
+    """Whether the blob was published after all: a commit whose answer got lost may have happened."""
+    with services.db.read() as connection:
+        found = fetch_artifact(connection, reservation.artifact.id)
+    blob = found.blobs.get(reservation.slot) if found is not None else None
+    return blob is not None and blob.location == reservation.staged
 
 
 def _changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Mapping[str, Any], now: int) -> Artifact:
@@ -297,6 +321,7 @@ def end_attempt(
 
     With `beaten_before` (microseconds) also when its heartbeat is not before that.
     """
+    artifact_rows.lock(connection, artifact.id)
     released = blob_rows.end_attempt(connection, attempt_id, beaten_before=beaten_before)
     if released is None:
         return False
@@ -332,10 +357,13 @@ def without_dead(services: Services, artifact: Artifact) -> Artifact:
     dead = [attempt.id for attempt in attempts if attempt.heartbeat < before]
     if not dead:
         return artifact
-    with services.db.write() as connection:
+
+    def end(connection: Connection) -> Artifact:
         for attempt_id in dead:
             end_attempt(services, connection, artifact, attempt_id, beaten_before=before)
         return access.reread(connection, artifact.id)
+
+    return services.db.transact(end)
 
 
 def require_no_attempt(artifact: Artifact) -> None:

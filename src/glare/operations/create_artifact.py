@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import counters, outbox
+from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.artifact_type import TypeSpec
@@ -47,10 +48,14 @@ def create_artifact(services: Services, actor: Actor, type_name: str, body: Any)
     change = Change(ChangeKind.CREATE, actor)
     if spec.hooks.before:
         artifact = replace(artifact, values={**artifact.values, **hooks.before(spec, change, artifact)})
-    with services.db.write() as connection:
+
+    def insert(connection: Connection) -> Artifact:
         artifact_rows.insert_artifact(connection, artifact, index_values(spec, artifact.values))
         _take_quota(services, connection, artifact)
         outbox.record(connection, [artifact_event("create", artifact, artifact.created_at)])
+        return artifact
+
+    services.db.transact(insert, done=lambda connection: fetch_artifact(connection, artifact.id))
     hooks.after(spec, change, artifact)
     return spec, artifact
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import counters, outbox
@@ -51,12 +53,15 @@ def remove(services: Services, artifact: Artifact) -> None:
     managed = [blob for blob in artifact.blobs.values() if isinstance(blob.location, Managed)]
     objects = [blob.location for blob in managed if isinstance(blob.location, Managed)]
     used = sum(blob.size or 0 for blob in managed)
-    with services.db.write() as connection:
+
+    def forget(connection: Connection) -> None:
         artifact_rows.remove_artifact(connection, artifact)
         blob_rows.doom(connection, objects)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
         if artifact.status is not Status.DELETED:
             outbox.record(connection, [artifact_event("delete", artifact, services.clock())])
+
+    services.db.transact(forget)
     if objects:
         remove_doomed(services, objects)
 
@@ -64,6 +69,9 @@ def remove(services: Services, artifact: Artifact) -> None:
 def _mark_deleted(services: Services, artifact: Artifact) -> None:
     now = services.clock()
     after = replace(artifact, status=Status.DELETED, updated_at=now, deleted_at=now, revision=artifact.revision + 1)
-    with services.db.write() as connection:
+
+    def mark(connection: Connection) -> None:
         artifact_rows.update_artifact(connection, artifact, after, None)
         outbox.record(connection, [artifact_event("delete", artifact, now)])
+
+    services.db.transact(mark)

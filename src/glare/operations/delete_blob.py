@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import outbox
@@ -43,10 +45,13 @@ def delete_blob(
     attempts.require_idle_slot(services, artifact, slot)
     access.require_changeable(field, artifact)
     now = services.clock()
-    with services.db.write() as connection:
+
+    def remove(connection: Connection) -> Artifact:
         artifact_rows.touch(connection, artifact, now)
         if not blob_rows.remove_blob(connection, artifact.id, slot):
             raise artifact_rows.lost_race(artifact.id)
         after = access.reread(connection, artifact.id)
         outbox.record(connection, [artifact_event("delete_blob", after, now)])
-    return spec, after
+        return after
+
+    return spec, services.db.transact(remove)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from glare.db import blobs as blob_rows
@@ -52,8 +53,6 @@ def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
                 "object could not be removed",
                 extra={"store": doomed.location.store, "object": doomed.location.object, "reason": failed.message},
             )
-            with services.db.write() as connection:
-                blob_rows.postpone(connection, doomed.id, services.clock() + wait)
+            services.db.transact(partial(blob_rows.postpone, row_id=doomed.id, not_before=services.clock() + wait))
     if gone:
-        with services.db.write() as connection:
-            blob_rows.removed(connection, gone)
+        services.db.transact(lambda connection: blob_rows.removed(connection, gone))

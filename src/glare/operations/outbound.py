@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from glare.db import counters, leases
 from glare.db.counters import UNLIMITED
-from glare.db.tables import outbound_usage
+from glare.db.tables import outbound_hosts, outbound_usage
 from glare.errors import TooManyRequests
 from glare.operations.services import Services
 
@@ -35,13 +35,12 @@ class Charge:
         """Count `size` bytes more."""
         self._unwritten += size
         if self._unwritten >= _WRITE_EVERY:
-            with self._services.db.write() as connection:
-                self.write(connection)
+            self._services.db.transact(self.write)
+            self._unwritten = 0
 
     def write(self, connection: Connection) -> None:
         """Add what was counted since the last time to the counter."""
         counters.add(connection, outbound_usage, self._key, {"bytes": self._unwritten})
-        self._unwritten = 0
 
     def over(self) -> TooManyRequests:
         """The error for a body that is larger than what is left."""
@@ -59,24 +58,33 @@ def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
     now = services.clock()
     period = now - now % (limits.window * _SECOND)
     lease_id = uuid.uuid4().hex
-    with services.db.write() as connection:
-        alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+    alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+
+    def take(connection: Connection) -> int:
+        # Counted first: whoever else asks for the same project or host now waits here, and then sees this lease.
+        counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
+        counters.add(connection, outbound_hosts, {"host": host, "period": period}, {"requests": 1})
         of_project, of_host = leases.running(connection, project, host, alive_since)
         requests, size = counters.outbound_used(connection, project, period)
         _require_below(limits.concurrency, of_project, "measurements at the same time", "wait for one to end")
         _require_below(limits.host_concurrency, of_host, "measurements of this host at the same time", "retry later")
-        _require_below(limits.requests, requests, f"measurements in {limits.window} seconds", "retry later")
+        _require_below(limits.requests, requests - 1, f"measurements in {limits.window} seconds", "retry later")
         _require_below(limits.bytes, size, f"bytes measured in {limits.window} seconds", "retry later")
         leases.take(connection, lease_id, project, host, now)
-        counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
+        return size
+
+    size = services.db.transact(take)
     charge = Charge(services, project, period, None if limits.bytes == UNLIMITED else limits.bytes - size)
     try:
         with services.heartbeats.keep(lease_id):
             yield charge
     finally:
-        with services.db.write() as connection:
+
+        def settle(connection: Connection) -> None:
             leases.release(connection, lease_id)
             charge.write(connection)
+
+        services.db.transact(settle)
 
 
 def _require_below(limit: int, used: int, what: str, remedy: str) -> None:

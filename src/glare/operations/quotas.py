@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from glare.db import counters, outbox
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
 from glare.domain.actor import Actor
@@ -22,10 +24,13 @@ def set_quotas(services: Services, actor: Actor, body: Any) -> None:
     """
     services.policy.require("artifact:set_quotas", actor, {})
     records = parse_quotas(body)
-    with services.db.write() as connection:
-        for project, values in records.items():
+
+    def replace(connection: Connection) -> None:
+        for project, values in sorted(records.items()):
             counters.replace_quota_records(connection, project, values)
         outbox.record(connection, [Event("set_quotas", actor.project, None, None, None, services.clock())])
+
+    services.db.transact(replace)
 
 
 def parse_quotas(body: Any) -> dict[str, dict[str, int]]:

@@ -6,6 +6,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from sqlalchemy import Connection
+
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import contents, counters, leases, outbox
@@ -47,14 +49,18 @@ def end_dead_attempts(services: Services) -> None:
 
 
 def _end_dead(services: Services, attempt: blob_rows.DeadAttempt, before: int) -> None:
-    with services.db.write() as connection:
+    def end(connection: Connection) -> bool:
+        artifact_rows.lock(connection, attempt.artifact_id)
         released = blob_rows.end_attempt(connection, attempt.attempt_id, beaten_before=before)
         if released is None:
-            return  # It is alive after all, or another node has ended it.
+            return False  # It is alive after all, or another node has ended it.
         if released:
             counters.use(connection, attempt.owner, attempt.type_name, size=-released)
         artifact_rows.touch_any(connection, attempt.artifact_id, services.clock())
-    _log.warning("dead attempt undone", extra={"artifact": attempt.artifact_id, "blob": attempt.slot.path})
+        return True
+
+    if services.db.transact(end):
+        _log.warning("dead attempt undone", extra={"artifact": attempt.artifact_id, "blob": attempt.slot.path})
 
 
 def remove_due_objects(services: Services) -> None:
@@ -91,22 +97,24 @@ def _scrub(services: Services, artifact_id: str) -> bool:
 
 def forget_contents(services: Services) -> None:
     """Drop block digests of contents that no blob has had for a day."""
-    with services.db.write() as connection:
-        contents.sweep(connection, services.clock() - _FORGET_CONTENT_AFTER, _BATCH)
+    before = services.clock() - _FORGET_CONTENT_AFTER
+    services.db.transact(lambda connection: contents.sweep(connection, before, _BATCH))
 
 
 def forget_outbound(services: Services) -> None:
     """Drop outbound counters of past windows, and leases whose holders are gone."""
     now = services.clock()
-    with services.db.write() as connection:
+
+    def forget(connection: Connection) -> None:
         counters.forget_outbound(connection, now - 2 * services.rules.outbound.window * _SECOND)
         leases.forget_dead(connection, now - int(services.rules.attempt_timeout * _SECOND))
+
+    services.db.transact(forget)
 
 
 def retire_events(services: Services) -> None:
     """Drop events that were consumed longer ago than their retention."""
     before = services.clock() - int(services.rules.event_retention * _SECOND)
     while True:
-        with services.db.write() as connection:
-            if outbox.retire(connection, before, _BATCH * 10) < _BATCH * 10:
-                return
+        if services.db.transact(lambda connection: outbox.retire(connection, before, _BATCH * 10)) < _BATCH * 10:
+            return

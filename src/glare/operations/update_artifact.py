@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from glare.db import artifacts as artifact_rows
 from glare.db import outbox
 from glare.domain.actor import Actor
@@ -173,7 +175,10 @@ def _store(services: Services, spec: TypeSpec, before: Artifact, draft: _Draft) 
     changed = dict(before.values) != dict(after.values)
     events = [artifact_event("update", after, now)]
     events += [artifact_event(kind, after, now) for kind in draft.steps]
-    with services.db.write() as connection:
+
+    def keep(connection: Connection) -> None:
         artifact_rows.update_artifact(connection, before, after, index_values(spec, after.values) if changed else None)
         outbox.record(connection, events)
+
+    services.db.transact(keep)
     return after

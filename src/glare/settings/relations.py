@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from glare.db.dialects import DIALECTS
 from glare.settings.errors import SettingsError
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
@@ -127,11 +128,11 @@ def _networks(settings: Settings) -> str | None:
 
 def _database(settings: Settings) -> str | None:
     scheme = settings.database.connection.partition(":")[0]
-    if scheme.partition("+")[0] == "sqlite":
+    if scheme.partition("+")[0] in DIALECTS:
         return None
     return (
-        f"[database] connection is a {scheme} URL, but this version supports SQLite only; "
-        "remove it for the default 'sqlite:///$state_dir/glare.sqlite'."
+        f"[database] connection is a {scheme} URL, but Glare works with {', '.join(DIALECTS)}; "
+        "name one of those, or remove it for the default 'sqlite:///$state_dir/glare.sqlite'."
     )
 
 

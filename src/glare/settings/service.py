@@ -212,7 +212,8 @@ class DatabaseSettings(Section):
 
     connection: str = text(
         "sqlite:///$state_dir/glare.sqlite",
-        "SQLAlchemy URL of the database. This version supports SQLite.",
+        "SQLAlchemy URL of the database: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/NAME` (install `glare[postgresql]`) or "
+        "`mysql://USER:PASSWORD@HOST/NAME` for MariaDB and MySQL (install `glare[mysql]`).",
         secret=True,
     )
     max_pool_size: int = integer(
@@ -223,7 +224,7 @@ class DatabaseSettings(Section):
     )
     pool_timeout: float = seconds(
         "10 s",
-        "How long a request waits for a connection or a lock before it is answered 503.",
+        "How long a request waits for a connection or a lock, or tries a change again that others keep undoing, before it is answered 503.",
         at_least=0.1,
         at_most=600,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
 
 revision = "0001"
@@ -28,7 +29,7 @@ def _text(length: int | None = None) -> TypeEngine[str]:
 
 
 def _bytes() -> TypeEngine[bytes]:
-    return sa.LargeBinary((1 << 24) - 1)
+    return sa.LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 
 def _auto_id() -> TypeEngine[int]:
@@ -141,6 +142,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_doomed_objects"),
     )
     op.create_index("ix_doomed_objects_not_before", "doomed_objects", ["not_before"])
+    op.create_table(
+        "outbound_hosts",
+        sa.Column("host", _ascii(255), nullable=False),
+        sa.Column("period", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("host", "period", name="pk_outbound_hosts"),
+    )
     op.create_table(
         "outbound_leases",
         sa.Column("id", _ascii(32), nullable=False),
@@ -270,6 +278,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_blobs_artifact_id", "blobs", ["artifact_id"])
     op.create_index("ix_blobs_attempt_heartbeat", "blobs", ["attempt_heartbeat"])
+    op.create_index(
+        "ix_blobs_attempt_id",
+        "blobs",
+        ["attempt_id"],
+        sqlite_where=sa.text("attempt_id IS NOT NULL"),
+        postgresql_where=sa.text("attempt_id IS NOT NULL"),
+    )
     op.create_index("ix_blobs_host", "blobs", ["host"])
     op.create_index("ix_blobs_sha256", "blobs", ["sha256"])
     op.create_table(
@@ -292,6 +307,7 @@ def downgrade() -> None:
         "outbox",
         "outbound_usage",
         "outbound_leases",
+        "outbound_hosts",
         "doomed_objects",
         "contents",
         "artifacts",

@@ -1,0 +1,171 @@
+"""What becomes of transactions that a server undoes, or whose connection breaks: nothing is lost, and nothing happens twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from glare.db.engine import Database, OutcomeUnknown
+from glare.db.tables import quotas
+from glare.errors import Unavailable
+from support.conversation import eventually
+from support.databases import KIND, database_of
+from support.torn import Torn
+
+pytestmark = pytest.mark.server
+
+COMMIT = b"COMMIT\0" if KIND == "postgresql" else b"\x03COMMIT"
+"""The message of the protocol."""
+
+
+@pytest.fixture
+def torn(tmp_path: Path) -> Iterator[Torn]:
+    with Torn(database_of(tmp_path)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def database(torn: Torn) -> Iterator[Database]:
+    """A database behind the proxy, with a counter in each of two rows."""
+    database = Database(torn.url, pool_size=4, busy_timeout=2)
+    database.transact(
+        lambda connection: connection.execute(
+            quotas.insert(), [{"project": "p", "name": name, "value": 0} for name in ("a", "b")]
+        )
+    )
+    yield database
+    database.dispose()
+
+
+def add(connection: Connection, name: str) -> bool:
+    connection.execute(update(quotas).where(quotas.c.name == name).values(value=quotas.c.value + 1))
+    return True
+
+
+def values(database: Database) -> list[int]:
+    with database.read() as connection:
+        return list(connection.execute(select(quotas.c.value).order_by(quotas.c.name)).scalars())
+
+
+def test_a_deadlock_is_tried_again(database: Database) -> None:
+    """Two transactions that wait for each other both happen, once each; the one that was undone ran again."""
+    both = threading.Barrier(2, timeout=10)
+    runs: list[str] = []
+
+    def work(connection: Connection, first: str, second: str) -> None:
+        runs.append(first)
+        add(connection, first)
+        if len(runs) <= 2:
+            both.wait()
+        add(connection, second)
+
+    threads = [
+        threading.Thread(target=database.transact, args=(lambda connection, pair=pair: work(connection, *pair),))
+        for pair in (("a", "b"), ("b", "a"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert values(database) == [2, 2]
+    assert len(runs) == 3
+
+
+def test_a_collision_is_tried_again(database: Database) -> None:
+    """A row that another transaction makes at the same moment is seen by the next try, which then need not make it."""
+    tries = 0
+
+    def ensure(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        there = connection.execute(select(quotas.c.value).where(quotas.c.name == "c")).first()
+        if there is None:
+            if tries == 1:
+                database.transact(lambda other: other.execute(quotas.insert().values(project="p", name="c", value=7)))
+            connection.execute(quotas.insert().values(project="p", name="c", value=1))
+
+    database.transact(ensure)
+    assert (values(database), tries) == ([0, 0, 7], 2)
+
+
+def test_a_connection_that_breaks_in_a_statement_is_no_matter(database: Database, torn: Torn) -> None:
+    """A transaction whose connection breaks before its commit is run again, and happens once."""
+    torn.cut_at(b"UPDATE quotas", delivered=False)
+    database.transact(lambda connection: add(connection, "a"))
+    assert (values(database), torn.cuts) == ([1, 0], 1)
+
+
+def test_connections_that_broke_while_idle_are_replaced(database: Database, torn: Torn) -> None:
+    """What broke in the pool is noticed before it is used."""
+    torn.cut_all()
+    assert values(database) == [0, 0]
+
+
+@pytest.mark.parametrize("delivered", [False, True], ids=["before", "after"])
+def test_a_commit_whose_answer_is_lost_is_looked_up(database: Database, torn: Torn, delivered: bool) -> None:
+    """A transaction that can tell whether it happened happens once, whichever side of the commit the connection broke on."""
+    torn.cut_at(COMMIT, delivered=delivered)
+
+    def done(connection: Connection) -> bool | None:
+        return connection.execute(select(quotas.c.value).where(quotas.c.name == "a")).scalar_one() == 1 or None
+
+    if delivered:
+        # The server may still be at work on what nobody waits for.
+        looks = iter([None, None])
+
+        def look(connection: Connection) -> bool | None:
+            next(looks, None)
+            eventually(lambda: values(database) == [1, 0])
+            return done(connection)
+
+        assert database.transact(lambda connection: add(connection, "a"), done=look)
+    else:
+        assert database.transact(lambda connection: add(connection, "a"), done=done)
+    assert (values(database), torn.cuts) == ([1, 0], 1)
+
+
+def test_a_commit_that_nobody_can_look_up_is_not_repeated(database: Database, torn: Torn) -> None:
+    """Without a way to tell, the caller learns that the outcome is unknown: twice would be wrong."""
+    torn.cut_at(COMMIT, delivered=True)
+    with pytest.raises(OutcomeUnknown, match="look whether"):
+        database.transact(lambda connection: add(connection, "a"))
+    eventually(lambda: values(database) == [1, 0])
+
+
+def test_a_server_that_is_away_is_said_and_comes_back(database: Database, torn: Torn) -> None:
+    """Without a server reads and changes end with a sentence; with it, the same pool works again."""
+    torn.refuse(True)
+    with pytest.raises(Unavailable, match="does not answer"):
+        database.transact(lambda connection: add(connection, "a"))
+    with pytest.raises(Unavailable, match="does not answer"):
+        values(database)
+    torn.refuse(False)
+    database.transact(lambda connection: add(connection, "a"))
+    assert values(database) == [1, 0]
+
+
+def test_a_lock_that_is_held_too_long_is_said(database: Database) -> None:
+    """A row that another transaction keeps locked is waited for, and then refused by a sentence with a remedy."""
+    with database.write() as connection:
+        add(connection, "a")
+        with pytest.raises(Unavailable, match=r"2 s.*retry later"):
+            database.transact(lambda other: add(other, "a"))
+    assert values(database) == [1, 0]
+
+
+def test_an_error_of_the_work_is_not_tried_again(database: Database) -> None:
+    """What the work itself raises reaches the caller at once, and nothing of it stays."""
+    tries = []
+
+    def fail(connection: Connection) -> None:
+        tries.append(1)
+        add(connection, "a")
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        database.transact(fail)
+    assert (values(database), len(tries)) == ([0, 0], 1)
