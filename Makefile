@@ -32,6 +32,7 @@ run: .venv/.package ## start the service on 127.0.0.1:9494 with an embedded data
 test: venv ## run the tests (JOBS=2 at a time; more arguments for pytest in ARGS; those of the service once for each of DATABASES)
 	@for database in $(DATABASES); do \
 		folders=; [ $$database = sqlite ] || folders="$(DATABASE_TESTS)"; \
+		case " $(ARGS)" in *" tests/"*) folders=;; esac; \
 		echo "GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS)"; \
 		GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS) || { status=$$?; [ $$status = 5 ] || exit $$status; }; \
 	done

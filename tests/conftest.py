@@ -38,15 +38,23 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the database that was asked for nothing can run: say so for each test, or fail where it is required."""
+    """Leave out what is about another database; without the one that was asked for, say so for each test."""
     marker = "server" if databases.KIND == "sqlite" else "sqlite"
     other = {item for item in items if item.get_closest_marker(marker) is not None}
     config.hook.pytest_deselected(items=list(other))
     items[:] = [item for item in items if item not in other]
     reason = databases.why_not(databases.KIND)
-    if reason is None:
-        return
-    if os.environ.get("GLARE_TEST_REQUIRE") == "all":
-        pytest.exit(reason, returncode=1)
-    for item in items:
-        item.add_marker(pytest.mark.skip(reason=reason))
+    if reason is not None:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_configure() -> None:
+    """Where every database is required, one that is missing is an error."""
+    if os.environ.get("GLARE_TEST_REQUIRE") == "all" and (reason := databases.why_not(databases.KIND)):
+        raise pytest.UsageError(reason)
+
+
+def pytest_sessionfinish() -> None:
+    """Leave nothing on the database servers."""
+    databases.drop_all()

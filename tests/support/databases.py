@@ -2,7 +2,7 @@
 
 ``GLARE_TEST_DATABASE=postgresql`` and ``=mariadb`` run the same tests on a server of this machine, whose URLs are
 `SERVERS` or the variables ``GLARE_TEST_POSTGRESQL_URL`` and ``GLARE_TEST_MARIADB_URL``. Each test directory gets a database of its
-own, without a trace of others; they are dropped when the process ends.
+own, without a trace of others; they are dropped at the end.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def database_of(directory: Path, *, tables: bool = True) -> str:
         note.write_text(made)
         _MADE[directory] = made
     return made
+
+
+def drop_all() -> None:
+    """Drop every database that this process has made on a server."""
+    if _server.cache_info().currsize:
+        _drop_all(_server(KIND), mine=True)
 
 
 def release(directory: Path) -> None:
@@ -143,7 +149,6 @@ def _server(kind: str) -> Engine:
     with engine.connect():
         pass
     _drop_all(engine, mine=False)
-    atexit.register(_drop_all, engine, mine=True)
     return engine
 
 
