@@ -16,6 +16,7 @@ from glare.db import leases
 from glare.db.counters import ALL_TYPES, Limits
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
+from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.egress.client import EgressClient
 from glare.events.consumer import SINKS, Consumer
@@ -233,6 +234,11 @@ def _rules(settings: Settings) -> Rules:
         default_store={ALL_TYPES: _FILE},  # The one store of this version, under whichever of its names.
         reservation_step=settings.uploads.reservation_step,
         attempt_timeout=settings.uploads.attempt_timeout,
+        unpacking=UnpackLimits(
+            members=settings.unpacking.max_members,
+            size=settings.unpacking.max_unpacked_size,
+            ratio=settings.unpacking.max_ratio,
+        ),
         query=QueryLimits(
             default_page=settings.lists.default_api_limit,
             max_page=settings.lists.max_api_limit,

@@ -126,8 +126,8 @@ class Unpacking(ArtifactType):
     text = String()
 
     def ingest(self, upload: Ingest, stream: Reader) -> Ingested:
-        members = (Member("folder", "a", stream),) if upload.field == "zip" else ()
-        return Ingested(BytesIO(stream.read(100).upper()), members)
+        upper = BytesIO(stream.read(100).upper())
+        return Ingested(upper, lambda stored: [Member("folder", "a", stored.open(0, stored.size))], keep=False)
 
 
 def an_upload(spec: TypeSpec, artifact: Artifact, field: str) -> Ingest:
@@ -138,24 +138,23 @@ def an_upload(spec: TypeSpec, artifact: Artifact, field: str) -> Ingest:
 def test_ingest_returns_the_stream_to_store(sample: TypeSpec, make_artifact: Callable[..., Artifact]) -> None:
     """A type's ingest hook passes data on, rewrites it, or refuses it with an error of its own."""
     upload = an_upload(sample, make_artifact(), "blob")
-    assert sample.ingest(upload, BytesIO(b"data")).read(10) == b"data"
+    assert sample.ingest(upload, BytesIO(b"data")).stream.read(10) == b"data"
     with pytest.raises(GlareError, match="makes the sample type fail"):
         sample.ingest(upload, BytesIO(b"invalid_data"))
-    unpacking = compile_type(Unpacking)
-    assert unpacking.ingest(upload, BytesIO(b"data")).read(10) == b"DATA"
 
 
-def test_members_are_refused_clearly(make_artifact: Callable[..., Artifact]) -> None:
-    """An ingest hook that unpacks members is told that they cannot be stored; nothing is dropped silently."""
+def test_ingest_may_return_more_than_a_stream(make_artifact: Callable[..., Artifact]) -> None:
+    """What an ingest hook says of members passes through as it is."""
     spec = compile_type(Unpacking)
-    with pytest.raises(GlareError, match="unpacks members"):
-        spec.ingest(an_upload(spec, make_artifact(), "zip"), BytesIO(b"data"))
+    ingested = spec.ingest(an_upload(spec, make_artifact(), "zip"), BytesIO(b"data"))
+    assert ingested.stream.read(10) == b"DATA"
+    assert (ingested.members is None, ingested.keep, ingested.replaces) == (False, False, ())
 
 
 def test_a_type_without_ingest_hook_stores_the_stream_itself(make_artifact: Callable[..., Artifact]) -> None:
     """Without an ingest hook the stream is stored as it comes."""
     spec, stream = compile_type(HooksArtifact), BytesIO(b"data")
-    assert spec.ingest(an_upload(spec, make_artifact(), "blob"), stream) is stream
+    assert spec.ingest(an_upload(spec, make_artifact(), "blob"), stream) == Ingested(stream)
 
 
 def test_options_have_defaults() -> None:

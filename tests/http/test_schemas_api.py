@@ -11,7 +11,7 @@ from support.service import Glare, Json
 
 TYPES = {
     *("all", "images", "heat_templates", "heat_environments", "murano_packages", "tosca_templates", "secrets"),
-    *("sample_artifact", "hooks_artifact", "non_nullable_fields_artifact"),
+    *("sample_artifact", "hooks_artifact", "non_nullable_fields_artifact", "unpacking_artifact", "crate_artifact"),
 }
 
 # The appendix of the contract, without descriptions.
@@ -183,7 +183,7 @@ def test_every_enabled_type_is_listed(api: Glare) -> None:
         assert one.json() == {"schemas": {name: schemas[name]}}
 
 
-@pytest.mark.parametrize("name", ["unknown", "unpacking_artifact", "Images"])
+@pytest.mark.parametrize("name", ["unknown", "trained_models", "Images"])
 def test_schema_of_an_unknown_type_is_404(api: Glare, name: str) -> None:
     """A type that does not exist, or is not enabled, has no schema."""
     answer = api.alice.request("GET", f"/schemas/{name}")

@@ -37,6 +37,7 @@ from glare.operations.update_artifact import update_artifact
 from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 from glare.settings import Settings
 from support.service import configuration
+from support.zips import packed
 
 CLIENTS = 4
 LONGEST_LIFE = 0.6
@@ -50,7 +51,7 @@ attempt_heartbeat = 0.05
 attempt_timeout = 0.2
 """
 
-_TYPES = ("images", "sample_artifact")
+_TYPES = ("images", "sample_artifact", "unpacking_artifact")
 _OWNER = Actor("alice", "wonderland", frozenset({"member"}))
 _ADMIN = Actor("admin", "wonderland", frozenset({"admin"}))
 
@@ -109,7 +110,7 @@ def immutable(artifact: Artifact) -> dict[str, str | None]:
     return {
         slot.path: blob.digests.sha256 if blob.digests else None
         for slot, blob in artifact.blobs.items()
-        if slot.field in ("image", "dict_of_blobs")
+        if slot.field in ("image", "dict_of_blobs", "zip", "content")
     }
 
 
@@ -145,22 +146,28 @@ class Chaos:
         body: dict[str, Any] = {"name": f"name {self._dice.randrange(12)}", "metadata": {"k": "v"}, "tags": ["t"]}
         if type_name == "images":
             body |= {"container_format": "bare", "disk_format": "raw"}
-        else:
+        elif type_name == "sample_artifact":
             body |= {"string_required": "x"}
         create_artifact(self._services, _OWNER, type_name, body)
 
     def _slot(self, type_name: str) -> str:
         if type_name == "images":
             return "image"
+        if type_name == "unpacking_artifact":
+            return "zip"
         return self._dice.choice(("blob", "small_blob", *(f"dict_of_blobs/{key}" for key in "abc")))
 
     def _upload(self, type_name: str, artifact_id: str) -> None:
         path = self._slot(type_name)
         longest = {"image": 2_500_000, "blob": 300_000}.get(path, 900)
-        data = self._dice.randbytes(self._dice.randrange(longest))
+        data = self._archive() if path == "zip" else self._dice.randbytes(self._dice.randrange(longest))
         body = Slowly(data, self._dice, announced=self._dice.random() < 0.5)
         request = UploadRequest(type_name, artifact_id, path, "text/plain", Claims())
         upload_blob(self._services, _OWNER, request, body)
+
+    def _archive(self) -> bytes:
+        names = self._dice.sample("abcdefghij", self._dice.randrange(10))
+        return packed({name: self._dice.randbytes(self._dice.randrange(9000)) for name in names})
 
     def _locate(self, type_name: str, artifact_id: str) -> None:
         request = LocationRequest(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from glare.errors import GlareError
+from glare.errors import BadRequest, GlareError
 from glare.types import (
     ArtifactType,
     ArtifactView,
@@ -20,12 +21,17 @@ from glare.types import (
     DictOf,
     Float,
     Ingest,
+    Ingested,
     Integer,
     Link,
     ListOf,
+    Member,
     Option,
     Reader,
+    StoredData,
     String,
+    UnpackLimits,
+    unpack_zip,
 )
 
 EQ_IN = ("eq", "in")
@@ -137,3 +143,69 @@ class HooksArtifact(ArtifactType):
     def _write(self, line: str, mode: str) -> None:
         with Path(self.options["temp_file_path"]).open(mode, encoding="utf-8") as file:
             file.write(line)
+
+
+class UnpackingArtifact(ArtifactType):
+    """Keeps a zip archive, and what is in it."""
+
+    name = "unpacking_artifact"
+    display_name = "Unpacking Artifact"
+
+    zip = Blob("An archive, which is unpacked into 'content'.", max_size=100_000, required_on_activate=False)
+    content = BlobDict(system=True, required_on_activate=False)
+
+    def ingest(self, upload: Ingest, stream: Reader) -> Ingested:
+        return unpack_zip(upload, stream, into="content")
+
+
+class CrateArtifact(ArtifactType):
+    """Unpacks in other ways: only the members, beside what is there, within narrow limits, or by a hook of its own."""
+
+    name = "crate_artifact"
+
+    box = Blob(mutable=True, required_on_activate=False)
+    tight = Blob(required_on_activate=False)
+    big = Blob(max_size=10**9, required_on_activate=False)
+    lines = Blob(required_on_activate=False)
+    wrong = Blob(required_on_activate=False)
+    files = BlobDict(
+        max_size=5, max_blob_size=1000, max_folder_size=2000, max_key_length=20, required_on_activate=False
+    )
+    many = BlobDict(max_blob_size=10**9, max_folder_size=10**9, required_on_activate=False)
+
+    def ingest(self, upload: Ingest, stream: Reader) -> Reader | Ingested:
+        match upload.field:
+            case "box":
+                return unpack_zip(upload, stream, into="files", keep=False, replace=False, content_type="text/plain")
+            case "tight":
+                return unpack_zip(upload, stream, into="many", limits=UnpackLimits(members=3, size=2_000_000, ratio=50))
+            case "big":
+                return unpack_zip(upload, stream, into="many")
+            case "lines":
+                return Ingested(stream, split_lines)
+            case "wrong":
+                return Ingested(stream, lambda stored: [Member("box", "key", BytesIO())])
+            case _:
+                return stream
+
+
+def split_lines(stored: StoredData) -> Iterator[Member]:
+    """Each line of the data under its number; a line ``fail`` makes the hook fail, and one ``refuse`` its stream."""
+    with closing(stored.open(0, stored.size)) as stream:
+        lines = b"".join(iter(lambda: stream.read(1 << 20), b"")).decode().split()
+    for number, line in enumerate(lines):
+        if line == "fail":
+            raise ValueError(line)
+        yield Member("files", str(number), Refusing() if line == "refuse" else BytesIO(line.encode()))
+
+
+class Refusing:
+    """A stream that cannot be read, and notes that it was closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        Refusing.closed += 1
+
+    def read(self, size: int, /) -> bytes:
+        raise BadRequest("This line cannot be read; write another one.")

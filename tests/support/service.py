@@ -188,7 +188,7 @@ def configuration(directory: Path, text: str = "") -> Settings:
         f"[database]\nconnection = {database_of(directory)}\n"
         f"[DEFAULT]\nstate_dir = {directory / 'state'}\n"
         "enabled_artifact_types = images, heat_templates, heat_environments, murano_packages, tosca_templates, secrets, "
-        "sample_artifact, hooks_artifact, non_nullable_fields_artifact\n"
+        "sample_artifact, hooks_artifact, non_nullable_fields_artifact, unpacking_artifact, crate_artifact\n"
         "custom_artifact_types_modules = support.sample_types\n"
         "[identity]\npipeline = test_token\n"
         "[store]\nfree_space_reserve = 0\n"

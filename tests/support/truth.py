@@ -7,6 +7,7 @@ the index of them. After a crash it is called once `recover` has done what the b
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from glare.db.tables import (
 )
 from glare.digest import BLOCK
 from glare.domain.artifact import Artifact, Status
-from glare.domain.blob import Blob, Managed
+from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.index import IndexValue, index_values
 from glare.operations.services import Services
 from glare.operations.sweep import sweep
@@ -54,6 +55,7 @@ def disagreements(services: Services, directory: Path) -> list[str]:
         ids = connection.execute(select(artifacts.c.id)).scalars().all()
         held = [artifact for wanted in ids if (artifact := fetch_artifact(connection, wanted)) is not None]
         return [
+            *(problem for artifact in held for problem in _unpacked(services, artifact)),
             *_leftovers(connection, directory),
             *_counters(connection, held),
             *(problem for artifact in held for problem in _index(services, connection, artifact)),
@@ -115,6 +117,19 @@ def _index(services: Services, connection: Connection, artifact: Artifact) -> It
     expected = [] if deleted else list(index_values(services.types.get(artifact.type_name), artifact.values))
     if kept != expected or any(row.scope != scope for row in rows):
         yield f"artifact_values of {artifact.id} are not those of its document"
+
+
+def _unpacked(services: Services, artifact: Artifact) -> Iterator[str]:
+    """The folder of the type that unpacks archives holds what is in the archive, and nothing else."""
+    archive = artifact.blobs.get(Slot("zip"))
+    if artifact.type_name != "unpacking_artifact" or archive is None or not isinstance(archive.location, Managed):
+        return
+    path = services.stores[archive.location.store].path(archive.location.object)
+    with zipfile.ZipFile(path or "") as members:
+        wanted = {(info.filename, hashlib.sha256(members.read(info)).hexdigest()) for info in members.infolist()}
+    held = {(slot.key, b.digests.sha256) for slot, b in artifact.blobs.items() if slot.field == "content" and b.digests}
+    if held != wanted:
+        yield f"the content of {artifact.id} is not that of its archive: {sorted(held ^ wanted)}"
 
 
 def _blob(services: Services, connection: Connection, blob: Blob) -> Iterator[str]:

@@ -45,7 +45,13 @@ def artifact(tmp_path: Path) -> Artifact:
 
 def test_the_sample_types_load() -> None:
     """The example types are found in their module and compile."""
-    names = ["sample_artifact", "hooks_artifact", "non_nullable_fields_artifact"]
+    names = [
+        "sample_artifact",
+        "hooks_artifact",
+        "non_nullable_fields_artifact",
+        "unpacking_artifact",
+        "crate_artifact",
+    ]
     assert load(names, ["support.sample_types"], entry_points=False, options={}).names == set(names)
 
 

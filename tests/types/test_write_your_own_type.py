@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,20 +18,27 @@ from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.artifact_type import TypeSpec
 from glare.domain.checks import DEFAULT_OPERATORS
 from glare.domain.coercion import Kind
-from glare.domain.hooks import Change, ChangeKind, Ingest
+from glare.domain.hooks import Change, ChangeKind, Ingest, Ingested, Member
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent
 from glare.errors import BadRequest, Forbidden, InvalidParameterValue
 from glare.types.registry import load
+from support.service import running
+from support.zips import packed
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "write-your-own-type.md"
 ACTOR = Actor("ada", "project", frozenset())
 
 
+def blocks(language: str) -> list[str]:
+    """The blocks of code in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
 def block(language: str) -> str:
-    """The only block of code in this language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return str(found)
+    """The only one of them."""
+    (found,) = blocks(language)
+    return found
 
 
 @pytest.fixture
@@ -115,11 +123,41 @@ def test_it_checks_and_rewrites_cards(spec: TypeSpec) -> None:
     def upload(field: str) -> Ingest:
         return Ingest(spec.view(a_model()), ACTOR, field, None, "application/json", None, None)
 
-    assert spec.ingest(upload("card"), BytesIO(b'{"a": 1}')).read(99) == b'{"a":1}'
+    assert spec.ingest(upload("card"), BytesIO(b'{"a": 1}')).stream.read(99) == b'{"a":1}'
     with pytest.raises(BadRequest, match="no JSON"):
         spec.ingest(upload("card"), BytesIO(b"{"))
     stream = BytesIO(b"{")
-    assert spec.ingest(upload("weights"), stream) is stream
+    assert spec.ingest(upload("weights"), stream) == Ingested(stream)
+
+
+def test_it_unpacks_bundles(folder: Path, tmp_path: Path) -> None:
+    """A bundle that is uploaded fills the examples, as the how-to shows."""
+    modules = "enabled_artifact_types = trained_models\ncustom_artifact_types_modules = lab_types\n"
+    with running(tmp_path, f"[DEFAULT]\n{modules}") as glare:
+        drafted = glare.alice.create("trained_models", name="cats")
+        shown = {}
+        shown["model"] = glare.alice.upload(drafted, "bundle", packed({"cats/1.png": b"miaow", "dogs/1.png": b"woof"}))
+    (session,) = [text for text in blocks("python-session") if "model" in text]
+    for line, answer in re.findall(r">>> (.*)\n(.*)\n", session):
+        assert repr(eval(line, shown)) == answer  # noqa: S307 - the how-to's own lines
+
+
+def test_its_halves_are_members() -> None:
+    """The function of the how-to that finds members in any data finds them."""
+    (session,) = [text for text in blocks("python-session") if "Member" in text]
+    found: dict[str, Any] = {"Member": Member}
+    exec(re.sub(r"^(>>>|\.\.\.) ?", "", session, flags=re.MULTILINE), found)  # noqa: S102 - the how-to's own lines
+    members = list(found["two_halves"](Halves()))
+    assert [(member.key, member.stream.read(9)) for member in members] == [("first", b"ab"), ("second", b"cde")]
+
+
+class Halves:
+    """Stored data of five bytes."""
+
+    size = 5
+
+    def open(self, offset: int, length: int) -> BytesIO:
+        return BytesIO(b"abcde"[offset : offset + length])
 
 
 def test_it_refuses_models_that_guess(spec: TypeSpec) -> None:

@@ -156,6 +156,17 @@ def remove_blob(connection: Connection, artifact_id: str, slot: Slot) -> bool:
     return bool(connection.execute(statement).rowcount)
 
 
+def drop_blob(connection: Connection, artifact_id: str, blob: Blob) -> bool:
+    """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed."""
+    managed = blob.location if isinstance(blob.location, Managed) else None
+    key = slot_id(artifact_id, blob.slot.field, blob.slot.key)
+    same = _columns.object == managed.object if managed else _columns.object.is_(None)
+    done = connection.execute(delete(blobs).where(_columns.slot_id == key, _columns.attempt_id.is_(None), same))
+    if done.rowcount and managed:
+        doom(connection, [managed])
+    return bool(done.rowcount)
+
+
 def dead_attempts(connection: Connection, beaten_before: int, limit: int) -> list[DeadAttempt]:
     """Attempts whose last heartbeat is before `beaten_before` (microseconds)."""
     statement = (

@@ -263,18 +263,12 @@ class TypeSpec:
             coerced[name] = field.coerce(value)
         return coerced
 
-    def ingest(self, upload: Ingest, stream: Reader) -> Reader:
-        """The stream to store for what a client uploads, as the type's hook leaves it."""
+    def ingest(self, upload: Ingest, stream: Reader) -> Ingested:
+        """What the type's hook makes of what a client uploads; the very same stream where there is no hook."""
         if not self.hooks.ingest:
-            return stream
-        ingested = self.artifact_type.ingest(upload, stream)
-        if not isinstance(ingested, Ingested):
-            return ingested
-        if ingested.members:
-            raise GlareError(
-                f"The 'ingest' hook of type '{self.name}' unpacks members, which this version cannot store."
-            )
-        return ingested.stream
+            return Ingested(stream)
+        made = self.artifact_type.ingest(upload, stream)
+        return made if isinstance(made, Ingested) else Ingested(made)
 
 
 COLUMNS = frozenset(

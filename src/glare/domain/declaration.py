@@ -47,7 +47,8 @@ class ArtifactType:
     def ingest(self, upload: Ingest, stream: Reader) -> Reader | Ingested:
         """The stream to store for what a client uploads: the same, or a rewritten one; raise to refuse.
 
-        Size and digests describe what is returned, and the limit of the upload holds for it.
+        Size and digests describe what is returned, and the limit of the upload holds for it. An `Ingested` names members
+        of the data besides, to be stored in folders of the artifact; `glare.types.unpack_zip` makes one of a zip archive.
         """
         return stream
 

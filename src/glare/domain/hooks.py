@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -74,8 +74,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class UnpackLimits:
+    """What one upload may be unpacked to: `members` in number, `size` in bytes of all of them together.
+
+    `ratio` is how many bytes one packed byte may become; it is asked of members above 1 MiB.
+    """
+
+    members: int = 1000
+    size: int = 1 << 30
+    ratio: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Ingest:
-    """Data on its way into a blob. `size` in bytes, None when the client does not say; `limit` is the most that is stored."""
+    """Data on its way into a blob. `size` in bytes, None when the client does not say; `limit` is the most that is stored.
+
+    `unpacking` are the operator's limits for what is unpacked from it.
+    """
 
     artifact: ArtifactView
     actor: Actor
@@ -84,24 +99,56 @@ class Ingest:
     content_type: str
     size: int | None
     limit: int | None
+    unpacking: UnpackLimits = UnpackLimits()
+
+
+class Range(Reader, Protocol):
+    """A stream that has to be closed."""
+
+    def close(self) -> None: ...
+
+
+class StoredData(Protocol):
+    """The data of an upload, stored as the `ingest` hook left it, and not yet visible to anybody. `size` in bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    def open(self, offset: int, length: int) -> Range:
+        """A stream of the `length` bytes from `offset` on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A blob that an ingest hook found inside the data: where it goes, and its bytes."""
+    """A blob that an ingest hook found inside the data: the folder and key where it goes, and its bytes.
+
+    `stream` is read once, after the streams of the members before it, and closed where it can be. `size` in bytes, None when
+    it is not known; quota for it is then reserved as it grows.
+    """
 
     field: str
     key: str
     stream: Reader
     content_type: str = "application/octet-stream"
+    size: int | None = None
+
+
+Members = Callable[[StoredData], Iterable[Member]]
+"""Finds the members of stored data. It is called once, when all of the data is stored, and may refuse by raising."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What an ingest hook makes of the data: the stream to store, and members to store beside it."""
+    """What an ingest hook makes of the data: the stream to store, and members to store beside it.
+
+    The blob and its members become visible together or not at all. Without `keep` the data itself is not stored as a blob,
+    its members only. Of the folders in `replaces` only the members are left; other folders keep what they have.
+    """
 
     stream: Reader
-    members: tuple[Member, ...] = ()
+    members: Members | None = None
+    keep: bool = True
+    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import FieldSpec, TypeSpec
-from glare.domain.blob import Slot
+from glare.domain.blob import External, Managed, Slot
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, PreconditionFailed
 from glare.operations.services import Services
 from glare.policy.engine import target_of
@@ -72,11 +72,14 @@ def find_slot(spec: TypeSpec, path: str) -> tuple[FieldSpec, Slot]:
     return field, Slot(name)
 
 
-def require_changeable(field: FieldSpec, artifact: Artifact) -> None:
-    """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change."""
+def require_changeable(field: FieldSpec, artifact: Artifact, *, by_hook: bool = False) -> None:
+    """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change.
+
+    Hooks of the type may fill its system fields too.
+    """
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its blobs cannot be changed.")
-    if field.system:
+    if field.system and not by_hook:
         raise Forbidden(f"Field '{field.name}' is filled by the service; it cannot be uploaded to.")
     if artifact.status is Status.ACTIVE and not field.mutable:
         raise Forbidden(
@@ -142,3 +145,18 @@ def reread(connection: Connection, artifact_id: str) -> Artifact:
 def sees_full_urls(services: Services, actor: Actor, artifact: Artifact) -> bool:
     """Whether the caller sees confidential URLs whole: the owner's project and admins do."""
     return (actor.project is not None and actor.project == artifact.owner) or services.policy.is_admin(actor)
+
+
+def is_shown(services: Services, artifact_id: str, slot: Slot, location: Managed | None) -> bool:
+    """Whether these bytes were published after all: a commit whose answer got lost may have happened."""
+    with services.db.read() as connection:
+        return shown_after_all(connection, artifact_id, slot, location) is not None
+
+
+def shown_after_all(
+    connection: Connection, artifact_id: str, slot: Slot, location: Managed | External | None
+) -> Artifact | None:
+    """The artifact as it is now where it shows these bytes in `slot`."""
+    found = fetch_artifact(connection, artifact_id)
+    blob = found.blobs.get(slot) if found is not None else None
+    return found if blob is not None and blob.location == location else None

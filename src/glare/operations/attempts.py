@@ -22,9 +22,9 @@ from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.index import index_values
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
-from glare.operations import access
+from glare.operations import access, quotas
 from glare.operations.objects import remove_doomed
-from glare.operations.services import Services, effective_limits
+from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _reserve_once(
             raise access.not_found(artifact.id)
         if current.revision != artifact.revision:
             raise _RevisionRace
-        _take_over_dead(services, connection, current, slot, now)
+        take_over_dead(services, connection, current, slot, now)
         blob_rows.begin_attempt(
             connection,
             artifact.id,
@@ -164,7 +164,7 @@ def _reserve_once(
         )
         artifact_rows.touch_any(connection, artifact.id, now)
         if reservation.reserved:
-            _take_quota(services, connection, artifact, slot, reservation.reserved)
+            quotas.take(services, connection, artifact, slot, reservation.reserved)
 
     services.db.transact(take)
     return reservation
@@ -205,7 +205,7 @@ def grow(services: Services, reservation: Reservation, size: int) -> None:
 def _extend(services: Services, connection: Connection, reservation: Reservation, by: int) -> None:
     if not blob_rows.extend_attempt(connection, reservation.attempt_id, by):
         raise lost(reservation)
-    _take_quota(services, connection, reservation.artifact, reservation.slot, by)
+    quotas.take(services, connection, reservation.artifact, reservation.slot, by)
 
 
 def publish(
@@ -224,33 +224,48 @@ def publish(
     `host` is that of an external location; `values` are fields that the type's hook sets with the blob.
     """
     now = services.clock()
-    blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
-    stored = content.size if isinstance(location, Managed) else 0
     artifact = reservation.artifact
 
-    def show(connection: Connection) -> Artifact:
+    def store(connection: Connection) -> Artifact:
         artifact_rows.lock(connection, artifact.id)
-        if not blob_rows.publish(connection, reservation.attempt_id, blob, host):
-            raise lost(reservation)
-        settle = stored - reservation.replaced - reservation.reserved
+        settle = show(connection, reservation, content, location, content_type, now, host=host)
         if settle:
             counters.use(connection, artifact.owner, artifact.type_name, size=settle)
-        contents.keep(connection, content, now)
-        after = _changed(connection, reservation.spec, artifact.id, values or {}, now)
+        after = changed(connection, reservation.spec, artifact.id, values or {}, now)
         _require_folder_room(reservation, after, content.size)
         outbox.record(connection, [artifact_event(action, after, now)])
         return after
 
     def shown(connection: Connection) -> Artifact | None:
-        found = fetch_artifact(connection, artifact.id)
-        present = found.blobs.get(reservation.slot) if found is not None else None
-        return found if present is not None and present.location == location else None
+        return access.shown_after_all(connection, artifact.id, reservation.slot, location)
 
-    after = services.db.transact(show, done=shown)
+    after = services.db.transact(store, done=shown)
     before = artifact.blobs.get(reservation.slot)
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])
     return after
+
+
+def show(
+    connection: Connection,
+    reservation: Reservation,
+    content: Content,
+    location: Managed | External,
+    content_type: str,
+    now: int,
+    *,
+    host: str | None = None,
+) -> int:
+    """Show one blob in the caller's transaction, and return the bytes of quota that it takes beyond what was reserved.
+
+    Raises `Conflict` where the attempt is not ours any more.
+    """
+    blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
+    if not blob_rows.publish(connection, reservation.attempt_id, blob, host):
+        raise lost(reservation)
+    contents.keep(connection, content, now)
+    stored = content.size if isinstance(location, Managed) else 0
+    return stored - reservation.replaced - reservation.reserved
 
 
 @contextmanager
@@ -268,7 +283,9 @@ def undo(services: Services, reservation: Reservation) -> None:
     try:
         artifact, staged = reservation.artifact, reservation.staged
         services.db.transact(lambda connection: end_attempt(services, connection, artifact, reservation.attempt_id))
-        if staged is not None and not _is_shown(services, reservation):
+        if staged is not None and not access.is_shown(
+            services, reservation.artifact.id, reservation.slot, reservation.staged
+        ):
             # Where the attempt had been given up before, nothing is doomed, and the object is removed directly.
             services.stores[staged.store].delete(staged.object)
             remove_doomed(services, [staged])
@@ -277,15 +294,7 @@ def undo(services: Services, reservation: Reservation) -> None:
         _log.exception("an attempt is left to the sweep", extra={"artifact": reservation.artifact.id})
 
 
-def _is_shown(services: Services, reservation: Reservation) -> bool:
-    """Whether the blob was published after all: a commit whose answer got lost may have happened."""
-    with services.db.read() as connection:
-        found = fetch_artifact(connection, reservation.artifact.id)
-    blob = found.blobs.get(reservation.slot) if found is not None else None
-    return blob is not None and blob.location == reservation.staged
-
-
-def _changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Mapping[str, Any], now: int) -> Artifact:
+def changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Mapping[str, Any], now: int) -> Artifact:
     """Count the change, store what the type's hook has set, and read the artifact as it is now."""
     if not values:
         artifact_rows.touch_any(connection, artifact_id, now)
@@ -380,22 +389,11 @@ def lost(reservation: Reservation) -> Conflict:
     )
 
 
-def _take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> None:
+def take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> None:
+    """End a dead attempt in `slot`. Raises `Conflict` where it is a living one."""
     blob = artifact.blobs.get(slot)
     if blob is None or blob.attempt is None:
         return
     if not is_dead(services, blob, now):
         raise blob_rows.slot_busy(slot)
     end_attempt(services, connection, artifact, blob.attempt.id)
-
-
-def _take_quota(services: Services, connection: Connection, artifact: Artifact, slot: Slot, size: int) -> None:
-    records = counters.quota_records(connection, artifact.owner)
-    limits = effective_limits(services.rules.quota_defaults(artifact.type_name), records)
-    over = counters.use_within(connection, artifact.owner, artifact.type_name, limits, size=size)
-    if over is not None:
-        of_type = f" of type '{over}'" if over else ""
-        raise RequestEntityTooLarge(
-            f"Blob '{slot.path}' does not fit into the quota of project '{artifact.owner}': "
-            f"at most {limits[over].bytes} bytes of uploaded data{of_type}; delete something or ask for more."
-        )

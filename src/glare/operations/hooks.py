@@ -9,7 +9,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Slot
-from glare.domain.hooks import Change, ChangeKind, Ingest, Reader
+from glare.domain.hooks import Change, ChangeKind, Ingest, Ingested, Reader, UnpackLimits
 
 
 def before(spec: TypeSpec, change: Change, artifact: Artifact) -> dict[str, Any]:
@@ -42,13 +42,20 @@ def validate(spec: TypeSpec, artifact: Artifact) -> None:
 
 
 def ingest(
-    spec: TypeSpec, artifact: Artifact, actor: Actor, slot: Slot, stream: Reader, content_type: str, limit: int
-) -> Reader:
-    """The stream to store for what a client uploads; the very same object where the type does not rewrite it."""
+    spec: TypeSpec,
+    artifact: Artifact,
+    actor: Actor,
+    slot: Slot,
+    stream: Reader,
+    content_type: str,
+    limit: int,
+    unpacking: UnpackLimits,
+) -> Ingested:
+    """What to store for what a client uploads; the very same stream where the type does not rewrite it."""
     if not spec.hooks.ingest:
-        return stream
+        return Ingested(stream)
     size: int | None = getattr(stream, "declared", None)
-    upload = Ingest(spec.view(artifact), actor, slot.field, slot.key, content_type, size, limit)
+    upload = Ingest(spec.view(artifact), actor, slot.field, slot.key, content_type, size, limit, unpacking)
     return spec.ingest(upload, stream)
 
 

@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 from glare.db import counters, outbox
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
 from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
+from glare.domain.blob import Slot
 from glare.domain.events import Event
-from glare.errors import BadRequest, Forbidden
-from glare.operations.services import Services
+from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
+from glare.operations.services import Services, effective_limits
 
 _LONGEST: Final = 255
 _LARGEST: Final = (1 << 63) - 1
@@ -110,3 +112,16 @@ def _text(entry: dict[str, Any], name: str, where: str) -> str:
     if any(ord(character) > 0xFFFF for character in value):
         raise BadRequest(f"{where}: '{name}' holds a character beyond U+FFFF; leave it out.")
     return value
+
+
+def take(services: Services, connection: Connection, artifact: Artifact, slot: Slot, size: int) -> None:
+    """Reserve `size` bytes for the data that comes through `slot`. Raises `RequestEntityTooLarge`; roll back then."""
+    records = counters.quota_records(connection, artifact.owner)
+    limits = effective_limits(services.rules.quota_defaults(artifact.type_name), records)
+    over = counters.use_within(connection, artifact.owner, artifact.type_name, limits, size=size)
+    if over is not None:
+        of_type = f" of type '{over}'" if over else ""
+        raise RequestEntityTooLarge(
+            f"Blob '{slot.path}' does not fit into the quota of project '{artifact.owner}': "
+            f"at most {limits[over].bytes} bytes of uploaded data{of_type}; delete something or ask for more."
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, Limits
 from glare.db.engine import Database
+from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.egress.client import EgressClient
 from glare.operations.heartbeats import Heartbeats
@@ -45,6 +46,7 @@ class Rules:
     default_store: Mapping[str, str]
     reservation_step: int
     attempt_timeout: float
+    unpacking: UnpackLimits
     query: QueryLimits
     max_patch_operations: int
     outbound: OutboundLimits

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hmac
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from glare.digest import BLOCK, Content, HashingPass
+from glare.digest import Content
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
-from glare.domain.blob import Managed, Slot
-from glare.domain.hooks import ChangeKind
+from glare.domain.blob import Slot
+from glare.domain.hooks import ChangeKind, Ingested
 from glare.errors import BadRequest
 from glare.operations import access, attempts, hooks
 from glare.operations.services import Services
+from glare.operations.staging import Stored, stage, staged_of
+from glare.operations.unpack import unpack
 
 
 class Body(Protocol):
@@ -92,10 +95,27 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
         with services.heartbeats.keep(reservation.attempt_id), attempts.undone_on_error(services, reservation):
             change = hooks.of_blob(ChangeKind.UPLOAD, actor, slot)
             values = hooks.before(spec, change, artifact)
-            content, location = _store(services, actor, reservation, request, body)
-            after = attempts.publish(
-                services, reservation, content, location, request.content_type, "upload", values=values
+            ingested = _ingest(services, actor, reservation, request, body)
+            content = stage(
+                services,
+                reservation,
+                ingested.stream,
+                expected=body.declared,
+                check=partial(request.claims.check, source=f"the data of blob '{slot.path}'"),
             )
+            if ingested.members is None:
+                after = attempts.publish(
+                    services,
+                    reservation,
+                    content,
+                    staged_of(reservation),
+                    request.content_type,
+                    "upload",
+                    values=values,
+                )
+            else:
+                stored = Stored(reservation, content, request.content_type)
+                after = unpack(services, stored, ingested, ingested.members, values)
         hooks.after(spec, change, after)
         return spec, after
 
@@ -112,13 +132,10 @@ def _authorise(services: Services, actor: Actor, request: UploadRequest) -> tupl
     return spec, artifact, field, slot
 
 
-def _store(
+def _ingest(
     services: Services, actor: Actor, reservation: attempts.Reservation, request: UploadRequest, body: Body
-) -> tuple[Content, Managed]:
-    staged = reservation.staged
-    if staged is None:
-        raise AssertionError("an upload always goes to a store")
-    source = hooks.ingest(
+) -> Ingested:
+    ingested = hooks.ingest(
         reservation.spec,
         reservation.artifact,
         actor,
@@ -126,17 +143,9 @@ def _store(
         body,
         request.content_type,
         reservation.limit,
+        services.rules.unpacking,
     )
-    measured = HashingPass(services.hashing, reservation.limit, reservation.over)
-    if source is not body and request.claims != Claims():
-        # The client's digests describe what it sent; what is stored, and measured here, is what the hook made of it.
+    if ingested.stream is not body and request.claims != Claims():
+        # The client's digests describe what it sent; what is stored, and measured, is what the hook made of it.
         raise BadRequest(f"Type '{reservation.spec.name}' rewrites its data; send no digests with this upload.")
-    with services.stores[staged.store].create(staged.object, expected_size=body.declared) as writer:
-        while data := source.read(BLOCK):
-            measured.update(data)
-            attempts.grow(services, reservation, measured.size)
-            writer.write(data)
-        content = measured.finish()
-        request.claims.check(content, f"the data of blob '{reservation.slot.path}'")
-        writer.commit()
-    return content, staged
+    return ingested

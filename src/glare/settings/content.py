@@ -155,6 +155,32 @@ class UploadSettings(Section):
     )
 
 
+@section("unpacking")
+class UnpackingSettings(Section):
+    """Archives that artifact types unpack into a folder."""
+
+    max_members: int = integer(
+        "1000",
+        "Members of one archive, directories included; 400 beyond it. All of them become visible in one transaction, during which "
+        "the embedded database takes no other change. A folder takes as many as its type declares, 255 by default.",
+        at_least=1,
+        at_most=10000,
+    )
+    max_unpacked_size: int = size(
+        "1 GiB",
+        "Bytes that the members of one archive may have together; 413 beyond it. A folder's own maximum and the quota hold as well.",
+        at_least=1,
+        at_most=1024 * GIB,
+    )
+    max_ratio: int = integer(
+        "200",
+        "How many bytes one packed byte may become, in a member of more than 1 MiB; 413 beyond it. Text packs to a tenth, "
+        "and only what is made to fill disks to a thousandth.",
+        at_least=1,
+        at_most=2000,
+    )
+
+
 @section("locations")
 class LocationsSettings(Section):
     """External locations: what may be reached, and what it may cost."""

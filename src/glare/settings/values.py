@@ -16,6 +16,7 @@ from glare.settings.content import (
     QuotaSettings,
     StoreSettings,
     TypesSettings,
+    UnpackingSettings,
     UploadSettings,
 )
 from glare.settings.declare import Declared, Section, options_of
@@ -60,6 +61,7 @@ class Settings:
     glance_store: GlanceStoreSettings
     store: StoreSettings
     uploads: UploadSettings
+    unpacking: UnpackingSettings
     locations: LocationsSettings
     notifications: NotificationSettings
     outbox: OutboxSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glare.archives.unpack import unpack_zip
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.declaration import ArtifactType, Option
@@ -19,7 +20,17 @@ from glare.domain.fields import (
     String,
     Version,
 )
-from glare.domain.hooks import ArtifactView, Change, ChangeKind, Ingest, Ingested, Reader
+from glare.domain.hooks import (
+    ArtifactView,
+    Change,
+    ChangeKind,
+    Ingest,
+    Ingested,
+    Member,
+    Reader,
+    StoredData,
+    UnpackLimits,
+)
 from glare.domain.microversion import Microversion
 
 __all__ = [
@@ -41,11 +52,15 @@ __all__ = [
     "Integer",
     "Link",
     "ListOf",
+    "Member",
     "Microversion",
     "Option",
     "Reader",
     "Status",
+    "StoredData",
     "String",
+    "UnpackLimits",
     "Version",
     "Visibility",
+    "unpack_zip",
 ]
