@@ -27,6 +27,7 @@ from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.prepare_stores import prepare_stores
 from glare.operations.services import OutboundLimits, Rules, Services
 from glare.operations.sweep import end_dead_attempts, sweep
 from glare.policy.engine import PolicyEngine
@@ -42,11 +43,7 @@ _HASH_THREADS: Final = 8
 
 def build_services(settings: Settings, *, egress: EgressClient | None = None) -> Services:
     """Everything that operations need. `egress` may be given by tests, whose network edge is their own."""
-    db = Database(
-        settings.database.connection,
-        pool_size=settings.database.max_pool_size,
-        busy_timeout=settings.database.pool_timeout,
-    )
+    db = _database(settings)
 
     def beat(ids: list[str]) -> None:
         now = clock()
@@ -65,6 +62,15 @@ def build_services(settings: Settings, *, egress: EgressClient | None = None) ->
     )
     clock = services.clock
     return services
+
+
+def prepare(settings: Settings) -> None:
+    """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
+    db = _database(settings)
+    try:
+        prepare_stores(db, _stores(settings))
+    finally:
+        db.dispose()
 
 
 def create_application(settings: Settings, *, with_worker: bool, services: Services | None = None) -> ASGIApp:
@@ -207,6 +213,14 @@ class _Lifespan:
 def _drain(consumer: Consumer, stopping: threading.Event) -> None:
     while not stopping.is_set() and consumer.run_once():
         pass
+
+
+def _database(settings: Settings) -> Database:
+    return Database(
+        settings.database.connection,
+        pool_size=settings.database.max_pool_size,
+        busy_timeout=settings.database.pool_timeout,
+    )
 
 
 def _stores(settings: Settings) -> Mapping[str, Store]:

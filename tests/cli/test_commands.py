@@ -5,7 +5,10 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
+
 from support.command import Cli, sentence
+from support.service import running
 
 
 def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
@@ -25,14 +28,28 @@ def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
 def test_state_is_for_its_owner_only(cli: Cli) -> None:
     """Directories of state are made so that other users of the machine cannot look into them."""
     cli.done("db", "upgrade")
-    for path in (cli.directory / "var", cli.directory / "var" / "blobs"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((cli.directory / "var").stat().st_mode) == 0o700
 
 
 def test_a_service_without_its_database_is_refused(cli: Cli, free_port: int) -> None:
     """`serve` and `worker` do not make a database by themselves: they say how it is made."""
     assert "run `glare db upgrade`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
     assert "run `glare db upgrade`" in sentence(cli.program("worker"))
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_store_that_is_not_at_its_place_is_refused(cli: Cli, free_port: int, command: str) -> None:
+    """Where the database knows blobs and the store's directory is empty, nothing starts, and nothing is made there."""
+    with running(cli.directory) as glare:
+        glare.alice.upload(glare.alice.create("images", name="kept"), "image", b"bytes")
+        place = glare.settings.glance_store.filesystem_store_datadir
+    place.rename(cli.directory / "away")
+    arguments = [command, "--config-file", str(cli.directory / "glare.conf")]
+    variables = {"OS_DEFAULT__BIND_PORT": str(free_port)}
+    said = sentence(cli.program(*arguments, **variables))
+    assert f"Store 'file' has blobs, but {place} has neither its marker (glare-store)" in said
+    assert "Mount the volume" in said
+    assert not place.exists()
 
 
 def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, free_port: int) -> None:

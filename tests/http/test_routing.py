@@ -230,19 +230,24 @@ def test_health_needs_no_credentials(api: Glare, path: str) -> None:
 
 
 def test_readiness_asks_database_and_stores(api: Glare) -> None:
-    """/readyz is 200 while both answer, and 503 naming the store when its directory cannot be used."""
+    """/readyz is 200 while both answer, and 503 naming the store when its directory cannot be used or is empty."""
     assert api.stranger.request("GET", "/readyz").json() == {"ready": True}
     directory = api.settings.glance_store.filesystem_store_datadir
     aside = directory.with_name("aside")
     directory.rename(aside)
-    directory.touch()
     try:
-        answer = api.stranger.request("GET", "/readyz")
-    finally:
+        directory.touch()
+        answers = [api.stranger.request("GET", "/readyz")]
         directory.unlink()
+        directory.mkdir()
+        answers.append(api.stranger.request("GET", "/readyz"))
+        directory.rmdir()
+    finally:
         aside.rename(directory)
-    assert answer.status_code == 503
-    assert list(answer.json()["problems"]) == ["store file"]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert list(answer.json()["problems"]) == ["store file"]
+    assert api.stranger.request("GET", "/readyz").status_code == 200
     assert api.stranger.request("GET", "/healthz").status_code == 200
 
 

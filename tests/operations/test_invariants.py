@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from glare.app import build_services, close
+from glare.app import build_services, close, prepare
 from glare.db.migrate import upgrade
 from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts
@@ -46,8 +46,9 @@ def pair(tmp_path: Path, origin: Origin) -> Iterator[Pair]:
     """Two services on one database and one store, as two processes would be. In the end everything must be true."""
     settings = chaotic(tmp_path, origin.port)
     directory = settings.glance_store.filesystem_store_datadir
-    directory.mkdir(parents=True)
+    settings.server.state_dir.mkdir(parents=True)
     upgrade(settings.database.connection)
+    prepare(settings)
     services = (build_services(settings), build_services(settings))
     yield services
     recover(services[0])

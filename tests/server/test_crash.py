@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from glare.app import build_services, close
+from glare.app import build_services, close, prepare
 from glare.db.migrate import upgrade
 from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts, blobs, doomed_objects
@@ -28,8 +28,9 @@ def test_a_killed_service_leaves_no_lie_behind(tmp_path: Path, origin: Origin) -
     origin.put("/external", b"external" * 200_000)
     settings = chaotic(tmp_path, origin.port)
     directory = settings.glance_store.filesystem_store_datadir
-    directory.mkdir(parents=True)
+    settings.server.state_dir.mkdir(parents=True)
     upgrade(settings.database.connection)
+    prepare(settings)
     killed = subprocess.run(
         [sys.executable, "-m", "support.chaos", str(tmp_path), origin.url("/external"), str(KILLS)],
         env=environment(),

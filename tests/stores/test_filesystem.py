@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,14 +20,16 @@ import pytest
 from glare.errors import Conflict, Forbidden, GlareError, NotFound, StoreFull, Unavailable
 from glare.stores.base import Store, StoreCall
 from glare.stores.conformance import StoreConformance
-from glare.stores.filesystem import STEP, FilesystemDriver
+from glare.stores.filesystem import MARKER, STEP, FilesystemDriver
 
 NAME = "0123456789abcdef0123456789abcdef"
 MIB = 1 << 20
 
 
 def make(directory: Path, reserve: int = 0) -> Store:
-    return Store(FilesystemDriver(directory, name="local", reserve=reserve))
+    store = Store(FilesystemDriver(directory, name="local", reserve=reserve))
+    store.initialise()
+    return store
 
 
 def put(store: Store, name: str, data: bytes, expected: int | None = None) -> None:
@@ -36,8 +39,9 @@ def put(store: Store, name: str, data: bytes, expected: int | None = None) -> No
 
 
 def files(directory: Path) -> list[str]:
-    """The files below a directory."""
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    """The files below a directory, without the marker."""
+    found = (path for path in directory.rglob("*") if path.is_file() and path.name != MARKER)
+    return sorted(str(path.relative_to(directory)) for path in found)
 
 
 class Sink(Protocol):
@@ -134,6 +138,7 @@ def test_a_limit_on_file_sizes_is_said(tmp_path: Path) -> None:
         "from glare.stores.filesystem import FilesystemDriver\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))\n"
         "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
+        "store.initialise()\n"
         "try:\n"
         "    with store.create('0123456789abcdef') as writer:\n"
         "        writer.write(bytes(200000))\n"
@@ -152,6 +157,7 @@ def test_a_crash_leaves_only_a_temporary_that_the_sweep_removes(tmp_path: Path) 
         "from glare.stores.base import Store\n"
         "from glare.stores.filesystem import FilesystemDriver\n"
         "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
+        "store.initialise()\n"
         "writer = store.create('0123456789abcdef')\n"
         "writer.write(b'half')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -178,6 +184,7 @@ def test_many_processes_write_at_once(tmp_path: Path) -> None:
         "from glare.stores.filesystem import FilesystemDriver\n"
         "store = Store(FilesystemDriver(pathlib.Path(sys.argv[1]), name='local'))\n"
         "sys.stdin.readline()\n"
+        "store.initialise()\n"
         "for name in [sys.argv[2] * 16 + f'{n:04x}' for n in range(20)] + ['feedfeedfeed']:\n"
         "    try:\n"
         "        with store.create(name) as writer:\n"
@@ -225,20 +232,91 @@ def test_an_object_deleted_while_it_is_read_is_read_to_its_end(tmp_path: Path) -
 
 
 def test_a_place_that_cannot_be_used_is_refused_by_the_check(tmp_path: Path) -> None:
-    """A directory that is a file fails the check with a sentence that names the place."""
+    """A directory that is a file cannot be initialised; one that became a file fails the check."""
     (tmp_path / "file").write_text("no directory")
     with pytest.raises(Unavailable, match=r"cannot write and link files in .*/file"):
-        make(tmp_path / "file").check()
-
-
-def test_the_directory_may_vanish_and_come_back(tmp_path: Path) -> None:
-    """When somebody empties the directory, the next upload makes what it needs."""
+        make(tmp_path / "file")
     store = make(tmp_path / "store")
-    put(store, NAME, b"one")
     (tmp_path / "store").rename(tmp_path / "away")
-    put(store, NAME, b"two")
-    with store.open(NAME) as reader:
-        assert reader.read(9) == b"two"
+    (tmp_path / "store").write_text("no directory")
+    with pytest.raises(Unavailable, match="is not at its place"):
+        store.check()
+
+
+def every_call(store: Store) -> list[Callable[[], object]]:
+    """All that a store can be asked, once it is initialised."""
+    return [
+        store.check,
+        store.free_space,
+        lambda: store.create(NAME),
+        *(partial(call, NAME) for call in (store.open, store.size, store.path, store.delete)),
+    ]
+
+
+def test_a_directory_that_vanished_is_not_made_again(tmp_path: Path) -> None:
+    """Without its directory, or with an empty one as below an unmounted volume, a store refuses all and makes nothing.
+
+    Once the directory is back, so is the store.
+    """
+    store, place = make(tmp_path / "store"), tmp_path / "store"
+    put(store, NAME, b"one")
+    place.rename(tmp_path / "away")
+    for _ in range(2):
+        for call in every_call(store):
+            with pytest.raises(Unavailable, match="has no marker"):
+                call()
+        assert not place.exists() or list(place.iterdir()) == []
+        place.mkdir(exist_ok=True)
+    place.rmdir()
+    (tmp_path / "away").rename(place)
+    store.check()
+    assert store.size(NAME) == 3
+
+
+def test_a_directory_that_vanishes_in_the_middle_of_an_upload_is_said(tmp_path: Path) -> None:
+    """An upload that has begun is refused at its commit as one that begins later."""
+    store = make(tmp_path / "store")
+    with store.create(NAME) as writer:
+        writer.write(b"one")
+        (tmp_path / "store").rename(tmp_path / "away")
+        with pytest.raises(Unavailable, match="has no marker"):
+            writer.commit()
+
+
+def test_the_directory_of_another_store_is_refused(tmp_path: Path) -> None:
+    """A directory that another one has taken the place of is not used, though it is a store's."""
+    store, place = make(tmp_path / "store"), tmp_path / "store"
+    put(store, NAME, b"one")
+    put(make(tmp_path / "other"), NAME, b"two")
+    place.rename(tmp_path / "away")
+    (tmp_path / "other").rename(place)
+    for call in every_call(store):
+        with pytest.raises(Unavailable, match="another store's marker"):
+            call()
+
+
+def test_a_store_with_objects_is_initialised_nowhere_else(tmp_path: Path) -> None:
+    """An empty or missing directory is made a store's where no object is known; where some are, it is refused and left."""
+    missing, empty = FilesystemDriver(tmp_path / "missing", name="local"), FilesystemDriver(tmp_path, name="local")
+    for driver in (missing, empty):
+        with pytest.raises(Unavailable, match="Mount the volume"):
+            Store(driver).initialise([NAME])
+    assert list(tmp_path.iterdir()) == []
+    for driver in (missing, empty):
+        Store(driver).initialise()
+        Store(driver).check()
+
+
+def test_a_directory_from_before_the_marker_is_known_by_its_objects(tmp_path: Path) -> None:
+    """A directory without a marker that has one of the known objects gets a marker, and keeps its objects."""
+    put(make(tmp_path), NAME, b"old")
+    (tmp_path / MARKER).unlink()
+    store = Store(FilesystemDriver(tmp_path, name="local"))
+    store.initialise(["fedcba9876543210", NAME])
+    assert store.size(NAME) == 3
+    marker = (tmp_path / MARKER).read_text()
+    store.initialise([])
+    assert (tmp_path / MARKER).read_text() == marker
 
 
 class BrokenDriver(FilesystemDriver):
@@ -279,6 +357,7 @@ def test_errors_of_the_system_get_a_name_and_keep_their_path(
 def test_every_call_is_reported_once(tmp_path: Path) -> None:
     """An observer hears of a write, a read and a deletion once each, with the bytes that went through."""
     calls: list[StoreCall] = []
+    make(tmp_path)
     store = Store(FilesystemDriver(tmp_path, name="local"), calls.append)
     put(store, NAME, b"12345")
     with store.open(NAME, 1) as reader:

@@ -35,8 +35,7 @@ class Server(Glare):
     def __init__(self, directory: Path, text: str = "") -> None:
         self._directory = directory
         settings = configuration(directory, text)
-        for path in (settings.server.state_dir, settings.glance_store.filesystem_store_datadir):
-            path.mkdir(parents=True, exist_ok=True)
+        settings.server.state_dir.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         client = httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)

@@ -17,11 +17,12 @@ import httpx2
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from glare.app import build_services, create_application
+from glare.app import build_services, create_application, prepare
 from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage
 from glare.egress.client import EgressClient
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
+from glare.stores.filesystem import MARKER
 from support.databases import database_of
 from support.egress import resolve
 
@@ -153,9 +154,9 @@ class Glare:
             return list(connection.execute(select(outbox.c.event_type).order_by(outbox.c.id)).scalars())
 
     def objects(self) -> list[Path]:
-        """Files of the store, temporaries included."""
+        """Files of the store, temporaries included, without its marker."""
         directory = self.settings.glance_store.filesystem_store_datadir
-        return sorted(path for path in directory.rglob("*") if path.is_file())
+        return sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MARKER)
 
     def leftovers(self) -> dict[str, Any]:
         """What an operation should have cleaned up and has not; empty when all is well."""
@@ -203,8 +204,8 @@ def running(directory: Path, text: str = "", *, ports: tuple[int, ...] = (), wor
     settings = configuration(directory, text)
     if ports:
         settings = replace(settings, locations=replace(settings.locations, allowed_ports=ports))
-    for path in (settings.server.state_dir, settings.glance_store.filesystem_store_datadir):
-        path.mkdir(parents=True, exist_ok=True)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True)
+    prepare(settings)
     services = build_services(settings, egress=EgressClient(settings.egress, resolve=resolve))
     with TestClient(
         create_application(settings, with_worker=worker, services=services), raise_server_exceptions=False

@@ -33,6 +33,7 @@ from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.index import IndexValue, index_values
 from glare.operations.services import Services
 from glare.operations.sweep import sweep
+from glare.stores.filesystem import MARKER
 
 _HOUR = 3600 * 1_000_000
 
@@ -75,7 +76,7 @@ def _leftovers(connection: Connection, directory: Path) -> Iterator[str]:
     known = connection.execute(select(blobs.c.object).where(blobs.c.object.is_not(None))).scalars().all()
     if len(set(known)) < len(known):
         yield "two blobs share an object"
-    files = {path.name for path in directory.rglob("*") if path.is_file()}
+    files = {path.name for path in directory.rglob("*") if path.is_file() and path.name != MARKER}
     if orphans := files - set(known):
         yield f"files belong to no blob: {sorted(orphans)}"
 

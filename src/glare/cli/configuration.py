@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 
 from glare.settings import Settings, SettingsError, Sources, load
 
@@ -24,15 +23,11 @@ def say(text: str) -> None:
 
 
 def make_directories(settings: Settings) -> None:
-    """Make the directories of embedded state, for their owner only: they hold token hashes and everybody's data."""
-    for title, path in (
-        ("[DEFAULT] state_dir", settings.server.state_dir),
-        ("[glance_store] filesystem_store_datadir", settings.glance_store.filesystem_store_datadir),
-    ):
-        _make(title, path)
+    """Make the directory of embedded state, for its owner only: it holds token hashes and the database.
 
-
-def _make(title: str, path: Path) -> None:
+    That of the file store is the store's to make, because it may be a volume that is not mounted.
+    """
+    title, path = "[DEFAULT] state_dir", settings.server.state_dir
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

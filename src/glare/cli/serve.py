@@ -36,14 +36,18 @@ def serve(args: Namespace) -> int:
     PolicyEngine(settings.policy.policy_file, settings.policy.policy_default_rule)
     if settings.pipeline == "token_file":
         TokenFile(settings.identity.token_file).list()
+    from glare.app import prepare
+
     if args.quickstart:
         from glare.cli.quickstart import welcome_when_ready
         from glare.cli.tokens import quickstart_token
 
         upgrade_database(settings)
+        prepare(settings)
         welcome_when_ready(settings, quickstart_token(settings), args.config_file)
     else:
         require_migrated(settings)
+        prepare(settings)
         say(f"serving on {address_of(settings).url}; Ctrl-C stops it.")
     code = run_server(settings, create_application, with_worker=not args.no_worker)
     if code:

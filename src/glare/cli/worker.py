@@ -19,8 +19,9 @@ def worker(args: Namespace) -> int:
     configure_logging(settings)
     make_directories(settings)
     require_migrated(settings)
-    from glare.app import run_worker
+    from glare.app import prepare, run_worker
 
+    prepare(settings)
     stop = threading.Event()
 
     def end(number: int, _: object) -> None:

@@ -248,3 +248,9 @@ _NO_ATTEMPT = {
     "attempt_store": None,
     "attempt_object": None,
 }
+
+
+def objects_of(connection: Connection, store: str, limit: int) -> list[str]:
+    """The names of up to `limit` objects that published blobs have in a store."""
+    found = select(_columns.object).where(_columns.store == store, _columns.object.is_not(None)).limit(limit)
+    return list(connection.execute(found).scalars())

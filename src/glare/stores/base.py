@@ -14,7 +14,7 @@ import errno
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,13 @@ class Driver(Protocol):
     @property
     def name(self) -> str:
         """The store's name in the configuration; blobs remember it."""
+
+    def initialise(self, known: Sequence[str]) -> None:
+        """Make the store's place ready, once in its life; harmless afterwards, and in several processes at once.
+
+        `known` are some objects that the store has by what the database says, none for a new store. Raises
+        `Unavailable` where the place is not ready and has none of these: it is not the store's.
+        """
 
     def check(self) -> None:
         """Raise `OSError` or `GlareError` when the store cannot be used: at start, and for readiness probes."""
@@ -118,6 +125,11 @@ class Store:
         self._driver = driver
         self._observe = observe
         self.name = driver.name
+
+    def initialise(self, known: Sequence[str] = ()) -> None:
+        """Make a new store's place ready; `known` are objects that it must have if it is none. Raises `Unavailable`."""
+        with self._call("initialise"):
+            self._driver.initialise(known)
 
     def check(self) -> None:
         with self._call("check"):

@@ -39,7 +39,7 @@ class StoreConformance:
 
     @abstractmethod
     def make_store(self, tmp_path: Path) -> Store:
-        """A store that is empty in the first call with `tmp_path`."""
+        """An initialised store that is empty in the first call with `tmp_path`."""
 
     def test_an_object_is_read_back_as_it_was_written(self, tmp_path: Path) -> None:
         """Bytes that were written in pieces of any size, and committed, are read back equal, also by another store."""
@@ -211,6 +211,15 @@ class StoreConformance:
         store.check()
         store.check()
         assert store.sweep_temporaries(0) == 0
+
+    def test_a_store_is_initialised_once(self, tmp_path: Path) -> None:
+        """Initialising a store again, by whomever and whatever objects are known of it, changes nothing."""
+        store, name = self.make_store(tmp_path), _new_name()
+        _write(store, name, b"stays")
+        for again in (store, self.make_store(tmp_path)):
+            again.initialise()
+            again.initialise([_new_name()])
+            assert _read(again, name) == b"stays"
 
     def test_the_sweep_leaves_objects_and_young_temporaries_alone(self, tmp_path: Path) -> None:
         """Sweeping touches neither committed objects nor a writer that is younger than the limit."""

@@ -2,11 +2,14 @@
 
 ::
 
+    <directory>/glare-store                         the marker: an identifier, written once
     <directory>/objects/<aa>/<bb>/<object name>     committed, never changed again
     <directory>/temporaries/<object name>.<random>  being written, or left by a crash
 
 A committed object is a hard link that is made once its bytes are on disk: linking is atomic like a rename, but refuses to
 replace what exists. Any number of processes may share the directory; it must be one file system with hard links.
+
+The marker tells the store from the empty directory below a volume that is not mounted: without it nothing is read or written.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import errno
 import os
 import secrets
 import time
+import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,12 +29,15 @@ from glare.errors import StoreFull, Unavailable
 STEP: Final = 16 << 20
 """After so many bytes a writer looks at the free space, and asks the kernel to begin writing to disk."""
 
+MARKER: Final = "glare-store"
+"""The file whose presence says that the directory is a store's."""
+
 _READABLE_BY_OWNER: Final = 0o600
 _OWN_DIRECTORY: Final = 0o700
 
 
 class FilesystemDriver:
-    """A `Driver` for a directory, which is made when it is first written to or checked.
+    """A `Driver` for a directory, which `initialise` makes.
 
     `reserve` is the free space in bytes that uploads may not use, and `option` what the operator calls it.
     """
@@ -43,38 +51,59 @@ class FilesystemDriver:
         self._option = option
         self._objects = directory / "objects"
         self._temporaries = directory / "temporaries"
+        self._marker = directory / MARKER
+        self._identifier: bytes | None = None
         # Directories whose entry in their parent this process has made durable. Another process may have made one and
         # crashed before its fsync, so that a directory that exists is no proof.
         self._durable: set[Path] = set()
+
+    def initialise(self, known: Sequence[str]) -> None:
+        if self._marker.exists():
+            return
+        # A directory from before there were markers has its objects, which an empty mount point has not.
+        if known and not any(self._locate(name).exists() for name in known):
+            raise Unavailable(
+                f"Store {self.name!r} has blobs, but {self._directory} has neither its marker ({MARKER}) nor their bytes. "
+                "Mount the volume, or restore the directory from a copy. To go on without these bytes, make the marker "
+                "by hand, a file with a line of your choice."
+            )
+        try:
+            self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)
+            self._make_directories()
+            self._mark()
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def check(self) -> None:
         """Prove that an object can be linked into place: permissions, hard links, one file system."""
         probe = self._temporaries / f"probe.{secrets.token_hex(8)}"
         target = self._objects / probe.name
         try:
-            self._prepare()
+            self.require_marker()
+            self._make_directories()
             os.close(_create(probe))
             os.link(probe, target)
         except OSError as error:
-            raise Unavailable(
-                f"Store {self.name!r} cannot write and link files in {self._directory} ({error.strerror}). Give it "
-                "a directory that the service may write to, in one file system that has hard links."
-            ) from error
+            raise self._unusable(error) from error
         finally:
             for path in (probe, target):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
 
     def create(self, object_name: str, expected_size: int | None) -> FilesystemWriter:
+        self.require_marker()
         self.require_room(expected_size or 0)
-        self._prepare()
+        self._make_directories()
         temporary = self._temporaries / f"{object_name}.{secrets.token_hex(8)}"
         return FilesystemWriter(self, _create(temporary), temporary, self._locate(object_name))
 
     def open(self, object_name: str, offset: int, length: int | None) -> FilesystemReader:
+        self.require_marker()
         return FilesystemReader(os.open(self._locate(object_name), os.O_RDONLY | os.O_CLOEXEC), offset, length)
 
     def delete(self, object_name: str) -> bool:
+        # Without this an object on a volume that is not mounted would count as removed.
+        self.require_marker()
         # A writer that was killed has left its bytes here, under a name that begins with the object's.
         for temporary in self._temporaries.glob(f"{object_name}.*"):
             temporary.unlink(missing_ok=True)
@@ -88,14 +117,17 @@ class FilesystemDriver:
         return True
 
     def size(self, object_name: str) -> int:
+        self.require_marker()
         return self._locate(object_name).stat().st_size
 
     def path(self, object_name: str) -> Path | None:
+        self.require_marker()
         path = self._locate(object_name)
         path.stat()
         return path
 
     def free_space(self) -> int | None:
+        self.require_marker()
         return max(0, self._free() - self._reserve)
 
     def sweep_temporaries(self, older_than: float) -> int:
@@ -108,6 +140,23 @@ class FilesystemDriver:
                         os.unlink(entry.path)  # noqa: PTH108 - os.scandir gives text, and there may be many of them
                         removed += 1
         return removed
+
+    def require_marker(self) -> None:
+        """Raise `Unavailable` if the directory is not the one that this process began with, or none of a store's."""
+        try:
+            identifier = self._marker.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Unavailable(
+                f"Store {self.name!r} is not at its place: its directory has no marker ({MARKER}). Retry after its operator "
+                "has mounted the volume, or restored the directory."
+            ) from None
+        if self._identifier is None:
+            self._identifier = identifier
+        elif self._identifier != identifier:
+            raise Unavailable(
+                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry after "
+                "its operator has mounted the right volume, or has restarted the service."
+            )
 
     def require_room(self, size: int) -> None:
         """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve."""
@@ -130,25 +179,40 @@ class FilesystemDriver:
             _sync_directory(directory.parent)
         self._durable.add(directory)
 
-    def _prepare(self) -> None:
+    def _make_directories(self) -> None:
         # A directory that somebody removed meanwhile is made again, so the set alone does not decide here.
         if self._temporaries in self._durable and self._temporaries.is_dir():
             return
         self._durable.clear()
-        self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)
         self.make_durable(self._temporaries)
         self.make_durable(self._objects)
+
+    def _mark(self) -> None:
+        """Link a whole marker into place: a process that looks meanwhile sees none or all of it, and one of two wins."""
+        written = self._temporaries / f"{MARKER}.{secrets.token_hex(8)}"
+        try:
+            with os.fdopen(_create(written), "wb") as file:
+                file.write(f"{uuid.uuid4()}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(written, self._marker)
+            _sync_directory(self._directory)
+        finally:
+            written.unlink(missing_ok=True)
+
+    def _unusable(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"Store {self.name!r} cannot write and link files in {self._directory} ({error.strerror}). Give it "
+            "a directory that the service may write to, in one file system that has hard links."
+        )
 
     def _locate(self, object_name: str) -> Path:
         # Two levels of 256 directories keep a million objects at some sixteen a directory.
         return self._objects / object_name[:2] / object_name[2:4] / object_name
 
     def _free(self) -> int:
-        # Before the first write the directory may not exist: then its nearest ancestor tells.
-        directory = self._directory
-        while not directory.exists():
-            directory = directory.parent
-        state = os.statvfs(directory)
+        state = os.statvfs(self._directory)
         return state.f_bavail * state.f_frsize
 
 
@@ -180,6 +244,7 @@ class FilesystemWriter:
         assert self._descriptor is not None  # noqa: S101 - Store calls nothing after commit or cancel
         os.fsync(self._descriptor)
         self._close()
+        self._driver.require_marker()
         shard = self._target.parent
         self._driver.make_durable(shard)
         os.link(self._temporary, self._target)
