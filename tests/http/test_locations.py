@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,3 +336,20 @@ def test_an_operator_may_close_locations(tmp_path: Path, origin: Origin) -> None
         assert (response.status_code, response.json()["error"]["type"]) == (403, "PolicyException")
         assert len(origin.seen) == asked
         glare.alice.upload(artifact, "blob", b"data")
+
+
+def test_what_is_asked_of_origins_is_logged_with_the_request(
+    api: Glare, origin: Origin, artifact: Json, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line of an outbound request has the id that the client was told, be it for a location, a link or a download."""
+    caplog.set_level(logging.INFO, "glare.egress")
+    url = origin.url("/file")
+    answers = [
+        api.alice.try_locate(artifact, "blob", url),
+        api.alice.set(artifact, link1=url),
+        api.alice.download(artifact, "blob"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    logged = [vars(record)["request_id"] for record in caplog.records if hasattr(record, "egress")]
+    assert logged == [answer.headers["x-openstack-request-id"] for answer in answers]
+    assert all(request_id.startswith("req-") for request_id in logged)

@@ -160,6 +160,8 @@ def test_a_body_that_breaks_in_the_middle_is_seen_as_broken(server: Server, croo
         assert (status, headers["content-length"]) == (200, str(len(SMALL)))
         assert body == SMALL[: 2 * BLOCK]
         assert connection.closed()
+    identified = f"response broken off request_id='{headers['x-openstack-request-id']}'"
+    eventually(lambda: identified in server.log)
     wrong[5] ^= 1
     crooked.behave = honest(bytes(wrong))
     with server.connect() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from glare.egress.cause import cause
 from glare.egress.decision import Address
 from glare.egress.url import Url
 
@@ -12,7 +13,10 @@ _LEVELS = {"refused": logging.WARNING, "failed": logging.WARNING}
 
 
 class Attempt:
-    """One hop to one origin. `addresses` are those that were decided on; `end` writes the line, once."""
+    """One hop to one origin. `addresses` are those that were decided on; `end` writes the line, once.
+
+    It belongs to the request of ours that its thread works for when the hop begins.
+    """
 
     def __init__(self, log: logging.Logger, method: str, url: Url, hop: int) -> None:
         self.addresses: tuple[Address, ...] = ()
@@ -20,6 +24,7 @@ class Attempt:
         self._method = method
         self._url = url
         self._hop = hop
+        self._cause = cause()
         self._began = time.monotonic()
         self._ended = False
 
@@ -43,4 +48,5 @@ class Attempt:
             "seconds": round(time.monotonic() - self._began, 3),
             "bytes": size,
         }
-        self._log.log(_LEVELS.get(outcome, logging.INFO), "egress %s", outcome, extra={"egress": fields})
+        extra = {"egress": fields} | ({"request_id": self._cause} if self._cause else {})
+        self._log.log(_LEVELS.get(outcome, logging.INFO), "egress %s", outcome, extra=extra)

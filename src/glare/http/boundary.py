@@ -42,7 +42,6 @@ class Boundary:
         self._api = Router(routes, redirect_slashes=False, default=_unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = str(uuid.uuid4())
         headers = Headers(scope=scope)
         found = _OUR_ID.fullmatch(headers.get("x-openstack-request-id", ""))
         state: dict[str, Any] = {
@@ -51,7 +50,7 @@ class Boundary:
             "microversion": DEFAULT,
             "headers": headers,
             "versioned": False,
-            "request_id": found[1] if found else request_id,
+            "request_id": f"req-{found[1] if found else uuid.uuid4()}",
         }
         scope["state"] = state
         reply = _Reply(scope, send)
@@ -100,7 +99,7 @@ class _Reply:
             self.started = True
             state = self._state
             headers = MutableHeaders(raw=list(message.get("headers", [])))
-            headers["x-openstack-request-id"] = f"req-{state['request_id']}"
+            headers["x-openstack-request-id"] = state["request_id"]
             if state["versioned"]:
                 headers["openstack-api-version"] = f"artifact {state['microversion']}"
                 headers.add_vary_header("openstack-api-version")

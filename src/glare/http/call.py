@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from glare.domain.actor import Actor
 from glare.domain.microversion import Microversion
+from glare.egress.cause import caused_by
 from glare.errors import (
     BadRequest,
     ClientDisconnected,
@@ -76,7 +77,7 @@ class Application:
 class Call:
     """What a handler works with. `actor` and `microversion` are known before any handler runs."""
 
-    __slots__ = ("_receive", "_scope", "actor", "application", "headers", "microversion", "parameters")
+    __slots__ = ("_receive", "_scope", "actor", "application", "headers", "microversion", "parameters", "request_id")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         state = scope["state"]
@@ -87,6 +88,7 @@ class Call:
         self.microversion: Microversion = state["microversion"]
         self.headers: Headers = state["headers"]
         self.parameters: dict[str, str] = scope["path_params"]
+        self.request_id: str = state["request_id"]
 
     @property
     def services(self) -> Services:
@@ -119,8 +121,7 @@ class Call:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what decides or touches the database: in a worker thread, one hop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.application.threads, partial(function, *args, **kwargs))
+        return await self._run(self.application.threads, partial(function, *args, **kwargs))
 
     @contextmanager
     def body_under_way(self) -> Iterator[None]:
@@ -146,8 +147,14 @@ class Call:
 
     async def run_stream(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what lasts as long as a body does, beside the threads of short work."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.application.streams, partial(function, *args, **kwargs))
+        return await self._run(self.application.streams, partial(function, *args, **kwargs))
+
+    async def _run(self, threads: Executor, function: Callable[[], T]) -> T:
+        def work() -> T:
+            with caused_by(self.request_id):
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def media_type(self) -> str:
         """The content type of the body in lower case, without parameters; empty when there is none."""

@@ -89,7 +89,7 @@ def problem(error: Exception, *, debug: bool, request_id: str) -> Response:
     if not isinstance(error, GlareError):
         _log.error("unexpected error", extra={"request_id": request_id}, exc_info=error)
         unexpected = GlareError(
-            f"The service met an unexpected error; give the operator this request id: req-{request_id}."
+            f"The service met an unexpected error; give the operator this request id: {request_id}."
         )
         return _response(unexpected, error if debug else None)
     if isinstance(error, LocationRefused | OriginFailed):
