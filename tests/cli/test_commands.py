@@ -119,12 +119,20 @@ def test_a_module_of_types_is_checked(cli: Cli) -> None:
         "class One(ArtifactType):\n    name = 'ones'\n    id = String()\n\n\n"
         "class Two(ArtifactType):\n    name = 'images'\n"
     )
+    (cli.directory / "typo.py").write_text("from glare.types import String\n\nfield = String(max_lenght=5)\n")
     (cli.directory / "empty.py").write_text("from glare.types.images import *\n")
-    assert cli.program("types", "check", "good").stdout == "charts: fine, 1 fields of its own (good.Chart)\n"
-    result = cli.program("types", "check", "bad", "empty", "absent")
+    assert cli.program("types", "check", "good").stdout == "charts: fine, 1 field of its own (good.Chart)\n"
+    result = cli.program("types", "check", "bad", "empty", "absent", "typo")
     assert result.returncode == 1
-    for part in ("'ones'", "'id'", "'images'", "'empty' declares no artifact type", "'absent' cannot be imported"):
+    for part in (
+        "'ones'",
+        "'id'",
+        "'images'",
+        "'empty' declares no artifact type",
+        "'absent' of artifact types cannot",
+    ):
         assert part in result.stderr
+    assert f"{cli.directory / 'typo.py'} line 3" in result.stderr
     assert "Traceback" not in result.stderr
 
 

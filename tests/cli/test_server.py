@@ -14,7 +14,7 @@ import trustme
 
 from glare.cli.server import address_of
 from glare.settings import Sources, load
-from support.command import Start, wait_for
+from support.command import Cli, Start, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -66,6 +66,19 @@ def test_a_process_that_dies_is_replaced_and_the_background_work_goes_on(start: 
         second = json.loads(wait_for(url, process))
     assert second["pid"] != first["pid"]
     assert second["worker"] is True
+
+
+def test_a_service_speaks_to_a_collector_in_its_format(start: Start, cli: Cli, free_port: int) -> None:
+    """With format = json every line of the service's log is an object, its address included."""
+    cli.done("db", "upgrade")
+    (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
+    options = ("--config-file", "glare.conf", "--bind-port", str(free_port))
+    process = start("-m", "glare.cli.main", "serve", *options)
+    wait_for(f"http://127.0.0.1:{free_port}/healthz", process)
+    process.terminate()
+    _, error = process.communicate(timeout=20)
+    messages = [json.loads(line)["message"] for line in error.splitlines()]
+    assert messages[0] == f"serving on http://127.0.0.1:{free_port}; Ctrl-C stops it."
 
 
 def test_a_taken_port_is_refused_in_a_sentence(start: Start, free_port: int) -> None:

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
 
 from support.command import Cli, Start
+
+
+def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) -> None:
+    """With format = json what the worker says of itself is an object on a line too."""
+    cli.done("db", "upgrade")
+    (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
+    process = start("-m", "glare.cli.main", "worker", "--config-file", "glare.conf")
+    assert process.stderr is not None
+    entry = json.loads(process.stderr.readline())
+    assert (entry["level"], entry["message"]) == ("info", "doing the background work; Ctrl-C stops it.")
+    process.terminate()
+    assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -122,6 +122,14 @@ def test_wrong_fields(field: Field, reason: str) -> None:
         ({"validate": _waits}, "hook 'validate' must be a plain method"),
         ({"before": lambda self, artifact: None}, "write def before(self, change, artifact)"),
         ({"ingest": staticmethod(lambda self, upload, stream: stream)}, "write def ingest(self, upload, stream)"),
+        (
+            {"befor": lambda self, change, artifact: None},
+            "method 'befor' is no hook, so nobody would call it; name it before, or",
+        ),
+        (
+            {"on_boot": staticmethod(lambda: None)},
+            "'on_boot' is no hook, so nobody would call it; name it validate or ingest",
+        ),
         ({"after": 5}, "'after' is a hook; write it as a method"),
         ({"name": "all"}, "this name is reserved"),
         ({"name": "with space"}, "its name must be 1 to 64 ASCII letters"),

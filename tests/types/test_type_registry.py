@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -81,17 +80,19 @@ def test_all_need_not_be_enabled() -> None:
         load(["all"], [], entry_points=False, options={})
 
 
-def test_a_module_that_fails_is_logged(module_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A module that fails to import is logged with its reason and stops nobody but the type that it should define."""
-    (module_folder / "a_broken_shop.py").write_text("raise RuntimeError('the shop is closed')", encoding="utf-8")
-    with caplog.at_level(logging.ERROR):
-        assert load(["images"], ["a_broken_shop", "no_such_shop"], entry_points=False, options={}).names == {"images"}
-    assert [(vars(record)["module_name"], vars(record)["reason"]) for record in caplog.records] == [
-        ("a_broken_shop", "the shop is closed"),
-        ("no_such_shop", "No module named 'no_such_shop'"),
-    ]
-    with pytest.raises(InvalidDeclaration, match="'things' is enabled but nothing defines it"):
-        load(["things"], ["a_broken_shop"], entry_points=False, options={})
+def test_a_module_that_fails_stops_the_start(module_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A module that cannot be imported is refused with its reason, the line and the remedy, whatever is enabled; nothing is logged."""
+    broken = module_folder / "a_broken_shop.py"
+    broken.write_text("from glare.types import String\n\ncolour = String(max_lenght=5)\n", encoding="utf-8")
+    for module, parts in {
+        "a_broken_shop": ("(TypeError: ", "'max_lenght'", f", {broken} line 3); correct it"),
+        "no_such_shop": ("(ModuleNotFoundError: No module named 'no_such_shop');", "PYTHONPATH"),
+    }.items():
+        with pytest.raises(InvalidDeclaration) as refused:
+            load(["images"], [module], entry_points=False, options={})
+        for part in (f"Module '{module}'", "[DEFAULT] custom_artifact_types_modules", *parts):
+            assert part in refused.value.message
+    assert not caplog.records
 
 
 def test_built_in_types_win(module_folder: Path, caplog: pytest.LogCaptureFixture) -> None:

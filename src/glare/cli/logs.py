@@ -8,7 +8,10 @@ import logging.config
 import time
 from typing import Any
 
+from glare.cli.configuration import say
 from glare.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -30,6 +33,14 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "stevedore": {"level": "WARNING"},
         },
     }
+
+
+def announce(settings: Settings, text: str, level: int = logging.INFO) -> None:
+    """A line for who started the service: a sentence at a terminal, a record like all others for a collector."""
+    if settings.logging.format == "json":
+        _log.log(level, text)
+    else:
+        say(text)
 
 
 def configure_logging(settings: Settings) -> None:

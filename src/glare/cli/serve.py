@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from argparse import Namespace
 from typing import Any
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated, upgrade_database
-from glare.cli.logs import configure_logging
+from glare.cli.logs import announce, configure_logging
 from glare.cli.server import address_of, require_free_port, run_server
 from glare.identity.token_file import TokenFile
 from glare.policy.engine import PolicyEngine
@@ -48,10 +49,10 @@ def serve(args: Namespace) -> int:
     else:
         require_migrated(settings)
         prepare(settings)
-        say(f"serving on {address_of(settings).url}; Ctrl-C stops it.")
+        announce(settings, f"serving on {address_of(settings).url}; Ctrl-C stops it.")
     code = run_server(settings, create_application, with_worker=not args.no_worker)
     if code:
-        say("the service stopped, because its processes failed; the log above says why.")
+        announce(settings, "the service stopped, because its processes failed; the log above says why.", logging.ERROR)
     return code
 
 

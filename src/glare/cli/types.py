@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 from argparse import Namespace
@@ -13,7 +12,7 @@ from glare.domain.compile import compile_type
 from glare.domain.declaration import ArtifactType
 from glare.errors import InvalidDeclaration, TypeNotFound
 from glare.settings.type_options import type_options
-from glare.types.registry import discover
+from glare.types.registry import discover, imported
 
 
 def list_types(args: Namespace) -> int:
@@ -59,24 +58,18 @@ def check(args: Namespace) -> int:
                     raise InvalidDeclaration(
                         f"Artifact type '{cls.name}': a built-in type has this name; choose another."
                     )
-                fields = compile_type(cls).custom_fields
+                count = len(compile_type(cls).custom_fields)
             except InvalidDeclaration as error:
                 say(error.message)
                 problems += 1
             else:
-                print(f"{cls.name}: fine, {len(fields)} fields of its own ({name}.{cls.__qualname__})")
+                print(f"{cls.name}: fine, {count} field{'s' * (count != 1)} of its own ({name}.{cls.__qualname__})")
     return 1 if problems else 0
 
 
 def _declared(name: str, built_in: Mapping[str, type[ArtifactType]]) -> list[type[ArtifactType]]:
     """The types that a module declares, without those that it imports from Glare to build on."""
-    try:
-        module = importlib.import_module(name)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InvalidDeclaration(
-            f"Module {name!r} cannot be imported ({type(error).__name__}: {reason}); correct it, or put its directory on PYTHONPATH."
-        ) from error
+    module = imported(name)
     found = [
         value
         for value in vars(module).values()

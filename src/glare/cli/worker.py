@@ -6,9 +6,9 @@ import signal
 import threading
 from argparse import Namespace
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated
-from glare.cli.logs import configure_logging
+from glare.cli.logs import announce, configure_logging
 from glare.settings import check_machine
 
 
@@ -30,6 +30,6 @@ def worker(args: Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    say("doing the background work; Ctrl-C stops it.")
+    announce(settings, "doing the background work; Ctrl-C stops it.")
     run_worker(settings, stop)
     return 0

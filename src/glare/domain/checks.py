@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -113,7 +114,18 @@ def _type_problems(cls: Any, reserved: Collection[str]) -> Iterator[str]:
         if isinstance(getattr(cls, hook), fields.Field):
             continue  # Said above.
         yield from _hook_problems(cls, hook)
+    for attribute, value in vars_of(cls).items():
+        if _is_method(value) and attribute not in _ATTRIBUTES and not attribute.startswith("_"):
+            close = difflib.get_close_matches(attribute, _HOOKS, n=1)
+            yield (
+                f"method '{attribute}' is no hook, so nobody would call it; name it {close[0] if close else ' or '.join(_HOOKS)}, "
+                "or begin its name with an underscore if it is the type's own"
+            )
     yield from _option_problems(cls.config)
+
+
+def _is_method(value: Any) -> bool:
+    return inspect.isfunction(value) or isinstance(value, (staticmethod, classmethod))
 
 
 def _hook_problems(cls: type[ArtifactType], name: str) -> Iterator[str]:

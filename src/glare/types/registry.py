@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from importlib.metadata import entry_points as installed_entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
@@ -27,6 +30,8 @@ BUILT_IN: Final = tuple(
 """The modules of the built-in types, loaded as anybody's are."""
 
 DEFAULT_ENABLED: Final = ("heat_templates", "heat_environments", "murano_packages", "tosca_templates", "images")
+
+_GLARE: Final = str(Path(__file__).parents[1]) + os.sep
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +61,12 @@ class TypeRegistry:
 def discover(modules: Sequence[str], entry_points: bool) -> Mapping[str, type[ArtifactType]]:
     """The classes of all types that can be enabled, by name: built-in ones, those of `modules`, those of entry points.
 
-    The first one of a name stands. A module that fails to import is logged and passed over.
+    The first one of a name stands. An entry point that cannot be loaded is logged and passed over: an installed package is
+    not the configuration's. Raises `InvalidDeclaration` for a module that cannot be imported.
     """
     found: dict[str, type[ArtifactType]] = {}
     for module in (*BUILT_IN, *modules):
-        _collect(found, _types_of_module(module), module)
+        _collect(found, _types_in(imported(module)), module)
     for entry_point in installed_entry_points(group=ENTRY_POINTS) if entry_points else ():
         _collect(found, _types_of_entry_point(entry_point), entry_point.value)
     return found
@@ -97,12 +103,26 @@ def _collect(found: dict[str, type[ArtifactType]], classes: Iterable[type[Artifa
             )
 
 
-def _types_of_module(name: str) -> list[type[ArtifactType]]:
+def imported(name: str) -> ModuleType:
+    """The module of this name. Raises `InvalidDeclaration`, with the line of the module's that failed."""
     try:
-        return _types_in(importlib.import_module(name))
-    except Exception as failure:  # noqa: BLE001 - a module of somebody else's may fail in any way, and stops nobody else's
-        _log.error("module of artifact types failed to import", extra={"module_name": name, "reason": str(failure)})
-        return []
+        return importlib.import_module(name)
+    except Exception as failure:
+        reason = " ".join(str(failure).split())
+        raise InvalidDeclaration(
+            f"Module '{name}' of artifact types cannot be imported ({type(failure).__name__}: {reason}{_place(failure)}); "
+            "correct it, put its directory on PYTHONPATH, or take it out of [DEFAULT] custom_artifact_types_modules."
+        ) from failure
+
+
+def _place(failure: Exception) -> str:
+    """Where the author's code failed: the innermost line that is neither Python's import nor Glare's."""
+    lines = [
+        frame
+        for frame in traceback.extract_tb(failure.__traceback__)
+        if not frame.filename.startswith((_GLARE, "<")) and frame.filename != importlib.__file__
+    ]
+    return f", {lines[-1].filename} line {lines[-1].lineno}" if lines else ""
 
 
 def _types_of_entry_point(entry_point: EntryPoint) -> list[type[ArtifactType]]:
