@@ -178,9 +178,10 @@ class Face:
     """What requests from the microversion `since` on see of a type.
 
     `blank` is a representation in which every field has its default; `fresh` are those defaults in it that are containers,
-    of which each representation needs a copy.
+    of which each representation needs a copy. `name` is the type's.
     """
 
+    name: str
     since: Microversion | None
     fields: Mapping[str, FieldSpec]
     schema: Mapping[str, Any]

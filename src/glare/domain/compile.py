@@ -126,6 +126,7 @@ def _assemble(instance: ArtifactType, custom: Mapping[str, FieldSpec]) -> TypeSp
         }
         faces.append(
             Face(
+                name=cls.name,
                 since=since,
                 fields=MappingProxyType(seen),
                 schema=type_schema(cls.name, cls.version, cls.display_name, seen.values()),

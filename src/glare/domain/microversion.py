@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -14,3 +15,7 @@ class Microversion:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
+
+
+NEWEST: Final = Microversion(1, 1 << 30)
+"""Later than all: what asks for it sees every field."""

@@ -35,7 +35,9 @@ async def create(call: Call) -> Response:
     """POST /artifacts/T"""
     call.require_media_type(JSON)
     body = await call.document()
-    operation = partial(create_artifact, call.services, call.actor, call.parameters["type_name"], body)
+    operation = partial(
+        create_artifact, call.services, call.actor, call.parameters["type_name"], body, call.microversion
+    )
     return await _write(call, body, operation, 201)
 
 
@@ -49,7 +51,9 @@ async def update(call: Call) -> Response:
     """PATCH /artifacts/T/ID"""
     call.require_media_type(JSON_PATCH)
     body = await call.document()
-    operation = partial(update_artifact, call.services, call.actor, *named(call), body, wanted_revisions(call))
+    operation = partial(
+        update_artifact, call.services, call.actor, *named(call), body, wanted_revisions(call), call.microversion
+    )
     return await _write(call, body, operation)
 
 
@@ -94,7 +98,7 @@ async def list_page(call: Call) -> Response:
 def _list(call: Call) -> Response:
     type_name = call.parameters["type_name"]
     pairs = query_pairs(call.query)
-    page = list_artifacts(call.services, call.actor, type_name, pairs)
+    page = list_artifacts(call.services, call.actor, type_name, pairs, call.microversion)
     path = call.path
     listed: dict[str, Any] = {
         "artifacts": [_listed(call, page.spec, artifact) for artifact in page.artifacts],

@@ -47,7 +47,7 @@ async def _put_data(call: Call) -> Response:
         raise BadRequest("Content-Type is required; use 'application/octet-stream' when nothing better is known.")
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
-    request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call))
+    request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call), call.microversion)
     operation = partial(upload_blob, call.services, call.actor, request, call.body_reader())
     with call.body_under_way():
         return await call.run_stream(answer, call, operation)
@@ -56,7 +56,7 @@ async def _put_data(call: Call) -> Response:
 async def _put_location(call: Call) -> Response:
     url, claims, confidential = parse_location(await call.document())
     request = LocationRequest(
-        *_named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", "")
+        *_named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", ""), call.microversion
     )
     cancellation = Cancellation()
     watcher = asyncio.ensure_future(call.until_disconnected())
@@ -71,7 +71,7 @@ async def _put_location(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """DELETE /artifacts/T/ID/<blob path>"""
-    operation = partial(delete_blob, call.services, call.actor, *_named(call), _expected(call))
+    operation = partial(delete_blob, call.services, call.actor, *_named(call), _expected(call), call.microversion)
     return await call.run(answer, call, operation)
 
 
@@ -82,7 +82,7 @@ async def get(call: Call) -> Response:
 
 
 def _get(call: Call) -> Response:
-    found = find_blob(call.services, call.actor, *_named(call))
+    found = find_blob(call.services, call.actor, *_named(call), call.microversion)
     headers = _safe_headers(found)
     if found.spec.hooks.download:
         return StoreBody.rewritten(call, found, headers)

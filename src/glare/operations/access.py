@@ -12,6 +12,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, Managed, Slot
+from glare.domain.microversion import Microversion
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, PreconditionFailed
 from glare.operations.services import Services
 from glare.policy.engine import target_of
@@ -55,10 +56,10 @@ def require(services: Services, rule: str, actor: Actor, artifact: Artifact) -> 
     services.policy.require(rule, actor, target_of(artifact))
 
 
-def find_slot(spec: TypeSpec, path: str) -> tuple[FieldSpec, Slot]:
-    """The blob field and slot that ``field`` or ``field/key`` names. Raises `BadRequest`."""
+def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[FieldSpec, Slot]:
+    """The blob field and slot that ``field`` or ``field/key`` names to this microversion. Raises `BadRequest`."""
     name, slash, key = path.partition("/")
-    field = spec.fields.get(name)
+    field = spec.face(microversion).fields.get(name)
     if field is None:
         raise BadRequest(f"Type '{spec.name}' has no field '{name}'; the path must name one of its blob fields.")
     if field.is_folder:

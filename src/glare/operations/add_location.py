@@ -11,6 +11,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, LocationState, Slot
 from glare.domain.hooks import ChangeKind
+from glare.domain.microversion import NEWEST, Microversion
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
 from glare.egress.measure import OCTETS, Measured, measure
@@ -39,6 +40,7 @@ class LocationRequest:
     confidential: bool
     expected: access.Expected = access.ANYTHING
     cdn_loop: str = ""
+    microversion: Microversion = NEWEST
 
 
 def parse_location(body: Any) -> tuple[str, Claims, bool]:
@@ -127,7 +129,7 @@ def _authorise(
     artifact = access.find_artifact(services, actor, spec, request.artifact_id)
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:set_location", actor, artifact)
-    field, slot = access.find_slot(spec, request.path)
+    field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
     _require_free(services, artifact, slot)
     access.require_changeable(field, artifact)

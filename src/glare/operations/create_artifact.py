@@ -12,10 +12,11 @@ from glare.db import counters, outbox
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
+from glare.domain.artifact_type import Face, TypeSpec
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.domain.index import index_values
+from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest, Forbidden
 from glare.operations import access, hooks
 from glare.operations.links import require_links
@@ -24,7 +25,9 @@ from glare.operations.services import Services, effective_limits
 _DECIDED_LATER: Final = ("visibility", "status", "display_type_name")
 
 
-def create_artifact(services: Services, actor: Actor, type_name: str, body: Any) -> tuple[TypeSpec, Artifact]:
+def create_artifact(
+    services: Services, actor: Actor, type_name: str, body: Any, microversion: Microversion = NEWEST
+) -> tuple[TypeSpec, Artifact]:
     """Create a drafted, private artifact of the caller's project from a JSON object.
 
     Raises `Forbidden` (no project, quota, a system field), `BadRequest` and `InvalidParameterValue` naming the field,
@@ -43,8 +46,9 @@ def create_artifact(services: Services, actor: Actor, type_name: str, body: Any)
     spec = access.find_type(services, type_name)
     if spec is services.types.all:
         raise Forbidden(f"Type '{spec.name}' is read-only; create the artifact under its own type.")
-    artifact = _drafted(services, actor.project, spec, _coerced(services, actor, spec, body))
-    _require_settable(services, spec, artifact, body)
+    face = spec.face(microversion)
+    artifact = _drafted(services, actor.project, spec, _coerced(services, actor, face, body))
+    _require_settable(services, face, artifact, body)
     change = Change(ChangeKind.CREATE, actor)
     if spec.hooks.before:
         artifact = replace(artifact, values={**artifact.values, **hooks.before(spec, change, artifact)})
@@ -60,10 +64,10 @@ def create_artifact(services: Services, actor: Actor, type_name: str, body: Any)
     return spec, artifact
 
 
-def _coerced(services: Services, actor: Actor, spec: TypeSpec, body: dict[str, Any]) -> dict[str, Any]:
+def _coerced(services: Services, actor: Actor, face: Face, body: dict[str, Any]) -> dict[str, Any]:
     values = {}
     for name, value in body.items():
-        field = spec.fields.get(name)
+        field = face.fields.get(name)
         if field is None or field.is_blob:
             continue  # Refused below: names and quotas are looked at first.
         values[name] = field.coerce(value)
@@ -91,28 +95,28 @@ def _drafted(services: Services, owner: str, spec: TypeSpec, values: dict[str, A
     )
 
 
-def _require_settable(services: Services, spec: TypeSpec, artifact: Artifact, body: dict[str, Any]) -> None:
+def _require_settable(services: Services, face: Face, artifact: Artifact, body: dict[str, Any]) -> None:
     """Refuse the first key that a client may not set. Where there is one, a taken name or a full quota is told first."""
-    refusal = next((error for error in (_refusal(spec, name) for name in body) if error is not None), None)
+    refusal = next((error for error in (_refusal(face, name) for name in body) if error is not None), None)
     if refusal is None:
         return
     with services.db.read() as connection:
         if artifact_rows.name_is_taken(connection, artifact):
             raise artifact_rows.name_taken(artifact)
         limits = effective_limits(
-            services.rules.quota_defaults(spec.name), counters.quota_records(connection, artifact.owner)
+            services.rules.quota_defaults(face.name), counters.quota_records(connection, artifact.owner)
         )
-        used = counters.usage(connection, artifact.owner, spec.name)
+        used = counters.usage(connection, artifact.owner, face.name)
     for name, limit in limits.items():
         if limit.artifacts != counters.UNLIMITED and used[name].artifacts >= limit.artifacts:
             raise _over_quota(artifact, name, limit.artifacts)
     raise refusal
 
 
-def _refusal(spec: TypeSpec, name: str) -> Exception | None:
-    field = spec.fields.get(name)
+def _refusal(face: Face, name: str) -> Exception | None:
+    field = face.fields.get(name)
     if field is None:
-        return BadRequest(f"Type '{spec.name}' has no field '{name}'; see /schemas/{spec.name} for those it has.")
+        return BadRequest(f"Type '{face.name}' has no field '{name}'; see /schemas/{face.name} for those it has.")
     if field.is_blob:
         return BadRequest(f"Field '{name}' holds data; upload it, or add a location, after the artifact is created.")
     if field.system:

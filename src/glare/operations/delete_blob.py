@@ -12,6 +12,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import External
 from glare.domain.events import artifact_event
+from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden, NotFound
 from glare.operations import access, attempts
 from glare.operations.services import Services
@@ -24,6 +25,7 @@ def delete_blob(
     artifact_id: str,
     path: str,
     expected: access.Expected = access.ANYTHING,
+    microversion: Microversion = NEWEST,
 ) -> tuple[TypeSpec, Artifact]:
     """Remove the external blob that `path` names; returns the artifact as it is then.
 
@@ -33,7 +35,7 @@ def delete_blob(
     artifact = access.find_artifact(services, actor, spec, artifact_id)
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:delete_blob", actor, artifact)
-    field, slot = access.find_slot(spec, path)
+    field, slot = access.find_slot(spec, path, microversion)
     expected.check(artifact, slot)
     blob = artifact.blobs.get(slot)
     if blob is None:

@@ -10,6 +10,7 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Blob, External, LocationState, Slot
 from glare.domain.hooks import ChangeKind
+from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
 from glare.operations import access, hooks
 from glare.operations.services import Services
@@ -28,7 +29,14 @@ class Download:
     digests: Digests
 
 
-def find_blob(services: Services, actor: Actor, type_name: str, artifact_id: str, path: str) -> Download:
+def find_blob(
+    services: Services,
+    actor: Actor,
+    type_name: str,
+    artifact_id: str,
+    path: str,
+    microversion: Microversion = NEWEST,
+) -> Download:
     """The blob that `path` names. No request leaves Glare, and no byte is read.
 
     Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
@@ -41,7 +49,7 @@ def find_blob(services: Services, actor: Actor, type_name: str, artifact_id: str
         services.policy.require("artifact:download", actor, target)
     if artifact.status is Status.DELETED:
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
-    _, slot = access.find_slot(spec, path)
+    _, slot = access.find_slot(spec, path, microversion)
     blob = artifact.blobs.get(slot)
     if blob is None:
         raise NotFound(f"Artifact '{artifact.id}' has no data in blob '{slot.path}'.")

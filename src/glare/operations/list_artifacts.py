@@ -9,6 +9,7 @@ from glare.db.lists import list_page
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import TypeSpec
+from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.query import parse_query
 from glare.operations import access
 from glare.operations.services import Services
@@ -25,14 +26,20 @@ class Listed:
     limit: int
 
 
-def list_artifacts(services: Services, actor: Actor, type_name: str, pairs: Sequence[tuple[str, str]]) -> Listed:
+def list_artifacts(
+    services: Services,
+    actor: Actor,
+    type_name: str,
+    pairs: Sequence[tuple[str, str]],
+    microversion: Microversion = NEWEST,
+) -> Listed:
     """One page of the artifacts of a type, or of all enabled types for `all`; `pairs` are the query's parameters.
 
     Raises `TypeNotFound`, `PolicyException`, `BadRequest` naming the parameter, `ArtifactNotFound` for an unknown marker.
     """
     spec = access.find_type(services, type_name)
     scope = list_scope(services.policy, actor)
-    query = parse_query(spec, pairs, services.rules.query)
+    query = parse_query(spec.face(microversion), pairs, services.rules.query)
     types = tuple(services.types.specs.values()) if spec is services.types.all else (spec,)
     with services.db.read() as connection:
         page = list_page(connection, query, scope, types)

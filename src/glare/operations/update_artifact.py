@@ -11,12 +11,12 @@ from glare.db import artifacts as artifact_rows
 from glare.db import outbox
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.artifact_type import COLUMNS, FieldSpec, TypeSpec
+from glare.domain.artifact_type import COLUMNS, Face, FieldSpec, TypeSpec
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.domain.index import index_values
 from glare.domain.lifecycle import Transition, status_transition, visibility_transition
-from glare.domain.microversion import Microversion
+from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.patch import Operation, apply, parse
 from glare.domain.representation import represent
 from glare.errors import BadRequest, Forbidden
@@ -24,7 +24,6 @@ from glare.operations import access, attempts, hooks
 from glare.operations.links import require_links
 from glare.operations.services import Services
 
-_NEWEST = Microversion(1, 1 << 30)
 """The patch works on every field that the type has, whatever version the request asks for."""
 
 
@@ -44,6 +43,7 @@ def update_artifact(
     artifact_id: str,
     body: Any,
     revisions: frozenset[str] | None = None,
+    microversion: Microversion = NEWEST,
 ) -> tuple[TypeSpec, Artifact]:
     """Apply the patch `body`, a JSON array of RFC 6902 operations; returns the artifact as it is then.
 
@@ -67,11 +67,12 @@ def update_artifact(
     access.require_revision(artifact, revisions)
     artifact = attempts.without_dead(services, artifact)
     change = hooks.of_update(actor, tuple(body))
-    shown = represent(spec, artifact, microversion=_NEWEST, full_urls=True)
+    shown = represent(spec, artifact, microversion=NEWEST, full_urls=True)
     draft = _Draft(dict(shown), artifact)
     _set(draft, spec, hooks.before(spec, change, artifact))
+    face = spec.face(microversion)
     for operation in operations:
-        _apply(services, actor, spec, draft, operation)
+        _apply(services, actor, spec, face, draft, operation)
     # What shows the same is the same: a default that is given explicitly changes nothing. A deactivation and reactivation in one
     # patch ends as it began, but for the time.
     if draft.document == shown and draft.artifact.activated_at == artifact.activated_at:
@@ -83,11 +84,13 @@ def update_artifact(
     return spec, after
 
 
-def _apply(services: Services, actor: Actor, spec: TypeSpec, draft: _Draft, operation: Operation) -> None:
-    name, document = apply(operation, draft.document)
+def _apply(services: Services, actor: Actor, spec: TypeSpec, face: Face, draft: _Draft, operation: Operation) -> None:
+    # A field that the caller's microversion does not know can be neither tested, nor copied from.
+    hidden = spec.fields.keys() - face.fields.keys()
+    name, document = apply(operation, {key: value for key, value in draft.document.items() if key not in hidden})
     if operation.is_test:
         return
-    found = spec.fields.get(name)
+    found = face.fields.get(name)
     if found is not None and found.is_blob:
         raise BadRequest(f"Field '{name}' holds data; upload it, or add a location, at its own path.")
     if name == "visibility":

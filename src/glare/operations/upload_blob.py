@@ -14,6 +14,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Slot
 from glare.domain.hooks import ChangeKind, Ingested
+from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest
 from glare.operations import access, attempts, hooks
 from glare.operations.services import Services
@@ -65,6 +66,7 @@ class UploadRequest:
     content_type: str
     claims: Claims
     expected: access.Expected = access.ANYTHING
+    microversion: Microversion = NEWEST
 
 
 def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: Body) -> tuple[TypeSpec, Artifact]:
@@ -125,7 +127,7 @@ def _authorise(services: Services, actor: Actor, request: UploadRequest) -> tupl
     artifact = access.find_artifact(services, actor, spec, request.artifact_id)
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:upload", actor, artifact)
-    field, slot = access.find_slot(spec, request.path)
+    field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
     attempts.require_idle_slot(services, artifact, slot)
     access.require_changeable(field, artifact)
