@@ -29,6 +29,7 @@ def test_state_is_for_its_owner_only(cli: Cli) -> None:
     """Directories of state are made so that other users of the machine cannot look into them."""
     cli.done("db", "upgrade")
     assert stat.S_IMODE((cli.directory / "var").stat().st_mode) == 0o700
+    assert stat.S_IMODE((cli.directory / "var" / "glare.sqlite").stat().st_mode) == 0o600
 
 
 def test_a_service_without_its_database_is_refused(cli: Cli, free_port: int) -> None:
@@ -77,6 +78,21 @@ def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
     cli.done("token", "revoke", row.split()[0])
     assert cli.done("token", "list") == ""
     assert "no token with id" in cli.refused("token", "revoke", row.split()[0])
+
+
+def test_a_long_label_is_cut_in_the_list(cli: Cli) -> None:
+    """The list keeps its lines short, whatever a label is."""
+    cli.done("token", "create", "--project", "p", "--user", "u", "--label", "long " * 50)
+    row = cli.done("token", "list").splitlines()[1]
+    assert row.endswith("  " + ("long " * 50)[:39] + "…")
+
+
+def test_what_changes_no_token_makes_no_state(cli: Cli) -> None:
+    """Listing, and what is refused, leave a directory without state as it was."""
+    cli.done("token", "list")
+    assert "no token with id '4f1c2a'" in cli.refused("token", "revoke", "4f1c2a")
+    cli.refused("token", "create", "--project", "p", "--user", "u", "--expires=-1d")
+    assert list(cli.directory.iterdir()) == []
 
 
 def test_a_token_without_a_role_is_a_members(cli: Cli) -> None:

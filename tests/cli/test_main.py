@@ -70,6 +70,24 @@ def test_a_command_line_that_is_not_understood_ends_with_two(
     assert "--help" in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "page"),
+    [
+        (["--nonsense"], "glare --help"),
+        (["serve", "--nonsense"], "glare serve --help"),
+        (["token", "list", "--nonsense"], "glare token list --help"),
+        (["db", "--nonsense"], "glare db --help"),
+    ],
+)
+def test_an_option_that_is_not_understood_points_at_the_help_of_its_command(
+    arguments: list[str], page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who misspells an option of a command is sent to the page that lists its options."""
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert capsys.readouterr().err == f"glare: unrecognized arguments: --nonsense; see `{page}`.\n"
+
+
 @pytest.mark.parametrize("arguments", [[], ["db"], ["token"]])
 def test_half_a_command_prints_its_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A group of commands alone prints what can follow, and counts as not understood."""

@@ -6,8 +6,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from glare.cli.quickstart import answers, welcome
 from glare.cli.server import Address, address_of
+from glare.cli.tokens import quickstart_token
+from glare.identity.token_file import TokenFile
 from glare.settings import Sources, load
 from support.command import Cli, Start, environment, wait_for
 
@@ -66,6 +70,17 @@ def test_the_next_start_replaces_the_token(start: Start, free_port: int, cli: Cl
         assert process.wait(15) == 0
     assert tokens[0] != tokens[1]
     assert len(cli.done("token", "list").splitlines()) == 2
+
+
+def test_a_replaced_token_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a start takes an earlier one's token away, it says which, as a service may still run with it."""
+    overrides = {("DEFAULT", "state_dir"): str(tmp_path)}
+    settings = load(Sources(overrides=overrides, search=False, environment=False)).settings
+    quickstart_token(settings)
+    assert capsys.readouterr().err == ""
+    [first] = TokenFile(settings.identity.token_file).list()
+    quickstart_token(settings)
+    assert f"token {first.id} of an earlier quickstart is replaced and no longer valid" in capsys.readouterr().err
 
 
 def test_a_service_says_that_it_is_well(start: Start, free_port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import threading
@@ -210,3 +211,11 @@ def test_a_file_that_is_replaced_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="removed or replaced"):
         database.require_file()
     database.dispose()
+
+
+def test_the_files_of_a_database_are_for_their_owner(database: Database, tmp_path: Path) -> None:
+    """The file and those that SQLite puts beside it can be read by their owner alone."""
+    with database.write() as connection:
+        _put(connection, 1)
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"glare.db": 0o600, "glare.db-wal": 0o600, "glare.db-shm": 0o600}

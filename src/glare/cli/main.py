@@ -34,7 +34,10 @@ _CONFIGURATION = """configuration:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    args = build_parser().parse_args(arguments)
+    args, unknown = build_parser().parse_known_args(arguments)
+    if unknown:
+        # argparse leaves these to the root, whose help says nothing of the command's options.
+        args.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command is None:
         args.print_help()
         return USAGE
@@ -65,14 +68,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action=_Version, help="print the version and leave")
     _add_common(root, prefix="early_")
-    root.set_defaults(command=None, print_help=root.print_help)
+    root.set_defaults(command=None, print_help=root.print_help, refuse=root.error)
     nodes: dict[tuple[str, ...], argparse._SubParsersAction[_Parser]] = {(): _add_subparsers(root)}
     for command in COMMANDS:
         parent = command.path[:-1]
         if parent not in nodes:
             summary = GROUPS[parent]
             group = nodes[()].add_parser(parent[0], help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-            group.set_defaults(command=None, print_help=group.print_help)
+            group.set_defaults(command=None, print_help=group.print_help, refuse=group.error)
             nodes[parent] = _add_subparsers(group)
         parser = nodes[parent].add_parser(
             command.path[-1],
@@ -82,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         command.arguments(parser)
         _add_common(parser)
-        parser.set_defaults(command=command)
+        parser.set_defaults(command=command, refuse=parser.error)
     return root
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import read_settings, say
 from glare.errors import InvalidParameterValue
 from glare.identity.token_file import TokenFile, TokenRecord
 from glare.settings import Settings
@@ -14,6 +14,9 @@ from glare.settings.units import parse_duration
 QUICKSTART = "quickstart"
 """Label of the token that `glare serve --quickstart` makes, by which the next start finds and replaces it."""
 
+_LABEL = 40
+"""Characters of a label that the list shows: longer ones would break its lines."""
+
 _COLUMNS = ("ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "LABEL")
 
 
@@ -21,7 +24,6 @@ def create(args: Namespace) -> int:
     """`glare token create`. The token alone goes to standard output."""
     settings = read_settings(args)
     lifetime = None if args.expires is None else _lifetime(args.expires)
-    make_directories(settings)
     token, record = TokenFile(settings.identity.token_file).create(
         args.project, args.user, tuple(args.role) or ("member",), lifetime, args.label
     )
@@ -62,6 +64,10 @@ def quickstart_token(settings: Settings) -> str | None:
     token, _ = file.create("demo", "demo", ("member",), label=QUICKSTART)
     for token_id in earlier:
         file.revoke(token_id)
+        say(
+            f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that still runs on "
+            f"{settings.server.state_dir}; `glare token create` makes tokens that stay."
+        )
     return token
 
 
@@ -87,7 +93,7 @@ def _row(record: TokenRecord) -> tuple[str, ...]:
         ",".join(record.roles),
         f"{record.created:%Y-%m-%d %H:%M}Z",
         _time(record) or "never",
-        record.label,
+        record.label if len(record.label) <= _LABEL else f"{record.label[: _LABEL - 1]}…",
     )
 
 

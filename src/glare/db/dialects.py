@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -102,6 +104,7 @@ class Sqlite(Dialect):
                 "A SQLite database in memory cannot be shared by threads and processes; name a file, as in 'sqlite:////path/to/glare.db'."
             )
         engine = super().create_engine(url, sizes)
+        event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
 
@@ -246,6 +249,15 @@ def failure_of(dialect: Dialect, error: BaseException) -> Failure | None:
 def _prepare_mysql(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def _make_private(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
+    """Make the database's file, where there is none, for its owner only; SQLite gives its -wal and -shm files the same mode.
+
+    A mode that an operator has chosen for a file that exists stays.
+    """
+    with suppress(OSError):  # SQLite says what is wrong with the place, when it opens the file.
+        os.close(os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -135,9 +135,12 @@ class TokenFile:
 
     def revoke(self, token_id: str) -> TokenRecord:
         """Remove a token by its id. Raises `NotFound`. Running services refuse it about a second later."""
+        unknown = NotFound(f"There is no token with id {token_id!r}; glare token list shows them.")
+        if not self.path.exists():
+            raise unknown  # Looking for it under the lock would make the directory.
         with self._changed() as records:
             if token_id not in records:
-                raise NotFound(f"There is no token with id {token_id!r}; glare token list shows them.")
+                raise unknown
             return records.pop(token_id)
 
     @contextmanager

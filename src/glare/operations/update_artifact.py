@@ -24,8 +24,6 @@ from glare.operations import access, attempts, hooks
 from glare.operations.links import require_links
 from glare.operations.services import Services
 
-"""The patch works on every field that the type has, whatever version the request asks for."""
-
 
 @dataclass(slots=True)
 class _Draft:
