@@ -22,6 +22,12 @@ SMALL = DATA[-3 * BLOCK - 4 :]
 MARGIN = 24 * BLOCK
 """Bytes that a download may cost at most: some blocks on their way, and what the allocator keeps."""
 
+STALL = 5
+"""Seconds after which a silent peer is given up."""
+
+AT_ONCE = STALL - 1
+"""Seconds in which a busy machine does what it does at once, and which are too few for waiting until a peer is given up."""
+
 
 @pytest.fixture(scope="module")
 def crooked() -> Iterator[Crooked]:
@@ -31,7 +37,7 @@ def crooked() -> Iterator[Crooked]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crooked: Crooked) -> Iterator[Server]:
-    text = f"allowed_ports = {crooked.port}\n[uploads]\nstall_timeout = 2\nmax_concurrent = 3\n"
+    text = f"allowed_ports = {crooked.port}\n[uploads]\nstall_timeout = {STALL}\nmax_concurrent = 3\n"
     with Server(tmp_path_factory.mktemp("downloads"), text) as process:
         yield process
         assert process.leftovers() == {}
@@ -91,9 +97,7 @@ def test_readers_who_take_nothing_are_sent_away(
     for connection in connections:
         connection.ask("GET", f"{path_of(image)}/image", {"Range": "bytes=1-"})
     time.sleep(0.3)
-    began = time.monotonic()
-    eventually(lambda: server.alice.download(image, "image", Range="bytes=0-9").status_code == 206, patience=8)
-    assert time.monotonic() - began < 8
+    eventually(lambda: server.alice.download(image, "image", Range="bytes=0-9").status_code == 206, patience=5 * STALL)
     for connection in connections:
         connection.hang_up()
 
@@ -106,7 +110,9 @@ def test_readers_who_leave_free_their_places(server: Server, crooked: Crooked, e
             connection.ask("GET", f"{path_of(external)}/image")
             assert connection.head()[0] == 200
             assert connection.receive(1000)
-    eventually(lambda: server.alice.download(external, "image", Range="bytes=0-9").content == DATA[:10], patience=1)
+    eventually(
+        lambda: server.alice.download(external, "image", Range="bytes=0-9").content == DATA[:10], patience=AT_ONCE
+    )
 
 
 def test_an_upload_costs_no_memory(server: Server) -> None:
@@ -186,8 +192,8 @@ def test_an_origin_that_stalls_does_not_hold_up_others(server: Server, crooked: 
     time.sleep(0.2)
     began = time.monotonic()
     assert server.alice.get(external).status_code == 200
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < AT_ONCE
     for connection in connections:
         connection.hang_up()
     crooked.behave = honest(DATA)
-    eventually(lambda: server.alice.download(external, "image", Range="bytes=0-9").status_code == 206, patience=3)
+    eventually(lambda: server.alice.download(external, "image", Range="bytes=0-9").status_code == 206, patience=AT_ONCE)
