@@ -46,7 +46,7 @@ def pair(tmp_path: Path, origin: Origin) -> Iterator[Pair]:
     """Two services on one database and one store, as two processes would be. In the end everything must be true."""
     settings = chaotic(tmp_path, origin.port)
     directory = settings.glance_store.filesystem_store_datadir
-    settings.server.state_dir.mkdir(parents=True)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database.connection)
     prepare(settings)
     services = (build_services(settings), build_services(settings))

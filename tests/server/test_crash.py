@@ -28,7 +28,7 @@ def test_a_killed_service_leaves_no_lie_behind(tmp_path: Path, origin: Origin) -
     origin.put("/external", b"external" * 200_000)
     settings = chaotic(tmp_path, origin.port)
     directory = settings.glance_store.filesystem_store_datadir
-    settings.server.state_dir.mkdir(parents=True)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database.connection)
     prepare(settings)
     killed = subprocess.run(

@@ -7,7 +7,6 @@ own, without a trace of others; they are dropped at the end.
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import os
 import re
@@ -34,6 +33,7 @@ SERVERS: Final = {
 
 _NUMBERS: Final = itertools.count(1)
 _MADE: Final[dict[Path, str]] = {}
+_TEMPORARY: Final[list[Path]] = []
 _IDLE: Final[list[str]] = []
 """Databases with tables whose tests are over: emptying one costs less than making another."""
 
@@ -64,7 +64,9 @@ def database_of(directory: Path, *, tables: bool = True) -> str:
 
 
 def drop_all() -> None:
-    """Drop every database that this process has made on a server."""
+    """Drop every database that this process has made on a server, and the template of SQLite's."""
+    for directory in _TEMPORARY:
+        shutil.rmtree(directory, ignore_errors=True)
     if _server.cache_info().currsize:
         _drop_all(_server(KIND), mine=True)
 
@@ -123,7 +125,7 @@ _PREFIX: Final = f"glare_test_{os.getpid()}_"
 def _sqlite_template() -> Path:
     """An empty database with all tables, made once a process: migrating costs more than most tests."""
     directory = Path(tempfile.mkdtemp(prefix="glare-tests-"))
-    atexit.register(shutil.rmtree, directory)
+    _TEMPORARY.append(directory)
     migrate.upgrade(f"sqlite:///{directory}/empty.sqlite")
     return directory / "empty.sqlite"
 
