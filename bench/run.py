@@ -42,6 +42,7 @@ def parts(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[s
         "list": small.listing,
         "create": small.creating,
         "blobs": small.blobs,
+        "inside": small.inside,
         "memory": small.memory,
         "upload": large.upload,
         "polled": large.polled,

@@ -38,7 +38,8 @@ project_bytes = -1
 class Glare(Server):
     """The service with quotas on, one process, and a token for each of `PROJECTS`.
 
-    `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on loopback that locations may reach.
+    `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on loopback that locations may reach,
+    `options` what stands in the configuration besides.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class Glare(Server):
         *,
         cores: set[int] | None = None,
         origin: int = 80,
+        options: str = "",
         prepare: Callable[[Path], None] = lambda _: None,
     ) -> None:
         folder.mkdir()
         state = folder / "state"
         port = free_port()
         configuration = folder / "glare.conf"
-        configuration.write_text(CONFIGURATION.format(state=state, port=port, origin=origin))
+        configuration.write_text(CONFIGURATION.format(state=state, port=port, origin=origin) + options)
         self._configuration = configuration
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         self._run("db", "upgrade")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class SmallRequests:
     def __init__(self, folder: Path, stack: ExitStack, *, seconds: float, rounds: int, full: int) -> None:
         self._folder, self._stack = folder, stack
         self._seconds, self._rounds, self._full = seconds, rounds, full
+        self._names = itertools.count()
 
     @cached_property
     def glare(self) -> Glare:
@@ -132,6 +134,35 @@ class SmallRequests:
             Figure("start to first answer", "s", seconds, 1.5, higher=False),
             Figure("memory of the worker, idle", "MB", memory, higher=False),
         ]
+
+    def inside(self) -> list[Figure]:
+        """What it costs to be seen into: the same request without numbers, with them, and with a line in the log too."""
+        without = self._plain("without", "[metrics]\nenabled = false\n")
+        counted = self._plain("counted", "")
+        logged = self._plain("logged", "[logging]\nlevel = info\n")
+        rounds = [[self._shown(glare) for glare in (without, counted, logged)] for _ in range(self._rounds)]
+        off, on, lines = (_cpus(list(runs)) for runs in zip(*rounds, strict=True))
+        return [
+            Figure("show, with metrics", "CPU ms", on, higher=False, beside=Beside("without", off, 1.1)),
+            Figure(
+                "show, with metrics and access lines", "CPU ms", lines, higher=False, beside=Beside("without", off, 1.3)
+            ),
+            Figure("scrape of /metrics", "ms", [self._scrape(counted) for _ in range(self._rounds)], 50, higher=False),
+        ]
+
+    def _plain(self, name: str, options: str) -> Glare:
+        glare = Glare(self._folder / name, cores=SERVER, options=options)
+        self._stack.callback(glare.stop)
+        return glare
+
+    def _shown(self, glare: Glare) -> Run:
+        path = create(glare.port, glare.token, f"shown-{next(self._names)}", **RICH)
+        return self._run(glare, _repeat(request("GET", path, glare.token)))
+
+    def _scrape(self, glare: Glare) -> float:
+        began = time.perf_counter()
+        call(glare.port, request("GET", "/metrics", glare.token))
+        return (time.perf_counter() - began) * 1000
 
     def memory(self) -> list[Figure]:
         """Last of all: what the loads before have left."""

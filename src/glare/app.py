@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from sqlalchemy import event
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ from glare.db.outbox import DatabaseOutbox
 from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.egress.client import EgressClient
+from glare.egress.names import Resolver, system_resolve
 from glare.events.consumer import SINKS, Consumer
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
@@ -26,14 +28,17 @@ from glare.http.description import describe
 from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
+from glare.metrics import Metrics
+from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
+from glare.operations.refusals import Refusals
 from glare.operations.services import OutboundLimits, Rules, Services
 from glare.operations.sweep import end_dead_attempts, sweep
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
 from glare.settings.type_options import load_types
-from glare.stores.base import Store
+from glare.stores.base import Store, StoreCall, log_call
 from glare.stores.filesystem import FilesystemDriver
 
 _log = logging.getLogger(__name__)
@@ -41,8 +46,11 @@ _log = logging.getLogger(__name__)
 _HASH_THREADS: Final = 8
 
 
-def build_services(settings: Settings, *, egress: EgressClient | None = None) -> Services:
-    """Everything that operations need. `egress` may be given by tests, whose network edge is their own."""
+def build_services(
+    settings: Settings, *, metrics: Metrics | None = None, resolve: Resolver = system_resolve
+) -> Services:
+    """Everything that operations need. `metrics` is kept in this process where none is given; tests have a `resolve` of their own."""
+    metrics = metrics or (PrometheusMetrics() if settings.metrics.enabled else Metrics())
     db = _database(settings)
 
     def beat(ids: list[str]) -> None:
@@ -54,12 +62,15 @@ def build_services(settings: Settings, *, egress: EgressClient | None = None) ->
         db=db,
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
-        stores=_stores(settings),
-        egress=egress or EgressClient(settings.egress),
+        stores=_stores(settings, metrics),
+        egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat),
         rules=_rules(settings),
+        metrics=metrics,
     )
+    event.listen(db.engine, "checkout", lambda *_: metrics.connection_taken())
+    event.listen(db.engine, "checkin", lambda *_: metrics.connection_returned())
     clock = services.clock
     return services
 
@@ -68,7 +79,7 @@ def prepare(settings: Settings) -> None:
     """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
     db = _database(settings)
     try:
-        prepare_stores(db, _stores(settings))
+        prepare_stores(db, _stores(settings, Metrics()))
     finally:
         db.dispose()
 
@@ -86,6 +97,7 @@ def create_application(settings: Settings, *, with_worker: bool, services: Servi
                 trusted_peers=settings.identity.trusted_peers,
             )
         ),
+        refusals=Refusals(services, settings.audit.refusals_per_minute),
         threads=ThreadPoolExecutor(settings.api.request_threads, "request"),
         streams=ThreadPoolExecutor(settings.uploads.max_concurrent, "stream"),
         settings=HttpSettings(
@@ -96,6 +108,7 @@ def create_application(settings: Settings, *, with_worker: bool, services: Servi
             max_project_streams=settings.uploads.max_concurrent_per_project,
             debug=settings.server.debug,
             cdn_loop_id=settings.locations.cdn_loop_id,
+            metrics_peers=settings.metrics.allowed_peers,
         ),
         description=describe(services.types),
     )
@@ -103,9 +116,9 @@ def create_application(settings: Settings, *, with_worker: bool, services: Servi
     return _Lifespan(_with_cors(settings, Boundary(application, PUBLIC, API)), application, worker)
 
 
-def run_worker(settings: Settings, stop: threading.Event) -> None:
+def run_worker(settings: Settings, stop: threading.Event, metrics: Metrics | None = None) -> None:
     """Do the background work in this thread until `stop` is set."""
-    services = build_services(settings)
+    services = build_services(settings, metrics=metrics)
     worker = Worker(settings, services)
     worker.start()
     stop.wait()
@@ -198,12 +211,14 @@ class _Lifespan:
             await self._app(scope, receive, send)
         elif scope["type"] == "lifespan":
             await receive()
+            self._application.refusals.start()
             if self._worker is not None:
                 self._worker.start()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             if self._worker is not None:
                 self._worker.stop()
+            self._application.refusals.stop()
             self._application.threads.shutdown(wait=False, cancel_futures=True)
             self._application.streams.shutdown(wait=False, cancel_futures=True)
             close(self._application.services)
@@ -223,13 +238,17 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def _stores(settings: Settings) -> Mapping[str, Store]:
+def _stores(settings: Settings, metrics: Metrics) -> Mapping[str, Store]:
+    def observe(call: StoreCall) -> None:
+        log_call(call)
+        metrics.store_called(call.store, call.action, call.failed, call.bytes)
+
     driver = FilesystemDriver(
         settings.glance_store.filesystem_store_datadir,
         name=_FILE,
         reserve=settings.store.free_space_reserve,
     )
-    return {_FILE: Store(driver)}
+    return {_FILE: Store(driver, observe)}
 
 
 _FILE: Final = "file"
@@ -270,4 +289,6 @@ def _rules(settings: Settings) -> Rules:
         scrub_time=settings.scrubber.scrub_time,
         scrub_pool_size=settings.scrubber.scrub_pool_size,
         event_retention=settings.outbox.retention,
+        audit_retention=settings.audit.retention,
+        refusal_retention=settings.audit.refusal_retention,
     )

@@ -134,8 +134,14 @@ class TypeNotFound(NotFound):
 
 
 class ArtifactNotFound(NotFound):
+    """`hidden` says, for the audit log and never to the caller, that the artifact exists and the caller may not see it."""
+
     code = "ArtifactNotFound"
     sentence = "There is no artifact with this id that you may see."
+
+    def __init__(self, message: str | None = None, *, hidden: bool = False) -> None:
+        super().__init__(message)
+        self.hidden = hidden
 
 
 class MethodNotAllowed(GlareError):

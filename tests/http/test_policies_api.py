@@ -102,6 +102,7 @@ OVERRIDES: list[tuple[str, tuple[str, str], Request, str, int, int]] = [
     ),
     ("artifact:set_quotas", ("drafted", "private"), put_quotas, "@", 403, 200),
     ("artifact:list_all_quotas", ("drafted", "private"), reads("/quotas"), "@", 403, 200),
+    ("audit:list", ("drafted", "private"), reads("/audit"), "@", 403, 200),
     ("artifact:list_project_quotas", ("drafted", "private"), reads("/project-quotas"), "role:admin", 200, 403),
     ("artifact:list_project_quotas", ("drafted", "private"), reads("/project-quotas/builders"), "@", 403, 200),
     ("context_is_admin", ("drafted", "private"), reads("/quotas"), "role:member", 403, 200),

@@ -252,18 +252,18 @@ def test_readiness_asks_database_and_stores(api: Glare) -> None:
 
 
 @pytest.mark.sqlite
-def test_readiness_sees_that_the_database_was_removed(api: Glare) -> None:
+def test_readiness_sees_that_the_database_was_removed(glare: Glare) -> None:
     """/readyz is 503 while the database's file is not at its place: what is stored then is lost at the next start."""
-    path = Path(make_url(api.settings.database.connection).database or "")
+    path = Path(make_url(glare.settings.database.connection).database or "")
     aside = path.with_name("aside")
     path.rename(aside)
     try:
-        answer = api.stranger.request("GET", "/readyz")
+        answer = glare.stranger.request("GET", "/readyz")
     finally:
         aside.rename(path)
     assert answer.status_code == 503
     assert list(answer.json()["problems"]) == ["database"]
-    assert api.stranger.request("GET", "/readyz").status_code == 200
+    assert glare.stranger.request("GET", "/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthcheck", "/healthz", "/readyz"])

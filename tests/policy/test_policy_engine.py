@@ -79,6 +79,7 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("artifact:set_quotas", {}, ADMINS),
     ("artifact:list_all_quotas", {}, ADMINS),
     ("artifact:list_project_quotas", {"project_id": "p1"}, OWNERS),
+    ("audit:list", {}, ADMINS),
 ]
 
 

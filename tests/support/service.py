@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 
 from glare.app import build_services, create_application, prepare
 from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage
-from glare.egress.client import EgressClient
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
 from glare.stores.filesystem import MARKER
@@ -206,9 +205,11 @@ def running(directory: Path, text: str = "", *, ports: tuple[int, ...] = (), wor
         settings = replace(settings, locations=replace(settings.locations, allowed_ports=ports))
     settings.server.state_dir.mkdir(parents=True, exist_ok=True)
     prepare(settings)
-    services = build_services(settings, egress=EgressClient(settings.egress, resolve=resolve))
+    services = build_services(settings, resolve=resolve)
     with TestClient(
-        create_application(settings, with_worker=worker, services=services), raise_server_exceptions=False
+        create_application(settings, with_worker=worker, services=services),
+        raise_server_exceptions=False,
+        client=("127.0.0.1", 50000),
     ) as client:
         yield Glare(settings, services, client)
 

@@ -22,6 +22,7 @@ class Command:
 GROUPS: Mapping[tuple[str, ...], str] = {
     ("db",): "bring the database to this version, or look whether it is there",
     ("token",): "make, list and revoke the tokens of the token file",
+    ("audit",): "see who changed what",
     ("config",): "see what can be configured",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
@@ -86,6 +87,22 @@ def _token_create(parser: ArgumentParser) -> None:
 
 def _token_revoke(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="id of the token, as `glare token list` prints it")
+
+
+def _audit_list(parser: ArgumentParser) -> None:
+    for name, metavar, text in (
+        ("user", "ID", "who did it"),
+        ("project", "ID", "the project of who did it"),
+        ("artifact", "ID", "the artifact that it was done to"),
+        ("type", "TYPE", "the type of that artifact"),
+        ("action", "ACTION", "what was done, such as create, upload or token_create"),
+        ("outcome", "OUTCOME", "done or refused"),
+        ("request-id", "ID", "the request, as req-..."),
+        ("since", "TIME", "from this time or date on, such as 2026-01-31T12:00:00Z"),
+        ("until", "TIME", "before this time or date"),
+        ("limit", "N", "so many at most (default: 100)"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
 
 
 def _types_show(parser: ArgumentParser) -> None:
@@ -170,6 +187,14 @@ COMMANDS = (
         "glare.cli.tokens:revoke",
         _token_revoke,
         ("glare token revoke 4f1c2a",),
+    ),
+    Command(
+        ("audit", "list"),
+        "list who changed what",
+        "List the newest entries of the audit log: who changed what, and what was refused. The API has more of each, at /audit.",
+        "glare.cli.audit:list_audit",
+        _audit_list,
+        ("glare audit list --since 2026-01-31 --project demo", "glare audit list --outcome refused --limit 20"),
     ),
     Command(
         ("config", "sample"),

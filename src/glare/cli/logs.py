@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from glare.cli.configuration import say
+from glare.context import REQUEST_ID
 from glare.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         # Libraries below these tell at `info` what an operator has no use for.
         "loggers": {
+            "glare.access": {"level": level if settings.logging.access else "CRITICAL"},
             "_granian": {"level": "DEBUG" if level == "DEBUG" else "WARNING"},
             "alembic": {"level": "WARNING"},
             "stevedore": {"level": "WARNING"},
@@ -76,7 +78,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    """What the record carries, and last the request that it belongs to. Handlers run where the record was made."""
+    extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    request_id = REQUEST_ID.get()
+    return extras if request_id is None else {"request_id": request_id} | extras
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated, upgrade_database
 from glare.cli.logs import announce, configure_logging
+from glare.cli.metrics import metrics_of
 from glare.cli.server import address_of, require_free_port, run_server
 from glare.identity.token_file import TokenFile
 from glare.policy.engine import PolicyEngine
@@ -59,6 +60,8 @@ def serve(args: Namespace) -> int:
 def create_application(settings: Settings, with_worker: bool) -> Any:
     """The application, in a server process."""
     configure_logging(settings)
+    metrics = metrics_of(settings)
+    from glare.app import build_services
     from glare.app import create_application as create
 
-    return create(settings, with_worker=with_worker)
+    return create(settings, with_worker=with_worker, services=build_services(settings, metrics=metrics))

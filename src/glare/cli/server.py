@@ -19,6 +19,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from glare.cli.logs import logging_config
+from glare.cli.metrics import clean, share_metrics
 from glare.settings import Settings, SettingsError
 
 Application = Callable[..., Any]
@@ -84,6 +85,8 @@ def run_server(settings: Settings, factory: Factory, *, with_worker: bool) -> in
     # The C library gives each of many threads an arena of its own, which it hardly ever gives back; two cores need no more than two.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     server.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.metrics.enabled:
+        clean(share_metrics(settings))
     lock = server.state_dir / "worker.lock"
     loader = partial(_load, settings, factory, lock.absolute() if with_worker else None)
     granian = MPServer(

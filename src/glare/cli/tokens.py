@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
 
+from glare.cli.audit import token_audit
 from glare.cli.configuration import read_settings, say
+from glare.cli.tables import table
 from glare.errors import InvalidParameterValue
 from glare.identity.token_file import TokenFile, TokenRecord
 from glare.settings import Settings
@@ -24,9 +25,11 @@ def create(args: Namespace) -> int:
     """`glare token create`. The token alone goes to standard output."""
     settings = read_settings(args)
     lifetime = None if args.expires is None else _lifetime(args.expires)
-    token, record = TokenFile(settings.identity.token_file).create(
-        args.project, args.user, tuple(args.role) or ("member",), lifetime, args.label
-    )
+    with token_audit(settings) as audit:
+        token, record = TokenFile(settings.identity.token_file).create(
+            args.project, args.user, tuple(args.role) or ("member",), lifetime, args.label
+        )
+        audit.note("token_create", record)
     expiry = f"valid until {_time(record)}" if record.expires else "valid until it is revoked"
     say(f"token {record.id} for {record.user} of project {record.project} as {', '.join(record.roles)}, {expiry}.")
     say("it is shown here and never again:")
@@ -40,7 +43,7 @@ def list_tokens(args: Namespace) -> int:
     settings = read_settings(args)
     records = TokenFile(settings.identity.token_file).list()
     if records:
-        print("\n".join(_table([_COLUMNS, *map(_row, records)])))
+        print("\n".join(table([_COLUMNS, *map(_row, records)])))
     else:
         say(f"there are no tokens in {settings.identity.token_file}; `glare token create` makes one.")
     _tell_if_unused(settings)
@@ -50,7 +53,9 @@ def list_tokens(args: Namespace) -> int:
 def revoke(args: Namespace) -> int:
     """`glare token revoke`."""
     settings = read_settings(args)
-    record = TokenFile(settings.identity.token_file).revoke(args.id)
+    with token_audit(settings) as audit:
+        record = TokenFile(settings.identity.token_file).revoke(args.id)
+        audit.note("token_revoke", record)
     say(f"token {record.id} of {record.user} in project {record.project} is revoked.")
     return 0
 
@@ -61,9 +66,12 @@ def quickstart_token(settings: Settings) -> str | None:
         return None
     file = TokenFile(settings.identity.token_file)
     earlier = [record.id for record in file.list() if record.label == QUICKSTART]
-    token, _ = file.create("demo", "demo", ("member",), label=QUICKSTART)
+    with token_audit(settings) as audit:
+        token, record = file.create("demo", "demo", ("member",), label=QUICKSTART)
+        audit.note("token_create", record)
+        for token_id in earlier:
+            audit.note("token_revoke", file.revoke(token_id))
     for token_id in earlier:
-        file.revoke(token_id)
         say(
             f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that still runs on "
             f"{settings.server.state_dir}; `glare token create` makes tokens that stay."
@@ -99,8 +107,3 @@ def _row(record: TokenRecord) -> tuple[str, ...]:
 
 def _time(record: TokenRecord) -> str:
     return f"{record.expires:%Y-%m-%d %H:%M}Z" if record.expires else ""
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

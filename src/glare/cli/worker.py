@@ -9,6 +9,7 @@ from argparse import Namespace
 from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
+from glare.cli.metrics import metrics_of
 from glare.settings import check_machine
 
 
@@ -19,7 +20,9 @@ def worker(args: Namespace) -> int:
     configure_logging(settings)
     make_directories(settings)
     require_migrated(settings)
+    metrics = metrics_of(settings)
     from glare.app import prepare, run_worker
+
 
     prepare(settings)
     stop = threading.Event()
@@ -31,5 +34,5 @@ def worker(args: Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     announce(settings, "doing the background work; Ctrl-C stops it.")
-    run_worker(settings, stop)
+    run_worker(settings, stop, metrics)
     return 0

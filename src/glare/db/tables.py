@@ -234,6 +234,32 @@ Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
 _held = blobs.c.attempt_id.is_not(None)
 Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _auto_id(), primary_key=True, autoincrement=True),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("request_id", _ascii(40)),
+    Column("user_id", _text(255)),
+    Column("project", _text(255)),  # of who did it, not of what it was done to
+    Column("roles", _text(1024), nullable=False),
+    Column("action", _ascii(64), nullable=False),
+    Column("outcome", _ascii(16), nullable=False),
+    Column("type_name", _ascii(64)),
+    Column("artifact_id", _ascii(36)),
+    Column("target", _text(255)),
+    Column("detail", _bytes(), nullable=False),  # JSON
+)
+Index("ix_audit_occurred_at_id", audit.c.occurred_at, audit.c.id)
+for _name, _column in (
+    ("user", audit.c.user_id),
+    ("project", audit.c.project),
+    ("artifact", audit.c.artifact_id),
+    ("action", audit.c.action),
+    ("outcome", audit.c.outcome),
+):
+    Index(f"ix_audit_{_name}", _column, audit.c.occurred_at, audit.c.id)
+
 
 def _list_indexes() -> None:
     """Every guaranteed list shape walks one of these from its first row to its last.

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
-from glare.egress.cause import cause
 from glare.egress.decision import Address
 from glare.egress.url import Url
 
 _LEVELS = {"refused": logging.WARNING, "failed": logging.WARNING}
 
 
+Report = Callable[[str, float, int], None]
+"""Takes the outcome, the seconds and the bytes of one attempt, for numbers that name nobody."""
+
+
+def not_reported(outcome: str, seconds: float, size: int) -> None:
+    """Where nobody keeps numbers."""
+
+
 class Attempt:
-    """One hop to one origin. `addresses` are those that were decided on; `end` writes the line, once.
+    """One hop to one origin. `addresses` are those that were decided on; `end` writes the line, once."""
 
-    It belongs to the request of ours that its thread works for when the hop begins.
-    """
-
-    def __init__(self, log: logging.Logger, method: str, url: Url, hop: int) -> None:
+    def __init__(self, log: logging.Logger, method: str, url: Url, hop: int, report: Report = not_reported) -> None:
         self.addresses: tuple[Address, ...] = ()
         self._log = log
         self._method = method
         self._url = url
         self._hop = hop
-        self._cause = cause()
+        self._report = report
         self._began = time.monotonic()
         self._ended = False
 
@@ -37,6 +42,8 @@ class Attempt:
         if self._ended:
             return
         self._ended = True
+        seconds = time.monotonic() - self._began
+        self._report(outcome, seconds, size)
         fields = {
             "event": "egress",
             "method": self._method,
@@ -45,8 +52,7 @@ class Attempt:
             "outcome": outcome,
             "reason": reason,
             "addresses": [str(address) for address in self.addresses],
-            "seconds": round(time.monotonic() - self._began, 3),
+            "seconds": round(seconds, 3),
             "bytes": size,
         }
-        extra = {"egress": fields} | ({"request_id": self._cause} if self._cause else {})
-        self._log.log(_LEVELS.get(outcome, logging.INFO), "egress %s", outcome, extra=extra)
+        self._log.log(_LEVELS.get(outcome, logging.INFO), "egress %s", outcome, extra={"egress": fields})

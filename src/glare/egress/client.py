@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import h11
 
 from glare.egress import decision
-from glare.egress.attempt import Attempt
+from glare.egress.attempt import Attempt, Report, not_reported
 from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Head, HeadLimits, ask, is_redirect
 from glare.egress.loop import carried_on
@@ -49,7 +49,7 @@ class EgressClient:
     """The guarded client. It holds no connections: each request has one of its own, closed with its `Response`.
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
-    and credentials are never used. It may be shared by threads.
+    and credentials are never used. `report` is told of each hop when it is over. It may be shared by threads.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class EgressClient:
         connect: Connect | None = None,
         tls: ssl.SSLContext | None = None,
         log: logging.Logger | None = None,
+        report: Report = not_reported,
     ) -> None:
         self.settings = settings
         self._rules = settings.rules
@@ -67,6 +68,7 @@ class EgressClient:
         self._connect = connect or system_connect
         self._tls = tls or ssl.create_default_context()
         self._log = log or logging.getLogger("glare.egress")
+        self._report = report
 
     def parse(self, text: str) -> Url:
         """The URL that `text` spells, under this client's rules. Raises `LocationRefused`."""
@@ -113,7 +115,7 @@ class EgressClient:
     def _follow(self, url: Url, request: _Request) -> Response:
         """The answer at the end of the redirects that begin at `url`. Every hop is one attempt in the log."""
         for hop in range(self.settings.max_redirects + 1):
-            attempt = Attempt(self._log, request.method, url, hop)
+            attempt = Attempt(self._log, request.method, url, hop, self._report)
             # Each hop has its own: an origin that redirects late would else use the floor up for the next one.
             floor = time.monotonic() + self.settings.refusal_floor_seconds
             try:

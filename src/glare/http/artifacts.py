@@ -61,7 +61,7 @@ async def _write(call: Call, body: Any, operation: Operation, status: int = 200)
     """Run a change. Where it may follow links it waits for other servers: then its thread is one of those for bodies."""
     if not _may_follow_links(body):
         return await call.run(answer, call, operation, status)
-    with call.body_under_way():
+    with call.body_under_way("location"):
         return await call.run_stream(answer, call, operation, status)
 
 

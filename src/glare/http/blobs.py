@@ -49,7 +49,7 @@ async def _put_data(call: Call) -> Response:
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
     request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call), call.microversion)
     operation = partial(upload_blob, call.services, call.actor, request, call.body_reader())
-    with call.body_under_way():
+    with call.body_under_way("upload"):
         return await call.run_stream(answer, call, operation)
 
 
@@ -63,7 +63,7 @@ async def _put_location(call: Call) -> Response:
     watcher.add_done_callback(lambda _: cancellation.cancel())
     try:
         operation = partial(add_location, call.services, call.actor, request, cancellation)
-        with call.body_under_way():
+        with call.body_under_way("location"):
             return await call.run_stream(answer, call, operation)
     finally:
         watcher.cancel()

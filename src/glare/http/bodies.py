@@ -94,7 +94,7 @@ class StreamBody(Response):
         """End an `open` or a read that waits. Called on the event loop. Files are read without waiting for anybody."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._call.body_under_way():
+        with self._call.body_under_way("download"):
             await self._send(send)
 
     async def _send(self, send: Send) -> None:

@@ -18,12 +18,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
+from glare.context import REQUEST_ID
 from glare.domain.actor import ANONYMOUS
 from glare.egress.loop import passed_through
-from glare.errors import BadRequest, LoopDetected, NotFound, NotImplementedMethod
+from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
 from glare.http.call import Application
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
+from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import Credentials
 
 _LINGER_SECONDS: Final = 2.0
@@ -53,7 +55,18 @@ class Boundary:
             "request_id": f"req-{found[1] if found else uuid.uuid4()}",
         }
         scope["state"] = state
-        reply = _Reply(scope, send)
+        watch = Watch(scope, receive, self._application.services.metrics)
+        reply = _Reply(scope, send, watch)
+        current = REQUEST_ID.set(f"req-{state['request_id']}")
+        try:
+            await self._answer(scope, watch.receive, reply)
+        finally:
+            watch.end()
+            REQUEST_ID.reset(current)
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        state = scope["state"]
+        headers = state["headers"]
         try:
             if scope["method"] == "OPTIONS":
                 await Response()(scope, receive, reply)
@@ -68,12 +81,31 @@ class Boundary:
                 # connection off, and whoever counts bytes or chunks sees that something is missing.
                 broken_off(error, state["request_id"])
                 return
+            self._note_refusal(scope, error)
             response = problem(error, debug=self._application.settings.debug, request_id=state["request_id"])
             if "allow" in state:
                 response.headers["Allow"] = state["allow"]
             await response(scope, receive, reply)
             if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
                 await _linger(receive)
+
+    def _note_refusal(self, scope: Scope, error: Exception) -> None:
+        """A caller who was refused is remembered; a request to what is public has no caller."""
+        state = scope["state"]
+        if not state["versioned"] or not isinstance(error, Forbidden | ArtifactNotFound):
+            return
+        if isinstance(error, ArtifactNotFound) and not error.hidden:
+            return
+        type_name, artifact_id = named_in_path(scope)
+        self._application.refusals.take(
+            state["actor"],
+            f"{scope['method']} {route_of(scope)}",
+            f"req-{state['request_id']}",
+            error.code,
+            error.message,
+            type_name=type_name,
+            artifact_id=artifact_id,
+        )
 
     async def _to_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
@@ -88,8 +120,9 @@ class Boundary:
 class _Reply:
     """Adds the headers that every response has, and keeps bodies out of answers to HEAD."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, watch: Watch) -> None:
         self._state = scope["state"]
+        self._watch = watch
         self._head = scope["method"] == "HEAD"
         self._send = send
         self.started = False
@@ -108,6 +141,7 @@ class _Reply:
             if message.get("more_body", False):
                 return
             message = {"type": "http.response.body", "body": b""}
+        self._watch.sending(message)
         await self._send(message)
 
 

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
@@ -18,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 
 from glare.domain.actor import Actor
 from glare.domain.microversion import Microversion
-from glare.egress.cause import caused_by
 from glare.errors import (
     BadRequest,
     ClientDisconnected,
@@ -31,6 +32,7 @@ from glare.errors import (
 )
 from glare.http.streams import BodyReader, Patience
 from glare.identity.base import Identity
+from glare.operations.refusals import Refusals
 from glare.operations.services import Services
 
 P = ParamSpec("P")
@@ -45,7 +47,8 @@ _decode = msgspec.json.Decoder().decode
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, seconds without progress of a
-    download, bodies under way at the same time, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``.
+    download, bodies under way at the same time, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
+    `metrics_peers` may read the metrics.
     """
 
     max_document: int
@@ -55,6 +58,7 @@ class HttpSettings:
     max_project_streams: int
     debug: bool
     cdn_loop_id: str
+    metrics_peers: tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Application:
 
     services: Services
     identity: Identity
+    refusals: Refusals
     threads: Executor
     streams: Executor
     settings: HttpSettings
@@ -107,6 +112,12 @@ class Call:
         return query
 
     @property
+    def peer(self) -> str | None:
+        """The address at the other end of the connection."""
+        client = self._scope.get("client")
+        return client[0] if client else None
+
+    @property
     def is_head(self) -> bool:
         return bool(self._scope["method"] == "HEAD")
 
@@ -121,11 +132,11 @@ class Call:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what decides or touches the database: in a worker thread, one hop."""
-        return await self._run(self.application.threads, partial(function, *args, **kwargs))
+        return await self._hop(self.application.threads, partial(function, *args, **kwargs))
 
     @contextmanager
-    def body_under_way(self) -> Iterator[None]:
-        """Count a body that a thread works on.
+    def body_under_way(self, kind: str) -> Iterator[None]:
+        """Count a body that a thread works on: an ``upload``, a ``download``, or the measurement of a ``location``.
 
         Raises `Unavailable` beyond the number that the process takes on, `TooManyRequests` beyond a project's share of it.
         """
@@ -138,23 +149,18 @@ class Call:
                 f"The project has {settings.max_project_streams} uploads and downloads under way here; wait for one to end."
             )
         under_way[project] += 1
+        self.services.metrics.transfer_began(kind)
         try:
             yield
         finally:
+            self.services.metrics.transfer_ended(kind)
             under_way[project] -= 1
             if not under_way[project]:
                 del under_way[project]
 
     async def run_stream(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what lasts as long as a body does, beside the threads of short work."""
-        return await self._run(self.application.streams, partial(function, *args, **kwargs))
-
-    async def _run(self, threads: Executor, function: Callable[[], T]) -> T:
-        def work() -> T:
-            with caused_by(self.request_id):
-                return function()
-
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+        return await self._hop(self.application.streams, partial(function, *args, **kwargs))
 
     def media_type(self) -> str:
         """The content type of the body in lower case, without parameters; empty when there is none."""
@@ -202,6 +208,11 @@ class Call:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 return
+
+    async def _hop(self, threads: Executor, function: Callable[[], T]) -> T:
+        # The event loop does not take the context along by itself, and without it the thread would log under no request.
+        run: Callable[[Callable[[], T]], T] = copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(threads, run, function)
 
     async def _whole_body(self) -> bytes:
         limit = self.application.settings.max_document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from glare.domain.audit import DONE, REFUSED
 from glare.domain.legacy import BLOB_PROPERTIES
 from glare.operations.add_location import MAX_URL
 
@@ -39,7 +40,38 @@ _QUOTA: Final = _object(
     }
 )
 
+_TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
+
+_AUDIT: Final = _object(
+    {
+        "id": {"type": "integer"},
+        "time": {"type": "string", "format": "date-time"},
+        "request_id": _TEXT_OR_NULL,
+        "user": _TEXT_OR_NULL | {"description": "null: the service by itself."},
+        "project": _TEXT_OR_NULL,
+        "roles": {"type": "array", "items": {"type": "string"}},
+        "action": {"type": "string"},
+        "outcome": {"enum": [DONE, REFUSED]},
+        "type_name": _TEXT_OR_NULL,
+        "artifact": _TEXT_OR_NULL,
+        "target": _TEXT_OR_NULL | {"description": "A blob's path, a project, or the id of a token."},
+        "detail": {"type": "object", "description": "More of this action. It holds no secret and no URL."},
+    }
+)
+
 DOCUMENTS: Final[Mapping[str, Schema]] = {
+    "AuditPage": {
+        "type": "object",
+        "properties": {
+            "audit": {"type": "array", "items": _AUDIT},
+            "first": {"type": "string", "description": "Address of the first page."},
+            "next": {
+                "type": "string",
+                "description": "Address of the next page; there when this one is as long as its limit, so the next may be empty.",
+            },
+        },
+        "required": ["audit", "first"],
+    },
     "Blob": _object(
         {
             "url": {

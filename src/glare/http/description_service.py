@@ -1,9 +1,10 @@
-"""The description of what every service has, whatever its types: versions, health, schemas, quotas."""
+"""The description of what every service has, whatever its types: versions, health, schemas, quotas, audit log."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from glare.domain.audit import DONE, REFUSED
 from glare.http.description_documents import reference
 from glare.http.description_parts import (
     ANSWERED,
@@ -18,11 +19,13 @@ from glare.http.description_parts import (
 SERVICE: Final = "service"
 SCHEMAS: Final = "schemas"
 QUOTAS: Final = "quotas"
+AUDIT: Final = "audit"
 
 TAGS: Final = (
     {"name": SERVICE, "description": "Versions, health and this description. Neither credentials nor API versions."},
     {"name": SCHEMAS, "description": "The JSON Schemas of the artifact types."},
     {"name": QUOTAS, "description": "What projects may have."},
+    {"name": AUDIT, "description": "Who changed what."},
 )
 
 _SCHEMA_JSON: Final = "application/schema+json"
@@ -36,6 +39,7 @@ def service_paths() -> dict[str, Any]:
         "/healthcheck": _health("healthcheck"),
         "/healthz": _health("healthz"),
         "/readyz": {"get": _ready()},
+        "/metrics": {"get": _metrics()},
         "/openapi.json": {
             "get": _public("openapi", "This document", {"200": _public_answer("The document.", {JSON: {}})})
         },
@@ -70,6 +74,7 @@ def service_paths() -> dict[str, Any]:
             _in_path("project", "Identifier of a project; of another one than the caller's for admins only."),
             get=_project_quotas("quotas.project", "What a project may have"),
         ),
+        "/audit": _path(get=_audit()),
     }
 
 
@@ -95,6 +100,16 @@ def _ready() -> dict[str, Any]:
         "Whether the database and the stores answer too",
         {"200": _public_answer("They do.", content), "503": _public_answer("They do not.", content)},
     )
+
+
+def _metrics() -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    told = _public(
+        "metrics",
+        "Numbers for Prometheus; for the addresses that the operator has named",
+        {"200": _public_answer("The numbers, in the text format of Prometheus.", content)},
+    )
+    return told | {"responses": told["responses"] | problems(403, 404, common=())}
 
 
 def _set_quotas() -> dict[str, Any]:
@@ -126,6 +141,37 @@ def _project_quotas(operation_id: str, summary: str) -> dict[str, Any]:
     schema = {"type": "array", "items": reference("ProjectQuotas"), "minItems": 1, "maxItems": 1}
     answered = answer("The global quotas with the project's laid over them.", None)
     return _operation(operation_id, QUOTAS, summary, answered | {"content": {JSON: {"schema": schema}}}, 403)
+
+
+def _audit() -> dict[str, Any]:
+    told = _operation(
+        "audit.list",
+        AUDIT,
+        "Who changed what, newest first; for admins",
+        answer("One page. `next` is there while there is more.", "AuditPage"),
+        403,
+    )
+    shown = [_in_query(name, description, **schema) for name, (description, schema) in _AUDIT_QUERY.items()]
+    return told | {"parameters": shown}
+
+
+_AUDIT_QUERY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "user": ("Who did it.", {}),
+    "project": ("The project of who did it.", {}),
+    "artifact": ("Id of the artifact that it was done to.", {}),
+    "type": ("Type of that artifact.", {}),
+    "action": ("What was done, such as `create` or `upload`; of a refusal the method and the route.", {}),
+    "outcome": ("Whether it was done or refused.", {"enum": [DONE, REFUSED]}),
+    "request_id": ("The request, as `req-…`.", {}),
+    "since": ("ISO-8601 time or date; entries from then on.", {}),
+    "until": ("ISO-8601 time or date; entries from before it.", {}),
+    "limit": ("How many entries a page may have.", {"type": "integer", "minimum": 1, "default": 100}),
+    "marker": ("Where the page begins; part of `next`.", {"pattern": "^[0-9]{1,18}-[0-9]{1,18}$"}),
+}
+
+
+def _in_query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"} | schema}
 
 
 def _public(operation_id: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import artifacts, blobs, description, quotas, schemas, service
+from glare.http import artifacts, audit, blobs, description, metrics, quotas, schemas, service
 from glare.http.call import Endpoint
 
 PUBLIC: Sequence[BaseRoute] = (
@@ -15,6 +15,7 @@ PUBLIC: Sequence[BaseRoute] = (
     Route("/healthcheck", Endpoint(GET=service.health)),
     Route("/healthz", Endpoint(GET=service.health)),
     Route("/readyz", Endpoint(GET=service.ready)),
+    Route("/metrics", Endpoint(GET=metrics.show)),
     Route("/openapi.json", Endpoint(GET=description.openapi)),
     Route("/docs", Endpoint(GET=description.page)),
 )
@@ -29,5 +30,6 @@ API: Sequence[BaseRoute] = (
     Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
     Route("/project-quotas", Endpoint(GET=quotas.get_of_project)),
     Route("/project-quotas/{project}", Endpoint(GET=quotas.get_of_project)),
+    Route("/audit", Endpoint(GET=audit.list_page)),
 )
 """Credentials and microversions. The order of methods is that of ``Allow``."""

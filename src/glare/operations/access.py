@@ -33,7 +33,7 @@ def read_artifact(
     if artifact is None or not known or (spec is not services.types.all and artifact.type_name != spec.name):
         raise not_found(artifact_id)
     if not may_see(services.policy, actor, artifact):
-        raise not_found(artifact_id)
+        raise not_found(artifact_id, hidden=True)
     return artifact
 
 
@@ -130,9 +130,9 @@ ANYTHING: Final = Expected()
 """No condition."""
 
 
-def not_found(artifact_id: str) -> ArtifactNotFound:
-    """The same answer for missing and for invisible artifacts."""
-    return ArtifactNotFound(f"There is no artifact '{artifact_id[:64]}' that you may see.")
+def not_found(artifact_id: str, *, hidden: bool = False) -> ArtifactNotFound:
+    """The same answer for missing and for invisible (`hidden`) artifacts."""
+    return ArtifactNotFound(f"There is no artifact '{artifact_id[:64]}' that you may see.", hidden=hidden)
 
 
 def reread(connection: Connection, artifact_id: str) -> Artifact:

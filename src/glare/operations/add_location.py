@@ -89,7 +89,7 @@ def add_location(
         access.require_changeable(field, current)
 
     reservation = attempts.reserve(
-        services, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
+        services, actor, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
     )
     with (
         services.heartbeats.keep(reservation.attempt_id),

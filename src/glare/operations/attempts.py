@@ -13,16 +13,17 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import contents, counters, outbox
+from glare.db import contents, counters
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
+from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.index import index_values
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
-from glare.operations import access, quotas
+from glare.operations import access, audit, quotas
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -36,12 +37,13 @@ _FOLDER_REST = "what is left of the folder's maximum"
 
 @dataclass(slots=True)
 class Reservation:
-    """A slot that is ours until `publish` or `undo`.
+    """A slot that is ours until `publish` or `undo`; `actor` is who fills it.
 
     `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
     taken for it so far, and `replaced` the bytes of managed data that publishing will let go of.
     """
 
+    actor: Actor
     artifact: Artifact
     spec: TypeSpec
     field: FieldSpec
@@ -65,6 +67,7 @@ Check = Callable[[Artifact], None]
 
 def reserve(
     services: Services,
+    actor: Actor,
     artifact: Artifact,
     spec: TypeSpec,
     field: FieldSpec,
@@ -84,7 +87,7 @@ def reserve(
     for tries_left in reversed(range(_RESERVE_TRIES)):
         try:
             return _reserve_once(
-                services, artifact, spec, field, slot, declared=declared, content_type=content_type, store=store
+                services, actor, artifact, spec, field, slot, declared=declared, content_type=content_type, store=store
             )
         except _RevisionRace:
             if not tries_left:
@@ -104,6 +107,7 @@ class _RevisionRace(Exception):
 
 def _reserve_once(
     services: Services,
+    actor: Actor,
     artifact: Artifact,
     spec: TypeSpec,
     field: FieldSpec,
@@ -129,6 +133,7 @@ def _reserve_once(
         )
     now = services.clock()
     reservation = Reservation(
+        actor=actor,
         artifact=artifact,
         spec=spec,
         field=field,
@@ -233,7 +238,9 @@ def publish(
             counters.use(connection, artifact.owner, artifact.type_name, size=settle)
         after = changed(connection, reservation.spec, artifact.id, values or {}, now)
         _require_folder_room(reservation, after, content.size)
-        outbox.record(connection, [artifact_event(action, after, now)])
+        detail = {"size": content.size, "sha256": content.digests.sha256} | ({"host": host} if host else {})
+        event = artifact_event(action, after, now)
+        audit.changed(connection, reservation.actor, [event], target=reservation.slot.path, detail=detail)
         return after
 
     def shown(connection: Connection) -> Artifact | None:
@@ -243,6 +250,7 @@ def publish(
     before = artifact.blobs.get(reservation.slot)
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])
+    services.metrics.attempt_ended("published")
     return after
 
 
@@ -280,6 +288,7 @@ def undone_on_error(services: Services, reservation: Reservation) -> Iterator[No
 
 def undo(services: Services, reservation: Reservation) -> None:
     """Give the slot and the quota back, and remove what was staged. What cannot be done now, the sweep finishes."""
+    services.metrics.attempt_ended("undone")
     try:
         artifact, staged = reservation.artifact, reservation.staged
         services.db.transact(lambda connection: end_attempt(services, connection, artifact, reservation.attempt_id))
@@ -337,6 +346,8 @@ def end_attempt(
     if released:
         counters.use(connection, artifact.owner, artifact.type_name, size=-released)
     artifact_rows.touch_any(connection, artifact.id, services.clock())
+    if beaten_before is not None:
+        services.metrics.attempt_ended("dead")
     return True
 
 
@@ -397,3 +408,4 @@ def take_over_dead(services: Services, connection: Connection, artifact: Artifac
     if not is_dead(services, blob, now):
         raise blob_rows.slot_busy(slot)
     end_attempt(services, connection, artifact, blob.attempt.id)
+    services.metrics.attempt_ended("dead")

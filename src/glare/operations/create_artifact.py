@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
-from glare.db import counters, outbox
+from glare.db import counters
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
@@ -18,7 +18,7 @@ from glare.domain.hooks import Change, ChangeKind
 from glare.domain.index import index_values
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest, Forbidden
-from glare.operations import access, hooks
+from glare.operations import access, audit, hooks
 from glare.operations.links import require_links
 from glare.operations.services import Services, effective_limits
 
@@ -56,7 +56,9 @@ def create_artifact(
     def insert(connection: Connection) -> Artifact:
         artifact_rows.insert_artifact(connection, artifact, index_values(spec, artifact.values))
         _take_quota(services, connection, artifact)
-        outbox.record(connection, [artifact_event("create", artifact, artifact.created_at)])
+        event = artifact_event("create", artifact, artifact.created_at)
+        detail = {"name": artifact.name, "version": artifact.version, "fields": sorted(body)}
+        audit.changed(connection, actor, [event], detail=detail)
         return artifact
 
     services.db.transact(insert, done=lambda connection: fetch_artifact(connection, artifact.id))

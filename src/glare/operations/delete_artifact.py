@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import counters, outbox
+from glare.db import counters
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Managed
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.errors import Forbidden
-from glare.operations import access, attempts, hooks
+from glare.operations import access, attempts, audit, hooks
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -42,14 +42,17 @@ def delete_artifact(
     attempts.require_no_attempt(artifact)
     if services.rules.deletes_later(spec.name):
         if artifact.status is not Status.DELETED:
-            _mark_deleted(services, artifact)
+            _mark_deleted(services, actor, artifact)
     else:
-        remove(services, artifact)
+        remove(services, actor, artifact)
     hooks.after(spec, change, artifact)
 
 
-def remove(services: Services, artifact: Artifact) -> None:
-    """Remove the artifact's rows in one transaction, and its managed objects after it. Raises `Conflict` on a lost race."""
+def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
+    """Remove the artifact's rows in one transaction, and its managed objects after it. Raises `Conflict` on a lost race.
+
+    `actor` is None where the service does it by itself.
+    """
     managed = [blob for blob in artifact.blobs.values() if isinstance(blob.location, Managed)]
     objects = [blob.location for blob in managed if isinstance(blob.location, Managed)]
     used = sum(blob.size or 0 for blob in managed)
@@ -58,20 +61,24 @@ def remove(services: Services, artifact: Artifact) -> None:
         artifact_rows.remove_artifact(connection, artifact)
         blob_rows.doom(connection, objects)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
+        told = {"name": artifact.name, "version": artifact.version}
         if artifact.status is not Status.DELETED:
-            outbox.record(connection, [artifact_event("delete", artifact, services.clock())])
+            audit.changed(connection, actor, [artifact_event("delete", artifact, services.clock())], detail=told)
+        else:  # Subscribers have heard of it when it was marked.
+            audit.noted(connection, actor, [artifact_event("scrub", artifact, services.clock())], detail=told)
 
     services.db.transact(forget)
     if objects:
         remove_doomed(services, objects)
 
 
-def _mark_deleted(services: Services, artifact: Artifact) -> None:
+def _mark_deleted(services: Services, actor: Actor, artifact: Artifact) -> None:
     now = services.clock()
     after = replace(artifact, status=Status.DELETED, updated_at=now, deleted_at=now, revision=artifact.revision + 1)
 
     def mark(connection: Connection) -> None:
         artifact_rows.update_artifact(connection, artifact, after, None)
-        outbox.record(connection, [artifact_event("delete", artifact, now)])
+        detail = {"name": artifact.name, "version": artifact.version, "delayed": True}
+        audit.changed(connection, actor, [artifact_event("delete", artifact, now)], detail=detail)
 
     services.db.transact(mark)

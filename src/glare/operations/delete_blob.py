@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import outbox
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import TypeSpec
@@ -14,7 +13,7 @@ from glare.domain.blob import External
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden, NotFound
-from glare.operations import access, attempts
+from glare.operations import access, attempts, audit
 from glare.operations.services import Services
 
 
@@ -53,7 +52,7 @@ def delete_blob(
         if not blob_rows.remove_blob(connection, artifact.id, slot):
             raise artifact_rows.lost_race(artifact.id)
         after = access.reread(connection, artifact.id)
-        outbox.record(connection, [artifact_event("delete_blob", after, now)])
+        audit.changed(connection, actor, [artifact_event("delete_blob", after, now)], target=slot.path)
         return after
 
     return spec, services.db.transact(remove)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -13,10 +15,13 @@ from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
 from glare.domain.events import Event
 from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
+from glare.operations import audit
 from glare.operations.services import Services, effective_limits
 
 _LONGEST: Final = 255
 _LARGEST: Final = (1 << 63) - 1
+_SET: Final = "set_quotas"
+_TOLD: Final = 50
 
 
 def set_quotas(services: Services, actor: Actor, body: Any) -> None:
@@ -28,9 +33,14 @@ def set_quotas(services: Services, actor: Actor, body: Any) -> None:
     records = parse_quotas(body)
 
     def replace(connection: Connection) -> None:
+        now = services.clock()
         for project, values in sorted(records.items()):
+            event = Event(_SET, project, None, None, None, now)
+            before = counters.quota_records(connection, project)
+            detail = {"before": _few(before), "after": _few(values)}
+            audit.noted(connection, actor, [event], target=project, detail=detail)
             counters.replace_quota_records(connection, project, values)
-        outbox.record(connection, [Event("set_quotas", actor.project, None, None, None, services.clock())])
+        outbox.record(connection, [Event(_SET, actor.project, None, None, None, now)])
 
     services.db.transact(replace)
 
@@ -86,6 +96,11 @@ def global_quotas(services: Services) -> dict[str, int]:
             elif value != UNLIMITED:
                 found[f"{name}:{type_name}"] = value
     return {NUMBER: UNLIMITED, BYTES: UNLIMITED} | found
+
+
+def _few(values: Mapping[str, int]) -> dict[str, int]:
+    """As many quotas as one entry of the audit log tells of."""
+    return dict(itertools.islice(values.items(), _TOLD))
 
 
 def _listed(project: str, values: dict[str, int]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from glare.db.engine import Database
 from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.egress.client import EgressClient
+from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
 from glare.policy.engine import PolicyEngine
 from glare.stores.base import Store
@@ -53,6 +54,8 @@ class Rules:
     scrub_time: float
     scrub_pool_size: int
     event_retention: float
+    audit_retention: float
+    refusal_retention: float
 
     def quota_defaults(self, type_name: str) -> dict[str, Limits]:
         """The configured limits that apply to an artifact of this type."""
@@ -79,6 +82,7 @@ class Services:
     hashing: Executor
     heartbeats: Heartbeats
     rules: Rules
+    metrics: Metrics
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
 

@@ -9,9 +9,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
+from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
 from glare.db import contents, counters, leases, outbox
 from glare.db.rows import fetch_artifact
+from glare.domain.audit import DONE, REFUSED
 from glare.errors import Conflict
 from glare.operations.delete_artifact import remove
 from glare.operations.objects import remove_due
@@ -27,7 +29,8 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
-    for step in (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound, retire_events):
+    steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
+    for step in (*steps, retire_events, retire_audit):
         try:
             step(services)
         except Exception:  # noqa: BLE001 - the other steps must run all the same
@@ -60,6 +63,7 @@ def _end_dead(services: Services, attempt: blob_rows.DeadAttempt, before: int) -
         return True
 
     if services.db.transact(end):
+        services.metrics.attempt_ended("dead")
         _log.warning("dead attempt undone", extra={"artifact": attempt.artifact_id, "blob": attempt.slot.path})
 
 
@@ -89,7 +93,7 @@ def _scrub(services: Services, artifact_id: str) -> bool:
     if artifact is None:
         return False
     try:
-        remove(services, artifact)
+        remove(services, None, artifact)
     except Conflict:
         return False  # Another node has scrubbed it.
     return True
@@ -118,3 +122,17 @@ def retire_events(services: Services) -> None:
     while True:
         if services.db.transact(lambda connection: outbox.retire(connection, before, _BATCH * 10)) < _BATCH * 10:
             return
+
+
+def retire_audit(services: Services) -> None:
+    """Drop entries of the audit log that are older than the retention of their kind."""
+    now = services.clock()
+    rules = services.rules
+    for outcome, retention in ((DONE, rules.audit_retention), (REFUSED, rules.refusal_retention)):
+        before = now - int(retention * _SECOND)
+        while _retire(services, outcome, before) == _BATCH * 10:
+            pass
+
+
+def _retire(services: Services, outcome: str, before: int) -> int:
+    return services.db.transact(lambda connection: audit_rows.retire(connection, outcome, before, _BATCH * 10))

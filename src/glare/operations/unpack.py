@@ -19,14 +19,14 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import counters, outbox
+from glare.db import counters
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec
 from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Ingested, Member, Members
 from glare.errors import BadRequest, GlareError, RequestEntityTooLarge
-from glare.operations import access, attempts, quotas
+from glare.operations import access, attempts, audit, quotas
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 from glare.operations.staging import StagedData, Stored, stage, staged_of
@@ -112,6 +112,7 @@ def _prepared(upload: Stored, field: FieldSpec, member: Member) -> attempts.Rese
     field.validate_key(member.key)
     reservation = attempts.Reservation(
         artifact=upload.reservation.artifact,
+        actor=upload.reservation.actor,
         spec=upload.reservation.spec,
         field=field,
         slot=Slot(member.field, member.key),
@@ -246,7 +247,13 @@ def _publish(
             size = sum(blob.size or 0 for slot, blob in after.blobs.items() if slot.field == field.name)
             if size > field.max_folder_size:
                 raise _folder_full(field, size)
-        outbox.record(connection, [artifact_event("upload", after, now)])
+        event = artifact_event("upload", after, now)
+        detail = {
+            "size": group.upload.content.size,
+            "sha256": group.upload.content.digests.sha256,
+            "members": len(stored),
+        }
+        audit.changed(connection, upload.actor, [event], target=upload.slot.path, detail=detail)
         replaced = [before.blobs[slot] for slot in before.blobs.keys() & {one.reservation.slot for one in shown}]
         return after, [blob.location for blob in (*gone, *replaced) if isinstance(blob.location, Managed)]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
-from glare.db import outbox
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import COLUMNS, Face, FieldSpec, TypeSpec
@@ -20,7 +20,7 @@ from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.patch import Operation, apply, parse
 from glare.domain.representation import represent
 from glare.errors import BadRequest, Forbidden
-from glare.operations import access, attempts, hooks
+from glare.operations import access, attempts, audit, hooks
 from glare.operations.links import require_links
 from glare.operations.services import Services
 
@@ -75,7 +75,7 @@ def update_artifact(
     # patch ends as it began, but for the time.
     if draft.document == shown and draft.artifact.activated_at == artifact.activated_at:
         return spec, artifact
-    after = _store(services, spec, artifact, draft)
+    after = _store(services, actor, spec, artifact, draft, audit.differences(shown, draft.document))
     hooks.after(spec, change, after)
     for kind in draft.steps:
         hooks.after(spec, Change(kind, actor), after)
@@ -168,7 +168,9 @@ def _set(draft: _Draft, spec: TypeSpec, values: dict[str, Any]) -> None:
         draft.artifact = replace(draft.artifact, values=kept)
 
 
-def _store(services: Services, spec: TypeSpec, before: Artifact, draft: _Draft) -> Artifact:
+def _store(
+    services: Services, actor: Actor, spec: TypeSpec, before: Artifact, draft: _Draft, detail: Mapping[str, Any]
+) -> Artifact:
     if draft.artifact.status is not before.status:
         attempts.require_no_attempt(before)
     now = services.clock()
@@ -179,7 +181,7 @@ def _store(services: Services, spec: TypeSpec, before: Artifact, draft: _Draft) 
 
     def keep(connection: Connection) -> None:
         artifact_rows.update_artifact(connection, before, after, index_values(spec, after.values) if changed else None)
-        outbox.record(connection, events)
+        audit.changed(connection, actor, events, detail=detail)
 
     services.db.transact(keep)
     return after

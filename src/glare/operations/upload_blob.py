@@ -85,6 +85,7 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
 
         reservation = attempts.reserve(
             services,
+            actor,
             artifact,
             spec,
             field,

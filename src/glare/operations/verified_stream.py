@@ -133,4 +133,6 @@ class VerifiedStream:
 
     def _failure(self, failed: GlareError) -> OriginFailed:
         """Whatever went wrong, the reader learns the same; the reason is for the log."""
+        if not self._cancellation.cancelled:
+            self._services.metrics.verified_download_failed()
         return OriginFailed(MESSAGE, reason=getattr(failed, "reason", failed.message))

@@ -22,7 +22,7 @@ from glare.errors import GlareError, PolicyException
 from glare.policy.compile import Compiler, Decision, RuleError
 from glare.policy.rules import RULES
 
-_PREFIX: Final = "artifact:"
+_PREFIXES: Final = ("artifact:", "audit:")
 
 
 class PolicyEngine:
@@ -94,7 +94,7 @@ def _refuse_unknown(overrides: Mapping[Any, Any], source: str) -> None:
     for name in overrides:
         if not isinstance(name, str):
             raise GlareError(f"Rule {name!r} of {source} has a name that is no text. Quote it.")
-        if name.startswith(_PREFIX) and name not in known and f"rule:{name}" not in referred:
+        if name.startswith(_PREFIXES) and name not in known and f"rule:{name}" not in referred:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
             hint = f"did you mean {near[0]!r}?" if near else "glare policy sample prints the rules that there are."
             raise GlareError(f"Rule {name!r} of {source} is not known: {hint}")

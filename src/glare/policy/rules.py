@@ -113,4 +113,5 @@ RULES: Final[tuple[Rule, ...]] = (
         "See the quotas of one project. The target is %(project_id)s.",
         ("GET /project-quotas", "GET /project-quotas/{project}"),
     ),
+    Rule("audit:list", ADMIN, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
 )

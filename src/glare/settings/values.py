@@ -23,11 +23,13 @@ from glare.settings.declare import Declared, Section, options_of
 from glare.settings.service import (
     AnonymousSettings,
     ApiSettings,
+    AuditSettings,
     CorsSettings,
     DatabaseSettings,
     IdentitySettings,
     ListSettings,
     LoggingSettings,
+    MetricsSettings,
     NotificationSettings,
     OutboxSettings,
     PasteDeploySettings,
@@ -50,6 +52,8 @@ class Settings:
     api: ApiSettings
     cors: CorsSettings
     logging: LoggingSettings
+    metrics: MetricsSettings
+    audit: AuditSettings
     identity: IdentitySettings
     anonymous: AnonymousSettings
     paste_deploy: PasteDeploySettings

@@ -1,0 +1,101 @@
+"""`glare audit`, and the entries that commands leave in the audit log."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from glare.cli.configuration import read_settings, say
+from glare.cli.database import require_migrated
+from glare.cli.tables import table
+from glare.db import audit as audit_rows
+from glare.db.engine import Database
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.audit import AuditEntry, RecordedAudit
+from glare.errors import GlareError
+from glare.identity.token_file import TokenRecord
+from glare.operations.audit import parse_query
+from glare.settings import Settings
+
+_COLUMNS = ("TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET")
+_FILTERS = ("user", "project", "artifact", "type", "action", "outcome", "request_id", "since", "until", "limit")
+
+
+def list_audit(args: Namespace) -> int:
+    """`glare audit list`."""
+    settings = read_settings(args)
+    require_migrated(settings)
+    given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]
+    query = parse_query(given, settings.lists.max_api_limit)
+    db = Database(settings.database.connection)
+    try:
+        with db.read() as connection:
+            entries = audit_rows.page(connection, query)
+    finally:
+        db.dispose()
+    if entries:
+        print("\n".join(table([_COLUMNS, *map(_row, entries)])))
+    else:
+        say("the audit log has no such entry.")
+    return 0
+
+
+class TokenAudit:
+    """Notes what happens to tokens in one transaction; in none where the database is not there."""
+
+    def __init__(self, connection: Connection | None, now: int) -> None:
+        self._connection = connection
+        self._now = now
+
+    def note(self, action: str, record: TokenRecord) -> None:
+        """Add an entry: of whoever runs this command, about the token, never with the token itself."""
+        if self._connection is None:
+            return
+        detail = {
+            "user": record.user,
+            "project": record.project,
+            "roles": list(record.roles),
+            "expires": record.expires.isoformat() if record.expires else None,
+        }
+        actor = Actor(getpass.getuser(), None, frozenset())
+        audit_rows.record(self._connection, [AuditEntry(self._now, action, actor, target=record.id, detail=detail)])
+
+
+@contextmanager
+def token_audit(settings: Settings) -> Iterator[TokenAudit]:
+    """Note what the block does to tokens; the entry is committed when the block ends.
+
+    Where the entry cannot be written, the command fails after the token file has changed: a new token was then shown to nobody.
+    A database that is not there yet is warned of: tokens may be made before it.
+    """
+    now = time.time_ns() // 1000
+    try:
+        require_migrated(settings)
+    except GlareError as error:
+        yield TokenAudit(None, now)
+        say(f"warning: the audit log does not have this, because the database is not ready. {error.message}")
+        return
+    db = Database(settings.database.connection)
+    try:
+        with db.write() as connection:
+            yield TokenAudit(connection, now)
+    finally:
+        db.dispose()
+
+
+def _row(entry: RecordedAudit) -> tuple[str, ...]:
+    return (
+        moment.show(entry.occurred_at),
+        entry.user or "-",
+        entry.project or "-",
+        entry.outcome,
+        entry.action,
+        entry.artifact_id or "-",
+        entry.target or "",
+    )

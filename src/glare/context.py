@@ -1,0 +1,13 @@
+"""Which request is being worked on, wherever its work happens: on the event loop or in a worker thread.
+
+It is for telling only (logs, the audit log): nothing is decided by it. Whoever hands work of a request to another thread hands
+the context over too, as `glare.http.call` does.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final
+
+REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("glare_request_id", default=None)
+"""The id as clients see it (``req-…``); None outside of a request, as in background work."""

@@ -1,0 +1,47 @@
+"""What the parts of the service report about their work. They know this interface, and not where the numbers go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Metrics:
+    """Takes reports, and keeps none of them: what a service has whose metrics are off.
+
+    Every method may be called by any thread. Values that become labels come from small fixed sets: never an id, a name that
+    a client chose, or a host.
+    """
+
+    def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
+        """A request is over; `route` is the template of its path, `received` and `sent` are bytes of bodies."""
+
+    def transfer_began(self, kind: str) -> None:
+        """A body is under way: ``upload``, ``location`` (a measurement) or ``download``."""
+
+    def transfer_ended(self, kind: str) -> None:
+        """The body is not under way any more, whatever the outcome."""
+
+    def attempt_ended(self, outcome: str) -> None:
+        """An attempt to fill a slot is over: ``published``, ``undone`` (it failed) or ``dead`` (its process went away)."""
+
+    def outbound_ended(self, outcome: str, seconds: float, size: int) -> None:
+        """A request that this service sent is over: ``ok``, ``redirected``, ``refused``, ``failed`` or ``abandoned``."""
+
+    def verified_download_failed(self) -> None:
+        """An origin did not deliver the recorded bytes to a reader."""
+
+    def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
+        """A call of a store is over; `failed` is the code of its error, None for success, `size` the bytes moved."""
+
+    def connection_taken(self) -> None:
+        """A database connection left the pool."""
+
+    def connection_returned(self) -> None:
+        """A database connection came back to the pool."""
+
+    def refusals_dropped(self, count: int) -> None:
+        """So many refusals were beyond what the audit log takes."""
+
+    def render(self, depths: Mapping[str, float]) -> bytes | None:
+        """All numbers in the text format of Prometheus, with gauges read at this moment; None where none are kept."""
+        return None

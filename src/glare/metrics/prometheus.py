@@ -1,0 +1,188 @@
+"""Metrics for Prometheus: kept in this process, or in files that all processes of the service share."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from glare.metrics import Metrics
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
+
+DEPTHS: Final[Mapping[str, str]] = {
+    "glare_outbox_events": "Events that no consumer has taken yet.",
+    "glare_outbox_oldest_seconds": "Age of the oldest of them; 0 when there is none.",
+    "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
+    "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
+    "glare_dead_attempts": "Attempts without a sign of life, which the sweep is about to undo.",
+    "glare_deleted_artifacts": "Artifacts marked as deleted whose data has not been removed yet.",
+    "glare_database_up": "Whether the database answered when these numbers were asked for.",
+}
+"""Gauges that are read when somebody asks, with their meaning. A queue is counted up to a bound."""
+
+
+class PrometheusMetrics(Metrics):
+    """Metrics with names by Prometheus' conventions.
+
+    `directory` is where several processes put their numbers together. The library has to have been imported with
+    PROMETHEUS_MULTIPROC_DIR set to it; None keeps the numbers in this process.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory
+        # Kept open on purpose: the lock lives as long as the descriptor, and that as long as the process.
+        self._claim = None if directory is None else _claim(directory)
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "glare_http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "glare_http_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._received = Counter("glare_http_received_bytes", "Bytes of request bodies.", ("route",), registry=registry)
+        self._sent = Counter("glare_http_sent_bytes", "Bytes of response bodies.", ("route",), registry=registry)
+        self._transfers = Gauge(
+            "glare_transfers_under_way",
+            "Bodies under way: uploads, measurements of locations, and downloads that are not files sent whole.",
+            ("kind",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._attempts = Counter("glare_attempts_ended", "Attempts to fill a blob.", ("outcome",), registry=registry)
+        self._outbound = Counter("glare_egress_requests", "Requests sent to origins.", ("outcome",), registry=registry)
+        self._outbound_bytes = Counter("glare_egress_received_bytes", "Bytes read from origins.", registry=registry)
+        self._outbound_seconds = Histogram(
+            "glare_egress_request_seconds",
+            "Time from the decision on an origin to the end of its answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._broken = Counter(
+            "glare_verified_download_failures",
+            "Downloads of external blobs that were refused or broken off, because the origin delivered something else.",
+            registry=registry,
+        )
+        self._store_errors = Counter(
+            "glare_store_errors", "Calls of a store that failed.", ("store", "action", "error"), registry=registry
+        )
+        self._store_bytes = Counter(
+            "glare_store_bytes", "Bytes written to and read from a store.", ("store", "action"), registry=registry
+        )
+        self._connections = Gauge(
+            "glare_database_connections_in_use",
+            "Database connections in use.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._dropped = Counter(
+            "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
+        )
+
+    def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+        if received:
+            self._received.labels(route).inc(received)
+        if sent:
+            self._sent.labels(route).inc(sent)
+
+    def transfer_began(self, kind: str) -> None:
+        self._transfers.labels(kind).inc()
+
+    def transfer_ended(self, kind: str) -> None:
+        self._transfers.labels(kind).dec()
+
+    def attempt_ended(self, outcome: str) -> None:
+        self._attempts.labels(outcome).inc()
+
+    def outbound_ended(self, outcome: str, seconds: float, size: int) -> None:
+        self._outbound.labels(outcome).inc()
+        self._outbound_seconds.observe(seconds)
+        self._outbound_bytes.inc(size)
+
+    def verified_download_failed(self) -> None:
+        self._broken.inc()
+
+    def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
+        if failed is not None:
+            self._store_errors.labels(store, action, failed).inc()
+        elif size:
+            self._store_bytes.labels(store, action).inc(size)
+
+    def connection_taken(self) -> None:
+        self._connections.inc()
+
+    def connection_returned(self) -> None:
+        self._connections.dec()
+
+    def refusals_dropped(self, count: int) -> None:
+        self._dropped.inc(count)
+
+    def render(self, depths: Mapping[str, float]) -> bytes:
+        now = CollectorRegistry()
+        now.register(_Depths(depths))
+        return generate_latest(self._kept()) + generate_latest(now)
+
+    def _kept(self) -> CollectorRegistry:
+        if self._directory is None:
+            return self._registry
+        # What a killed process had under way is under way no more. Its counters stay: what they counted has happened.
+        forget_dead(self._directory, "gauge_live*.db")
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=str(self._directory))  # type: ignore[no-untyped-call]  # the library's
+        return together
+
+
+class _Depths(Collector):
+    """Gauges that were read a moment ago. They are nobody's own, so they are not kept with those of a process."""
+
+    def __init__(self, depths: Mapping[str, float]) -> None:
+        self._depths = depths
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for name, value in self._depths.items():
+            yield GaugeMetricFamily(name, DEPTHS[name], value=value)
+
+
+def forget_dead(directory: Path, pattern: str) -> None:
+    """Remove the files of processes that are gone."""
+    for file in directory.glob(pattern):
+        if not _lives(directory, file.stem.rpartition("_")[2]):
+            file.unlink(missing_ok=True)
+
+
+def _claim(directory: Path) -> int:
+    """Lock a file of this process, until it ends, however it ends.
+
+    A process id alone tells little: the system gives it to another process, and keeps it for one that nobody has waited for.
+    """
+    descriptor = os.open(directory / f"{os.getpid()}.alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _lives(directory: Path, process: str) -> bool:
+    """Whether the process holds the lock of its file."""
+    try:
+        descriptor = os.open(directory / f"{process}.alive", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

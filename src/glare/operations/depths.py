@@ -1,0 +1,52 @@
+"""How much work waits, read at the moment when somebody asks."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select
+
+from glare.db.tables import artifacts, blobs, doomed_objects, outbox
+from glare.operations.services import Services
+
+_log = logging.getLogger(__name__)
+
+_AT_MOST: Final = 10_000
+_SECOND: Final = 1_000_000
+
+
+def depths(services: Services) -> dict[str, float]:
+    """Gauges by name. Each walks an index, and counts to 10000 at most: that many say enough, and cost little.
+
+    A database that does not answer leaves all of them out but the one that says so.
+    """
+    try:
+        with services.db.read() as connection:
+            return _read(services, connection)
+    except Exception:  # noqa: BLE001 - the numbers that need no database are wanted most when it is down
+        _log.warning("the database does not answer for metrics", exc_info=True)
+        return {"glare_database_up": 0}
+
+
+def _read(services: Services, connection: Connection) -> dict[str, float]:
+    now = services.clock()
+    alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+    waiting = outbox.c.consumed_at.is_(None)
+    oldest = connection.execute(
+        select(outbox.c.occurred_at).where(waiting).order_by(outbox.c.id).limit(1)
+    ).scalar_one_or_none()
+    return {
+        "glare_outbox_events": _count(connection, outbox, waiting),
+        "glare_outbox_oldest_seconds": 0 if oldest is None else max(0, now - oldest) / _SECOND,
+        "glare_doomed_objects": _count(connection, doomed_objects),
+        "glare_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat.is_not(None)),
+        "glare_dead_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat < alive_since),
+        "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at.is_not(None)),
+        "glare_database_up": 1,
+    }
+
+
+def _count(connection: Connection, table: Table, *conditions: ColumnElement[Any]) -> int:
+    some = select(next(iter(table.primary_key))).where(*conditions).limit(_AT_MOST).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()

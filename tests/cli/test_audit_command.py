@@ -1,0 +1,53 @@
+"""`glare audit list`, and what commands leave in the audit log."""
+
+from __future__ import annotations
+
+import getpass
+import json
+
+from sqlalchemy import create_engine, text
+
+from support.command import Cli
+
+
+def test_tokens_are_audited_without_the_token(cli: Cli) -> None:
+    """Making and revoking a token leaves who did it, its id, and whose it is; the token and its hash are not there."""
+    cli.done("db", "upgrade")
+    token = cli.done("token", "create", "--project", "demo", "--user", "alice", "--role", "admin").strip()
+    token_id = cli.done("token", "list").splitlines()[1].split()[0]
+    cli.done("token", "revoke", token_id)
+    header, revoked, created = cli.done("audit", "list").splitlines()
+    assert header.split() == ["TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET"]
+    assert created.split()[1:] == [getpass.getuser(), "-", "done", "token_create", "-", token_id]
+    assert revoked.split()[1:] == [getpass.getuser(), "-", "done", "token_revoke", "-", token_id]
+    engine = create_engine(f"sqlite:///{cli.directory / 'var' / 'glare.sqlite'}")
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM audit ORDER BY id")).all()
+    engine.dispose()
+    assert json.loads(rows[0].detail) == {"user": "alice", "project": "demo", "roles": ["admin"], "expires": None}
+    assert token.removeprefix("glare_") not in str(rows)
+
+
+def test_a_token_may_be_made_before_the_database(cli: Cli) -> None:
+    """Without a database the token is made, and the command says that the audit log does not have it."""
+    made = cli("token", "create", "--project", "demo", "--user", "alice")
+    assert made.returncode == 0
+    assert "the audit log does not have this" in made.stderr
+    assert "glare db upgrade" in made.stderr
+
+
+def test_a_revocation_that_fails_leaves_nothing(cli: Cli) -> None:
+    """What did not happen is not in the log."""
+    cli.done("db", "upgrade")
+    assert "no token with id" in cli.refused("token", "revoke", "nothing")
+    assert cli.done("audit", "list") == ""
+
+
+def test_filters_reach_the_log(cli: Cli) -> None:
+    """Options filter, and a wrong one is refused by name."""
+    cli.done("db", "upgrade")
+    for user in ("alice", "bob"):
+        cli.done("token", "create", "--project", "demo", "--user", user)
+    assert len(cli.done("audit", "list", "--limit", "1").splitlines()) == 2
+    assert cli.done("audit", "list", "--action", "create") == ""
+    assert "'outcome' is 'maybe'" in cli.refused("audit", "list", "--outcome", "maybe")
