@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from glare.metrics import Metrics
-from glare.metrics.prometheus import forget_dead
+from glare.metrics.files import forget_dead
 
 _REPORT = """
 import sys

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from glare.metrics import Metrics
+from glare.metrics.files import forget_dead
 from glare.settings import Settings
 
 _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -35,7 +36,5 @@ def metrics_of(settings: Settings) -> Metrics:
 
 def clean(directory: Path) -> None:
     """Remove what processes that are gone have left there: the numbers begin anew with the service."""
-    from glare.metrics.prometheus import forget_dead
-
     forget_dead(directory, "*.db")
     forget_dead(directory, "*.alive")

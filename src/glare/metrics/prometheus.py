@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from glare.metrics import Metrics
+from glare.metrics.files import claim, forget_dead
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 
@@ -39,7 +38,7 @@ class PrometheusMetrics(Metrics):
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         # Kept open on purpose: the lock lives as long as the descriptor, and that as long as the process.
-        self._claim = None if directory is None else _claim(directory)
+        self._claim = None if directory is None else claim(directory)
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "glare_http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
@@ -154,35 +153,3 @@ class _Depths(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, value in self._depths.items():
             yield GaugeMetricFamily(name, DEPTHS[name], value=value)
-
-
-def forget_dead(directory: Path, pattern: str) -> None:
-    """Remove the files of processes that are gone."""
-    for file in directory.glob(pattern):
-        if not _lives(directory, file.stem.rpartition("_")[2]):
-            file.unlink(missing_ok=True)
-
-
-def _claim(directory: Path) -> int:
-    """Lock a file of this process, until it ends, however it ends.
-
-    A process id alone tells little: the system gives it to another process, and keeps it for one that nobody has waited for.
-    """
-    descriptor = os.open(directory / f"{os.getpid()}.alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
-
-
-def _lives(directory: Path, process: str) -> bool:
-    """Whether the process holds the lock of its file."""
-    try:
-        descriptor = os.open(directory / f"{process}.alive", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

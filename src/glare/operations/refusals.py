@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 DROPPED: Final = "refusals_not_recorded"
 """The action of the row that counts what was too much in a minute."""
 
+_ACTION: Final = 64  # As long as the column.
 _MINUTE: Final = 60_000_000
 _WRITE_EVERY: Final = 0.5
 _SHARE: Final = 4  # One caller has a quarter of a minute's rows, so that it cannot hide the others.
@@ -74,7 +75,7 @@ class Refusals:
             self._waiting.append(
                 AuditEntry(
                     occurred_at=now,
-                    action=action,
+                    action=action[:_ACTION],
                     actor=actor,
                     outcome=REFUSED,
                     type_name=type_name,
