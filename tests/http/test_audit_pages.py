@@ -78,6 +78,7 @@ def test_a_wrong_query_is_refused(glare: Glare, query: str) -> None:
     assert query.partition("=")[0] in answer.json()["error"]["message"]
 
 
+@pytest.mark.sqlite
 def test_every_page_walks_an_index(glare: Glare) -> None:
     """Filters by user, project, artifact, action and outcome, and none, read the newest rows out of an index without sorting."""
     queries = [

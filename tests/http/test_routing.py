@@ -254,6 +254,7 @@ def test_readiness_asks_database_and_stores(api: Glare) -> None:
 @pytest.mark.sqlite
 def test_readiness_sees_that_the_database_was_removed(glare: Glare) -> None:
     """/readyz is 503 while the database's file is not at its place: what is stored then is lost at the next start."""
+    assert glare.stranger.request("GET", "/readyz").status_code == 200  # A connection is open from now on.
     path = Path(make_url(glare.settings.database.connection).database or "")
     aside = path.with_name("aside")
     path.rename(aside)
