@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from glare.db import migrate
+from glare.db.artifacts import insert_artifact
 from glare.db.engine import Database
+from glare.db.rows import fetch_artifact
+from glare.domain.artifact import Artifact, Status, Visibility
 from glare.errors import BadRequest, Unavailable
 from support.databases import KIND, new_database
 
@@ -62,6 +66,34 @@ def test_downgrade_leaves_nothing(url: str) -> None:
     assert not any("not expected" in line or "remove" in line for line in report.differences)
     migrate.upgrade(url)
     assert migrate.check(url).ready
+
+
+def test_each_revision_goes_back_and_forth_with_data(url: str) -> None:
+    """Down to the first revision and up again, what was stored in the tables of both is as it was."""
+    kept = Artifact(
+        id=str(uuid.UUID(int=7)),
+        type_name="images",
+        name="kept \U0001f600",
+        version="1.0.0",
+        owner="me",
+        status=Status.DRAFTED,
+        visibility=Visibility.PRIVATE,
+        created_at=1,
+        updated_at=2,
+        activated_at=None,
+        values={"tags": ["a"], "min_ram": 1},
+        blobs={},
+        revision=1,
+    )
+    migrate.upgrade(url)
+    database = Database(url)
+    database.transact(lambda connection: insert_artifact(connection, kept, []))
+    for move, revision in ((migrate.downgrade, "0001"), (migrate.upgrade, "head")):
+        move(url, revision)
+        with database.read() as connection:
+            assert fetch_artifact(connection, kept.id) == kept
+    assert migrate.check(url).ready
+    database.dispose()
 
 
 @pytest.mark.sqlite

@@ -23,7 +23,6 @@ def worker(args: Namespace) -> int:
     metrics = metrics_of(settings)
     from glare.app import prepare, run_worker
 
-
     prepare(settings)
     stop = threading.Event()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
 
-revision = "0003_audit"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
@@ -41,7 +42,7 @@ def upgrade() -> None:
         sa.Column("type_name", _ascii(64), nullable=True),
         sa.Column("artifact_id", _ascii(36), nullable=True),
         sa.Column("target", _text(255), nullable=True),
-        sa.Column("detail", sa.LargeBinary((1 << 24) - 1), nullable=False),
+        sa.Column("detail", sa.LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
     for name, columns in _INDEXES.items():
