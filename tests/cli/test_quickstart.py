@@ -11,6 +11,7 @@ import pytest
 from glare.cli.quickstart import answers, welcome
 from glare.cli.server import Address, address_of
 from glare.cli.tokens import quickstart_token
+from glare.db.migrate import upgrade
 from glare.identity.token_file import TokenFile
 from glare.settings import Sources, load
 from support.command import Cli, Start, environment, wait_for
@@ -76,6 +77,7 @@ def test_a_replaced_token_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     """Where a start takes an earlier one's token away, it says which, as a service may still run with it."""
     overrides = {("DEFAULT", "state_dir"): str(tmp_path)}
     settings = load(Sources(overrides=overrides, search=False, environment=False)).settings
+    upgrade(settings.database.connection)
     quickstart_token(settings)
     assert capsys.readouterr().err == ""
     [first] = TokenFile(settings.identity.token_file).list()

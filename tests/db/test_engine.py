@@ -213,9 +213,12 @@ def test_a_file_that_is_replaced_is_noticed(tmp_path: Path) -> None:
     database.dispose()
 
 
-def test_the_files_of_a_database_are_for_their_owner(database: Database, tmp_path: Path) -> None:
+@pytest.mark.sqlite
+def test_the_files_of_a_database_are_for_their_owner(tmp_path: Path) -> None:
     """The file and those that SQLite puts beside it can be read by their owner alone."""
+    database = Database(f"sqlite:///{tmp_path / 'glare.db'}")
     with database.write() as connection:
-        _put(connection, 1)
+        connection.execute(text("CREATE TABLE t (a INTEGER)"))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    database.dispose()
     assert modes == {"glare.db": 0o600, "glare.db-wal": 0o600, "glare.db-shm": 0o600}

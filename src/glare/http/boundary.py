@@ -57,7 +57,7 @@ class Boundary:
         scope["state"] = state
         watch = Watch(scope, receive, self._application.services.metrics)
         reply = _Reply(scope, send, watch)
-        current = REQUEST_ID.set(f"req-{state['request_id']}")
+        current = REQUEST_ID.set(state["request_id"])
         try:
             await self._answer(scope, watch.receive, reply)
         finally:
@@ -100,7 +100,7 @@ class Boundary:
         self._application.refusals.take(
             state["actor"],
             f"{scope['method']} {route_of(scope)}",
-            f"req-{state['request_id']}",
+            state["request_id"],
             error.code,
             error.message,
             type_name=type_name,
