@@ -3,7 +3,6 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,15 +15,10 @@ from support.command import Cli, environment
 
 def test_help_comes_at_once(cli: Cli) -> None:
     """Help imports nothing that a service needs, so that it is there before one has looked away."""
-    started = time.monotonic()
-    text = cli.program("--help").stdout
-    elapsed = time.monotonic() - started
-    assert "serve" in text
+    assert "serve" in cli.program("--help").stdout
     code = "import sys; from glare.cli.main import build_parser; build_parser().format_help(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"granian", "sqlalchemy", "oslo_config", "starlette", "msgspec", "glare.settings"} & set(loaded)
-    # Generous, because other tests run beside this one; alone it takes below 0.1 s.
-    assert elapsed < 3
 
 
 def test_every_command_explains_itself() -> None:

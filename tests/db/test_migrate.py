@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 import uuid
 from pathlib import Path
 
@@ -34,10 +33,8 @@ def _change(url: str, statement: str) -> None:
 
 @pytest.mark.sqlite
 def test_upgrade_makes_the_tables_of_the_models(url: str) -> None:
-    """After an upgrade each table, column, key and index is that of the models, and it took less than a second."""
-    started = time.monotonic()
+    """After an upgrade each table, column, key and index is that of the models."""
     migrate.upgrade(url)
-    assert time.monotonic() - started < 1
     report = migrate.check(url)
     assert report.differences == ()
     assert report.current == report.head is not None
