@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.egress.client import EgressClient
 from glare.egress.names import Resolver, system_resolve
+from glare.errors import GlareError
 from glare.events.consumer import SINKS, Consumer
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
@@ -34,7 +35,7 @@ from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
 from glare.operations.services import OutboundLimits, Rules, Services
-from glare.operations.sweep import end_dead_attempts, sweep
+from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
 from glare.settings.type_options import load_types
@@ -124,6 +125,24 @@ def run_worker(settings: Settings, stop: threading.Event, metrics: Metrics | Non
     stop.wait()
     worker.stop()
     close(services)
+
+
+def run_scrubber(settings: Settings, stop: threading.Event, report: Callable[[Scrubbed], None], *, once: bool) -> None:
+    """Finish deletions in this thread, once or every `wakeup_time` until `stop` is set; each round is reported."""
+    services = build_services(settings)
+    try:
+        while not stop.is_set():
+            try:
+                report(scrub(services))
+            except GlareError:
+                if once:
+                    raise
+                _log.exception("deletions are left to the next round")
+            if once:
+                return
+            stop.wait(settings.scrubber.wakeup_time)
+    finally:
+        close(services)
 
 
 def close(services: Services) -> None:

@@ -50,6 +50,12 @@ def _serve(parser: ArgumentParser) -> None:
     )
 
 
+def _scrub(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--daemon", action="store_true", help="go on every [scrubber] wakeup_time, until SIGTERM or Ctrl-C"
+    )
+
+
 def _upgrade(parser: ArgumentParser) -> None:
     parser.add_argument(
         "revision", nargs="?", default="head", metavar="REVISION", help="revision to reach (default: the newest)"
@@ -135,6 +141,16 @@ COMMANDS = (
         "glare.cli.worker:worker",
         _nothing,
         ("glare worker --config-file /etc/glare/glare.conf",),
+    ),
+    Command(
+        ("scrub",),
+        "finish deletions that were delayed",
+        "Remove the data of deleted artifacts whose [scrubber] scrub_time is over, and objects that nothing needs any more. The service does "
+        "the same by itself every [scrubber] wakeup_time; this is for doing it now, or at a time of your own. Any number may run, "
+        "beside the service too. Ends with 1 where a store would not remove some objects; they wait for the next time.",
+        "glare.cli.scrub:scrub",
+        _scrub,
+        ("glare scrub --config-file /etc/glare/glare.conf", "glare scrub --daemon"),
     ),
     Command(
         ("db", "upgrade"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from argparse import Namespace
 
 from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
+from glare.cli.stopping import stopped_by_signals
 from glare.settings import check_machine
 
 
@@ -24,14 +23,7 @@ def worker(args: Namespace) -> int:
     from glare.app import prepare, run_worker
 
     prepare(settings)
-    stop = threading.Event()
-
-    def end(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    stop = stopped_by_signals()
     announce(settings, "doing the background work; Ctrl-C stops it.")
     run_worker(settings, stop, metrics)
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.keys import slot_id
@@ -220,6 +220,11 @@ def doomed(connection: Connection, now: int, limit: int, objects: Sequence[str] 
         Doomed(row[0], Managed(row[1], row[2]), row[3])
         for row in connection.execute(statement.order_by(doomed_objects.c.not_before, doomed_objects.c.id).limit(limit))
     ]
+
+
+def count_doomed(connection: Connection) -> int:
+    """How many objects wait for their removal, due or not."""
+    return connection.execute(select(func.count()).select_from(doomed_objects)).scalar_one()
 
 
 def removed(connection: Connection, ids: Sequence[int]) -> None:

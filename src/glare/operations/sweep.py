@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -75,16 +76,38 @@ def remove_due_objects(services: Services) -> None:
         store.sweep_temporaries(_TEMPORARY_AFTER_SECONDS)
 
 
-def scrub_deleted(services: Services) -> None:
-    """Really remove artifacts whose delayed deletion is due."""
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What a scrub has done: artifacts removed, and objects that their store would not remove now."""
+
+    artifacts: int
+    waiting: int
+
+
+def scrub(services: Services) -> Scrubbed:
+    """Finish all deletions that are due: the artifacts' rows and quota first, then the objects that nobody needs any more.
+
+    It may run beside the service and beside others. What a killed one has left is found by the next: objects are doomed in the
+    transaction that removes their rows. A store that fails keeps its objects for a later try.
+    """
+    artifacts = scrub_deleted(services)
+    remove_due_objects(services)
+    with services.db.read() as connection:
+        return Scrubbed(artifacts, blob_rows.count_doomed(connection))
+
+
+def scrub_deleted(services: Services) -> int:
+    """Really remove artifacts whose delayed deletion is due; returns how many this one has removed."""
     before = services.clock() - int(services.rules.scrub_time * _SECOND)
+    total = 0
     with ThreadPoolExecutor(services.rules.scrub_pool_size, "scrub") as pool:
         while True:
             with services.db.read() as connection:
                 due = artifact_rows.deleted_ids(connection, before, _BATCH)
             removed = sum(pool.map(lambda artifact_id: _scrub(services, artifact_id), due))
+            total += removed
             if len(due) < _BATCH or not removed:
-                return
+                return total
 
 
 def _scrub(services: Services, artifact_id: str) -> bool:

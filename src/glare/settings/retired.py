@@ -29,7 +29,6 @@ RETIRED = MappingProxyType(
         ("DEFAULT", "lock_path"): "names are unique by a database constraint, so there are no lock files",
         ("oslo_concurrency", "lock_path"): "names are unique by a database constraint, so there are no lock files",
         ("paste_deploy", "config_file"): "there is no paste file; choose with [identity] pipeline",
-        ("scrubber", "daemon"): "the sweep is part of `glare serve` and `glare worker`",
         ("glance_store", "stores"): _STORES,
         (
             "glance_store",

@@ -318,4 +318,9 @@ class ScrubberSettings(Section):
     scrub_pool_size: int = integer(
         "1", "Deleted artifacts that a sweep removes at the same time.", at_least=1, at_most=64
     )
-    wakeup_time: float = seconds("300 s", "Time between two sweeps.", at_least=1, at_most=DAY)
+    wakeup_time: float = seconds(
+        "300 s", "Time between two sweeps, and between two rounds of `glare scrub --daemon`.", at_least=1, at_most=DAY
+    )
+    daemon: bool = flag(
+        "false", "Whether `glare scrub` goes on until it is stopped, as with `--daemon`, rather than work once."
+    )

@@ -1,0 +1,48 @@
+"""`glare scrub`: deletions that were delayed, finished now."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from glare.cli.configuration import make_directories, read_settings
+from glare.cli.database import require_migrated
+from glare.cli.logs import announce, configure_logging
+from glare.cli.stopping import stopped_by_signals
+from glare.settings import check_machine
+
+if TYPE_CHECKING:
+    from glare.operations.sweep import Scrubbed
+
+
+def scrub(args: Namespace) -> int:
+    """`glare scrub`. 1 where some objects are still there, because their store would not remove them."""
+    settings = read_settings(args)
+    check_machine(settings)
+    configure_logging(settings)
+    make_directories(settings)
+    require_migrated(settings)
+    from glare.app import prepare, run_scrubber
+
+    prepare(settings)
+    daemon = args.daemon or settings.scrubber.daemon
+    left = 0
+
+    def report(done: Scrubbed) -> None:
+        nonlocal left
+        left = done.waiting
+        if done.artifacts or done.waiting or not daemon:
+            announce(settings, _sentence(done))
+
+    stop = stopped_by_signals()
+    if daemon:
+        announce(settings, "finishing deletions as they become due; Ctrl-C stops it.")
+    run_scrubber(settings, stop, report, once=not daemon)
+    return 1 if left and not daemon else 0
+
+
+def _sentence(done: Scrubbed) -> str:
+    removed = f"{done.artifacts} deleted artifact{'s' * (done.artifacts != 1)} removed"
+    if not done.waiting:
+        return f"{removed}."
+    return f"{removed}; {done.waiting} object{'s' * (done.waiting != 1)} could not be removed yet, the log says why."
