@@ -41,7 +41,9 @@ class Service:
 
     def stored_bytes(self) -> int:
         """How many bytes the local store holds."""
-        return sum(path.stat().st_size for path in (self.state / "blobs").rglob("*") if path.is_file())
+        store = self.state / "blobs"
+        files = [path for folder in ("objects", "temporaries") for path in (store / folder).rglob("*")]
+        return sum(path.stat().st_size for path in files if path.is_file())
 
 
 @dataclass(frozen=True, slots=True)
