@@ -43,7 +43,9 @@ OPERATIONS = st.fixed_dictionaries(
     optional={"path": POINTERS, "from": POINTERS, "value": JSON},
 )
 
-quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture(scope="module")

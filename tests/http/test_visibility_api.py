@@ -196,7 +196,9 @@ def test_lists_show_own_and_public(api: Glare, hidden: Json, public: dict[str, J
 PROJECTS = ("red", "green", "none")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.tuples(
