@@ -147,6 +147,18 @@ def test_delayed_delete_hides_and_keeps(later: Glare, unique: Unique) -> None:
     assert owner.delete(second).status_code == 204
 
 
+def test_totals_do_not_count_what_is_deleted(later: Glare, unique: Unique) -> None:
+    """The total of a plain list goes down when an artifact is deleted with delay, and once."""
+    owner = later.actor(f"u:{unique()}:member")
+    artifact = owner.create("images", name="a")
+    owner.create("images", name="b")
+    assert owner.delete(artifact).status_code == 204
+    assert owner.delete(artifact).status_code == 204
+    assert owner.page("images")["total_count"] == 1
+    sweep(later.services)
+    assert owner.page("images")["total_count"] == 1
+
+
 @pytest.mark.parametrize("actor", ["alice", "admin"])
 def test_deleted_artifact_is_fixed(later: Glare, unique: Unique, actor: str) -> None:
     """Changing it, uploading to it and downloading from it are 403, for admins too; deleting it again is 204."""

@@ -47,11 +47,11 @@ def update_artifact(
         raise name_taken(after) from taken
     if not done.rowcount:
         raise lost_race(before.id)
-    old_scope, new_scope = _scope(before), _scope(after)
+    old_scope, new_scope = _listed_scope(before), _listed_scope(after)
     if old_scope != new_scope:
-        if before.status is not Status.DELETED:
+        if old_scope is not None:
             counters.count_artifacts(connection, before.type_name, old_scope, -1)
-        if after.status is not Status.DELETED:
+        if new_scope is not None:
             counters.count_artifacts(connection, after.type_name, new_scope, 1)
     if after.status is Status.DELETED:
         connection.execute(_DELETE_VALUES, {"artifact": after.id})
@@ -138,6 +138,11 @@ def _scope(artifact: Artifact) -> str:
     return scope_of(artifact.visibility, artifact.owner)
 
 
+def _listed_scope(artifact: Artifact) -> str | None:
+    """The scope whose lists show the artifact; none once it is deleted."""
+    return None if artifact.status is Status.DELETED else _scope(artifact)
+
+
 def _uniqueness(artifact: Artifact) -> str:
     return uniqueness(artifact.type_name, artifact.name, artifact.version, _scope(artifact))
 
@@ -159,7 +164,7 @@ def _row(artifact: Artifact) -> dict[str, object]:
         "deleted_at": artifact.deleted_at,
         "revision": artifact.revision,
         "uniqueness": None if deleted else _uniqueness(artifact),
-        "scope": None if deleted else _scope(artifact),
+        "scope": _listed_scope(artifact),
         "listed": 0 if deleted else 1,
         "document": _encode(artifact.values),
     }
