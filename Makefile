@@ -14,7 +14,7 @@ JOBS ?= 2
 ARGS ?=
 # Databases that the tests run on, and the tests that are run again on those after the first.
 DATABASES ?= sqlite postgresql mariadb
-DATABASE_TESTS := tests/db tests/http tests/operations tests/server
+DATABASE_TESTS := tests/db tests/http tests/operations tests/server tests/stores/test_database.py
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes

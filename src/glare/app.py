@@ -40,6 +40,7 @@ from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
+from glare.stores.database import DatabaseDriver
 from glare.stores.filesystem import FilesystemDriver
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def build_services(
         db=db,
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
-        stores=_stores(settings, metrics),
+        stores=_stores(settings, db, metrics),
         egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat),
@@ -80,7 +81,7 @@ def prepare(settings: Settings) -> None:
     """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
     db = _database(settings)
     try:
-        prepare_stores(db, _stores(settings, Metrics()))
+        prepare_stores(db, _stores(settings, db, Metrics()))
     finally:
         db.dispose()
 
@@ -257,33 +258,40 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def _stores(settings: Settings, metrics: Metrics) -> Mapping[str, Store]:
+def _stores(settings: Settings, db: Database, metrics: Metrics) -> Mapping[str, Store]:
+    """All stores by name, whichever is for new blobs now: another one was before, and has some."""
+
     def observe(call: StoreCall) -> None:
         log_call(call)
         metrics.store_called(call.store, call.action, call.failed, call.bytes)
 
-    driver = FilesystemDriver(
-        settings.glance_store.filesystem_store_datadir,
-        name=_FILE,
-        reserve=settings.store.free_space_reserve,
-    )
-    return {_FILE: Store(driver, observe)}
+    reserve = settings.store.free_space_reserve
+    directory = settings.glance_store.filesystem_store_datadir
+    return {
+        _FILE: Store(FilesystemDriver(directory, name=_FILE, reserve=reserve), observe),
+        _DATABASE: Store(DatabaseDriver(db, name=_DATABASE, reserve=reserve), observe),
+    }
 
 
 _FILE: Final = "file"
+_DATABASE: Final = "database"
+_STORE_NAMES: Final = {"file": _FILE, "filesystem": _FILE, "database": _DATABASE}
 
 
 def _rules(settings: Settings) -> Rules:
     quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
     delayed = {ALL_TYPES: settings.quotas.delayed_delete}
+    default_store = {ALL_TYPES: _STORE_NAMES[settings.glance_store.default_store]}
     for name, section in settings.artifact_types.items():
+        if section.default_store is not None:
+            default_store[name] = _STORE_NAMES[section.default_store]
         quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
         if section.delayed_delete is not None:
             delayed[name] = section.delayed_delete
     return Rules(
         quotas=quotas,
         delayed_delete=delayed,
-        default_store={ALL_TYPES: _FILE},  # The one store of this version, under whichever of its names.
+        default_store=default_store,
         reservation_step=settings.uploads.reservation_step,
         attempt_timeout=settings.uploads.attempt_timeout,
         unpacking=UnpackLimits(

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from glare.app import build_services, create_application, prepare
-from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage
+from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage, stored_objects
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
 from glare.stores.filesystem import MARKER
@@ -169,13 +169,17 @@ class Glare:
                 select(func.coalesce(func.sum(quota_usage.c.bytes), 0)).where(quota_usage.c.type_name == "")
             )
             difference = used.scalar_one() - stored.scalar_one()
-        files = {path.name for path in self.objects()}
+            unfinished = connection.execute(select(func.count()).where(stored_objects.c.object.is_(None))).scalar_one()
+        files = {path.name for path in self.objects()} | {
+            entry.name for entry in self.services.stores["database"].entries()
+        }
         found = {
             "attempts": attempts,
             "doomed objects": doomed,
             "outbound leases": leases,
             "files without a blob": sorted(files - known),
             "blobs without a file": sorted(known - files),
+            "unfinished objects in the database": unfinished,
             "bytes of quota": difference,
         }
         return {name: value for name, value in found.items() if value}

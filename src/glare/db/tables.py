@@ -129,6 +129,8 @@ blobs = Table(
     Column("etag", _text()),
     Column("last_modified", _text()),
     Column("generation", BigInteger, nullable=False, default=0),
+    Column("damage", _ascii(16)),  # what was wrong with the object when its bytes were last read; null for nothing
+    Column("damaged_at", BigInteger),
     Column("attempt_id", _ascii(32)),
     Column("attempt_heartbeat", BigInteger, index=True),
     Column("attempt_reserved", BigInteger),
@@ -161,6 +163,43 @@ doomed_objects = Table(
     Column("object", _ascii(255), nullable=False),
     Column("not_before", BigInteger, nullable=False, index=True),
     Column("tries", Integer, nullable=False),
+    Index("ix_doomed_objects_object", "object"),
+)
+
+stored_objects = Table(
+    "stored_objects",
+    metadata,
+    # Objects of the store that keeps bytes in this database. The id is never used twice: a reader of an object that is gone
+    # must not find another one's chunks.
+    Column("id", _ascii(32), primary_key=True),
+    Column("name", _ascii(128), nullable=False, index=True),
+    Column("object", _ascii(128), unique=True),  # the name once it is committed, null before and after
+    Column("state", _ascii(16), nullable=False),  # writing, stored, removing
+    Column("size", BigInteger, nullable=False),
+    Column("chunk_size", Integer, nullable=False),
+    Column("touched_at", BigInteger, nullable=False),
+    Index("ix_stored_objects_state", "state", "touched_at"),
+)
+
+stored_chunks = Table(
+    "stored_chunks",
+    metadata,
+    Column("object_id", _ascii(32), ForeignKey("stored_objects.id"), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("data", _bytes(), nullable=False),  # all of `chunk_size` bytes, but the last
+)
+
+fsck_runs = Table(
+    "fsck_runs",
+    metadata,
+    # How far a check of a store has come, so that the next one goes on there.
+    Column("store", _ascii(64), primary_key=True),
+    Column("phase", _ascii(16), nullable=False),  # blobs, objects
+    Column("position", _ascii(128), nullable=False),  # the last slot or object that was looked at
+    Column("started_at", BigInteger, nullable=False),
+    Column("holder", _ascii(32)),
+    Column("heartbeat", BigInteger, nullable=False),
+    Column("counts", _bytes(), nullable=False),  # JSON
 )
 
 artifact_counts = Table(
@@ -233,6 +272,10 @@ outbox = Table(
 Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
 _held = blobs.c.attempt_id.is_not(None)
 Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
+_managed = blobs.c.object.is_not(None)
+Index("ix_blobs_object", blobs.c.object, sqlite_where=_managed, postgresql_where=_managed)
+_damaged = blobs.c.damage.is_not(None)
+Index("ix_blobs_damage", blobs.c.damage, blobs.c.slot_id, sqlite_where=_damaged, postgresql_where=_damaged)
 
 audit = Table(
     "audit",

@@ -55,6 +55,8 @@ def small_body(
     length = last - first + 1
     with closing(store_of(call, location).open(location.object, first, length)) as reader:
         data = reader.read(length)
+        while len(data) < length and (more := reader.read(length - len(data))):
+            data += more
     if len(data) != length:
         raise GlareError(f"Object '{location.object}' of store '{location.store}' is shorter than its blob.")
     return Response(data, status, headers)

@@ -31,14 +31,14 @@ from glare.settings.declare import (
 )
 from glare.settings.service import DAY, GIB, KIB, MIB
 
-STORES = ("file", "filesystem")
-"""Names of the local file store; the second is the older one."""
+STORES = ("file", "filesystem", "database")
+"""Names of the stores; the first two are one store, the local file system."""
 
 LATER_STORES = {
     name: f"the {name} store is not part of this version"
     for name in (
         *("http", "https", "swift", "swift+http", "swift+https", "swift+config"),
-        *("rbd", "sheepdog", "cinder", "vsphere", "database", "s3"),
+        *("rbd", "sheepdog", "cinder", "vsphere", "s3"),
     )
 }
 
@@ -84,7 +84,9 @@ class ArtifactTypeSettings(Section):
     )
     delayed_delete: bool | None = optional_flag("As in [DEFAULT], for this type. Unset: as in [DEFAULT].")
     default_store: str | None = optional_choice(
-        "Store for new blobs of this type. Unset: `[glance_store] default_store`.", STORES, planned=LATER_STORES
+        "Store for new blobs of this type. Unset: `[glance_store] default_store`. Blobs that exist stay where they are, and readable.",
+        STORES,
+        planned=LATER_STORES,
     )
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,7 +96,11 @@ class GlanceStoreSettings(Section):
     """Where the bytes of blobs live."""
 
     default_store: str = choice(
-        "file", "Store for new blobs: the local file system, under either of its names.", STORES, planned=LATER_STORES
+        "file",
+        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; or `database`, beside the "
+        "metadata, for small blobs and for nodes that share no directory. Blobs that exist stay where they are, and readable.",
+        STORES,
+        planned=LATER_STORES,
     )
     filesystem_store_datadir: Path = path("$state_dir/blobs", "Directory of the local file store.")
 
@@ -105,8 +111,8 @@ class StoreSettings(Section):
 
     free_space_reserve: int = size(
         "256 MiB",
-        "Space that uploads leave free on the file system of the local store (507 beyond it), so that the database and the log "
-        "beside it can go on.",
+        "Space that uploads leave free on the file system of the local store, and of a SQLite database that keeps blobs (507 beyond "
+        "it), so that the metadata and the log beside it can go on. What a database server has free is not known.",
         at_least=0,
         at_most=2**53,
     )

@@ -11,7 +11,7 @@ _LOGS = (
     "Glare logs to standard error and leaves files and rotation to the service manager; see [logging] level and format"
 )
 _OIDC = "Keycloak becomes OIDC with verified signatures, which is not part of this version; see [identity] pipeline"
-_STORES = "this version has the local file store only; see [glance_store] default_store"
+_STORES = "the stores of this version, file and database, are always there; see [glance_store] default_store"
 
 RETIRED = MappingProxyType(
     {

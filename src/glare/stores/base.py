@@ -14,7 +14,7 @@ import errno
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,15 @@ class DriverReader(Protocol):
         """Let go of what the reader holds. Called once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A committed object: its size in bytes, and when it was committed, in seconds since the epoch."""
+
+    name: str
+    size: int
+    stored_at: float
+
+
 class Driver(Protocol):
     """Keeps the bytes of objects. Raises `OSError` (named by `Store`) or a `GlareError` with a sentence of its own."""
 
@@ -85,6 +94,12 @@ class Driver(Protocol):
 
     def free_space(self) -> int | None:
         """The bytes that the store still takes, after its reserve; None when it cannot tell."""
+
+    def entries(self, after: str) -> Iterator[Entry]:
+        """Committed objects in the order of their names, those after `after`, with bounded memory.
+
+        Objects that come or go meanwhile may be among them or not.
+        """
 
     def sweep_temporaries(self, older_than: float) -> int:
         """Remove what crashed writers left and nobody touched for `older_than` seconds; the number of things removed."""
@@ -169,6 +184,11 @@ class Store:
     def free_space(self) -> int | None:
         with self._call("free_space"):
             return self._driver.free_space()
+
+    def entries(self, after: str = "") -> Iterator[Entry]:
+        """All committed objects in the order of their names, those after the name `after`."""
+        with self._call("list"):
+            yield from self._driver.entries(after)
 
     def sweep_temporaries(self, older_than: float) -> int:
         """Remove what crashed writers left `older_than` seconds ago or earlier. Give it more than a live writer may pause."""

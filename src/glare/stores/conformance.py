@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -220,6 +221,27 @@ class StoreConformance:
             again.initialise()
             again.initialise([_new_name()])
             assert _read(again, name) == b"stays"
+
+    def test_all_committed_objects_are_listed_in_order(self, tmp_path: Path) -> None:
+        """`entries` gives every committed object once, with its size and time, in the order of names, from any of them on."""
+        store = self.make_store(tmp_path)
+        assert list(store.entries()) == []
+        sizes = {_new_name(): number for number in range(40)}
+        sizes |= {f"abcdef{number:02d}": number for number in range(3)}
+        before = time.time()
+        for name, size in sizes.items():
+            _write(store, name, b"x" * size)
+        gone = _new_name()
+        _write(store, gone, b"gone")
+        store.delete(gone)
+        with store.create(_new_name()) as unfinished:
+            unfinished.write(b"y" * _MIB)
+            found = list(store.entries())
+            assert [(entry.name, entry.size) for entry in found] == sorted(sizes.items())
+            assert all(before - 5 <= entry.stored_at <= time.time() + 5 for entry in found)
+            for position in (0, 5, 39, 42):
+                assert list(store.entries(found[position].name)) == found[position + 1 :]
+            assert list(store.entries("abcdef000")) == [entry for entry in found if entry.name > "abcdef000"]
 
     def test_the_sweep_leaves_objects_and_young_temporaries_alone(self, tmp_path: Path) -> None:
         """Sweeping touches neither committed objects nor a writer that is younger than the limit."""

@@ -19,12 +19,14 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from glare.errors import StoreFull, Unavailable
+from glare.errors import Unavailable
+from glare.stores.base import Entry
+from glare.stores.room import Room
 
 STEP: Final = 16 << 20
 """After so many bytes a writer looks at the free space, and asks the kernel to begin writing to disk."""
@@ -47,8 +49,7 @@ class FilesystemDriver:
     ) -> None:
         self.name = name
         self._directory = directory
-        self._reserve = reserve
-        self._option = option
+        self.room = Room(directory, store=name, reserve=reserve, option=option)
         self._objects = directory / "objects"
         self._temporaries = directory / "temporaries"
         self._marker = directory / MARKER
@@ -92,7 +93,7 @@ class FilesystemDriver:
 
     def create(self, object_name: str, expected_size: int | None) -> FilesystemWriter:
         self.require_marker()
-        self.require_room(expected_size or 0)
+        self.room.require(expected_size or 0)
         self._make_directories()
         temporary = self._temporaries / f"{object_name}.{secrets.token_hex(8)}"
         return FilesystemWriter(self, _create(temporary), temporary, self._locate(object_name))
@@ -128,7 +129,19 @@ class FilesystemDriver:
 
     def free_space(self) -> int | None:
         self.require_marker()
-        return max(0, self._free() - self._reserve)
+        return self.room.left()
+
+    def entries(self, after: str) -> Iterator[Entry]:
+        self.require_marker()
+        first, second = after[:2], after[2:4]
+        for upper in _names_in(self._objects, first):
+            for lower in _names_in(self._objects / upper, second if upper == first else ""):
+                shard = self._objects / upper / lower
+                for name in _names_in(shard, after):
+                    with suppress(FileNotFoundError):  # It was deleted while the list was read.
+                        state = (shard / name).stat()
+                        if name != after:
+                            yield Entry(name, state.st_size, state.st_mtime)
 
     def sweep_temporaries(self, older_than: float) -> int:
         limit = time.time() - older_than
@@ -156,16 +169,6 @@ class FilesystemDriver:
             raise Unavailable(
                 f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry after "
                 "its operator has mounted the right volume, or has restarted the service."
-            )
-
-    def require_room(self, size: int) -> None:
-        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve."""
-        free = self._free()
-        if free - max(size, 1) < self._reserve:
-            raise StoreFull(
-                f"Store {self.name!r} has {free} bytes free and keeps {self._reserve} of them in reserve "
-                f"({self._option}), so {size} more do not fit; nothing was stored. Retry after its operator has "
-                "made room."
             )
 
     def make_durable(self, directory: Path) -> None:
@@ -211,10 +214,6 @@ class FilesystemDriver:
         # Two levels of 256 directories keep a million objects at some sixteen a directory.
         return self._objects / object_name[:2] / object_name[2:4] / object_name
 
-    def _free(self) -> int:
-        state = os.statvfs(self._directory)
-        return state.f_bavail * state.f_frsize
-
 
 class FilesystemWriter:
     """Writes a temporary file, and links it to the object's name at commit."""
@@ -235,7 +234,7 @@ class FilesystemWriter:
             self._written += done
             view = view[done:]
         if self._written - self._looked_at >= STEP:
-            self._driver.require_room(0)
+            self._driver.room.require(0)
             # Begins to write these pages to disk and does not wait, so that commit finds little left to do.
             os.posix_fadvise(self._descriptor, self._looked_at, self._written - self._looked_at, os.POSIX_FADV_DONTNEED)
             self._looked_at = self._written
@@ -286,6 +285,14 @@ class FilesystemReader:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _names_in(directory: Path, first: str) -> list[str]:
+    """The names in a directory from `first` on, in order; none where it is gone."""
+    try:
+        return sorted(name for name in os.listdir(directory) if name >= first)  # noqa: PTH208 - texts are what is wanted
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _create(path: Path) -> int:
