@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
+from glare.operations import fsck
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
@@ -142,6 +143,22 @@ def run_scrubber(settings: Settings, stop: threading.Event, report: Callable[[Sc
             if once:
                 return
             stop.wait(settings.scrubber.wakeup_time)
+    finally:
+        close(services)
+
+
+def run_fsck(
+    settings: Settings,
+    stop: threading.Event,
+    options: fsck.Options,
+    stores: Sequence[str],
+    found: Callable[[fsck.Finding], None],
+    progress: Callable[[fsck.Progress], None],
+) -> fsck.Summary:
+    """Check stored bytes in this thread: of `stores`, or of all where none is named."""
+    services = build_services(settings)
+    try:
+        return fsck.Check(services, options, found, progress, stop).run(stores or list(services.stores))
     finally:
         close(services)
 

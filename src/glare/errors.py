@@ -3,6 +3,7 @@
 The tree, printed once so that nobody has to search for it::
 
     GlareError                      internal      an unexpected state of the service itself
+    ├── BlobDamaged                 internal      stored bytes are not those that were recorded
     ├── BadRequest                  invalid       the request cannot be understood
     │   └── InvalidParameterValue   invalid       one named value is not acceptable
     │       └── LocationRefused     invalid       an external location cannot be recorded
@@ -80,6 +81,14 @@ class GlareError(Exception):
     def __init__(self, message: str | None = None) -> None:
         self.message = message or self.sentence
         super().__init__(self.message)
+
+
+class BlobDamaged(GlareError):
+    code = "BlobDamaged"
+    wire_type = "GlareException"
+    sentence = (
+        "The stored bytes of this blob are not those that were recorded; its operator has to restore them from a copy."
+    )
 
 
 class BadRequest(GlareError):

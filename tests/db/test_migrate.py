@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, MetaData, create_engine, select, text
 
-from glare.db import migrate
+from glare.db import blobs as blob_rows
+from glare.db import migrate, outbox
 from glare.db.artifacts import insert_artifact
+from glare.db.blobs import NewAttempt
 from glare.db.engine import Database
 from glare.db.rows import fetch_artifact
+from glare.db.tables import quotas
+from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
+from glare.domain.blob import Blob, BlobStatus, Managed, Slot
+from glare.domain.events import artifact_event
 from glare.errors import BadRequest, Unavailable
 from support.databases import KIND, new_database
 
@@ -84,13 +91,61 @@ def test_each_revision_goes_back_and_forth_with_data(url: str) -> None:
     )
     migrate.upgrade(url)
     database = Database(url)
-    database.transact(lambda connection: insert_artifact(connection, kept, []))
-    for move, revision in ((migrate.downgrade, "0001"), (migrate.upgrade, "head")):
-        move(url, revision)
-        with database.read() as connection:
-            assert fetch_artifact(connection, kept.id) == kept
-    assert migrate.check(url).ready
+    database.transact(lambda connection: _fill(connection, kept))
     database.dispose()
+    whole = _rows(url)
+    assert {name for name, rows in whole.items() if rows} >= {
+        "artifacts",
+        "blobs",
+        "quotas",
+        "outbox",
+        "doomed_objects",
+    }
+    for revision in ("0002", "0001"):
+        migrate.downgrade(url, revision)
+        assert migrate.check(url).current == revision
+        for name, rows in _rows(url).items():
+            columns = rows[0].keys() if rows else ()
+            assert rows == [{column: row[column] for column in columns} for row in whole[name]], name
+    migrate.upgrade(url)
+    assert migrate.check(url).ready
+    for name in ("artifacts", "blobs", "quotas", "outbox", "doomed_objects"):
+        assert _rows(url)[name] == whole[name]
+    again = Database(url)
+    with again.read() as connection:
+        found = fetch_artifact(connection, kept.id)
+    assert found is not None
+    assert replace(found, blobs={}) == kept
+    again.dispose()
+
+
+def _fill(connection: Connection, kept: Artifact) -> None:
+    """An artifact with a blob and an attempt, and a row of what else the service writes."""
+    insert_artifact(connection, kept, [])
+    staged = Managed("file", "0123456789abcdef")
+    blob_rows.begin_attempt(
+        connection, kept.id, Slot("image"), NewAttempt("a" * 32, 3, 10, "text/plain", False, staged)
+    )
+    shown = Blob(Slot("image"), BlobStatus.ACTIVE, "text/plain", 10, Digests("m" * 32, "s" * 40, "t" * 64), staged)
+    assert blob_rows.publish(connection, "a" * 32, shown)
+    blob_rows.doom(connection, [Managed("file", "fedcba9876543210")])
+    outbox.record(connection, [artifact_event("create", kept, 4)])
+    connection.execute(quotas.insert().values(project="me", name="max_artifact_number", value=5))
+
+
+def _rows(url: str) -> dict[str, list[dict[str, object]]]:
+    """Every row of every table that the database has now."""
+    engine = create_engine(url)
+    found = MetaData()
+    found.reflect(engine)
+    with engine.connect() as connection:
+        rows = {
+            table.name: [dict(row._mapping) for row in connection.execute(select(table).order_by(*table.primary_key))]
+            for table in found.sorted_tables
+            if table.name != "alembic_version"
+        }
+    engine.dispose()
+    return rows
 
 
 @pytest.mark.sqlite

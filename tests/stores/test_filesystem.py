@@ -393,3 +393,16 @@ def test_bytes_that_are_missing_are_told_to_the_operator(tmp_path: Path, caplog:
     with pytest.raises(NotFound):
         make(tmp_path).open(NAME, 0, None)
     assert NAME in caplog.text
+
+
+def test_only_objects_are_listed(tmp_path: Path) -> None:
+    """Files of other names or in other places, directories, and what a file system keeps there are none of the store's."""
+    store = make(tmp_path / "store")
+    put(store, NAME, b"object")
+    objects = tmp_path / "store" / "objects"
+    (objects / "01" / "23" / "notes.txt").write_text("an administrator's")
+    (objects / "01" / "23" / "fedcba9876543210").write_text("in the wrong place")
+    (objects / "01" / "23" / "0123456700").mkdir()
+    (objects / "01" / "stray").write_text("no directory")
+    (objects / "lost+found").mkdir()
+    assert [entry.name for entry in store.entries()] == [NAME]

@@ -56,6 +56,27 @@ def _scrub(parser: ArgumentParser) -> None:
     )
 
 
+def _fsck(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--store",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="check this store only; may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="SIZE",
+        help="bytes a second to read at most, such as 20MiB, instead of [fsck] rate; 0 is no limit",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew, rather than go on where the last check was interrupted"
+    )
+    parser.add_argument(
+        "--remove-orphans", action="store_true", help="remove objects that no blob has, rather than report them"
+    )
+
+
 def _upgrade(parser: ArgumentParser) -> None:
     parser.add_argument(
         "revision", nargs="?", default="head", metavar="REVISION", help="revision to reach (default: the newest)"
@@ -151,6 +172,20 @@ COMMANDS = (
         "glare.cli.scrub:scrub",
         _scrub,
         ("glare scrub --config-file /etc/glare/glare.conf", "glare scrub --daemon"),
+    ),
+    Command(
+        ("fsck",),
+        "read stored bytes again, and say what is not as it was recorded",
+        "Read every stored blob and compare it with what was recorded, then look for objects that no blob has. What is missing or differs is "
+        "printed and marked: it is answered with an error until a later check finds it restored. It goes on where an interrupted check "
+        "stopped, and may run beside the service. Ends with 1 where something is wrong, or it was stopped.",
+        "glare.cli.fsck:fsck",
+        _fsck,
+        (
+            "glare fsck --config-file /etc/glare/glare.conf",
+            "glare fsck --store file --rate 20MiB",
+            "glare fsck --remove-orphans",
+        ),
     ),
     Command(
         ("db", "upgrade"),

@@ -119,6 +119,8 @@ def publish(connection: Connection, attempt_id: str, blob: Blob, host: str | Non
         "etag": external.etag if external else None,
         "last_modified": external.last_modified if external else None,
         "generation": before.generation + 1,
+        "damage": None,
+        "damaged_at": None,
     }
     done = connection.execute(update(blobs).where(mine).values(**shown, **_NO_ATTEMPT))
     if done.rowcount and before.object is not None:

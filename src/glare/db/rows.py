@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from glare.db.tables import artifacts, blobs
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.blob import Attempt, Blob, BlobStatus, External, LocationState, Managed, Slot
+from glare.domain.blob import Attempt, Blob, BlobStatus, Damage, External, LocationState, Managed, Slot
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -32,7 +32,7 @@ _BLOB: Final = [
     for name in (
         "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256", "store",
         "object", "url", "confidential", "state", "proven_at", "seen_at", "etag", "last_modified", "generation",
-        "attempt_id", "attempt_heartbeat", "attempt_reserved",
+        "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage",
     )
 ]  # fmt: skip
 _WIDTH: Final = len(_ARTIFACT)
@@ -112,7 +112,7 @@ def _blob(row: Sequence[Any]) -> Blob:
     (
         _, field, key, _, status, content_type, size, md5, sha1, sha256, store,
         stored_object, url, confidential, state, proven_at, seen_at, etag, last_modified, generation,
-        attempt_id, attempt_heartbeat, attempt_reserved,
+        attempt_id, attempt_heartbeat, attempt_reserved, damage,
     ) = row  # fmt: skip
     location: Managed | External | None = None
     if url is not None:
@@ -129,4 +129,5 @@ def _blob(row: Sequence[Any]) -> Blob:
         Digests(md5, sha1, sha256) if sha256 is not None else None,
         location,
         Attempt(attempt_id, attempt_heartbeat, attempt_reserved) if attempt_id is not None else None,
+        Damage(damage) if damage is not None else None,
     )

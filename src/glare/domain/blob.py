@@ -35,6 +35,13 @@ class LocationState(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class Damage(StrEnum):
+    """What was wrong with a stored object when its bytes were last read."""
+
+    MISSING = "missing"
+    DIFFERS = "differs"
+
+
 @dataclass(frozen=True, slots=True)
 class Managed:
     """Bytes in a store of Glare's: the store's name in the configuration, and the object's name within it."""
@@ -81,6 +88,7 @@ class Blob:
     digests: Digests | None
     location: Managed | External | None
     attempt: Attempt | None = None
+    damage: Damage | None = None
 
     @property
     def external(self) -> bool:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
 from glare.domain.hooks import Reader
-from glare.errors import GlareError, NotFound
+from glare.errors import BlobDamaged, NotFound
 from glare.http.call import Call
 from glare.operations import hooks
 from glare.operations.download_blob import Download
@@ -34,12 +34,19 @@ class FileBody(Response):
 
     @classmethod
     def of(cls, call: Call, found: Download, headers: Mapping[str, str]) -> FileBody | None:
-        """Where the server can send files, and the store has this one. Raises `NotFound` when the file is lost."""
+        """Where the server can send files, and the store has this one.
+
+        Raises `NotFound` when the file is lost, `BlobDamaged` when it has another size.
+        """
         if not call.can_send_files or not isinstance(found.blob.location, Managed):
             return None
         location = found.blob.location
-        path = store_of(call, location).path(location.object)
-        return None if path is None else cls(path, headers)
+        store = store_of(call, location)
+        path = store.path(location.object)
+        if path is None:
+            return None
+        _require_size(store, location, found)
+        return cls(path, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -58,7 +65,7 @@ def small_body(
         while len(data) < length and (more := reader.read(length - len(data))):
             data += more
     if len(data) != length:
-        raise GlareError(f"Object '{location.object}' of store '{location.store}' is shorter than its blob.")
+        raise BlobDamaged
     return Response(data, status, headers)
 
 
@@ -175,7 +182,9 @@ class StoreBody(StreamBody):
         if not isinstance(location, Managed):
             raise TypeError("only managed blobs are read from a store")
         first, length = self._span
-        reader = store_of(self._call, location).open(location.object, first, length)
+        store = store_of(self._call, location)
+        _require_size(store, location, self._found)
+        reader = store.open(location.object, first, length)
         return _FromReader(reader, reader)
 
 
@@ -230,6 +239,16 @@ def store_of(call: Call, location: Managed) -> Store:
     if store is None:
         raise NotFound(f"The store '{location.store}' of this blob is not configured here; tell the operator.")
     return store
+
+
+def _require_size(store: Store, location: Managed, found: Download) -> None:
+    """Raise `BlobDamaged` for an object that was cut off, before the first byte of it is sent."""
+    size = store.size(location.object)
+    if size != found.size:
+        raise BlobDamaged(
+            f"The stored bytes of blob '{found.slot.path}' are {size}, but {found.size} were recorded, and are not sent; tell "
+            "its operator, who may have a copy of them."
+        )
 
 
 class _FromPieces:

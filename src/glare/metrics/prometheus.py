@@ -19,6 +19,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 DEPTHS: Final[Mapping[str, str]] = {
     "glare_outbox_events": "Events that no consumer has taken yet.",
     "glare_outbox_oldest_seconds": "Age of the oldest of them; 0 when there is none.",
+    "glare_damaged_blobs": "Stored blobs whose bytes `glare fsck` has found missing or different.",
     "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
     "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
     "glare_dead_attempts": "Attempts without a sign of life, which the sweep is about to undo.",

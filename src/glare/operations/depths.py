@@ -40,6 +40,7 @@ def _read(services: Services, connection: Connection) -> dict[str, float]:
         "glare_outbox_events": _count(connection, outbox, waiting),
         "glare_outbox_oldest_seconds": 0 if oldest is None else max(0, now - oldest) / _SECOND,
         "glare_doomed_objects": _count(connection, doomed_objects),
+        "glare_damaged_blobs": _count(connection, blobs, blobs.c.damage.is_not(None)),
         "glare_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat.is_not(None)),
         "glare_dead_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat < alive_since),
         "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at.is_not(None)),

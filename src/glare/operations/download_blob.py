@@ -8,10 +8,10 @@ from glare.digest import Digests
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import Blob, External, LocationState, Slot
+from glare.domain.blob import Blob, Damage, External, LocationState, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
-from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
+from glare.errors import BlobDamaged, Conflict, Forbidden, LocationChanged, NotFound
 from glare.operations import access, hooks
 from glare.operations.services import Services
 from glare.policy.engine import target_of
@@ -40,7 +40,7 @@ def find_blob(
     """The blob that `path` names. No request leaves Glare, and no byte is read.
 
     Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
-    stored) and `LocationChanged`.
+    stored), `LocationChanged` and `BlobDamaged`.
     """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
@@ -57,7 +57,19 @@ def find_blob(
         raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
     if isinstance(blob.location, External) and blob.location.state is LocationState.CHANGED:
         raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
+    _require_sound(blob)
     change = hooks.of_blob(ChangeKind.DOWNLOAD, actor, slot)
     hooks.before(spec, change, artifact)
     hooks.after(spec, change, artifact)
     return Download(spec, artifact, slot, blob, blob.size, blob.digests)
+
+
+def _require_sound(blob: Blob) -> None:
+    """Bytes that a check has found wrong are not sent. They may be right again once an operator has restored them."""
+    remedy = "tell its operator, who may have a copy of them"
+    if blob.damage is Damage.MISSING:
+        raise NotFound(f"The bytes of blob '{blob.slot.path}' are lost; {remedy}.")
+    if blob.damage is Damage.DIFFERS:
+        raise BlobDamaged(
+            f"The stored bytes of blob '{blob.slot.path}' are not those that were recorded, and are not sent; {remedy}."
+        )

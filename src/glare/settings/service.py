@@ -305,6 +305,24 @@ class OutboxSettings(Section):
     )
 
 
+@section("fsck")
+class FsckSettings(Section):
+    """`glare fsck`: reading stored bytes again, to see whether they are still those that were recorded."""
+
+    rate: int = size(
+        "64 MiB",
+        "Bytes a second that a check reads at most, so that it does not slow the service; 0 is no limit. A TiB takes about 4.6 hours.",
+        at_least=0,
+        at_most=2**53,
+    )
+    orphan_age: float = seconds(
+        "1 h",
+        "Objects of a store that nothing knows are reported once they are so old: younger ones may be on their way.",
+        at_least=0,
+        at_most=DAY,
+    )
+
+
 @section("scrubber")
 class ScrubberSettings(Section):
     """The sweep: delayed deletions, dead uploads, objects without an owner."""

@@ -26,6 +26,7 @@ from glare.settings.service import (
     AuditSettings,
     CorsSettings,
     DatabaseSettings,
+    FsckSettings,
     IdentitySettings,
     ListSettings,
     LoggingSettings,
@@ -67,6 +68,7 @@ class Settings:
     uploads: UploadSettings
     unpacking: UnpackingSettings
     locations: LocationsSettings
+    fsck: FsckSettings
     notifications: NotificationSettings
     outbox: OutboxSettings
     scrubber: ScrubberSettings

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from glare.errors import Unavailable
-from glare.stores.base import Entry
+from glare.stores.base import OBJECT_NAME, Entry
 from glare.stores.room import Room
 
 STEP: Final = 16 << 20
@@ -138,9 +139,11 @@ class FilesystemDriver:
             for lower in _names_in(self._objects / upper, second if upper == first else ""):
                 shard = self._objects / upper / lower
                 for name in _names_in(shard, after):
+                    if name == after or not OBJECT_NAME.fullmatch(name) or not name.startswith(upper + lower):
+                        continue  # What an administrator or a file system puts here is none of ours.
                     with suppress(FileNotFoundError):  # It was deleted while the list was read.
                         state = (shard / name).stat()
-                        if name != after:
+                        if stat.S_ISREG(state.st_mode):
                             yield Entry(name, state.st_size, state.st_mtime)
 
     def sweep_temporaries(self, older_than: float) -> int:

@@ -1,0 +1,79 @@
+"""`glare fsck`: whether stored bytes are still those that were recorded."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Final
+
+from glare.cli.configuration import make_directories, read_settings
+from glare.cli.database import require_migrated
+from glare.cli.logs import announce, configure_logging
+from glare.cli.stopping import stopped_by_signals
+from glare.settings import check_machine
+
+if TYPE_CHECKING:
+    from glare.operations.fsck import Finding, Progress, Summary
+
+_TOLD: Final = (
+    ("missing", "missing"),
+    ("differs", "different"),
+    ("unreadable", "unreadable"),
+    ("recovered", "recovered"),
+    ("orphan", "without a blob"),
+    ("removed", "removed"),
+)
+"""What is counted, and what a person calls it."""
+
+
+def fsck(args: Namespace) -> int:
+    """`glare fsck`. 1 where something is wrong, or the check was stopped before its end."""
+    overrides = {("fsck", "rate"): args.rate} if args.rate is not None else {}
+    settings = read_settings(args, overrides)
+    check_machine(settings)
+    configure_logging(settings)
+    make_directories(settings)
+    require_migrated(settings)
+    from glare.app import prepare, run_fsck
+    from glare.operations.fsck import Options
+
+    def progress(now: Progress) -> None:
+        announce(settings, _progress(now))
+
+    prepare(settings)
+    options = Options(
+        settings.fsck.rate, settings.fsck.orphan_age, restart=args.restart, remove_orphans=args.remove_orphans
+    )
+    summary = run_fsck(settings, stopped_by_signals(), options, args.store, _print, progress)
+    announce(settings, _sentence(summary))
+    return 0 if summary.sound else 1
+
+
+def _print(finding: Finding) -> None:
+    """A line on standard output: what, where, of which blob, and why."""
+    where = f"{finding.location.store}/{finding.location.object}"
+    print(f"{finding.kind}\t{where}\t{finding.blob or '-'}\t{finding.detail}", flush=True)
+
+
+def _progress(now: Progress) -> str:
+    if now.phase == "blobs":
+        return (
+            f"store {now.store}: {now.blobs} of {now.all_blobs} blobs, "
+            f"{_amount(now.bytes)} of {_amount(now.all_bytes)} read."
+        )
+    return f"store {now.store}: all {now.blobs} blobs read, {now.objects} objects looked at."
+
+
+def _amount(size: float) -> str:
+    """Bytes as a person says them: `1.4 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _sentence(summary: Summary) -> str:
+    found = [f"{summary.counts[kind]} {word}" for kind, word in _TOLD if summary.counts.get(kind)]
+    blobs = summary.counts.get("blobs", 0)
+    said = f"{blobs} blob{'s' * (blobs != 1)} checked; {', '.join(found) or 'all as recorded'}."
+    return said if summary.done else f"stopped: {said} The next check goes on from here."
