@@ -207,3 +207,17 @@ def test_the_reserve_is_kept_free(database: Database) -> None:
     with pytest.raises(StoreFull, match="do not fit"):
         roomy.create(NAME, expected_size=free + (64 << 30))
     assert rows(database) == (0, 0)
+
+
+def test_a_reader_never_gets_another_objects_bytes(database: Database) -> None:
+    """Whoever reads an object that is deleted, and whose name is taken again, gets an error, or what was announced."""
+    store = store_in(database)
+    put(store, NAME, b"a" * (CHUNK + 5))
+    with store.open(NAME) as reader:
+        assert reader.read(10) == b"a" * 10
+        assert store.delete(NAME)
+        put(store, NAME, b"b" * (CHUNK + 5))
+        assert set(reader.read(CHUNK)) == {ord("a")}
+        with pytest.raises(NotFound):
+            reader.read(CHUNK)
+    assert set(read(store, NAME)) == {ord("b")}
