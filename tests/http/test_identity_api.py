@@ -160,3 +160,18 @@ def test_admin_role_in_any_case(api: Glare) -> None:
 def test_anonymous_access_is_off_at_first(api: Glare) -> None:
     """No token is 401 unless the operator allows anonymous readers."""
     assert api.stranger.request("GET", "/artifacts/images").status_code == 401
+
+
+@pytest.mark.parametrize("length", [255, 256])
+def test_a_project_whose_name_cannot_be_stored_is_401(tmp_path: Path, length: int) -> None:
+    """The longest name that an owner can have is served; one character more is refused in a sentence, whatever is asked."""
+    name = "p" * length
+    with running(tmp_path, HEADERS) as glare, trusted(glare) as client:
+        headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u" * 300, "X-Project-Id": name, "X-Roles": "member"}
+        answer = client.post("/artifacts/images", json={"name": "a"}, headers=headers)
+        if length == 255:
+            assert (answer.status_code, answer.json()["owner"]) == (201, name)
+        else:
+            assert answer.status_code == 401
+            assert "256 characters" in answer.json()["error"]["message"]
+            assert client.get("/artifacts/images", headers=headers).status_code == 401

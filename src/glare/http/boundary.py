@@ -26,7 +26,7 @@ from glare.http.call import Application
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
-from glare.identity.base import Credentials
+from glare.identity.base import Credentials, storable
 
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 256 << 20
@@ -113,7 +113,8 @@ class Boundary:
         state["versioned"] = True
         state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
         client = scope.get("client")
-        state["actor"] = self._application.identity.authenticate(Credentials(headers, client[0] if client else None))
+        credentials = Credentials(headers, client[0] if client else None)
+        state["actor"] = storable(self._application.identity.authenticate(credentials))
         await self._api(scope, receive, send)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.errors import Unauthorized
+
+
+MAX_PROJECT: Final = 255
+"""Characters of a project's name that can be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,16 @@ def nobody(allow_anonymous: bool, remedy: str) -> Actor:
     if allow_anonymous:
         return ANONYMOUS
     raise Unauthorized(remedy)
+
+
+def storable(actor: Actor) -> Actor:
+    """The same actor. Raises `Unauthorized` where its project's name is longer than what can own an artifact."""
+    if actor.project is not None and len(actor.project) > MAX_PROJECT:
+        raise Unauthorized(
+            f"The name of your project has {len(actor.project)} characters, and may have {MAX_PROJECT}; use a token of "
+            "another project, or ask the operator to name it shorter."
+        )
+    return actor
 
 
 def split_roles(text: str) -> frozenset[str]:
