@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.errors import Unauthorized
 
-
 MAX_PROJECT: Final = 255
 """Characters of a project's name that can be stored."""
 
