@@ -237,7 +237,7 @@ class TooManyRequests(GlareError):
 class LoopDetected(GlareError):
     category = Category.LOOP
     code = "LoopDetected"
-    sentence = "This request has come through this service before (CDN-Loop)."
+    sentence = "This request has come through this service before (CDN-Loop); point it at where the data comes from."
 
 
 class OriginFailed(GlareError):

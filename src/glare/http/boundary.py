@@ -163,7 +163,9 @@ async def _linger(receive: Receive) -> None:
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["method"] not in _METHODS:
-        raise NotImplementedMethod(f"This service does not know the method '{scope['method'][:20]}'.")
+        raise NotImplementedMethod(
+            f"This service does not know the method '{scope['method'][:20]}'; see /openapi.json for those it knows."
+        )
     raise NotFound(f"There is nothing at '{scope['path'][:200]}'; see /openapi.json for what there is.")
 
 

@@ -178,7 +178,7 @@ class Call:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 20):
-            raise BadRequest(f"Content-Length '{text[:40]}' is not a number of bytes.")
+            raise BadRequest(f"Content-Length '{text[:40]}' must be a number of bytes.")
         return int(text)
 
     def body_reader(self) -> BodyReader:
@@ -192,9 +192,11 @@ class Call:
         try:
             return _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-            raise BadRequest(f"The body is not valid JSON: {wrong}.") from None
+            raise BadRequest(
+                f"The body is not valid JSON: {str(wrong).rstrip('.')}; send a JSON document in UTF-8."
+            ) from None
         except RecursionError:
-            raise BadRequest("The JSON body is nested too deeply.") from None
+            raise BadRequest("The JSON body is nested too deeply; send one of fewer levels.") from None
 
     async def require_no_body(self) -> None:
         """Raises `BadRequest` when the request carries a body."""

@@ -12,8 +12,9 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, Managed, Slot
+from glare.domain.coercion import shown
 from glare.domain.microversion import Microversion
-from glare.errors import ArtifactNotFound, BadRequest, Forbidden, PreconditionFailed
+from glare.errors import ArtifactNotFound, BadRequest, Forbidden, NotFound, PreconditionFailed
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
@@ -61,7 +62,7 @@ def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[Fi
     name, slash, key = path.partition("/")
     field = spec.face(microversion).fields.get(name)
     if field is None:
-        raise BadRequest(f"Type '{spec.name}' has no field '{name}'; the path must name one of its blob fields.")
+        raise BadRequest(f"Type '{spec.name}' has no field {shown(name)}; the path must name one of its blob fields.")
     if field.is_folder:
         if not key:
             raise BadRequest(f"Field '{name}' is a folder; name one of its blobs as '{name}/<key>'.")
@@ -69,7 +70,7 @@ def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[Fi
     if not field.is_blob:
         raise BadRequest(f"Field '{name}' is not a blob; the path must name a blob field.")
     if slash:
-        raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave '/{key}' away.")
+        raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave {shown(f'/{key}')} away.")
     return field, Slot(name)
 
 
@@ -133,6 +134,13 @@ ANYTHING: Final = Expected()
 def not_found(artifact_id: str, *, hidden: bool = False) -> ArtifactNotFound:
     """The same answer for missing and for invisible (`hidden`) artifacts."""
     return ArtifactNotFound(f"There is no artifact '{artifact_id[:64]}' that you may see.", hidden=hidden)
+
+
+def no_data(artifact: Artifact, slot: Slot) -> NotFound:
+    """The error for a blob that is not there."""
+    return NotFound(
+        f"Artifact '{artifact.id}' has no data in blob {shown(slot.path)}; read it to see which blobs it has."
+    )
 
 
 def reread(connection: Connection, artifact_id: str) -> Artifact:

@@ -10,6 +10,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, LocationState, Slot
+from glare.domain.coercion import shown
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
 from glare.egress.cancellation import Cancellation
@@ -165,7 +166,9 @@ def _refuse_internal(url: str) -> None:
     scheme = found[1].lower() if found else ""
     if scheme in _CLOSED_SCHEMES:
         raise Forbidden(f"Internal locations with scheme '{scheme}' are not allowed; upload the data instead.")
-    raise BadRequest(f"No store is configured for internal locations with scheme '{scheme}'; upload the data instead.")
+    raise BadRequest(
+        f"No store is configured for internal locations with scheme {shown(scheme)}; upload the data instead."
+    )
 
 
 def _digest(body: dict[str, Any], name: str) -> str | None:

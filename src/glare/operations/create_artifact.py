@@ -13,6 +13,7 @@ from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.artifact_type import Face, TypeSpec
+from glare.domain.coercion import shown
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.domain.index import index_values
@@ -118,7 +119,7 @@ def _require_settable(services: Services, face: Face, artifact: Artifact, body: 
 def _refusal(face: Face, name: str) -> Exception | None:
     field = face.fields.get(name)
     if field is None:
-        return BadRequest(f"Type '{face.name}' has no field '{name}'; see /schemas/{face.name} for those it has.")
+        return BadRequest(f"Type '{face.name}' has no field {shown(name)}; see /schemas/{face.name} for those it has.")
     if field.is_blob:
         return BadRequest(f"Field '{name}' holds data; upload it, or add a location, after the artifact is created.")
     if field.system:

@@ -12,7 +12,7 @@ from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import External
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
-from glare.errors import Forbidden, NotFound
+from glare.errors import Forbidden
 from glare.operations import access, attempts, audit
 from glare.operations.services import Services
 
@@ -38,7 +38,7 @@ def delete_blob(
     expected.check(artifact, slot)
     blob = artifact.blobs.get(slot)
     if blob is None:
-        raise NotFound(f"Artifact '{artifact.id}' has no data in blob '{slot.path}'.")
+        raise access.no_data(artifact, slot)
     if not isinstance(blob.location, External):
         raise Forbidden(
             f"Blob '{slot.path}' holds data that Glare stores; only external blobs can be deleted by themselves."

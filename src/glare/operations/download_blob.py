@@ -52,7 +52,7 @@ def find_blob(
     _, slot = access.find_slot(spec, path, microversion)
     blob = artifact.blobs.get(slot)
     if blob is None:
-        raise NotFound(f"Artifact '{artifact.id}' has no data in blob '{slot.path}'.")
+        raise access.no_data(artifact, slot)
     if blob.location is None or blob.size is None or blob.digests is None:
         raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
     if isinstance(blob.location, External) and blob.location.state is LocationState.CHANGED:

@@ -12,6 +12,7 @@ from glare.db import artifacts as artifact_rows
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import COLUMNS, Face, FieldSpec, TypeSpec
+from glare.domain.coercion import shown
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.domain.index import index_values
@@ -141,7 +142,7 @@ def _change(
     services: Services, actor: Actor, spec: TypeSpec, draft: _Draft, found: FieldSpec | None, name: str, value: Any
 ) -> None:
     if found is None:
-        raise BadRequest(f"Type '{spec.name}' has no field '{name}'; see /schemas/{spec.name} for those it has.")
+        raise BadRequest(f"Type '{spec.name}' has no field {shown(name)}; see /schemas/{spec.name} for those it has.")
     artifact = draft.artifact
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its fields cannot be changed.")
