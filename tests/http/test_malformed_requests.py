@@ -16,7 +16,7 @@ from support.bare import Bare, ask, stored, token
 from support.service import LOCATION, PATCH, Glare, Json, path_of, running
 
 KIND = "sample_artifact"
-MANY = settings(max_examples=70, derandomize=True, database=None)
+MANY = settings(max_examples=60, derandomize=True, database=None)
 
 REMEDY = re.compile(
     r"\b(must|may|can|give|use|see|send|write|leave|read|name|encode|wait|retry|instead|needs|possible|only|first|one of"
