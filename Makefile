@@ -62,7 +62,7 @@ bench: venv ## measure, and print the numbers
 venv: .venv/.package .venv/.dev ## make the environment in .venv, with all that tests and checks need
 
 lock: .venv-lock/.ready ## resolve requirements/*.in again into the locked requirements/*.txt
-	@for name in requirements/run requirements/dev requirements/build requirements/lock demo/requirements; do \
+	@for name in requirements/run requirements/dev requirements/build requirements/lock requirements/client; do \
 		echo "locking $$name.txt"; \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config \
 			--no-emit-index-url --no-emit-find-links --no-header --upgrade \
@@ -73,7 +73,7 @@ changelog: venv ## show the changelog of what is not yet released
 	.venv/bin/towncrier build --draft --version next
 
 clean: ## remove environments, caches and builds; the data in var/ stays
-	rm -rf .venv .venv-lock demo/.venv-client .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist src/glare.egg-info
+	rm -rf .venv .venv-lock .venv-client .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist src/glare.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is newer than what it was made from, so a second call does nothing.

@@ -19,11 +19,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+
 import catalogue
 import delivery
 from callers import Caller, Programs
-from client_environment import client_environment, site_packages
-from mend_client import CannotMendError
+from client_environment import NoClientError, client_environment, site_packages
 from narrator import Narrator, Surprise
 from origin import web_server
 from programs import free_ports, plain_environment, stop
@@ -66,7 +67,7 @@ def main() -> int:
         try:
             with ExitStack() as stack:
                 demonstrate(narrator, work, stack)
-        except (Surprise, CannotMendError) as failure:
+        except (Surprise, NoClientError) as failure:
             logs = {"the service's log": work / "glare.log", "the web server's log": work / "origin" / "access.log"}
             narrator.surprise(failure, {name: _text(path) for name, path in logs.items()})
             return 1
@@ -84,7 +85,7 @@ def demonstrate(narrator: Narrator, work: Path, stack: ExitStack) -> None:
         Surprise: something came that was not expected.
     """
     with narrator.step("Make the client's environment"):
-        openstack = client_environment(narrator)
+        openstack = client_environment(narrator.note) / "openstack"
     with narrator.step("Take a real file, and put a copy where the web server will serve it"):
         sample = find_sample(narrator, work, site_packages())
         narrator.expect_that(f"{sample.size} bytes are at least 50 MB", sample.size >= 50 * 1024**2, sample.size)

@@ -1,6 +1,6 @@
 """Mend the lines of python-glareclient 0.5.3 that fail on Python 3.
 
-    python mend_client.py SITE_PACKAGES
+    python tools/mend_client.py SITE_PACKAGES
 
 The client was released in 2018 for Python 2.7 and 3.5. Each mend replaces one known text in one installed file. It says
 what it does and why, does nothing where the file is mended already, and fails where it finds neither the old text nor
@@ -40,6 +40,18 @@ MENDS = (
         "                        if limit <= 0:\n                            raise StopIteration\n",
         "                        if limit <= 0:\n                            return\n",
         "since Python 3.7 (PEP 479) a generator ends with return, so a list that reached its limit failed",
+    ),
+    Mend(
+        "glareclient/osc/v1/blobs.py",
+        "            blob = sys.stdin\n",
+        "            blob = sys.stdin.buffer\n",
+        "standard input is text on Python 3, so data from a pipe that is no UTF-8 could not be uploaded",
+    ),
+    Mend(
+        "glareclient/common/http.py",
+        '                  "(HTTP 401)" in resp.content)):\n',
+        '                  b"(HTTP 401)" in resp.content)):\n',
+        "a body is bytes on Python 3, so an answer 500 ended in a TypeError",
     ),
 )
 
