@@ -24,13 +24,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 import catalogue
 import delivery
 from callers import Caller, Programs
-from client_environment import NoClientError, client_environment, site_packages
 from narrator import Narrator, Surprise
 from origin import web_server
 from programs import free_ports, plain_environment, stop
 from sample import find_sample, same_bytes
 from service import Installation, Service
 from world import World
+
+from client_environment import NoClientError, client_environment, site_packages
 
 NEEDED = ("curl", "cmp", "dd", "md5sum", "sha1sum", "sha256sum", "head", "tail", "sh")
 PEOPLE = (("alice", "alpha", "member"), ("bob", "beta", "member"), ("admin", "operators", "admin"))
