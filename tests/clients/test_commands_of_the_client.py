@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from mend_client import MENDS
 from support.client import PROGRAMS, Driver, Shell, plain_environment, spelled
 from support.origin import Origin
 from support.server import Server
 from support.service import ACTORS
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-the-openstack-client.md"
 IMAGE = ("-p", "container_format=bare", "-p", "disk_format=raw")
 TEMPLATE = b"heat_template_version: 2018-08-31\n"
 BINARY = bytes(range(256)) * 20
@@ -39,6 +42,19 @@ def test_every_command_of_a_program_is_driven(driver: Driver, request: pytest.Fi
     }
     assert len(driver.offered[program]) >= 17
     assert set(driver.offered[program]) == driven
+
+
+def test_every_command_is_documented(driver: Driver) -> None:
+    """The page about the client has each command of both programs, as they are written there."""
+    page = PAGE.read_text("utf-8")
+    wanted = {name.removeprefix("artifact ") for name in driver.offered["openstack"]}
+    wanted |= set(driver.offered["glare"])
+    assert {name for name in wanted if not re.search(rf"`(glare )?{name}[` ]", page)} == set()
+
+
+def test_every_mend_is_documented() -> None:
+    """The page about the client names each file that is mended."""
+    assert {change.file for change in MENDS if f"| `{change.file}` |" not in PAGE.read_text("utf-8")} == set()
 
 
 @pytest.mark.drives("type-list", "schema")
