@@ -46,7 +46,7 @@ def commands() -> Path:
     if isinstance(found, Path):
         return found
     if os.environ.get("GLARE_TEST_REQUIRE") == "all":
-        pytest.fail(found)
+        pytest.fail(found, pytrace=False)
     pytest.skip(found)
 
 

@@ -242,7 +242,7 @@ def test_uploads_and_downloads_that_may_not_be_are_refused(shell: Shell, name: s
 
 @pytest.mark.drives("location", "remove-location", "download")
 def test_a_location_is_measured_downloaded_and_removed(shell: Shell, name: str, external: Origin) -> None:
-    """A location gets the digests that the service measures; a false claim or an address without data leaves nothing."""
+    """A location gets the digests that the service measures, and is not downloaded once it has changed; what is refused leaves nothing."""
     external.put(f"/{name}", BINARY, content_type="image/x-raw")
     image = shell.alice.fields("create", "images", name)["id"]
     url = external.url(f"/{name}")
@@ -262,6 +262,8 @@ def test_a_location_is_measured_downloaded_and_removed(shell: Shell, name: str, 
         **digests(BINARY),
     }
     assert shell.alice.done("download", "images", name) == BINARY
+    external.put(f"/{name}", BINARY[::-1], content_type="image/x-raw")
+    shell.alice.refused(502, "no wrong byte was sent", "download", "images", name)
     shell.bob.refused(404, image, "remove-location", "images", image, "--id")
     # The command removes the location, and then cannot show the nothing that is left: so it is in 0.5.3 on every Python.
     ended = shell.alice.run("remove-location", "images", name)

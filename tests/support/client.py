@@ -106,6 +106,9 @@ class Ended:
     out: bytes
     err: str
 
+    def __repr__(self) -> str:
+        return f"status {self.status}, {self.out[:500]!r}, {self.err!r}"
+
 
 def spelled(program: str, command: str) -> str:
     """A command in the words of a program: `add tag` is `artifact add tag` or `add-tag`."""

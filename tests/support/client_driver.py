@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import importlib
 import importlib.metadata
 import inspect
@@ -159,6 +160,8 @@ def main() -> None:
     # What a command prints belongs to the command; what is printed here by mistake must not be taken for an answer.
     os.dup2(2, 1)
     _import_everything()
+    # What is imported stays shared with the processes that are forked.
+    gc.freeze()
     while line := requests.readline():
         request = json.loads(line)
         print(json.dumps(ACTIONS[request.pop("do")](**request)), file=answers, flush=True)
