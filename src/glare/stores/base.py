@@ -291,7 +291,11 @@ class Reader:
         """Harmless the second time."""
         if self._open:
             self._open = False
-            self._driver.close()
+            try:
+                self._driver.close()
+            except (OSError, GlareError) as error:
+                # What was read was right, and there is nothing that the caller could do.
+                LOG.warning("A read of object %s could not be closed: %s", self._object, error)
             self._call("read", self._object).report(self.size, since=self._started)
 
     def __enter__(self) -> Self:
