@@ -1,19 +1,21 @@
 """What must always be true of a database and its store, computed anew from rows and bytes.
 
 `disagreements` compares everything that is kept twice: bytes and their digests, counters and what they count, values and
-the index of them. After a crash it is called once `recover` has done what the background work does in time.
+the index of them, what happened and what is told of it. After a crash it is called once `recover` has done what the background work does in time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+import msgspec
+from sqlalchemy import Connection, Row, func, select
 
 from glare.db import contents
 from glare.db.keys import scope_of, uniqueness
@@ -22,13 +24,16 @@ from glare.db.tables import (
     artifact_counts,
     artifact_values,
     artifacts,
+    audit,
     blobs,
     doomed_objects,
     outbound_leases,
+    outbox,
     quota_usage,
 )
 from glare.digest import BLOCK
 from glare.domain.artifact import Artifact, Status
+from glare.domain.audit import DONE
 from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.index import IndexValue, index_values
 from glare.operations.services import Services
@@ -59,6 +64,7 @@ def disagreements(services: Services, directory: Path) -> list[str]:
             *(problem for artifact in held for problem in _unpacked(services, artifact)),
             *_leftovers(connection, directory),
             *_counters(connection, held),
+            *_told(connection, held),
             *(problem for artifact in held for problem in _index(services, connection, artifact)),
             *(
                 f"blob {blob.slot.path} of {artifact.id}: {problem}"
@@ -118,6 +124,53 @@ def _index(services: Services, connection: Connection, artifact: Artifact) -> It
     expected = [] if deleted else list(index_values(services.types.get(artifact.type_name), artifact.values))
     if kept != expected or any(row.scope != scope for row in rows):
         yield f"artifact_values of {artifact.id} are not those of its document"
+
+
+def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
+    """What the audit log and the outbox tell, from the first entry to the last, is what there is: no more, and no less."""
+    told: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(select(audit).where(audit.c.outcome == DONE).order_by(audit.c.id)):
+        told[row.artifact_id].append(row)
+    events: Counter[tuple[str, str]] = Counter(
+        (row.artifact_id, row.event_type)
+        for row in connection.execute(select(outbox.c.artifact_id, outbox.c.event_type))
+    )
+    # What is scrubbed was deleted before, as subscribers have heard.
+    actions = Counter((row.artifact_id, row.action) for rows in told.values() for row in rows if row.action != "scrub")
+    if events != actions:
+        yield f"the outbox tells {events - actions} more than the audit log, and this not: {actions - events}"
+    there = {artifact.id: artifact for artifact in held}
+    for artifact_id in told.keys() | there.keys():
+        rows, artifact = told[artifact_id], there.get(artifact_id)
+        last = rows[-1].action if rows else None
+        delayed = last == "delete" and msgspec.json.decode(rows[-1].detail).get("delayed", False)
+        if artifact is None:
+            if last not in ("delete", "scrub") or delayed:
+                yield f"{artifact_id} is gone, and the last that is told of it is {last!r}"
+        elif not rows or rows[0].action != "create" or delayed != (artifact.status is Status.DELETED):
+            yield f"{artifact_id} is {artifact.status}, and told are {[row.action for row in rows]}"
+        elif (blobs_told := _blobs_told(rows)) != (shown := _blobs_shown(artifact)):
+            yield f"{artifact_id} has {shown}, and told are {blobs_told}"
+
+
+def _blobs_told(rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """The sha256 of each blob by its path, after all that is told; of an archive itself, and not of what is in it."""
+    found = {}
+    for row in rows:
+        if row.action in ("upload", "set_location"):
+            found[row.target] = msgspec.json.decode(row.detail)["sha256"]
+        elif row.action == "delete_blob":
+            del found[row.target]
+    return found
+
+
+def _blobs_shown(artifact: Artifact) -> dict[str, str]:
+    unpacked = artifact.type_name == "unpacking_artifact"
+    return {
+        slot.path: blob.digests.sha256
+        for slot, blob in artifact.blobs.items()
+        if blob.digests is not None and not (unpacked and slot.field == "content")
+    }
 
 
 def _unpacked(services: Services, artifact: Artifact) -> Iterator[str]:

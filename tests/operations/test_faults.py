@@ -1,0 +1,101 @@
+"""Operations that are broken at each of their steps: what happened is whole, what did not has left nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from glare.app import prepare
+from glare.db.migrate import upgrade
+from support.chaos import chaotic
+from support.command import environment
+from support.fault_runs import SCENARIOS, Report
+from support.origin import Origin
+
+WRITES = ("driver.create: call", "writer.write: call", "writer.commit: call", "writer.commit: returned")
+EXPECTED = {
+    "upload": (*WRITES, "attempts._reserve_once: commit", "attempts.publish: commit"),
+    "chunked upload": (*WRITES, "attempts.grow: commit", "attempts.publish: commit"),
+    "upload again": (*WRITES, "attempts.publish: commit", "driver.delete: call", "objects._remove: commit"),
+    "upload over a dead one": (*WRITES, "attempts._reserve_once: commit", "attempts.publish: commit"),
+    "unpack": (
+        *WRITES,
+        "reader.read: call",
+        "unpack._reserve: commit",
+        "unpack._publish: commit",
+        "driver.delete: call",
+    ),
+    "location": ("attempts._reserve_once: commit", "attempts.publish: commit"),
+    "delete blob": ("delete_blob.delete_blob: commit",),
+    "delete": ("delete_artifact.remove: commit", "driver.delete: returned", "objects._remove: commit"),
+    "delayed delete": ("delete_artifact._mark_deleted: commit",),
+    "scrub": ("delete_artifact.remove: commit", "driver.delete: call", "objects._remove: commit"),
+    "sweep": ("sweep._end_dead: commit", "delete_artifact.remove: commit", "driver.sweep_temporaries: call"),
+}
+"""Steps of each scenario that must be among those that are broken."""
+
+HALVES = pytest.mark.parametrize(
+    "names",
+    [("upload", "upload again", "upload over a dead one", "unpack"), ("chunked upload", *list(SCENARIOS)[5:])],
+    ids=["data", "the rest"],
+)
+
+
+def broken(directory: Path, origin: Origin, fault: str, names: Sequence[str]) -> dict[str, Report]:
+    """Break these scenarios at each of their steps. Nothing may be wrong afterwards, and the steps are those that are expected."""
+    origin.put("/external", b"external" * 1000)
+    settings = chaotic(directory, origin.port)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database.connection)
+    prepare(settings)
+    ended = subprocess.run(
+        [sys.executable, "-m", "support.fault_runs", str(directory), origin.url("/external"), fault, *names],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    reports = msgspec.json.decode(ended.stdout, type=dict[str, Report])
+    for name in names:
+        assert set(EXPECTED[name]) <= set(reports[name].steps)
+        wrong = [finding for finding in reports[name].findings if finding.problems]
+        assert wrong == [], (name, ended.stderr)
+        assert len(reports[name].findings) > 1
+    return reports
+
+
+@HALVES
+def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
+    """Killed at any step an operation has happened as a whole if it was committed, and else not; it can be done again."""
+    for name, report in broken(tmp_path, origin, "kill", names).items():
+        committed = f"{SCENARIOS[name].commits}: committed"
+        first = [finding.step for finding in report.findings].index(committed)
+        wrong = [one for number, one in enumerate(report.findings) if one.happened != (number >= first)]
+        assert wrong == [], name
+
+
+@pytest.mark.sqlite  # What the operations do about it is the same on each database.
+@HALVES
+def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
+    """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can be done again."""
+    for name, report in broken(tmp_path, origin, "fail", names).items():
+        if name != "sweep":  # Which logs what fails, and goes on.
+            assert any(finding.error for finding in report.findings)
+            assert [one for one in report.findings if not one.error and not one.happened] == [], name
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("fault", ["cut", "ask", "tell"], ids=["before the commit", "unheard", "unanswered"])
+def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, fault: str) -> None:
+    """Where the connection to the database breaks, the operation happens once or not at all, and can be done again."""
+    for name, report in broken(tmp_path, origin, fault, list(SCENARIOS)).items():
+        assert name == "sweep" or [one for one in report.findings if not one.error and not one.happened] == [], name
+        if fault == "cut":  # Which is tried again.
+            assert [finding.error for finding in report.findings if finding.error] == []
