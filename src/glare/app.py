@@ -26,6 +26,7 @@ from glare.events.consumer import SINKS, Consumer
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description import describe
+from glare.http.drain import Drain
 from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
@@ -87,8 +88,13 @@ def prepare(settings: Settings) -> None:
         db.dispose()
 
 
-def create_application(settings: Settings, *, with_worker: bool, services: Services | None = None) -> ASGIApp:
-    """The ASGI application. With `with_worker` it does the background work too, from lifespan start to shutdown."""
+def create_application(
+    settings: Settings, *, with_worker: bool, services: Services | None = None, drain: Drain | None = None
+) -> ASGIApp:
+    """The ASGI application. With `with_worker` it does the background work too, from lifespan start to shutdown.
+
+    `drain` is for the caller that ends the process by it.
+    """
     services = services or build_services(settings)
     application = Application(
         services=services,
@@ -114,6 +120,7 @@ def create_application(settings: Settings, *, with_worker: bool, services: Servi
             metrics_peers=settings.metrics.allowed_peers,
         ),
         description=describe(services.types),
+        drain=drain or Drain(settings.server.shutdown_timeout),
     )
     worker = Worker(settings, services) if with_worker else None
     return _Lifespan(_with_cors(settings, Boundary(application, PUBLIC, API)), application, worker)

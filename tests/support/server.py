@@ -75,6 +75,17 @@ class Server(Glare):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE)
 
+    def stop(self, number: signal.Signals) -> None:
+        """Tell it to stop, as a service manager (SIGTERM) or a terminal (SIGINT) does; see `wait`."""
+        if number is signal.SIGINT:
+            os.killpg(self._process.pid, number)
+        else:
+            self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        return self._process.wait(PATIENCE)
+
     @property
     def log(self) -> str:
         """What it has logged."""

@@ -13,6 +13,7 @@ from glare.cli.database import require_migrated, upgrade_database
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
 from glare.cli.server import address_of, require_free_port, run_server
+from glare.cli.stopping import DrainedBySignal
 from glare.identity.token_file import TokenFile
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, check_machine
@@ -63,5 +64,8 @@ def create_application(settings: Settings, with_worker: bool) -> Any:
     metrics = metrics_of(settings)
     from glare.app import build_services
     from glare.app import create_application as create
+    from glare.http.drain import Drain
 
-    return create(settings, with_worker=with_worker, services=build_services(settings, metrics=metrics))
+    drain = Drain(settings.server.shutdown_timeout)
+    services = build_services(settings, metrics=metrics)
+    return DrainedBySignal(create(settings, with_worker=with_worker, services=services, drain=drain), drain.run)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from granian.server.mp import MPServer
 
 from glare.cli.logs import logging_config
 from glare.cli.metrics import clean, share_metrics
+from glare.http.drain import GRACE_SECONDS
 from glare.settings import Settings, SettingsError
 
 Application = Callable[..., Any]
@@ -110,7 +112,7 @@ def run_server(settings: Settings, factory: Factory, *, with_worker: bool) -> in
         ssl_ca=server.ca_file,
         ssl_client_verify=server.ca_file is not None,
         respawn_failed_workers=True,
-        workers_kill_timeout=max(1, int(server.shutdown_timeout)),
+        workers_kill_timeout=ceil(server.shutdown_timeout + GRACE_SECONDS),
     )
     try:
         granian.serve(target_loader=loader, wrap_loader=False)

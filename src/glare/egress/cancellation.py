@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from glare.errors import ClientDisconnected, GlareError
+
 
 class Cancellation:
     """Given to a request; whoever learns that it is not wanted any more calls `cancel`, from any thread.
@@ -13,10 +15,18 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._reason: GlareError | None = None
 
     @property
     def cancelled(self) -> bool:
         return self._event.is_set()
 
-    def cancel(self) -> None:
+    @property
+    def reason(self) -> GlareError:
+        """What whoever waits is told."""
+        return self._reason or ClientDisconnected()
+
+    def cancel(self, reason: GlareError | None = None) -> None:
+        """`reason` is why, where it is not that the client has gone away."""
+        self._reason = self._reason or reason
         self._event.set()

@@ -15,7 +15,7 @@ from glare.egress.client import EgressClient
 from glare.egress.exchange import PIECE, Headers
 from glare.egress.response import Response
 from glare.egress.url import Url
-from glare.errors import ClientDisconnected, LocationRefused, OriginFailed
+from glare.errors import LocationRefused, OriginFailed
 
 OCTETS: Final = "application/octet-stream"
 
@@ -55,7 +55,7 @@ def measure(
 
     `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared length
     says so. `progress` is told the bytes of every piece that was read, whatever the outcome. Raises `LocationRefused` where the origin
-    is out of reach or does not deliver its content whole and unaltered, `ClientDisconnected` where it was cancelled.
+    is out of reach or does not deliver its content whole and unaltered, the reason of `cancellation` where it was cancelled.
     """
     try:
         with client.open(url, cancellation=cancellation, cdn_loop=cdn_loop) as response:
@@ -64,7 +64,7 @@ def measure(
             content = _hashed(response, pool, limit, over, progress)
     except OriginFailed as error:
         if cancellation is not None and cancellation.cancelled:
-            raise ClientDisconnected from error
+            raise cancellation.reason from error
         raise LocationRefused(
             f"The external location cannot be recorded; nothing was stored. {error.message}", reason=error.reason
         ) from error

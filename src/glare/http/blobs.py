@@ -48,8 +48,9 @@ async def _put_data(call: Call) -> Response:
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
     request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call), call.microversion)
-    operation = partial(upload_blob, call.services, call.actor, request, call.body_reader())
-    with call.body_under_way("upload"):
+    body = call.body_reader()
+    operation = partial(upload_blob, call.services, call.actor, request, body)
+    with call.body_under_way("upload"), call.application.drain.breakable(body.break_off):
         return await call.run_stream(answer, call, operation)
 
 
@@ -63,7 +64,7 @@ async def _put_location(call: Call) -> Response:
     watcher.add_done_callback(lambda _: cancellation.cancel())
     try:
         operation = partial(add_location, call.services, call.actor, request, cancellation)
-        with call.body_under_way("location"):
+        with call.body_under_way("location"), call.application.drain.breakable(cancellation.cancel):
             return await call.run_stream(answer, call, operation)
     finally:
         watcher.cancel()

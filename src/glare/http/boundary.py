@@ -59,7 +59,8 @@ class Boundary:
         reply = _Reply(scope, send, watch)
         current = REQUEST_ID.set(state["request_id"])
         try:
-            await self._answer(scope, watch.receive, reply)
+            with self._application.drain.request():
+                await self._answer(scope, watch.receive, reply)
         finally:
             watch.end()
             REQUEST_ID.reset(current)
@@ -111,6 +112,7 @@ class Boundary:
         state = scope["state"]
         headers = state["headers"]
         state["versioned"] = True
+        self._application.drain.require_running()
         state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
         client = scope.get("client")
         credentials = Credentials(headers, client[0] if client else None)
@@ -134,6 +136,8 @@ class _Reply:
             state = self._state
             headers = MutableHeaders(raw=list(message.get("headers", [])))
             headers["x-openstack-request-id"] = state["request_id"]
+            if state["application"].drain.stopping:
+                headers["connection"] = "close"
             if state["versioned"]:
                 headers["openstack-api-version"] = f"artifact {state['microversion']}"
                 headers.add_vary_header("openstack-api-version")

@@ -30,6 +30,7 @@ from glare.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from glare.http.drain import Drain
 from glare.http.streams import BodyReader, Patience
 from glare.identity.base import Identity
 from glare.operations.refusals import Refusals
@@ -76,6 +77,7 @@ class Application:
     streams: Executor
     settings: HttpSettings
     description: Mapping[str, Any]
+    drain: Drain
     bodies_under_way: Counter[str] = field(default_factory=Counter)
 
 

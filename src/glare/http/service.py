@@ -43,6 +43,8 @@ async def ready(call: Call) -> Response:
             problems = await call.run(readiness, call.services)
     except TimeoutError:
         problems = {"time": "the checks took longer than 5 seconds"}
+    if call.application.drain.stopping:
+        problems = {"process": "it is stopping", **problems}
     if problems:
         return json_response({"ready": False, "problems": problems}, 503, "application/json")
     return json_response({"ready": True}, media_type="application/json")

@@ -44,6 +44,8 @@ class BodyReader:
         self._buffer = b""
         self._next: Future[bytes | GlareError] | None = None
         self._received = 0
+        self._waiting: asyncio.Timeout | None = None
+        self._broken: GlareError | None = None
         self.declared = declared
 
     def read(self, size: int) -> bytes:
@@ -66,6 +68,12 @@ class BodyReader:
             self._next = None
         self._ended = True
         self._buffer = b""
+
+    def break_off(self, reason: GlareError) -> None:
+        """Let the next read raise `reason`, and one that waits for the client do so now; called on the event loop."""
+        self._broken = reason
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self._loop.time())
 
     def _take(self) -> bytes:
         if self._next is None:
@@ -94,7 +102,8 @@ class BodyReader:
         stall_seconds = self._patience.stall_seconds
         try:
             async with asyncio.timeout(stall_seconds) as waiting:
-                while size < BLOCK:
+                self._waiting = waiting
+                while size < BLOCK and self._broken is None:
                     asked_at = self._loop.time()
                     message = await self._receive()
                     now = self._loop.time()
@@ -115,9 +124,13 @@ class BodyReader:
                         self._ended = True
                         break
         except TimeoutError:
-            return RequestTimeout(
+            return self._broken or RequestTimeout(
                 f"No byte of the request body arrived for {stall_seconds:g} seconds; nothing was stored."
             )
+        finally:
+            self._waiting = None
+        if self._broken is not None:
+            return self._broken
         self._received += size
         if self._ended and self.declared is not None and self._received != self.declared:
             return ClientDisconnected(

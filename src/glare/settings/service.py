@@ -74,8 +74,8 @@ class ServerSettings(Section):
     )
     shutdown_timeout: float = seconds(
         "10 s",
-        "How long requests under way may go on after SIGTERM, before their process is killed. "
-        "What a killed upload leaves is removed by the next sweep.",
+        "How long requests under way may go on after SIGTERM, while new ones are answered 503. Uploads that take longer are broken off and undone. "
+        "A process that still has not ended some seconds later is killed; what it leaves is removed by the next sweep.",
         at_least=1,
         at_most=3600,
     )
