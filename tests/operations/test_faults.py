@@ -46,7 +46,7 @@ HALVES = pytest.mark.parametrize(
 )
 
 
-def broken(directory: Path, origin: Origin, fault: str, names: Sequence[str]) -> dict[str, Report]:
+def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -> dict[str, Report]:
     """Break these scenarios at each of their steps. Nothing may be wrong afterwards, and the steps are those that are expected."""
     origin.put("/external", b"external" * 1000)
     settings = chaotic(directory, origin.port)
@@ -54,7 +54,7 @@ def broken(directory: Path, origin: Origin, fault: str, names: Sequence[str]) ->
     upgrade(settings.database.connection)
     prepare(settings)
     ended = subprocess.run(
-        [sys.executable, "-m", "support.fault_runs", str(directory), origin.url("/external"), fault, *names],
+        [sys.executable, "-m", "support.fault_runs", str(directory), origin.url("/external"), faults, *names],
         env=environment(),
         capture_output=True,
         text=True,
@@ -67,7 +67,7 @@ def broken(directory: Path, origin: Origin, fault: str, names: Sequence[str]) ->
         assert set(EXPECTED[name]) <= set(reports[name].steps)
         wrong = [finding for finding in reports[name].findings if finding.problems]
         assert wrong == [], (name, ended.stderr)
-        assert len(reports[name].findings) > 1
+        assert reports[name].findings
     return reports
 
 
@@ -92,10 +92,11 @@ def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("fault", ["cut", "ask", "tell"], ids=["before the commit", "unheard", "unanswered"])
-def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, fault: str) -> None:
-    """Where the connection to the database breaks, the operation happens once or not at all, and can be done again."""
-    for name, report in broken(tmp_path, origin, fault, list(SCENARIOS)).items():
-        assert name == "sweep" or [one for one in report.findings if not one.error and not one.happened] == [], name
-        if fault == "cut":  # Which is tried again.
-            assert [finding.error for finding in report.findings if finding.error] == []
+@HALVES
+def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
+    """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all; it can be done again."""
+    for name, report in broken(tmp_path, origin, "cut,ask,tell", names).items():
+        if name != "sweep":
+            assert [one for one in report.findings if not one.error and not one.happened] == [], name
+        # What breaks before the commit is tried again.
+        assert [one for one in report.findings if one.error and one.fault == "cut"] == [], name

@@ -1,6 +1,6 @@
 """Every operation, broken at each of its steps, one after the other.
 
-As a program (``python -m support.fault_runs DIRECTORY ORIGIN FAULT SCENARIO…``) it first records the steps of each scenario. Then it does the
+As a program (``python -m support.fault_runs DIRECTORY ORIGIN FAULT,… SCENARIO…``) it first records the steps of each scenario. Then it does the
 scenario once for each of them, in a process of its own that is broken there; and in another process afterwards, as after a restart, it lets the
 sweep do its work, compares everything, and does the operation again where it had not happened. The findings are JSON on standard output.
 
@@ -65,7 +65,7 @@ from support.zips import packed
 OWNER = Actor("alice", "wonderland", frozenset({"member"}))
 ADMIN = Actor("admin", "wonderland", frozenset({"admin"}))
 OLD, NEW = b"old bytes", bytes(range(256)) * 40
-_PIECE = 3000
+_PIECE = 6000
 _HOUR = 3600 * 1_000_000
 _PATIENCE = 10.0
 """Seconds until a database server is done with a client that went away."""
@@ -97,8 +97,9 @@ class Scenario:
 
 
 class Finding(msgspec.Struct):
-    """One run: the step, what the caller was told (None: nothing, it succeeded), and what was wrong afterwards."""
+    """One run: the fault and its step, what the caller was told (None: nothing, it succeeded), and what was wrong afterwards."""
 
+    fault: str
     step: str
     error: str | None
     happened: bool
@@ -308,9 +309,9 @@ class Runner:
         artifact_id = forked(self._prepare)[1]
         status, error = forked(lambda: self._perform(fault, number, artifact_id))
         if os.WIFSIGNALED(status) != (fault == "kill"):
-            return Finding(step, error, happened=False, problems=[f"the process ended with {status}: {error}"])
+            return Finding(fault, step, error, happened=False, problems=[f"the process ended with {status}: {error}"])
         happened, problems = forked(lambda: self._restart(artifact_id))[1]
-        return Finding(step, error, happened, problems)
+        return Finding(fault, step, error, happened, problems)
 
     def _prepare(self) -> str:
         with self.services.db.read() as connection:
@@ -429,8 +430,8 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
     return status, msgspec.json.decode(data) if data else None
 
 
-def run(directory: Path, origin: str, fault: str, names: Sequence[str]) -> dict[str, Report]:
-    """Break each of these scenarios at each of its steps."""
+def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str]) -> dict[str, Report]:
+    """Break each of these scenarios at each of its steps in each of these ways."""
     settings = chaotic(directory, urlsplit(origin).port or 80)
     services = build_services(settings)
     services = replace(services, rules=replace(services.rules, scrub_pool_size=1, scrub_time=0.0))
@@ -441,6 +442,7 @@ def run(directory: Path, origin: str, fault: str, names: Sequence[str]) -> dict[
         steps = runner.steps()
         findings = [
             runner.broken(fault, number, step)
+            for fault in faults
             for number, step in enumerate(steps)
             if step.endswith(AT[fault]) and not (fault == "kill" and step.startswith(READS))
         ]
@@ -449,5 +451,5 @@ def run(directory: Path, origin: str, fault: str, names: Sequence[str]) -> dict[
 
 
 if __name__ == "__main__":
-    found = run(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])
+    found = run(Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), sys.argv[4:])
     sys.stdout.buffer.write(msgspec.json.encode(found))
