@@ -137,12 +137,15 @@ def run_worker(settings: Settings, stop: threading.Event, metrics: Metrics | Non
 
 
 def run_scrubber(settings: Settings, stop: threading.Event, report: Callable[[Scrubbed], None], *, once: bool) -> None:
-    """Finish deletions in this thread, once or every `wakeup_time` until `stop` is set; each round is reported."""
+    """Finish deletions in this thread, once or every `wakeup_time` until `stop` is set; each round is reported.
+
+    Once is at somebody's wish, so what an earlier round has postponed is tried again.
+    """
     services = build_services(settings)
     try:
         while not stop.is_set():
             try:
-                report(scrub(services))
+                report(scrub(services, retry=once))
             except GlareError:
                 if once:
                     raise

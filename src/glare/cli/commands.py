@@ -168,7 +168,7 @@ COMMANDS = (
         "finish deletions that were delayed",
         "Remove the data of deleted artifacts whose [scrubber] scrub_time is over, and objects that nothing needs any more. The service does "
         "the same by itself every [scrubber] wakeup_time; this is for doing it now, or at a time of your own. Any number may run, "
-        "beside the service too. Ends with 1 where a store would not remove some objects; they wait for the next time.",
+        "beside the service too. What could not be removed earlier is tried again. Ends with 1 where something still could not be.",
         "glare.cli.scrub:scrub",
         _scrub,
         ("glare scrub --config-file /etc/glare/glare.conf", "glare scrub --daemon"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def scrub(args: Namespace) -> int:
-    """`glare scrub`. 1 where some objects are still there, because their store would not remove them."""
+    """`glare scrub`. 1 where something that is due is still there, because it could not be removed."""
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)
@@ -30,8 +30,8 @@ def scrub(args: Namespace) -> int:
 
     def report(done: Scrubbed) -> None:
         nonlocal left
-        left = done.waiting
-        if done.artifacts or done.waiting or not daemon:
+        left = done.failed + done.waiting
+        if done.artifacts or left or not daemon:
             announce(settings, _sentence(done))
 
     stop = stopped_by_signals()
@@ -42,7 +42,10 @@ def scrub(args: Namespace) -> int:
 
 
 def _sentence(done: Scrubbed) -> str:
-    removed = f"{done.artifacts} deleted artifact{'s' * (done.artifacts != 1)} removed"
-    if not done.waiting:
-        return f"{removed}."
-    return f"{removed}; {done.waiting} object{'s' * (done.waiting != 1)} could not be removed yet, the log says why."
+    said = f"{done.artifacts} deleted artifact{'s' * (done.artifacts != 1)} removed"
+    left = [
+        f"{number} {name}{'s' * (number != 1)}"
+        for number, name in ((done.failed, "artifact"), (done.waiting, "object"))
+        if number
+    ]
+    return f"{said}; {' and '.join(left)} could not be removed yet, the log says why." if left else f"{said}."

@@ -5,10 +5,10 @@ Every function runs in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db import counters
@@ -110,15 +110,21 @@ def name_is_taken(connection: Connection, artifact: Artifact) -> bool:
     )
 
 
-def deleted_ids(connection: Connection, before: int, limit: int) -> Sequence[str]:
-    """Ids of artifacts whose delayed deletion happened before `before` (microseconds), oldest first."""
+def deleted_until(
+    connection: Connection, until: int, limit: int, after: tuple[int, str] = (0, "")
+) -> list[tuple[int, str]]:
+    """Times (microseconds) and ids of artifacts whose delayed deletion happened at `until` or before, oldest first.
+
+    `after` is the last one of an earlier call.
+    """
+    time, last = artifacts.c.deleted_at, artifacts.c.id
     statement = (
-        select(artifacts.c.id)
-        .where(artifacts.c.deleted_at < before)
-        .order_by(artifacts.c.deleted_at, artifacts.c.id)
+        select(time, last)
+        .where(time <= until, time >= after[0], or_(time > after[0], last > after[1]))
+        .order_by(time, last)
         .limit(limit)
     )
-    return connection.execute(statement).scalars().all()
+    return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
 def name_taken(artifact: Artifact) -> Conflict:

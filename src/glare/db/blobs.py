@@ -243,6 +243,13 @@ def postpone(connection: Connection, row_id: int, not_before: int) -> None:
     )
 
 
+def hurry(connection: Connection) -> None:
+    """Make everything due at once that was postponed."""
+    connection.execute(
+        update(doomed_objects).where(doomed_objects.c.tries > 0, doomed_objects.c.not_before > 0).values(not_before=0)
+    )
+
+
 def slot_busy(slot: Slot) -> Conflict:
     """The error for a slot that another attempt holds."""
     return Conflict(f"Blob '{slot.path}' is being stored by another request; wait until it is active, then retry.")

@@ -47,11 +47,12 @@ def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
                 raise GlareError(f"Store '{doomed.location.store}' is not configured here.")
             store.delete(doomed.location.object)
             gone.append(doomed.id)
-        except GlareError as failed:
+        except Exception as failed:  # noqa: BLE001 - the others go all the same
             wait = min(_RETRY_FIRST << min(doomed.tries, 16), _RETRY_LAST)
             _log.warning(
                 "object could not be removed",
-                extra={"store": doomed.location.store, "object": doomed.location.object, "reason": failed.message},
+                extra={"store": doomed.location.store, "object": doomed.location.object, "reason": str(failed)},
+                exc_info=None if isinstance(failed, GlareError) else failed,
             )
             services.db.transact(partial(blob_rows.postpone, row_id=doomed.id, not_before=services.clock() + wait))
     if gone:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from sqlalchemy import Connection
@@ -78,48 +80,67 @@ def remove_due_objects(services: Services) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """What a scrub has done: artifacts removed, and objects that their store would not remove now."""
+    """What a scrub has done: artifacts removed, those that could not be, and objects that their store would not remove now."""
 
     artifacts: int
+    failed: int
     waiting: int
 
 
-def scrub(services: Services) -> Scrubbed:
+def scrub(services: Services, *, retry: bool = False) -> Scrubbed:
     """Finish all deletions that are due: the artifacts' rows and quota first, then the objects that nobody needs any more.
 
     It may run beside the service and beside others. What a killed one has left is found by the next: objects are doomed in the
-    transaction that removes their rows. A store that fails keeps its objects for a later try.
+    transaction that removes their rows. A store that fails keeps its objects for a later try; with `retry` that is now, however
+    long they are to wait.
     """
-    artifacts = scrub_deleted(services)
+    artifacts, failed = scrub_deleted(services)
+    if retry:
+        services.db.transact(blob_rows.hurry)
     remove_due_objects(services)
     with services.db.read() as connection:
-        return Scrubbed(artifacts, blob_rows.count_doomed(connection))
+        return Scrubbed(artifacts, failed, blob_rows.count_doomed(connection))
 
 
-def scrub_deleted(services: Services) -> int:
-    """Really remove artifacts whose delayed deletion is due; returns how many this one has removed."""
-    before = services.clock() - int(services.rules.scrub_time * _SECOND)
-    total = 0
+def scrub_deleted(services: Services) -> tuple[int, int]:
+    """Really remove artifacts whose delayed deletion is due; returns how many this one has removed, and how many it could not.
+
+    One that cannot be removed is passed over and left to the next round.
+    """
+    until = services.clock() - int(services.rules.scrub_time * _SECOND)
+    done: Counter[_Outcome] = Counter()
+    last = (0, "")
     with ThreadPoolExecutor(services.rules.scrub_pool_size, "scrub") as pool:
         while True:
             with services.db.read() as connection:
-                due = artifact_rows.deleted_ids(connection, before, _BATCH)
-            removed = sum(pool.map(lambda artifact_id: _scrub(services, artifact_id), due))
-            total += removed
-            if len(due) < _BATCH or not removed:
-                return total
+                due = artifact_rows.deleted_until(connection, until, _BATCH, last)
+            done.update(pool.map(lambda found: _scrub(services, found[1]), due))
+            if len(due) < _BATCH:
+                return done[_Outcome.REMOVED], done[_Outcome.FAILED]
+            last = due[-1]
 
 
-def _scrub(services: Services, artifact_id: str) -> bool:
-    with services.db.read() as connection:
-        artifact = fetch_artifact(connection, artifact_id)
-    if artifact is None:
-        return False
+class _Outcome(Enum):
+    """What became of one artifact. `PASSED`: another node has scrubbed it."""
+
+    REMOVED = "removed"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+def _scrub(services: Services, artifact_id: str) -> _Outcome:
     try:
+        with services.db.read() as connection:
+            artifact = fetch_artifact(connection, artifact_id)
+        if artifact is None:
+            return _Outcome.PASSED
         remove(services, None, artifact)
     except Conflict:
-        return False  # Another node has scrubbed it.
-    return True
+        return _Outcome.PASSED
+    except Exception:  # noqa: BLE001 - the others are due all the same
+        _log.exception("a deleted artifact could not be removed", extra={"artifact": artifact_id})
+        return _Outcome.FAILED
+    return _Outcome.REMOVED
 
 
 def forget_contents(services: Services) -> None:
