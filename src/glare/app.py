@@ -62,14 +62,19 @@ def build_services(
         db.transact(lambda connection: blob_rows.beat(connection, ids, now))
         db.transact(lambda connection: leases.beat(connection, ids, now))
 
+    stores = _stores(settings, db, metrics)
+
+    def stuck() -> set[int]:
+        return set().union(*(store.calls.longer_than(settings.uploads.store_timeout) for store in stores.values()))
+
     services = Services(
         db=db,
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
-        stores=_stores(settings, db, metrics),
+        stores=stores,
         egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
-        heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat),
+        heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
         rules=_rules(settings),
         metrics=metrics,
     )

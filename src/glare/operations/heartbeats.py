@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 
 _log = logging.getLogger(__name__)
@@ -15,23 +15,24 @@ Beat = Callable[[list[str]], None]
 class Heartbeats:
     """Calls `beat` with the ids of all live attempts every `interval` seconds.
 
-    It does so whether or not bytes arrive: what ends a stalled attempt is the stream's own time limit. The thread runs
-    from the first attempt until `stop`.
+    It does so whether or not bytes arrive: what ends a stalled attempt is the stream's own time limit. Attempts of threads that are `stuck`
+    are left out: nothing can end their thread, so they are undone as those of a process that died. The thread runs from the first attempt until `stop`.
     """
 
-    def __init__(self, beat: Beat, interval: float) -> None:
+    def __init__(self, beat: Beat, interval: float, stuck: Callable[[], Set[int]] = frozenset) -> None:
         self._beat = beat
         self._interval = interval
-        self._alive: set[str] = set()
+        self._stuck = stuck
+        self._alive: dict[str, int] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def keep(self, attempt_id: str) -> Iterator[None]:
-        """Keep the attempt alive inside the block."""
+        """Keep the attempt alive inside the block, in which this thread works on it."""
         with self._lock:
-            self._alive.add(attempt_id)
+            self._alive[attempt_id] = threading.get_ident()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
                 self._thread.start()
@@ -39,7 +40,7 @@ class Heartbeats:
             yield
         finally:
             with self._lock:
-                self._alive.discard(attempt_id)
+                self._alive.pop(attempt_id, None)
 
     def stop(self) -> None:
         """End the thread; attempts that go on are no longer kept alive."""
@@ -50,8 +51,9 @@ class Heartbeats:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval):
+            stuck = self._stuck()
             with self._lock:
-                alive = sorted(self._alive)
+                alive = sorted(attempt for attempt, thread in self._alive.items() if thread not in stuck)
             if not alive:
                 continue
             try:

@@ -134,6 +134,13 @@ class UploadSettings(Section):
     stall_timeout: float = seconds(
         "60 s", "How long an upload may bring no byte before it is refused with 408.", at_least=0.1, at_most=3600
     )
+    store_timeout: float = seconds(
+        "5 min",
+        "How long one call of a store may take before the upload that waits for it is no longer said to be alive: then it is undone after "
+        "`attempt_timeout`, so that a store that hangs does not hold slots and quota. What it does later is not published.",
+        at_least=0.1,
+        at_most=24 * 3600,
+    )
     minimum_throughput: int = size(
         "1 KiB",
         "Bytes a second that an upload must bring once it was waited for as long as `stall_timeout`, so that a dripping client "

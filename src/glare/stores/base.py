@@ -13,8 +13,10 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -133,13 +135,36 @@ def log_call(call: StoreCall) -> None:
     )
 
 
+class CallsUnderWay:
+    """Which threads are inside of a driver, and since when. Each thread is inside of one call at a time."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Count the block as a call."""
+        thread = threading.get_ident()
+        self._since[thread] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since.pop(thread, None)
+
+    def longer_than(self, seconds: float) -> set[int]:
+        """The threads (`threading.get_ident`) whose call has lasted longer."""
+        now = time.monotonic()
+        return {thread for thread, since in tuple(self._since.items()) if now - since > seconds}
+
+
 class Store:
-    """A driver behind its contract. See `Driver` for what the methods mean."""
+    """A driver behind its contract. See `Driver` for what the methods mean. `calls` are those that its driver is at."""
 
     def __init__(self, driver: Driver, observe: Observer = log_call) -> None:
         self._driver = driver
         self._observe = observe
         self.name = driver.name
+        self.calls = CallsUnderWay()
 
     def initialise(self, known: Sequence[str] = ()) -> None:
         """Make a new store's place ready; `known` are objects that it must have if it is none. Raises `Unavailable`."""
@@ -153,21 +178,21 @@ class Store:
     def create(self, object_name: str, expected_size: int | None = None) -> Writer:
         """Start an object of `expected_size` bytes (None: unknown). Raises `StoreFull`; the bytes are readable after commit."""
         _validate(object_name)
-        with self._call("create", object_name):
-            return Writer(self._call, object_name, self._driver.create(object_name, expected_size))
+        with self._call("create", object_name), self.calls.inside():
+            return Writer(self, object_name, self._driver.create(object_name, expected_size))
 
     def open(self, object_name: str, offset: int = 0, length: int | None = None) -> Reader:
         """Read a range; one that reaches beyond the end stops there. Raises `NotFound` when the object is missing."""
         _validate(object_name)
         if offset < 0 or (length is not None and length < 0):
             raise ValueError(f"offset {offset} and length {length} of a read may not be negative")
-        with self._call("open", object_name):
-            return Reader(self._call, object_name, self._driver.open(object_name, offset, length))
+        with self._call("open", object_name), self.calls.inside():
+            return Reader(self, object_name, self._driver.open(object_name, offset, length))
 
     def delete(self, object_name: str) -> bool:
         """Remove an object; False when it is gone already."""
         _validate(object_name)
-        with self._call("delete", object_name):
+        with self._call("delete", object_name), self.calls.inside():
             return self._driver.delete(object_name)
 
     def size(self, object_name: str) -> int:
@@ -196,6 +221,7 @@ class Store:
             return self._driver.sweep_temporaries(older_than)
 
     def _call(self, action: str, object_name: str | None = None) -> _Call:
+        """What stands around one call of the driver; `Writer` and `Reader` use it too."""
         return _Call(self.name, self._observe, action, object_name)
 
 
@@ -205,8 +231,9 @@ class Writer:
     A `write` or `commit` that raises has cancelled the writer: its space is free again when the error arrives.
     """
 
-    def __init__(self, call: Callable[[str, str], _Call], object_name: str, driver: DriverWriter) -> None:
-        self._call = call
+    def __init__(self, store: Store, object_name: str, driver: DriverWriter) -> None:
+        self._call = store._call
+        self._inside = store.calls.inside
         self._object = object_name
         self._driver = driver
         self._started = time.perf_counter()
@@ -217,7 +244,8 @@ class Writer:
         """Add all of `data`. Raises `StoreFull` or another `GlareError`."""
         self._must_be_open()
         try:
-            self._driver.write(data)
+            with self._inside():
+                self._driver.write(data)
         except BaseException:
             self.cancel()
             with self._call("write", self._object) as call:
@@ -229,7 +257,8 @@ class Writer:
         """Make the object durable and readable, or raise and leave nothing."""
         self._must_be_open()
         try:
-            self._driver.commit()
+            with self._inside():
+                self._driver.commit()
         except BaseException:
             self.cancel()
             with self._call("commit", self._object) as call:
@@ -244,7 +273,8 @@ class Writer:
             return
         self._open = False
         try:
-            self._driver.cancel()
+            with self._inside():
+                self._driver.cancel()
         except (OSError, GlareError) as error:
             # What could not be removed is a temporary, which the sweep finds; the first error matters more to the caller.
             LOG.warning("An unfinished write of object %s could not be removed: %s", self._object, error)
@@ -265,8 +295,9 @@ class Writer:
 class Reader:
     """A stream out of a store: `read(n)` until it answers b"". Close it, or use it as a context manager."""
 
-    def __init__(self, call: Callable[[str, str], _Call], object_name: str, driver: DriverReader) -> None:
-        self._call = call
+    def __init__(self, store: Store, object_name: str, driver: DriverReader) -> None:
+        self._call = store._call
+        self._inside = store.calls.inside
         self._object = object_name
         self._driver = driver
         self._started = time.perf_counter()
@@ -280,7 +311,8 @@ class Reader:
             # The driver may have given its descriptor back, and the number may be somebody else's by now.
             raise ValueError(f"the reader of object {self._object} is closed already")
         try:
-            data = self._driver.read(n)
+            with self._inside():
+                data = self._driver.read(n)
         except OSError:
             with self._call("read", self._object):
                 raise
@@ -292,7 +324,8 @@ class Reader:
         if self._open:
             self._open = False
             try:
-                self._driver.close()
+                with self._inside():
+                    self._driver.close()
             except (OSError, GlareError) as error:
                 # What was read was right, and there is nothing that the caller could do.
                 LOG.warning("A read of object %s could not be closed: %s", self._object, error)
