@@ -91,6 +91,20 @@ def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str
             assert [one for one in report.findings if not one.error and not one.happened] == [], name
 
 
+@pytest.mark.sqlite
+def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
+    """A store that hangs until its upload was undone and another one stored the same: the late one shows nothing and leaves nothing.
+
+    What was decided before the store hung has happened, and its caller is told so.
+    """
+    for name, report in broken(
+        tmp_path, origin, "hang", ("upload", "upload again", "unpack", "delete", "scrub")
+    ).items():
+        assert [one for one in report.findings if not one.happened] == [], name
+        late = {one.step for one in report.findings if one.error}
+        assert late >= {"writer.write: call", "writer.commit: returned"} or name in ("delete", "scrub")
+
+
 @pytest.mark.server
 @HALVES
 def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:

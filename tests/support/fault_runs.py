@@ -8,6 +8,7 @@ FAULT is how it breaks:
 
 ``kill``  SIGKILL
 ``fail``  the store fails with an `OSError`, the database does not answer
+``hang``  the store hangs, until the attempt was taken for dead and undone, and somebody else has done what it was for
 ``cut``   the connection to the database breaks in the transaction
 ``ask``   it breaks at the commit, before the server hears of it
 ``tell``  it breaks at the commit, which the server hears, and nobody its answer
@@ -20,6 +21,7 @@ import gc
 import io
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -313,6 +315,26 @@ class Runner:
         happened, problems = forked(lambda: self._restart(artifact_id))[1]
         return Finding(fault, step, error, happened, problems)
 
+    def hung(self, number: int, step: str) -> Finding:
+        """The scenario, whose call of the store hangs at this step until another process has undone it, and done it again."""
+        artifact_id = forked(self._prepare)[1]
+        here, there = socket.socketpair()
+        with here, there:
+            child = start(lambda: self._perform("hang", number, artifact_id, there))
+            here.recv(1)
+            forked(lambda: self._instead(artifact_id))
+            here.send(b"!")
+            _, error = child.wait()
+        # What it left must be gone without any sweep.
+        problems = forked(lambda: disagreements(self.services, self.directory))[1]
+        happened, others = forked(lambda: self._restart(artifact_id))[1]
+        return Finding("hang", step, error, happened, [*problems, *others])
+
+    def _instead(self, artifact_id: str) -> None:
+        recover(self.services)
+        with suppress(GlareError):  # As it is done, for one.
+            self.scenario.perform(self.services, self.origin, artifact_id)
+
     def _prepare(self) -> str:
         with self.services.db.read() as connection:
             held = connection.execute(select(artifacts.c.type_name, artifacts.c.id)).all()
@@ -320,8 +342,8 @@ class Runner:
             delete_artifact(self.services, ADMIN, type_name, artifact_id)
         return self.scenario.prepare(self.services, self.origin)
 
-    def _perform(self, fault: str, number: int, artifact_id: str) -> str | None:
-        with Breaking(self.services, fault, number) as services:
+    def _perform(self, fault: str, number: int, artifact_id: str, other: socket.socket | None = None) -> str | None:
+        with Breaking(self.services, fault, number, other) as services:
             try:
                 self.scenario.perform(services, self.origin, artifact_id)
             except GlareError as error:
@@ -358,9 +380,10 @@ class Runner:
 
 
 class Breaking:
-    """Services in which the step of a number breaks as `fault` says, once."""
+    """Services in which the step of a number breaks as `fault` says, once. What hangs tells `other`, and waits for its word."""
 
-    def __init__(self, services: Services, fault: str, number: int) -> None:
+    def __init__(self, services: Services, fault: str, number: int, other: socket.socket | None) -> None:
+        self._other = other
         self._services = services
         self._fault = fault
         self._left = number
@@ -383,6 +406,9 @@ class Breaking:
             return
         if self._fault == "kill":
             kill()
+        elif self._other is not None:
+            self._other.send(b"!")
+            self._other.recv(1)
         elif self._torn is None:
             if step.startswith(("driver", "writer", "reader")):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -396,6 +422,7 @@ class Breaking:
 AT = {
     "kill": (": commit", ": committed", ": returned"),
     "fail": (": begin", ": read", ": call", ": returned"),
+    "hang": (": call", "commit: returned"),
     "cut": (": begun",),
     "ask": (": commit",),
     "tell": (": commit",),
@@ -404,11 +431,38 @@ AT = {
 
 
 READS = ("reader.", "driver.open")
-"""Steps that change nothing, so that a process which is killed there leaves what the step before has left."""
+"""Steps that change nothing."""
+
+
+def is_read_enough(fault: str, step: str) -> bool:
+    """Whether this fault of a read is that of the step before, or one that the same call has shown."""
+    return fault != "fail" or step.endswith(": returned")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that does some work."""
+
+    pid: int
+    source: int
+
+    def wait(self) -> tuple[int, Any]:
+        """How it ended, and what the work returned: None where the process was killed."""
+        with os.fdopen(self.source, "rb") as stream:
+            data = stream.read()
+        _, status = os.waitpid(self.pid, 0)
+        if status and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+            raise RuntimeError(f"a process ended with {status}")
+        return status, msgspec.json.decode(data) if data else None
 
 
 def forked(work: Callable[[], Any]) -> tuple[int, Any]:
-    """Run `work` in a process; how that ended, and what `work` returned: None where the process was killed."""
+    """Do `work` in a process, and wait for it."""
+    return start(work).wait()
+
+
+def start(work: Callable[[], Any]) -> Child:
+    """Begin `work` in a process."""
     source, sink = os.pipe()
     child = os.fork()
     if not child:
@@ -422,12 +476,7 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
                 raise
         os._exit(code)
     os.close(sink)
-    with os.fdopen(source, "rb") as stream:
-        data = stream.read()
-    _, status = os.waitpid(child, 0)
-    if status and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
-        raise RuntimeError(f"a process ended with {status}")
-    return status, msgspec.json.decode(data) if data else None
+    return Child(child, source)
 
 
 def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str]) -> dict[str, Report]:
@@ -441,10 +490,10 @@ def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str
         runner.warm_up()
         steps = runner.steps()
         findings = [
-            runner.broken(fault, number, step)
+            runner.hung(number, step) if fault == "hang" else runner.broken(fault, number, step)
             for fault in faults
             for number, step in enumerate(steps)
-            if step.endswith(AT[fault]) and not (fault == "kill" and step.startswith(READS))
+            if step.endswith(AT[fault]) and not (step.startswith(READS) and is_read_enough(fault, step))
         ]
         reports[name] = Report(steps, findings)
     return reports

@@ -28,12 +28,13 @@ PATIENCE = 10.0
 class Server(Glare):
     """The process. It has the actors of `Glare`, and looks behind the API through a database connection of its own.
 
-    It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
+    `program` is the module that is run. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
     is there.
     """
 
-    def __init__(self, directory: Path, text: str = "") -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, text: str = "", program: str = "glare.cli.main") -> None:
+        self.directory = directory
+        self._program = program
         settings = configuration(directory, text)
         settings.server.state_dir.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
@@ -54,13 +55,13 @@ class Server(Glare):
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with (self._directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "glare.cli.main", "serve"),
-                    *("--config-file", str(self._directory / "glare.conf"), "--bind-port", str(self.port)),
+                    *(sys.executable, "-m", self._program, "serve"),
+                    *("--config-file", str(self.directory / "glare.conf"), "--bind-port", str(self.port)),
                 ],
-                cwd=self._directory,
+                cwd=self.directory,
                 env=environment(),
                 stdout=log,
                 stderr=log,
@@ -86,10 +87,15 @@ class Server(Glare):
         """Wait until it has ended by itself; its exit code."""
         return self._process.wait(PATIENCE)
 
+    def ended(self) -> None:
+        """Wait until it was killed, and all of its processes with it."""
+        assert self.wait() == -signal.SIGKILL
+        self.kill()
+
     @property
     def log(self) -> str:
         """What it has logged."""
-        return (self._directory / "log").read_text()
+        return (self.directory / "log").read_text()
 
     def memory(self) -> int:
         """Bytes of resident memory of its largest process."""
