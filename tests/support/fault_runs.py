@@ -26,20 +26,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import event, make_url, select
 
 from glare.app import build_services
 from glare.db.counters import ALL_TYPES
-from glare.db.engine import Database
 from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts
 from glare.domain.actor import Actor
@@ -221,6 +220,11 @@ def _deleted_later(services: Services, origin: str) -> str:
     return artifact_id
 
 
+def _scrub(services: Services, _: str, __: str) -> None:
+    if scrub(services).failed:
+        raise Unavailable("An artifact could not be removed.")
+
+
 def _with_all_of_it(services: Services, origin: str) -> str:
     """What every part of the sweep has to do with; the id is that of the artifact whose deletion is due."""
     artifact_id = _deleted_later(services, origin)
@@ -268,9 +272,20 @@ SCENARIOS = {
         lambda artifact: artifact is not None and artifact.status is Status.DELETED,
         "delete_artifact._mark_deleted",
     ),
-    "scrub": Scenario(_deleted_later, lambda s, _, __: scrub(s), _is_gone, "delete_artifact.remove"),
+    "scrub": Scenario(_deleted_later, _scrub, _is_gone, "delete_artifact.remove"),
     "sweep": Scenario(_with_all_of_it, lambda s, _, __: sweep(s), _is_gone, "delete_artifact.remove"),
 }
+
+
+class _Silent(Heartbeats):
+    """Heartbeats that nobody hears: nobody waits long enough for one, and no thread is there when a process forks."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None, 1)
+
+    @contextmanager
+    def keep(self, attempt_id: str) -> Iterator[None]:
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +300,10 @@ class Runner:
     def warm_up(self) -> None:
         """Go through all of it once in this process: statements that it has compiled, no child has to compile."""
         with ThreadPoolExecutor() as pool:
-            heartbeats = Heartbeats(lambda _: None, 1)
-            short = replace(self, services=replace(self.services, hashing=pool, heartbeats=heartbeats))
+            short = replace(self, services=replace(self.services, hashing=pool, heartbeats=_Silent()))
             artifact_id = short._prepare()
             self.scenario.perform(short.services, self.origin, artifact_id)
             short._restart(artifact_id)
-            heartbeats.stop()
         self.services.db.dispose()
         assert threading.active_count() == 1
         gc.freeze()  # Else each child copies all that its collector looks at.
@@ -392,9 +405,14 @@ class Breaking:
     def __enter__(self) -> Services:
         services = self._services
         if self._fault in ("cut", "ask", "tell"):
-            url = services.db.engine.url.render_as_string(hide_password=False)
-            self._torn = Torn(url).__enter__()
-            services = replace(services, db=Database(self._torn.url))
+            engine = services.db.engine
+            self._torn = Torn(engine.url.render_as_string(hide_password=False)).__enter__()
+            proxy = make_url(self._torn.url)
+
+            def through_proxy(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
+                arguments.update(host=proxy.host, port=proxy.port)
+
+            event.listen(engine, "do_connect", through_proxy)
         return instrument(services, self._take)
 
     def __exit__(self, *_: object) -> None:
@@ -430,8 +448,8 @@ AT = {
 """The steps at which each fault happens. A process that is killed before a call or a transaction leaves what the step before has left."""
 
 
-READS = ("reader.", "driver.open")
-"""Steps that change nothing."""
+READS = ("reader.", "driver.open", "sweep._retire", "sweep.retire_events", "sweep.forget_")
+"""Steps that change nothing here, as there is nothing old enough to be forgotten."""
 
 
 def is_read_enough(fault: str, step: str) -> bool:
@@ -483,7 +501,8 @@ def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str
     """Break each of these scenarios at each of its steps in each of these ways."""
     settings = chaotic(directory, urlsplit(origin).port or 80)
     services = build_services(settings)
-    services = replace(services, rules=replace(services.rules, scrub_pool_size=1, scrub_time=0.0))
+    rules = replace(services.rules, scrub_pool_size=1, scrub_time=0.0)
+    services = replace(services, rules=rules, heartbeats=_Silent())
     reports = {}
     for name in names:
         runner = Runner(services, settings.glance_store.filesystem_store_datadir, origin, SCENARIOS[name])
