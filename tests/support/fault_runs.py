@@ -439,22 +439,17 @@ class Breaking:
 
 AT = {
     "kill": (": commit", ": committed", ": returned"),
-    "fail": (": begin", ": read", ": call", ": returned"),
+    "fail": (": begin", ": read", ": call", "commit: returned", "delete: returned"),
     "hang": (": call", "commit: returned"),
     "cut": (": begun",),
     "ask": (": commit",),
     "tell": (": commit",),
 }
-"""The steps at which each fault happens. A process that is killed before a call or a transaction leaves what the step before has left."""
+"""The steps at which each fault happens. What ends a process before a call or a transaction is the same as what ends it after the one before."""
 
 
 READS = ("reader.", "driver.open", "sweep._retire", "sweep.retire_events", "sweep.forget_")
-"""Steps that change nothing here, as there is nothing old enough to be forgotten."""
-
-
-def is_read_enough(fault: str, step: str) -> bool:
-    """Whether this fault of a read is that of the step before, or one that the same call has shown."""
-    return fault != "fail" or step.endswith(": returned")
+"""Steps that change nothing, as there is nothing old enough to be forgotten: a process that ends there leaves what the step before has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,7 +507,7 @@ def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str
             runner.hung(number, step) if fault == "hang" else runner.broken(fault, number, step)
             for fault in faults
             for number, step in enumerate(steps)
-            if step.endswith(AT[fault]) and not (step.startswith(READS) and is_read_enough(fault, step))
+            if step.endswith(AT[fault]) and (fault == "fail" or not step.startswith(READS))
         ]
         reports[name] = Report(steps, findings)
     return reports
