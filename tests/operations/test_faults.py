@@ -35,6 +35,18 @@ EXPECTED = {
     "delete": ("delete_artifact.remove: commit", "driver.delete: returned", "objects._remove: commit"),
     "delayed delete": ("delete_artifact._mark_deleted: commit",),
     "scrub": ("delete_artifact.remove: commit", "driver.delete: call", "objects._remove: commit"),
+    "upload to the database": (
+        *WRITES,
+        "database.DatabaseWriter: commit",
+        "attempts.publish: commit",
+        "database._remove: commit",
+        "objects._remove: commit",
+    ),
+    "delete from the database": (
+        "delete_artifact.remove: commit",
+        "database.DatabaseDriver: commit",
+        "database._remove: commit",
+    ),
     "sweep": ("sweep._end_dead: commit", "delete_artifact.remove: commit", "driver.sweep_temporaries: call"),
 }
 """Steps of each scenario that must be among those that are broken."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,8 +41,10 @@ from support.service import configuration
 from support.zips import packed
 
 CLIENTS = 4
-LONGEST_LIFE = 0.6
-"""Seconds that a process lives at most before it is killed, once it works."""
+MOST_STEPS = 60
+"""Steps that the clients of a process have done at most before it is killed."""
+LAST_MOMENT = 0.1
+"""Seconds that it lives after them, at most."""
 
 _SETTINGS = """
 [DEFAULT]
@@ -200,14 +203,22 @@ class Chaos:
         return update_artifact(self._services, _ADMIN, type_name, artifact_id, operations)[1]
 
 
-def play(services: Services, origin: str, journal: Journal, seed: int, seconds: float) -> None:
-    """Let several clients loose at once. An exception of one of them is printed with its traceback."""
+def play(
+    services: Services,
+    origin: str,
+    journal: Journal,
+    seed: int,
+    seconds: float,
+    done: Callable[[], object] = lambda: None,
+) -> None:
+    """Let several clients loose at once; `done` is called after each of their steps. An exception is printed with its traceback."""
     until = time.monotonic() + seconds
 
     def run(number: int) -> None:
         client = Chaos(services, origin, journal, seed * CLIENTS + number)
         while time.monotonic() < until:
             client.step()
+            done()
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
@@ -225,12 +236,18 @@ def main(directory: Path, origin: str, rounds: int) -> None:
     Chaos(services, origin, Journal(directory / "journal"), 0).step()
     services.db.dispose()
     for number in range(rounds):
+        steps, told = os.pipe()
         child = os.fork()
         if not child:
-            play(services, origin, Journal(directory / "journal"), number, 60)
+            play(services, origin, Journal(directory / "journal"), number, 60, partial(os.write, told, b"."))
             os._exit(1)
-        time.sleep(0.05 + dice.random() * LONGEST_LIFE)
+        os.close(told)
+        # How long it lives is counted in what it has done, whatever the machine's speed, and then a moment.
+        for _ in range(dice.randrange(MOST_STEPS)):
+            os.read(steps, 1)
+        time.sleep(dice.random() * LAST_MOMENT)
         os.kill(child, signal.SIGKILL)
+        os.close(steps)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             sys.exit("the process ended before it was killed")

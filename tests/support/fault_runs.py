@@ -66,6 +66,8 @@ from support.zips import packed
 OWNER = Actor("alice", "wonderland", frozenset({"member"}))
 ADMIN = Actor("admin", "wonderland", frozenset({"admin"}))
 OLD, NEW = b"old bytes", bytes(range(256)) * 40
+CHUNKS = bytes(range(256)) * 5000
+"""Two chunks of a store in the database."""
 _PIECE = 6000
 _HOUR = 3600 * 1_000_000
 _PATIENCE = 10.0
@@ -81,20 +83,21 @@ class Pieces(io.BytesIO):
     declared: int | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(min(size or 0, _PIECE))
+        return super().read(min(size or 0, max(_PIECE, len(self.getbuffer()) // 2)))
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """An operation on an artifact that `prepare` makes. `done` is whether it has happened, None being an artifact that is gone.
 
-    `commits` names the transaction that makes it happen.
+    `commits` names the transaction that makes it happen, and `store` the store that new blobs go to.
     """
 
     prepare: Callable[[Services, str], str]
     perform: Callable[[Services, str, str], object]
     done: Callable[[Artifact | None], bool]
     commits: str
+    store: str = "file"
 
 
 class Finding(msgspec.Struct):
@@ -233,8 +236,12 @@ def _with_all_of_it(services: Services, origin: str) -> str:
 
 
 def _is_new(artifact: Artifact | None) -> bool:
+    return _has(artifact, NEW)
+
+
+def _has(artifact: Artifact | None, data: bytes) -> bool:
     blob = artifact.blobs.get(Slot("image")) if artifact is not None else None
-    return blob is not None and blob.size == len(NEW)
+    return blob is not None and blob.size == len(data)
 
 
 def _is_gone(artifact: Artifact | None) -> bool:
@@ -274,6 +281,20 @@ SCENARIOS = {
     ),
     "scrub": Scenario(_deleted_later, _scrub, _is_gone, "delete_artifact.remove"),
     "sweep": Scenario(_with_all_of_it, lambda s, _, __: sweep(s), _is_gone, "delete_artifact.remove"),
+    "upload to the database": Scenario(
+        _with_data,
+        lambda s, _, i: _put(s, i, CHUNKS),
+        lambda artifact: _has(artifact, CHUNKS),
+        "attempts.publish",
+        store="database",
+    ),
+    "delete from the database": Scenario(
+        _with_data,
+        lambda s, _, i: delete_artifact(s, ADMIN, "images", i),
+        _is_gone,
+        "delete_artifact.remove",
+        store="database",
+    ),
 }
 
 
@@ -500,7 +521,9 @@ def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str
     services = replace(services, rules=rules, heartbeats=_Silent())
     reports = {}
     for name in names:
-        runner = Runner(services, settings.glance_store.filesystem_store_datadir, origin, SCENARIOS[name])
+        scenario = SCENARIOS[name]
+        stored = replace(services, rules=replace(rules, default_store={ALL_TYPES: scenario.store}))
+        runner = Runner(stored, settings.glance_store.filesystem_store_datadir, origin, scenario)
         runner.warm_up()
         steps = runner.steps()
         findings = [

@@ -7,6 +7,7 @@ the index of them, what happened and what is told of it. After a crash it is cal
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -30,12 +31,15 @@ from glare.db.tables import (
     outbound_leases,
     outbox,
     quota_usage,
+    stored_chunks,
+    stored_objects,
 )
 from glare.digest import BLOCK
 from glare.domain.artifact import Artifact, Status
 from glare.domain.audit import DONE
 from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.index import IndexValue, index_values
+from glare.errors import NotFound
 from glare.operations.services import Services
 from glare.operations.sweep import sweep
 from glare.stores.filesystem import MARKER
@@ -62,7 +66,7 @@ def disagreements(services: Services, directory: Path) -> list[str]:
         held = [artifact for wanted in ids if (artifact := fetch_artifact(connection, wanted)) is not None]
         return [
             *(problem for artifact in held for problem in _unpacked(services, artifact)),
-            *_leftovers(connection, directory),
+            *_leftovers(services, connection, directory),
             *_counters(connection, held),
             *_told(connection, held),
             *(problem for artifact in held for problem in _index(services, connection, artifact)),
@@ -75,16 +79,24 @@ def disagreements(services: Services, directory: Path) -> list[str]:
         ]
 
 
-def _leftovers(connection: Connection, directory: Path) -> Iterator[str]:
+def _leftovers(services: Services, connection: Connection, directory: Path) -> Iterator[str]:
     for table in (doomed_objects, outbound_leases):
         if count := connection.execute(select(func.count()).select_from(table)).scalar_one():
             yield f"{count} rows are left in {table.name}"
+    if count := connection.execute(select(func.count()).where(stored_objects.c.object.is_(None))).scalar_one():
+        yield f"{count} unfinished objects are left in the database"
+    chunks = select(stored_chunks.c.object_id)
+    if lost := connection.execute(
+        select(stored_objects.c.id).where(stored_objects.c.size > 0, stored_objects.c.id.not_in(chunks))
+    ).all():
+        yield f"{len(lost)} objects in the database have no chunk"
     known = connection.execute(select(blobs.c.object).where(blobs.c.object.is_not(None))).scalars().all()
     if len(set(known)) < len(known):
         yield "two blobs share an object"
     files = {path.name for path in directory.rglob("*") if path.is_file() and path.name != MARKER}
-    if orphans := files - set(known):
-        yield f"files belong to no blob: {sorted(orphans)}"
+    objects = files | {entry.name for entry in services.stores["database"].entries()}
+    if orphans := objects - set(known):
+        yield f"objects belong to no blob: {sorted(orphans)}"
 
 
 def _counters(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
@@ -178,8 +190,7 @@ def _unpacked(services: Services, artifact: Artifact) -> Iterator[str]:
     archive = artifact.blobs.get(Slot("zip"))
     if artifact.type_name != "unpacking_artifact" or archive is None or not isinstance(archive.location, Managed):
         return
-    path = services.stores[archive.location.store].path(archive.location.object)
-    with zipfile.ZipFile(path or "") as members:
+    with zipfile.ZipFile(io.BytesIO(_bytes(services, archive.location))) as members:
         wanted = {(info.filename, hashlib.sha256(members.read(info)).hexdigest()) for info in members.infolist()}
     held = {(slot.key, b.digests.sha256) for slot, b in artifact.blobs.items() if slot.field == "content" and b.digests}
     if held != wanted:
@@ -197,7 +208,15 @@ def _blob(services: Services, connection: Connection, blob: Blob) -> Iterator[st
         yield "its block digests are not kept"
     if not isinstance(blob.location, Managed):
         return
-    path = services.stores[blob.location.store].path(blob.location.object)
-    data = path.read_bytes() if path is not None else b""
+    data = _bytes(services, blob.location)
     if (len(data), hashlib.sha256(data).hexdigest()) != (blob.size, blob.digests.sha256):
         yield "its bytes are not those that were recorded"
+
+
+def _bytes(services: Services, location: Managed) -> bytes:
+    """The whole object; nothing where it is missing."""
+    try:
+        with services.stores[location.store].open(location.object) as reader:
+            return b"".join(iter(lambda: reader.read(BLOCK), b""))
+    except NotFound:
+        return b""
