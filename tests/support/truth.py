@@ -141,11 +141,14 @@ def _index(services: Services, connection: Connection, artifact: Artifact) -> It
 def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
     """What the audit log and the outbox tell, from the first entry to the last, is what there is: no more, and no less."""
     told: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(select(audit).where(audit.c.outcome == DONE).order_by(audit.c.id)):
+    of_artifacts = (audit.c.outcome == DONE, audit.c.artifact_id.is_not(None))
+    for row in connection.execute(select(audit).where(*of_artifacts).order_by(audit.c.id)):
         told[row.artifact_id].append(row)
     events: Counter[tuple[str, str]] = Counter(
         (row.artifact_id, row.event_type)
-        for row in connection.execute(select(outbox.c.artifact_id, outbox.c.event_type))
+        for row in connection.execute(
+            select(outbox.c.artifact_id, outbox.c.event_type).where(outbox.c.artifact_id.is_not(None))
+        )
     )
     # What is scrubbed was deleted before, as subscribers have heard.
     actions = Counter((row.artifact_id, row.action) for rows in told.values() for row in rows if row.action != "scrub")
