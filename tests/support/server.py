@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -28,13 +28,16 @@ PATIENCE = 10.0
 class Server(Glare):
     """The process. It has the actors of `Glare`, and looks behind the API through a database connection of its own.
 
-    `program` is the module that is run. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
+    `program` is the module that is run, and `options` are those of `serve`. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
     is there.
     """
 
-    def __init__(self, directory: Path, text: str = "", program: str = "glare.cli.main") -> None:
+    def __init__(
+        self, directory: Path, text: str = "", program: str = "glare.cli.main", options: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
         self._program = program
+        self._options = options
         settings = configuration(directory, text)
         settings.server.state_dir.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
@@ -55,11 +58,21 @@ class Server(Glare):
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.launch()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait for the first answer."""
+        wait_for(f"{self.url}/healthz", self._process)
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", self._program, "serve"),
                     *("--config-file", str(self.directory / "glare.conf"), "--bind-port", str(self.port)),
+                    *self._options,
                 ],
                 cwd=self.directory,
                 env=environment(),
@@ -68,7 +81,6 @@ class Server(Glare):
                 text=True,
                 start_new_session=True,
             )
-        wait_for(f"{self.url}/healthz", self._process)
 
     def kill(self) -> None:
         """End all processes of it with SIGKILL, as a power failure would."""
