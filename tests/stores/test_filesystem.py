@@ -406,3 +406,21 @@ def test_only_objects_are_listed(tmp_path: Path) -> None:
     (objects / "01" / "stray").write_text("no directory")
     (objects / "lost+found").mkdir()
     assert [entry.name for entry in store.entries()] == [NAME]
+
+
+def test_a_list_that_is_left_early_is_no_error(tmp_path: Path) -> None:
+    """Who has seen enough of a list is not counted as a failure of the store; a store that fails meanwhile is."""
+    calls: list[StoreCall] = []
+    store = Store(FilesystemDriver(tmp_path / "store", name="local"), calls.append)
+    store.initialise()
+    for name in ("0123456789", "0123456780"):
+        put(store, name, b"x")
+    calls.clear()
+    entries = store.entries()
+    assert next(entries).name == "0123456780"
+    entries.close()
+    assert [(call.action, call.failed) for call in calls] == [("list", None)]
+    (tmp_path / "store" / MARKER).unlink()
+    with pytest.raises(Unavailable):
+        list(store.entries())
+    assert calls[-1].failed == "Unavailable"

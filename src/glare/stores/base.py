@@ -15,7 +15,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +210,7 @@ class Store:
         with self._call("free_space"):
             return self._driver.free_space()
 
-    def entries(self, after: str = "") -> Iterator[Entry]:
+    def entries(self, after: str = "") -> Generator[Entry, None, None]:
         """All committed objects in the order of their names, those after the name `after`."""
         with self._call("list"):
             yield from self._driver.entries(after)
@@ -361,6 +361,8 @@ class _Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, GeneratorExit):
+            error = None  # Whoever lists needs no more of it.
         named = _named(error, self._store, self._action) if isinstance(error, OSError) else error
         failed = None if named is None else named.code if isinstance(named, GlareError) else type(named).__name__
         # Creating and opening are reported by the writer and the reader that they return, once these are done.
