@@ -171,6 +171,7 @@ def test_of_uploads_into_one_slot_one_wins(glare: Glare) -> None:
         eventually(lambda: is_saving(glare, artifact))
         for _ in range(7):
             with uploading(glare, artifact, "blob", 4) as loser:
+                loser.end(b"late")
                 assert loser.answer().status == 409
         winner.end(b"mine")
         assert winner.answer().status == 200

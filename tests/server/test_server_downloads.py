@@ -14,6 +14,8 @@ from support.crooked import Crooked, Visit, honest
 from support.server import Server
 from support.service import Json, path_of
 
+pytestmark = pytest.mark.sqlite  # What is sent, and how fast, is the same on each database.
+
 DATA = random.Random(5).randbytes(BLOCK) * 64 + b"tail"
 """Large against what a server may hold of it."""
 

@@ -10,6 +10,8 @@ from support.conversation import eventually
 from support.server import Server
 from support.service import ACTORS, Json, path_of
 
+pytestmark = pytest.mark.sqlite  # What is no request does not reach a database.
+
 TOKEN = f"X-Auth-Token: {ACTORS['alice']}\r\n".encode()
 HOST = b"Host: x\r\n" + TOKEN
 PUT = b"Content-Type: text/plain\r\n"

@@ -14,6 +14,8 @@ import pytest
 from support.conversation import eventually
 from support.server import Server
 
+pytestmark = pytest.mark.sqlite  # Numbers are shared by files.
+
 REQUESTS = 'glare_http_requests_total{method="GET",route="/schemas",status="200"}'
 
 

@@ -13,6 +13,8 @@ from support.crooked import Crooked, Visit
 from support.server import Raw, Server
 from support.service import LOCATION, Json, path_of
 
+pytestmark = pytest.mark.sqlite  # How a server ends is the same on each database.
+
 SETTINGS = "[scrubber]\nwakeup_time = 1\n[DEFAULT]\nshutdown_timeout = {}\n"
 LONG, SHORT = 600, 1
 

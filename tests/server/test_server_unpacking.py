@@ -14,6 +14,10 @@ from support.server import Server
 from support.service import Glare, Json
 from support.zips import packed
 
+pytestmark = (
+    pytest.mark.sqlite
+)  # `tests/operations/test_faults.py` kills unpacking at each of its steps on each database.
+
 SETTINGS = """
 [uploads]
 attempt_heartbeat = 0.2

@@ -87,6 +87,7 @@ def test_a_client_that_goes_away_leaves_no_trace(server: Server, artifact: Json,
     eventually(lambda: server.leftovers() == {})
 
 
+@pytest.mark.sqlite  # What the connection does is the same on each database.
 @LENGTHS
 def test_a_client_that_stalls_is_sent_away(server: Server, artifact: Json, length: int | None) -> None:
     """A body of which nothing arrives for the time-out is 408, the connection is closed, and nothing stays."""
@@ -99,6 +100,7 @@ def test_a_client_that_stalls_is_sent_away(server: Server, artifact: Json, lengt
     assert server.leftovers() == {}
 
 
+@pytest.mark.sqlite  # What the connection does is the same on each database.
 def test_a_slow_upload_is_not_a_stalled_one(server: Server, artifact: Json) -> None:
     """A client that sends a little at a time, within the time-out, is heard to the end."""
     with server.connect() as connection:
@@ -162,6 +164,7 @@ def test_a_client_that_waits_for_a_go_ahead_learns_of_a_limit_first(server: Serv
 SMUGGLED = b"DELETE /artifacts/sample_artifact/%b HTTP/1.1\r\nHost: x\r\nX-Auth-Token: alice:wonderland:member\r\n\r\n"
 
 
+@pytest.mark.sqlite  # What the connection does is the same on each database.
 @pytest.mark.parametrize("sent", ["nothing", "a part", "all", "all and the next request"])
 def test_the_body_of_a_refused_upload_is_never_taken_for_a_request(server: Server, artifact: Json, sent: str) -> None:
     """After an early 413 the rest of the body is dropped, or the connection closed: it is no second request."""
@@ -186,6 +189,7 @@ def test_the_body_of_a_refused_upload_is_never_taken_for_a_request(server: Serve
     assert server.alice.get(artifact).status_code == 200
 
 
+@pytest.mark.sqlite  # What the connection does is the same on each database.
 @pytest.mark.parametrize("problem", ["wrong token", "no content type", "unknown artifact", "bad digest header"])
 def test_a_connection_is_right_after_every_early_refusal(server: Server, artifact: Json, problem: str) -> None:
     """Whatever refuses an upload before its body is read: the next request on the connection is answered for itself."""
