@@ -58,7 +58,7 @@ def _shown(digests: Digests) -> dict[str, str]:
 def test_artifact_comes_back_with_its_blobs(connection: Connection) -> None:
     """Managed, external and saving blobs, with and without an attempt, come back as they were stored."""
     image, mirror, folder = Slot("image"), Slot("mirror"), Slot("folder", "k/\U0001f600")
-    external = External("http://h/x", True, LocationState.VERIFIED, 5, 6, '"e"', "yesterday", 7)
+    external = External("http://h/x", True, LocationState.VERIFIED, 5, 6, '"e"', "yesterday", 7, "b" * 32)
     wanted = {
         image: Blob(image, BlobStatus.ACTIVE, "text/plain", 9, DIGESTS, Managed("file", "o")),
         mirror: Blob(mirror, BlobStatus.ACTIVE, None, 9, DIGESTS, external, Attempt("t", 8, 4)),
@@ -69,7 +69,7 @@ def test_artifact_comes_back_with_its_blobs(connection: Connection) -> None:
     attempt = {"attempt_heartbeat": 8, "attempt_reserved": 4}
     _slot(
         connection, 0, mirror, 2, size=9, external=1, url="http://h/x", confidential=1, state="verified", proven_at=5,
-        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, attempt_id="t", **attempt, **_shown(DIGESTS),
+        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, location_id="b" * 32, attempt_id="t", **attempt, **_shown(DIGESTS),
     )  # fmt: skip
     _slot(connection, 0, folder, 3, status="saving", attempt_id="a", **attempt)
     found = fetch_artifact(connection, IDS[0])

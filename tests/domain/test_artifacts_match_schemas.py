@@ -25,7 +25,7 @@ from glare.types.murano_packages import MuranoPackage
 from glare.types.secrets import Secret
 from support.sample_types import HooksArtifact, NonNullableFieldsArtifact, SampleArtifact
 
-V1: Final = Microversion(1, 0)
+NOW: Final = Microversion(1, 2)
 SPECS: Final = [
     compile_type(cls)
     for cls in (SampleArtifact, NonNullableFieldsArtifact, HooksArtifact, Image, HeatTemplate, MuranoPackage, Secret)
@@ -72,7 +72,7 @@ def requests(draw: st.DrawFn) -> tuple[TypeSpec, dict[str, Any]]:
 
 def schema_of(spec: TypeSpec) -> dict[str, Any]:
     """The schema, mended where no artifact of the contract could match it."""
-    schema = copy.deepcopy(dict(spec.schema(V1)))
+    schema = copy.deepcopy(dict(spec.schema(NOW)))
     del schema["properties"]["version"]["pattern"]
     for field in spec.fields.values():
         declared = schema["properties"][field.name]
@@ -97,7 +97,7 @@ def test_accepted_input_matches_the_schema(
         values=spec.complete(coerced),
         blobs={slot: make_blob(slot, **(saving if number % 2 else {})) for number, slot in enumerate(slots)},
     )
-    shown = represent(spec, artifact, microversion=V1, full_urls=True)
+    shown = represent(spec, artifact, microversion=NOW, full_urls=True)
     errors = [f"{error.json_path}: {error.message}" for error in Draft4Validator(schema_of(spec)).iter_errors(shown)]
     assert not errors
 
@@ -117,7 +117,7 @@ def test_accepted_input_matches_the_schema(
 )
 def test_where_the_contract_contradicts_itself(name: str, value: Any, reason: str) -> None:
     """Some things that the contract lets an artifact be, its own schemas do not match; they stay, as schemas are compared."""
-    schema = compile_type(Image).schema(V1)["properties"][name]
+    schema = compile_type(Image).schema(NOW)["properties"][name]
     if name != "image":
         assert compile_type(Image).fields[name].coerce(value) == value, "it is accepted"
     assert list(Draft4Validator(schema).iter_errors(value)), reason

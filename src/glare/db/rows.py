@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from glare.db.tables import artifacts, blobs
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.blob import Attempt, Blob, BlobStatus, Damage, External, LocationState, Managed, Slot
+from glare.domain.blob import Attempt, Blob, BlobStatus, Damage, External, LocationState, Managed, Slot, Source
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -32,7 +32,8 @@ _BLOB: Final = [
     for name in (
         "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256", "store",
         "object", "url", "confidential", "state", "proven_at", "seen_at", "etag", "last_modified", "generation",
-        "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage",
+        "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage", "location_id", "reason", "failures", "check_at",
+        "full_at", "matched_at", "source_url", "source_confidential",
     )
 ]  # fmt: skip
 _WIDTH: Final = len(_ARTIFACT)
@@ -112,13 +113,15 @@ def _blob(row: Sequence[Any]) -> Blob:
     (
         _, field, key, _, status, content_type, size, md5, sha1, sha256, store,
         stored_object, url, confidential, state, proven_at, seen_at, etag, last_modified, generation,
-        attempt_id, attempt_heartbeat, attempt_reserved, damage,
+        attempt_id, attempt_heartbeat, attempt_reserved, damage, location_id, reason, failures, check_at, full_at, matched_at,
+        source_url, source_confidential,
     ) = row  # fmt: skip
     location: Managed | External | None = None
     if url is not None:
         location = External(
-            url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation
-        )
+            url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation, location_id,
+            reason, failures, check_at, full_at, matched_at,
+        )  # fmt: skip
     elif stored_object is not None:
         location = Managed(store, stored_object)
     return Blob(
@@ -130,4 +133,5 @@ def _blob(row: Sequence[Any]) -> Blob:
         location,
         Attempt(attempt_id, attempt_heartbeat, attempt_reserved) if attempt_id is not None else None,
         Damage(damage) if damage is not None else None,
+        Source(source_url, bool(source_confidential)) if source_url is not None else None,
     )

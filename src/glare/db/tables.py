@@ -121,14 +121,23 @@ blobs = Table(
     Column("store", _ascii(64)),
     Column("object", _ascii(255)),
     Column("url", _text()),
-    Column("host", _ascii(255), index=True),
+    Column("location_id", _ascii(32)),  # one record of an external location: a later one in the same slot has another
+    Column("host", _ascii(255)),
     Column("confidential", SmallInteger, nullable=False, default=0),
     Column("state", _ascii(16)),
+    Column("reason", _ascii(32)),  # why it is not verified, or why the last check failed
     Column("proven_at", BigInteger),
     Column("seen_at", BigInteger),
+    Column("check_at", BigInteger),  # when the next check of any kind is due; null where nothing is to be checked
+    Column("full_at", BigInteger),  # when the next full one is due
+    Column("failures", Integer, nullable=False, server_default="0"),  # failed checks in a row
+    Column("matched_at", BigInteger),  # the first equal full check since it was changed or unreachable
+    Column("stale_told_at", BigInteger),  # when its age was last told to subscribers
     Column("etag", _text()),
     Column("last_modified", _text()),
     Column("generation", BigInteger, nullable=False, default=0),
+    Column("source_url", _text()),  # where managed bytes were copied from
+    Column("source_confidential", Integer, nullable=False, server_default="0"),
     Column("damage", _ascii(16)),  # what was wrong with the object when its bytes were last read; null for nothing
     Column("damaged_at", BigInteger),
     Column("attempt_id", _ascii(32)),
@@ -136,6 +145,36 @@ blobs = Table(
     Column("attempt_reserved", BigInteger),
     Column("attempt_store", _ascii(64)),
     Column("attempt_object", _ascii(255)),
+)
+
+location_checks = Table(
+    "location_checks",
+    metadata,
+    # The history of a location: equal outcomes in a row are one entry.
+    Column("id", _auto_id(), primary_key=True, autoincrement=True),
+    Column("location_id", _ascii(32), nullable=False),
+    Column("kind", _ascii(16), nullable=False),
+    Column("outcome", _ascii(16), nullable=False),
+    Column("reason", _ascii(32)),
+    Column("state", _ascii(16), nullable=False),  # the location's after it
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False, index=True),
+    Column("checks", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Index("ix_location_checks_location", "location_id", "id"),
+)
+
+location_hosts = Table(
+    "location_hosts",
+    metadata,
+    # Workers lease hosts, so that one slow origin holds one worker, and limits hold over all nodes.
+    Column("host", _ascii(255), primary_key=True),
+    Column("due_at", BigInteger, nullable=False, index=True),
+    Column("claimed_by", _ascii(32)),
+    Column("claimed_until", BigInteger),
+    Column("failures", Integer, nullable=False),  # checks in a row that did not reach it
+    Column("failed_at", BigInteger, index=True),
+    Column("reached_at", BigInteger, index=True),
 )
 
 contents = Table(
@@ -272,6 +311,10 @@ outbox = Table(
 Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
 _held = blobs.c.attempt_id.is_not(None)
 Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
+_external = blobs.c.host.is_not(None)
+Index("ix_blobs_host_check", blobs.c.host, blobs.c.check_at, sqlite_where=_external, postgresql_where=_external)
+Index("ix_blobs_location_id", blobs.c.location_id, unique=True)
+Index("ix_blobs_proof", blobs.c.state, blobs.c.proven_at, sqlite_where=_external, postgresql_where=_external)
 _managed = blobs.c.object.is_not(None)
 Index("ix_blobs_object", blobs.c.object, sqlite_where=_managed, postgresql_where=_managed)
 _damaged = blobs.c.damage.is_not(None)

@@ -23,7 +23,8 @@ class FieldSpec:
     """One field of a type.
 
     `is_blob` holds for single blobs and for folders (dicts of blobs), `is_folder` for the latter only. Sizes are in bytes,
-    0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys.
+    0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys. The keys of a
+    folder of `replicas` are one content.
     `element_rules` are for a value, or each element of a container; `container_rules` for the whole container.
     """
 
@@ -48,6 +49,7 @@ class FieldSpec:
     max_key_length: int = 0
     max_keys: int = 0
     keeps_null: bool = False
+    replicas: bool = False
 
     @property
     def is_blob(self) -> bool:

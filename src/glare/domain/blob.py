@@ -51,11 +51,21 @@ class Managed:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The external location that managed bytes were copied from."""
+
+    url: str
+    confidential: bool
+
+
+@dataclass(frozen=True, slots=True)
 class External:
     """Bytes at an http(s) URL that Glare recorded and never owns.
 
     `url` is the text that the user gave; times are microseconds since the epoch. `proven_at` moves only by a fully
-    measured body. A confidential URL is shown in full to the owner and to admins only.
+    measured body, `seen_at` also by cheaper checks. `reason` says why the last check failed, or why the state is what it
+    is; `failures` counts failed checks in a row. A confidential URL is shown in full to the owner and to admins only.
+    `id` names this record: a later one in the same slot has another.
     """
 
     url: str
@@ -66,6 +76,12 @@ class External:
     etag: str | None
     last_modified: str | None
     generation: int = 0
+    id: str = ""
+    reason: str | None = None
+    failures: int = 0
+    check_at: int | None = None
+    full_at: int | None = None
+    matched_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,14 @@ class Blob:
     location: Managed | External | None
     attempt: Attempt | None = None
     damage: Damage | None = None
+    source: Source | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether its bytes may be served: they are there, and nothing is known against them."""
+        if self.location is None or self.digests is None or self.size is None or self.damage is not None:
+            return False
+        return not isinstance(self.location, External) or self.location.state is LocationState.VERIFIED
 
     @property
     def external(self) -> bool:

@@ -161,8 +161,8 @@ def _option_problems(options: Any) -> Iterator[str]:
 
 
 def _flags(field: Any) -> Iterator[str]:
-    for flag in ("mutable", "required_on_activate", "system", "nullable", "sortable"):
-        if not isinstance(getattr(field, flag), bool):
+    for flag in ("mutable", "required_on_activate", "system", "nullable", "sortable", "replicas"):
+        if not isinstance(getattr(field, flag, False), bool):
             yield f"{flag} must be True or False"
     if not (field.description is None or isinstance(field.description, str)):
         yield "its description must be text"

@@ -76,6 +76,7 @@ def _compiled(type_name: str, name: str, declaration: fields.Field, *, is_base: 
         element_rules=declaration.element_rules(),
         container_rules=declaration.container_rules(),
         keeps_null=is_base and name in KEEPS_NULL,
+        replicas=isinstance(declaration, fields.BlobDict) and declaration.replicas,
         **_sizes(declaration),
     )
     return _with_default(type_name, spec, declaration.default)

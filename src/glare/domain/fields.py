@@ -240,7 +240,8 @@ class DictOf(Field):
 class BlobDict(Field):
     """A folder: blobs under keys that clients choose.
 
-    `max_blob_size` and `max_folder_size` in bytes, of each blob and of all; `max_size` is the number of keys.
+    `max_blob_size` and `max_folder_size` in bytes, of each blob and of all; `max_size` is the number of keys. Where it
+    holds `replicas` every key is the same content: the first one fixes size and sha256, and others are refused.
     """
 
     kind = Kind.BLOB
@@ -252,6 +253,7 @@ class BlobDict(Field):
     max_folder_size: int = MAX_FOLDER_SIZE
     min_key_length: int = 1
     max_key_length: int = MAX_KEY
+    replicas: bool = False
 
     def container_rules(self) -> tuple[Validator, ...]:
         return (DictSize(None, self.max_size), KeyLength(self.min_key_length, self.max_key_length))

@@ -65,10 +65,11 @@ def new_name(spec: TypeSpec) -> str:
 
 
 def _shown(spec: TypeSpec, names: Collection[str]) -> Schema:
-    """An object with all of these fields, none of them ever left out. A type's `format` hook may add further keys."""
+    """An object with all of these fields. Only older microversions leave some out. A type's `format` hook may add further keys."""
     schema = spec.schema(MAXIMUM)["properties"]
     properties = {name: _shown_field(spec.fields[name], told) for name, told in schema.items() if name in names}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    always = [name for name in properties if spec.fields[name].since is None]
+    return {"type": "object", "properties": properties, "required": always}
 
 
 def _settable(spec: TypeSpec) -> Schema:

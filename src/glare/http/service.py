@@ -8,11 +8,16 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from glare.domain import legacy
+from glare.domain.microversion import Microversion
 from glare.http.call import Call, json_response
 from glare.http.microversion import MAXIMUM, MINIMUM
 from glare.operations.health import readiness
 
-_VERSIONS: tuple[tuple[Any, str], ...] = ((MINIMUM, "STABLE"), (MAXIMUM, "EXPERIMENTAL"))
+_VERSIONS: tuple[tuple[Any, str], ...] = (
+    (MINIMUM, "STABLE"),
+    (Microversion(1, 1), "EXPERIMENTAL"),
+    (MAXIMUM, "EXPERIMENTAL"),
+)
 
 
 async def versions(call: Call) -> Response:

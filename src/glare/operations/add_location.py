@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -158,6 +159,7 @@ def _location(services: Services, request: LocationRequest, url: Url, measured: 
         seen_at=now,
         etag=measured.etag,
         last_modified=measured.last_modified,
+        id=uuid.uuid4().hex,
     )
 
 
