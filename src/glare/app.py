@@ -13,12 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from glare.db import blobs as blob_rows
-from glare.db import leases
+from glare.db import checks, leases
 from glare.db.counters import ALL_TYPES, Limits
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
 from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
+from glare.domain.verification import Rhythm
+from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.names import Resolver, system_resolve
 from glare.errors import GlareError
@@ -36,8 +38,9 @@ from glare.operations import fsck
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
-from glare.operations.services import OutboundLimits, Rules, Services
+from glare.operations.services import OutboundLimits, Rules, Services, Verification
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
+from glare.operations.verify_locations import verify_next
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
 from glare.settings.type_options import load_types
@@ -61,6 +64,8 @@ def build_services(
         now = clock()
         db.transact(lambda connection: blob_rows.beat(connection, ids, now))
         db.transact(lambda connection: leases.beat(connection, ids, now))
+        until = now + int(settings.uploads.attempt_timeout * 1_000_000)
+        db.transact(lambda connection: checks.beat(connection, ids, until))
 
     stores = _stores(settings, db, metrics)
 
@@ -186,7 +191,7 @@ def close(services: Services) -> None:
 
 
 class Worker:
-    """The background work: the sweep, the end of dead attempts, and the consumer of the outbox.
+    """The background work: the sweep, the end of dead attempts, the consumer of the outbox, and checks of locations.
 
     Each has a thread and a period of its own: a dead upload holds quota, so it is not left to the next sweep.
     """
@@ -195,12 +200,18 @@ class Worker:
         sink = SINKS[settings.notifications.driver](settings.lists.glare_publisher_id)
         consumer = Consumer(DatabaseOutbox(services.db), sink, services.clock)
         self._stopping = threading.Event()
+        self._cancellation = Cancellation()
+        checkers = (
+            (f"verification-{number}", settings.verification.poll_interval, lambda: self._verify(services))
+            for number in range(settings.verification.workers)
+        )
         self._threads = [
             threading.Thread(target=self._repeat, args=args, name=args[0], daemon=True)
             for args in (  # name, period in seconds, job
                 ("sweep", settings.scrubber.wakeup_time, lambda: sweep(services)),
                 ("attempts", settings.uploads.attempt_timeout / 2, lambda: end_dead_attempts(services)),
                 ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer, self._stopping)),
+                *checkers,
             )
         ]
 
@@ -210,10 +221,20 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """End after the jobs under way."""
+        """End after the jobs under way. Checks of locations are broken off: they may take hours, and begin again."""
         self._stopping.set()
+        self._cancellation.cancel()
         for thread in self._threads:
             thread.join()
+
+    def _verify(self, services: Services) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not verify_next(services, self._cancellation):
+                    return
+            except GlareError:
+                if not self._cancellation.cancelled:
+                    raise
 
     def _repeat(self, name: str, period: float, job: Any) -> None:
         while not self._stopping.is_set():
@@ -345,9 +366,39 @@ def _rules(settings: Settings) -> Rules:
             concurrency=settings.locations.project_concurrency,
             host_concurrency=settings.locations.host_concurrency,
         ),
+        verification=_verification(settings),
         scrub_time=settings.scrubber.scrub_time,
         scrub_pool_size=settings.scrubber.scrub_pool_size,
         event_retention=settings.outbox.retention,
         audit_retention=settings.audit.retention,
         refusal_retention=settings.audit.refusal_retention,
+    )
+
+
+def _verification(settings: Settings) -> Verification:
+    v = settings.verification
+
+    def micros(seconds: float) -> int:
+        return int(seconds * 1_000_000)
+
+    return Verification(
+        rhythm=Rhythm(
+            check_interval=micros(v.check_interval),
+            full_interval=micros(v.full_interval),
+            retry_first=micros(v.retry_first),
+            retry_most=micros(v.retry_most),
+            quarantine_interval=micros(v.quarantine_interval),
+            recovery_gap=micros(v.recovery_gap),
+            failures=v.failures,
+        ),
+        daily_bytes=v.daily_bytes,
+        spot_blocks=v.spot_blocks,
+        spot_share=v.spot_percent / 100,
+        host_interval=v.host_interval,
+        hint_interval=v.hint_interval,
+        outage_hosts=v.outage_hosts,
+        outage_share=v.outage_percent / 100,
+        outage_window=v.outage_window,
+        stale_after=v.stale_after,
+        history_retention=v.history_retention,
     )

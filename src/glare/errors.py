@@ -66,6 +66,23 @@ class Category(StrEnum):
     DECLARATION = "declaration"
 
 
+class Cause(StrEnum):
+    """Why an origin could not be had, in words that do not change. The first four tell about networks: for operators only."""
+
+    DNS = "dns"
+    POLICY = "policy"
+    CONNECT = "connect"
+    BUSY = "busy"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    STATUS = "status"
+    GONE = "gone"
+    DENIED = "denied"
+    THROTTLED = "throttled"
+    INCOMPLETE = "incomplete"
+    PROTOCOL = "protocol"
+
+
 class GlareError(Exception):
     """Base of everything that Glare raises on purpose.
 
@@ -103,15 +120,16 @@ class InvalidParameterValue(BadRequest):
 
 
 class LocationRefused(InvalidParameterValue):
-    """`message` is what the user sees; `reason` is for the operator's log only and may name addresses."""
+    """`message` is what the user sees; `reason` and `cause` are for the operator only. `reason` may name addresses."""
 
     code = "LocationRefused"
     wire_type = "BadRequest"
     sentence = "The external location cannot be recorded; nothing was stored."
 
-    def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, reason: str | None = None, cause: Cause = Cause.POLICY) -> None:
         super().__init__(message)
         self.reason = reason or self.message
+        self.cause = cause
 
 
 class Unauthorized(GlareError):
@@ -241,15 +259,16 @@ class LoopDetected(GlareError):
 
 
 class OriginFailed(GlareError):
-    """`message` is what the user sees; `reason` is for the operator's log only."""
+    """`message` is what the user sees; `reason` and `cause` are for the operator only."""
 
     category = Category.BAD_GATEWAY
     code = "OriginFailed"
     sentence = "The external location does not deliver the bytes that were recorded."
 
-    def __init__(self, message: str | None = None, *, reason: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, reason: str | None = None, cause: Cause = Cause.PROTOCOL) -> None:
         super().__init__(message)
         self.reason = reason or self.message
+        self.cause = cause
 
 
 class Unavailable(GlareError):

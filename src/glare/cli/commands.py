@@ -23,6 +23,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("db",): "bring the database to this version, or look whether it is there",
     ("token",): "make, list and revoke the tokens of the token file",
     ("audit",): "see who changed what",
+    ("locations",): "see external locations, and have them checked",
     ("config",): "see what can be configured",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
@@ -130,6 +131,32 @@ def _audit_list(parser: ArgumentParser) -> None:
         ("limit", "N", "so many at most (default: 100)"),
     ):
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _locations_list(parser: ArgumentParser) -> None:
+    for name, metavar, text in (
+        ("state", "STATE", "in this state: unverified, verified, changed or unreachable"),
+        ("host", "HOST", "of this host"),
+        ("project", "ID", "of artifacts of this project"),
+        ("artifact", "ID", "of this artifact"),
+        ("limit", "N", "so many at most (default: 100)"),
+        ("marker", "ID", "after this location"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _location(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="id of the location, as `glare locations list` prints it")
+
+
+def _locations_check(parser: ArgumentParser) -> None:
+    _location(parser)
+    parser.add_argument(
+        "--kind",
+        choices=("conditional", "spot", "full"),
+        default="full",
+        help="what to ask of the origin (default: full, the whole body)",
+    )
 
 
 def _types_show(parser: ArgumentParser) -> None:
@@ -246,6 +273,33 @@ COMMANDS = (
         "glare.cli.audit:list_audit",
         _audit_list,
         ("glare audit list --since 2026-01-31 --project demo", "glare audit list --outcome refused --limit 20"),
+    ),
+    Command(
+        ("locations", "list"),
+        "list external locations",
+        "List external locations of all projects: their state, the time of the last proof, and their URL without its query.",
+        "glare.cli.locations:list_locations",
+        _locations_list,
+        ("glare locations list --state changed", "glare locations list --host mirror.example.org --limit 20"),
+    ),
+    Command(
+        ("locations", "show"),
+        "show one external location and its history",
+        "Show what is known of one external location, and what its checks have found, newest first.",
+        "glare.cli.locations:show",
+        _location,
+        ("glare locations show 0123456789abcdef0123456789abcdef",),
+    ),
+    Command(
+        ("locations", "check"),
+        "check one external location now",
+        "Ask the origin now, in this process, and store what comes of it as the background work does. Exit code 1 unless it is equal.",
+        "glare.cli.locations:check",
+        _locations_check,
+        (
+            "glare locations check 0123456789abcdef0123456789abcdef",
+            "glare locations check --kind spot 0123456789abcdef0123456789abcdef",
+        ),
     ),
     Command(
         ("config", "sample"),

@@ -86,10 +86,12 @@ def beat(connection: Connection, attempt_ids: Sequence[str], now: int) -> None:
     connection.execute(update(blobs).where(_columns.attempt_id.in_(attempt_ids)).values(attempt_heartbeat=now))
 
 
-def publish(connection: Connection, attempt_id: str, blob: Blob, host: str | None = None) -> bool:
+def publish(
+    connection: Connection, attempt_id: str, blob: Blob, host: str | None = None, project: str | None = None
+) -> bool:
     """Show `blob` in its slot and end the attempt; what the slot held before is doomed.
 
-    `host` is that of an external location's URL. Returns False, and changes nothing, when the attempt is no longer ours.
+    `host` is that of an external location's URL, `project` the one that it is listed for. Returns False, and changes nothing, when the attempt is no longer ours.
     """
     mine = _columns.attempt_id == attempt_id
     before = connection.execute(
@@ -111,6 +113,7 @@ def publish(connection: Connection, attempt_id: str, blob: Blob, host: str | Non
         "store": managed.store if managed else None,
         "object": managed.object if managed else None,
         "url": external.url if external else None,
+        "project": project if external else None,
         "location_id": external.id if external else None,
         "host": host,
         "confidential": int(external.confidential) if external else 0,
@@ -124,6 +127,7 @@ def publish(connection: Connection, attempt_id: str, blob: Blob, host: str | Non
         "check_at": external.check_at if external else None,
         "full_at": external.full_at if external else None,
         "matched_at": external.matched_at if external else None,
+        "asked_at": None,
         "stale_told_at": None,
         "source_url": blob.source.url if blob.source else None,
         "source_confidential": int(blob.source.confidential) if blob.source else 0,

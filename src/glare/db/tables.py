@@ -121,6 +121,7 @@ blobs = Table(
     Column("store", _ascii(64)),
     Column("object", _ascii(255)),
     Column("url", _text()),
+    Column("project", _text(255)),  # of an external location: whose it is, so that theirs can be listed
     Column("location_id", _ascii(32)),  # one record of an external location: a later one in the same slot has another
     Column("host", _ascii(255)),
     Column("confidential", SmallInteger, nullable=False, default=0),
@@ -132,6 +133,7 @@ blobs = Table(
     Column("full_at", BigInteger),  # when the next full one is due
     Column("failures", Integer, nullable=False, server_default="0"),  # failed checks in a row
     Column("matched_at", BigInteger),  # the first equal full check since it was changed or unreachable
+    Column("asked_at", BigInteger),  # when somebody asked for the check that is due
     Column("stale_told_at", BigInteger),  # when its age was last told to subscribers
     Column("etag", _text()),
     Column("last_modified", _text()),
@@ -314,6 +316,14 @@ Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_
 _external = blobs.c.host.is_not(None)
 Index("ix_blobs_host_check", blobs.c.host, blobs.c.check_at, sqlite_where=_external, postgresql_where=_external)
 Index("ix_blobs_location_id", blobs.c.location_id, unique=True)
+Index(
+    "ix_blobs_project_location", blobs.c.project, blobs.c.location_id,
+    sqlite_where=_external, postgresql_where=_external,
+)  # fmt: skip
+Index(
+    "ix_blobs_state_location", blobs.c.state, blobs.c.location_id,
+    sqlite_where=_external, postgresql_where=_external,
+)  # fmt: skip
 Index("ix_blobs_proof", blobs.c.state, blobs.c.proven_at, sqlite_where=_external, postgresql_where=_external)
 _managed = blobs.c.object.is_not(None)
 Index("ix_blobs_object", blobs.c.object, sqlite_where=_managed, postgresql_where=_managed)

@@ -10,6 +10,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import Face, TypeSpec
 from glare.domain.blob import Blob, BlobStatus, External
 from glare.domain.microversion import Microversion
+from glare.domain.verification import shown_reason
 
 
 def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion, full_urls: bool) -> dict[str, Any]:
@@ -46,6 +47,44 @@ def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[s
         "size": blob.attempt.reserved if saving and blob.attempt else blob.size,
         "content_type": blob.content_type,
     }
+
+
+def represent_location(
+    artifact: Artifact, blob: Blob, *, full_url: bool, to_operator: bool, stale_before: int | None = None
+) -> dict[str, Any]:
+    """An external location as the API and events show it. A proof before `stale_before` (microseconds) is called stale.
+
+    Without `full_url` a confidential one shows scheme and host only; what would tell about networks is for operators.
+    """
+    location, digests = blob.location, blob.digests
+    if not isinstance(location, External):
+        raise AssertionError("only an external blob is shown so")  # noqa: TRY004 - a defect of ours, and no argument's type
+    old = stale_before is not None and location.proven_at is not None and location.proven_at < stale_before
+    return {
+        "id": location.id,
+        "artifact": artifact.id,
+        "artifact_type": artifact.type_name,
+        "project": artifact.owner,
+        "blob": blob.slot.path,
+        "url": _url(artifact, blob, full_urls=full_url),
+        "confidential": location.confidential,
+        "state": location.state.value,
+        "reason": shown_reason(location.reason, to_operator=to_operator),
+        "stale": old,
+        "size": blob.size,
+        "md5": digests.md5 if digests else None,
+        "sha1": digests.sha1 if digests else None,
+        "sha256": digests.sha256 if digests else None,
+        "content_type": blob.content_type,
+        "proven_at": _moment(location.proven_at),
+        "seen_at": _moment(location.seen_at),
+        "failures": location.failures,
+        "next_check_at": _moment(location.check_at or None),
+    }
+
+
+def _moment(micros: int | None) -> str | None:
+    return None if micros is None else moment.show(micros)
 
 
 def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) -> dict[str, Any]:

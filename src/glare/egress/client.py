@@ -23,7 +23,7 @@ from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url, parse
 from glare.egress.wire import Connect, Deadline, Wire, dial, system_connect
-from glare.errors import LocationRefused, OriginFailed
+from glare.errors import Cause, LocationRefused, OriginFailed
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
@@ -91,7 +91,8 @@ class EgressClient:
 
         Redirects of GET and HEAD are followed, each decided afresh. `byte_range` is first and last byte, inclusive:
         accepted are a 206 with exactly that range and, unless `whole_for_range` is off, the 200 of an origin that knows
-        no ranges; `Response.offset` tells where the body begins. Without a range `statuses` are accepted (None: any).
+        no ranges; `Response.offset` tells where the body begins. Without a range `statuses` are accepted; None accepts any
+        status, with a range too.
         `cdn_loop` is the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked
         a few times a second while the origin is waited for.
 
@@ -99,7 +100,7 @@ class EgressClient:
         never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
         message names an address; `reason` does, and is logged here.
         """
-        if byte_range is not None:
+        if byte_range is not None and statuses is not None:
             statuses = (206, 200) if whole_for_range else (206,)
         request = _Request(
             method,
@@ -185,7 +186,7 @@ class EgressClient:
                 return self._tunnel(self.settings.proxy, address, url.port, deadline, cancellation)
             except (OSError, OriginFailed) as error:
                 refused.append(f"{address}: {getattr(error, 'reason', None) or error}")
-        raise LocationRefused(decision.UNREACHABLE, reason=f"egress proxy: {'; '.join(refused)}")
+        raise LocationRefused(decision.UNREACHABLE, reason=f"egress proxy: {'; '.join(refused)}", cause=Cause.CONNECT)
 
     def _tunnel(
         self,
@@ -210,14 +211,16 @@ class EgressClient:
             wire.start_tls(self._tls, url.host, deadline.remaining())
         except ssl.SSLCertVerificationError as error:
             raise OriginFailed(
-                "The origin's certificate is not valid for its name.", reason=f"TLS: {error.verify_message}"
+                "The origin's certificate is not valid for its name.",
+                reason=f"TLS: {error.verify_message}",
+                cause=Cause.TLS,
             ) from error
         except TimeoutError:
             deadline.remaining()
-            raise OriginFailed("The origin stopped answering.", reason="timeout in TLS") from None
+            raise OriginFailed("The origin stopped answering.", reason="timeout in TLS", cause=Cause.TIMEOUT) from None
         except OSError as error:
             raise OriginFailed(
-                "The origin does not speak TLS that this service accepts.", reason=f"TLS: {error}"
+                "The origin does not speak TLS that this service accepts.", reason=f"TLS: {error}", cause=Cause.TLS
             ) from error
 
     def _state(self) -> h11.Connection:
@@ -238,33 +241,50 @@ class EgressClient:
             following = self.parse(joined)
         except LocationRefused as error:
             raise OriginFailed(
-                "The origin redirects to a URL that this service does not accept.", reason=f"redirect: {error.reason}"
+                "The origin redirects to a URL that this service does not accept.",
+                reason=f"redirect: {error.reason}",
+                cause=Cause.POLICY,
             ) from error
         except ValueError as error:
             raise OriginFailed("The origin's redirect has no valid Location.", reason=f"redirect: {error}") from error
         if url.scheme == "https" and following.scheme != "https":
-            _fail("The origin redirects from https to http.", "redirect from https to http")
+            _fail("The origin redirects from https to http.", "redirect from https to http", Cause.POLICY)
         return following
 
 
 def _accept(head: Head, request: _Request) -> int:
     """The offset of the body in the content, where the answer is one that was asked for. Raises `OriginFailed`."""
     if request.statuses is not None and head.status not in request.statuses:
-        _fail(f"The origin answered with status {head.status}.", f"status {head.status}")
+        _fail(f"The origin answered with status {head.status}.", f"status {head.status}", cause_of_status(head.status))
     encoding = head.headers.get("content-encoding", "identity").strip().lower()
     if request.method == "GET" and encoding not in ("", "identity"):
         _fail(
             "The origin answers with a content encoding although it was asked for none; its bytes are not the content's.",
             f"content encoding {encoding[:40]!r}",
         )
-    if request.byte_range is None or head.status == 200:
+    if request.byte_range is None or head.status != 206:
         return 0
     check_range(head, *request.byte_range)
     return request.byte_range[0]
 
 
-def _fail(message: str, reason: str) -> Never:
-    raise OriginFailed(message, reason=reason)
+def _fail(message: str, reason: str, cause: Cause = Cause.PROTOCOL) -> Never:
+    raise OriginFailed(message, reason=reason, cause=cause)
+
+
+def cause_of_status(status: int) -> Cause:
+    """What an origin means by a status that is no success."""
+    return _STATUSES.get(status, Cause.STATUS)
+
+
+_STATUSES: Final = {
+    401: Cause.DENIED,
+    403: Cause.DENIED,
+    404: Cause.GONE,
+    410: Cause.GONE,
+    429: Cause.THROTTLED,
+    503: Cause.THROTTLED,
+}
 
 
 class _closing_on_error:  # noqa: N801 - reads as the context manager that it is.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
-from glare.errors import LocationRefused
+from glare.errors import Cause, LocationRefused
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -104,7 +104,7 @@ def decide(addresses: Sequence[Address], rules: EgressRules) -> tuple[Address, .
     `UNREACHABLE`; its reason names the address and the rule.
     """
     if not addresses:
-        raise LocationRefused(UNREACHABLE, reason="the name has no address")
+        raise LocationRefused(UNREACHABLE, reason="the name has no address", cause=Cause.DNS)
     for address in addresses:
         why = objection(address, rules)
         if why is not None:

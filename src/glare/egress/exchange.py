@@ -10,7 +10,7 @@ from typing import Final
 import h11
 
 from glare.egress.wire import Deadline, Wire
-from glare.errors import OriginFailed
+from glare.errors import Cause, OriginFailed
 
 PIECE: Final = 256 << 10
 """Most bytes that are taken from a socket at once."""
@@ -73,11 +73,13 @@ def ask(
         raise OriginFailed("The origin's answer is not valid HTTP/1.1.", reason=f"protocol: {error}") from error
     except TimeoutError:
         deadline.remaining()  # Says it in the words of the deadline.
-        raise OriginFailed("The origin stopped answering.", reason="timeout") from None
+        raise OriginFailed("The origin stopped answering.", reason="timeout", cause=Cause.TIMEOUT) from None
     except ssl.SSLError as error:
-        raise OriginFailed("The origin broke the TLS connection.", reason=f"TLS: {error}") from error
+        raise OriginFailed("The origin broke the TLS connection.", reason=f"TLS: {error}", cause=Cause.TLS) from error
     except OSError as error:
-        raise OriginFailed("The origin closed the connection without an answer.", reason=f"{error}") from error
+        raise OriginFailed(
+            "The origin closed the connection without an answer.", reason=f"{error}", cause=Cause.CONNECT
+        ) from error
     if len(response.headers) > limits.count:
         raise OriginFailed("The origin's answer has too many headers.", reason=f"{len(response.headers)} headers")
     return _framed(response, request.method)
@@ -96,7 +98,9 @@ def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, deadline: Dead
             raise OriginFailed("The origin's headers are too large.", reason=f"over {limits.size} bytes of headers")
         data = wire.receive(min(_HEAD_PIECE, limits.size - received), left)
         if not data:
-            raise OriginFailed("The origin closed the connection without an answer.", reason="end before headers")
+            raise OriginFailed(
+                "The origin closed the connection without an answer.", reason="end before headers", cause=Cause.CONNECT
+            )
         received += len(data)
         state.receive_data(data)
 

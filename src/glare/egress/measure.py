@@ -66,7 +66,9 @@ def measure(
         if cancellation is not None and cancellation.cancelled:
             raise cancellation.reason from error
         raise LocationRefused(
-            f"The external location cannot be recorded; nothing was stored. {error.message}", reason=error.reason
+            f"The external location cannot be recorded; nothing was stored. {error.message}",
+            reason=error.reason,
+            cause=error.cause,
         ) from error
     headers = response.headers
     return Measured(content, content_type(headers), etag(headers), last_modified(headers), response.url)

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from ipaddress import ip_address
 
 from glare.egress.decision import UNREACHABLE, Address
-from glare.errors import LocationRefused
+from glare.errors import Cause, LocationRefused
 
 Resolver = Callable[[str], Sequence[Address]]
 """All addresses of a name. It may block, and raises OSError where the name has none."""
@@ -37,7 +37,7 @@ class Names:
         """The addresses of `host`, or `LocationRefused` with the message that all unreachable places share."""
         until = time.monotonic() + seconds
         if not self._slots.acquire(timeout=max(0.0, seconds)):
-            raise LocationRefused(UNREACHABLE, reason="all threads for name resolution are busy")
+            raise LocationRefused(UNREACHABLE, reason="all threads for name resolution are busy", cause=Cause.BUSY)
         answer: Future[Sequence[Address]] = Future()
         try:
             threading.Thread(target=self._look_up, args=(host, answer), name="glare-resolve", daemon=True).start()
@@ -47,9 +47,11 @@ class Names:
         try:
             return answer.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
-            raise LocationRefused(UNREACHABLE, reason=f"no answer to the name within {seconds:.1f} s") from None
+            raise LocationRefused(
+                UNREACHABLE, reason=f"no answer to the name within {seconds:.1f} s", cause=Cause.DNS
+            ) from None
         except (OSError, UnicodeError) as error:
-            raise LocationRefused(UNREACHABLE, reason=f"the name does not resolve: {error}") from error
+            raise LocationRefused(UNREACHABLE, reason=f"the name does not resolve: {error}", cause=Cause.DNS) from error
 
     def _look_up(self, host: str, answer: Future[Sequence[Address]]) -> None:
         try:

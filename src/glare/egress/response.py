@@ -14,7 +14,7 @@ from glare.egress.exchange import PIECE, Head
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url
 from glare.egress.wire import Wire
-from glare.errors import OriginFailed
+from glare.errors import Cause, OriginFailed
 
 _FREE_FRAMING = 64 << 10  # Bytes of chunk framing that any body may have,
 _CONTENT_PER_FRAMING = 16  # and how much content must come with each further one.
@@ -42,11 +42,17 @@ class Pace:
         self._bytes += size
         if self._left <= 0:
             limit = self._settings.body_seconds
-            raise OriginFailed(f"The origin took longer than {limit:g} s to send the body.", reason="body deadline")
+            raise OriginFailed(
+                f"The origin took longer than {limit:g} s to send the body.",
+                reason="body deadline",
+                cause=Cause.TIMEOUT,
+            )
         if self._waited >= self._window:
             if self._bytes < self._settings.minimum_rate * self._waited:
                 rate = self._settings.minimum_rate
-                raise OriginFailed(f"The origin sends less than {rate} bytes per second.", reason="too slow")
+                raise OriginFailed(
+                    f"The origin sends less than {rate} bytes per second.", reason="too slow", cause=Cause.TIMEOUT
+                )
             self._window, self._waited, self._bytes = self._settings.window_seconds, 0.0, 0
 
 
@@ -167,7 +173,9 @@ class Response:
             return data
 
     def _broken(self, reason: str) -> OriginFailed:
-        return OriginFailed(f"The origin broke the connection after {self._count} bytes.", reason=reason)
+        return OriginFailed(
+            f"The origin broke the connection after {self._count} bytes.", reason=reason, cause=Cause.INCOMPLETE
+        )
 
 
 class _Counted:
@@ -191,7 +199,9 @@ class _Counted:
         if not data:
             done = self._length - self._left
             raise OriginFailed(
-                f"The origin ended the body after {done} of {self._length} bytes.", reason="shorter than declared"
+                f"The origin ended the body after {done} of {self._length} bytes.",
+                reason="shorter than declared",
+                cause=Cause.INCOMPLETE,
             )
         self._left -= len(data)
         return data

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from glare.egress.cancellation import Cancellation
 from glare.egress.decision import UNREACHABLE, Address
-from glare.errors import LocationRefused, OriginFailed
+from glare.errors import Cause, LocationRefused, OriginFailed
 
 Connect = Callable[[str, int, float], socket.socket]
 """Address text (or the operator's proxy), port and timeout in seconds to a connected socket. Raises OSError."""
@@ -38,7 +38,9 @@ class Deadline:
         left = self._until - time.monotonic()
         if left <= 0:
             raise OriginFailed(
-                f"The origin did not answer with its headers within {self._seconds:g} s.", reason="header deadline"
+                f"The origin did not answer with its headers within {self._seconds:g} s.",
+                reason="header deadline",
+                cause=Cause.TIMEOUT,
             )
         return left
 
@@ -120,4 +122,4 @@ def dial(addresses: Sequence[Address], port: int, deadline: Deadline, connect: C
             return connect(str(address), port, deadline.remaining() / (len(addresses) - at))
         except (OSError, OriginFailed) as error:  # A deadline that ends between two addresses tells no more either.
             failures.append(f"{address}: {error}")
-    raise LocationRefused(UNREACHABLE, reason="; ".join(failures))
+    raise LocationRefused(UNREACHABLE, reason="; ".join(failures), cause=Cause.CONNECT)

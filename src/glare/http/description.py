@@ -14,6 +14,8 @@ from starlette.responses import Response
 from glare.domain.artifact_type import TypeSpec
 from glare.http.call import Call, encode
 from glare.http.conditions import parse_tags
+from glare.http.description_locations import TAG as LOCATIONS_TAG
+from glare.http.description_locations import location_paths
 from glare.http.description_parts import JSON, SECURITY_SCHEME, shared_components
 from glare.http.description_paths import base_filters, type_paths
 from glare.http.description_schemas import component_schemas
@@ -34,7 +36,7 @@ _ABOUT: Final = (
 def describe(types: TypeRegistry) -> Mapping[str, Any]:
     """The OpenAPI 3.1 document of a service that has these types; not to be changed."""
     specs = (*types.specs.values(), types.all)
-    paths = service_paths()
+    paths = service_paths() | location_paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -48,7 +50,7 @@ def describe(types: TypeRegistry) -> Mapping[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{SECURITY_SCHEME: []}],
-        "tags": [*({"name": spec.name, "description": _about(spec)} for spec in specs), *TAGS],
+        "tags": [*({"name": spec.name, "description": _about(spec)} for spec in specs), *TAGS, LOCATIONS_TAG],
         "paths": paths,
         "components": {"schemas": component_schemas(types), **shared_components(base_filters(types.all))},
     }

@@ -48,8 +48,8 @@ def service_paths() -> dict[str, Any]:
                 "docs", "A page to read this document", {"200": _public_answer("The page.", {"text/html": {}})}
             )
         },
-        "/schemas": _path(
-            get=_operation(
+        "/schemas": described(
+            get=operation(
                 "schemas.list",
                 SCHEMAS,
                 "The schemas of all types",
@@ -57,9 +57,9 @@ def service_paths() -> dict[str, Any]:
                 403,
             )
         ),
-        "/schemas/{type_name}": _path(
-            _in_path("type_name", "Name of an artifact type, or `all`."),
-            get=_operation(
+        "/schemas/{type_name}": described(
+            in_path("type_name", "Name of an artifact type, or `all`."),
+            get=operation(
                 "schemas.show",
                 SCHEMAS,
                 "The schema of one type",
@@ -68,13 +68,13 @@ def service_paths() -> dict[str, Any]:
                 404,
             ),
         ),
-        "/quotas": _path(put=_set_quotas(), get=_all_quotas()),
-        "/project-quotas": _path(get=_project_quotas("quotas.own", "What the caller's project may have")),
-        "/project-quotas/{project}": _path(
-            _in_path("project", "Identifier of a project; of another one than the caller's for admins only."),
+        "/quotas": described(put=_set_quotas(), get=_all_quotas()),
+        "/project-quotas": described(get=_project_quotas("quotas.own", "What the caller's project may have")),
+        "/project-quotas/{project}": described(
+            in_path("project", "Identifier of a project; of another one than the caller's for admins only."),
             get=_project_quotas("quotas.project", "What a project may have"),
         ),
-        "/audit": _path(get=_audit()),
+        "/audit": described(get=_audit()),
     }
 
 
@@ -113,7 +113,7 @@ def _metrics() -> dict[str, Any]:
 
 
 def _set_quotas() -> dict[str, Any]:
-    told = _operation(
+    told = operation(
         "quotas.set",
         QUOTAS,
         "Replace the quotas of the projects listed; for admins",
@@ -128,7 +128,7 @@ def _set_quotas() -> dict[str, Any]:
 
 
 def _all_quotas() -> dict[str, Any]:
-    return _operation(
+    return operation(
         "quotas.list",
         QUOTAS,
         "All quotas; for admins",
@@ -140,18 +140,18 @@ def _all_quotas() -> dict[str, Any]:
 def _project_quotas(operation_id: str, summary: str) -> dict[str, Any]:
     schema = {"type": "array", "items": reference("ProjectQuotas"), "minItems": 1, "maxItems": 1}
     answered = answer("The global quotas with the project's laid over them.", None)
-    return _operation(operation_id, QUOTAS, summary, answered | {"content": {JSON: {"schema": schema}}}, 403)
+    return operation(operation_id, QUOTAS, summary, answered | {"content": {JSON: {"schema": schema}}}, 403)
 
 
 def _audit() -> dict[str, Any]:
-    told = _operation(
+    told = operation(
         "audit.list",
         AUDIT,
         "Who changed what, newest first; for admins",
         answer("One page. `next` is there while there is more.", "AuditPage"),
         403,
     )
-    shown = [_in_query(name, description, **schema) for name, (description, schema) in _AUDIT_QUERY.items()]
+    shown = [in_query(name, description, **schema) for name, (description, schema) in _AUDIT_QUERY.items()]
     return told | {"parameters": shown}
 
 
@@ -170,7 +170,8 @@ _AUDIT_QUERY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 
 
-def _in_query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+def in_query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A parameter of the query."""
     return {"name": name, "in": "query", "description": description, "schema": {"type": "string"} | schema}
 
 
@@ -188,14 +189,17 @@ def _public_answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "headers": headers(ANSWERED), "content": content}
 
 
-def _operation(operation_id: str, tag: str, summary: str, success: dict[str, Any], *statuses: int) -> dict[str, Any]:
+def operation(operation_id: str, tag: str, summary: str, success: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    """An operation with credentials, which answers `success` or one of the problems of `statuses`."""
     responses = {"200": success} | problems(*statuses)
     return {"operationId": operation_id, "tags": [tag], "summary": summary, "responses": responses}
 
 
-def _path(*own: dict[str, Any], **operations: dict[str, Any]) -> dict[str, Any]:
+def described(*own: dict[str, Any], **operations: dict[str, Any]) -> dict[str, Any]:
+    """A path with parameters of its `own`, and those of API versions."""
     return {"parameters": [*own, *parameters(*VERSIONING)], **operations}
 
 
-def _in_path(name: str, description: str) -> dict[str, Any]:
+def in_path(name: str, description: str) -> dict[str, Any]:
+    """A parameter of the path."""
     return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}

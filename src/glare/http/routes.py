@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import artifacts, audit, blobs, description, metrics, quotas, schemas, service
+from glare.http import artifacts, audit, blobs, description, locations, metrics, quotas, schemas, service
 from glare.http.call import Endpoint
 
 PUBLIC: Sequence[BaseRoute] = (
@@ -30,6 +30,9 @@ API: Sequence[BaseRoute] = (
     Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
     Route("/project-quotas", Endpoint(GET=quotas.get_of_project)),
     Route("/project-quotas/{project}", Endpoint(GET=quotas.get_of_project)),
+    Route("/locations", Endpoint(GET=locations.list_page)),
+    Route("/locations/{location_id}", Endpoint(GET=locations.show)),
+    Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
     Route("/audit", Endpoint(GET=audit.list_page)),
 )
 """Credentials and microversions. The order of methods is that of ``Allow``."""

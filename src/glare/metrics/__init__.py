@@ -30,6 +30,9 @@ class Metrics:
     def verified_download_failed(self) -> None:
         """An origin did not deliver the recorded bytes to a reader."""
 
+    def location_checked(self, kind: str, outcome: str) -> None:
+        """A check of an external location is over: what kind it was, and what came of it."""
+
     def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
         """A call of a store is over; `failed` is the code of its error, None for success, `size` the bytes moved."""
 

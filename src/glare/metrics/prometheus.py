@@ -19,6 +19,9 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 DEPTHS: Final[Mapping[str, str]] = {
     "glare_outbox_events": "Events that no consumer has taken yet.",
     "glare_outbox_oldest_seconds": "Age of the oldest of them; 0 when there is none.",
+    "glare_locations_changed": "External locations that no longer serve what was recorded.",
+    "glare_locations_unreachable": "External locations that failed several checks in a row.",
+    "glare_location_hosts_due": "Hosts whose locations are due for a check.",
     "glare_damaged_blobs": "Stored blobs whose bytes `glare fsck` has found missing or different.",
     "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
     "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
@@ -74,6 +77,12 @@ class PrometheusMetrics(Metrics):
             "Downloads of external blobs that were refused or broken off, because the origin delivered something else.",
             registry=registry,
         )
+        self._checked = Counter(
+            "glare_location_checks",
+            "Checks of external locations, by what they asked for and what came of them.",
+            ("kind", "outcome"),
+            registry=registry,
+        )
         self._store_errors = Counter(
             "glare_store_errors", "Calls of a store that failed.", ("store", "action", "error"), registry=registry
         )
@@ -114,6 +123,9 @@ class PrometheusMetrics(Metrics):
 
     def verified_download_failed(self) -> None:
         self._broken.inc()
+
+    def location_checked(self, kind: str, outcome: str) -> None:
+        self._checked.labels(kind, outcome).inc()
 
     def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
         if failed is not None:

@@ -151,6 +151,7 @@ def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
 
 def _location(services: Services, request: LocationRequest, url: Url, measured: Measured) -> External:
     now = services.clock()
+    check_at, full_at = services.rules.verification.rhythm.first(now, services.chance())
     return External(
         url=url.text,
         confidential=request.confidential or is_confidential(url),
@@ -160,6 +161,8 @@ def _location(services: Services, request: LocationRequest, url: Url, measured: 
         etag=measured.etag,
         last_modified=measured.last_modified,
         id=uuid.uuid4().hex,
+        check_at=check_at,
+        full_at=full_at,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import contents, counters
+from glare.db import checks, contents, counters
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
 from glare.domain.actor import Actor
@@ -269,8 +269,10 @@ def show(
     Raises `Conflict` where the attempt is not ours any more.
     """
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
-    if not blob_rows.publish(connection, reservation.attempt_id, blob, host):
+    if not blob_rows.publish(connection, reservation.attempt_id, blob, host, reservation.artifact.owner):
         raise lost(reservation)
+    if host is not None and isinstance(location, External) and location.check_at is not None:
+        checks.expect(connection, host, location.check_at)
     contents.keep(connection, content, now)
     stored = content.size if isinstance(location, Managed) else 0
     return stored - reservation.replaced - reservation.reserved

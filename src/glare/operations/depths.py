@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
+from glare.db import checks
 from glare.db.tables import artifacts, blobs, doomed_objects, outbox
+from glare.domain.blob import LocationState
 from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
@@ -43,9 +45,16 @@ def _read(services: Services, connection: Connection) -> dict[str, float]:
         "glare_damaged_blobs": _count(connection, blobs, blobs.c.damage.is_not(None)),
         "glare_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat.is_not(None)),
         "glare_dead_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat < alive_since),
+        "glare_locations_changed": _count(connection, blobs, *_in_state(LocationState.CHANGED)),
+        "glare_locations_unreachable": _count(connection, blobs, *_in_state(LocationState.UNREACHABLE)),
+        "glare_location_hosts_due": checks.count_due(connection, now, _AT_MOST),
         "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at.is_not(None)),
         "glare_database_up": 1,
     }
+
+
+def _in_state(state: LocationState) -> tuple[ColumnElement[Any], ...]:
+    return blobs.c.state == state.value, blobs.c.host.is_not(None)
 
 
 def _count(connection: Connection, table: Table, *conditions: ColumnElement[Any]) -> int:

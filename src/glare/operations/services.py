@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from glare.db.counters import ALL_TYPES, BYTES, NUMBER, Limits
 from glare.db.engine import Database
 from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
+from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
@@ -36,6 +38,28 @@ class OutboundLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """How external locations are checked, as the operator has set it; durations in seconds.
+
+    `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check, `spot_share`
+    is how many of the cheap checks are such. `outage_hosts` unrelated hosts, and `outage_share` of all that were asked, have to fail within
+    `outage_window` for it to be our own outage.
+    """
+
+    rhythm: Rhythm
+    daily_bytes: int
+    spot_blocks: int
+    spot_share: float
+    host_interval: float
+    hint_interval: float
+    outage_hosts: int
+    outage_share: float
+    outage_window: float
+    stale_after: float
+    history_retention: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's settings that operations decide with.
 
@@ -51,6 +75,7 @@ class Rules:
     query: QueryLimits
     max_patch_operations: int
     outbound: OutboundLimits
+    verification: Verification
     scrub_time: float
     scrub_pool_size: int
     event_retention: float
@@ -72,7 +97,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running Glare."""
+    """The parts of a running Glare. `chance`, between 0 and 1, spreads work over time and over kinds of checks."""
 
     db: Database
     types: TypeRegistry
@@ -85,6 +110,7 @@ class Services:
     metrics: Metrics
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    chance: Callable[[], float] = random.random
 
 
 def effective_limits(defaults: Mapping[str, Limits], records: Mapping[str, int]) -> dict[str, Limits]:

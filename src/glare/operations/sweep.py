@@ -14,26 +14,28 @@ from sqlalchemy import Connection
 from glare.db import artifacts as artifact_rows
 from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
-from glare.db import contents, counters, leases, outbox
+from glare.db import checks, contents, counters, leases, outbox
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
 from glare.errors import Conflict
 from glare.operations.delete_artifact import remove
 from glare.operations.objects import remove_due
 from glare.operations.services import Services
+from glare.operations.verify_locations import tell_stale
 
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 100
 _SECOND: Final = 1_000_000
 _FORGET_CONTENT_AFTER: Final = 24 * 3600 * _SECOND
+_BUDGET_WINDOW: Final = 48 * 3600 * _SECOND  # The budget of checks is counted by the day.
 _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 
 
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    for step in (*steps, retire_events, retire_audit):
+    for step in (*steps, retire_events, retire_audit, retire_checks, tell_stale):
         try:
             step(services)
         except Exception:  # noqa: BLE001 - the other steps must run all the same
@@ -152,9 +154,10 @@ def forget_contents(services: Services) -> None:
 def forget_outbound(services: Services) -> None:
     """Drop outbound counters of past windows, and leases whose holders are gone."""
     now = services.clock()
+    window = max(2 * services.rules.outbound.window * _SECOND, _BUDGET_WINDOW)
 
     def forget(connection: Connection) -> None:
-        counters.forget_outbound(connection, now - 2 * services.rules.outbound.window * _SECOND)
+        counters.forget_outbound(connection, now - window)
         leases.forget_dead(connection, now - int(services.rules.attempt_timeout * _SECOND))
 
     services.db.transact(forget)
@@ -176,6 +179,13 @@ def retire_audit(services: Services) -> None:
         before = now - int(retention * _SECOND)
         while _retire(services, outcome, before) == _BATCH * 10:
             pass
+
+
+def retire_checks(services: Services) -> None:
+    """Drop entries of histories of locations that are older than their retention."""
+    before = services.clock() - int(services.rules.verification.history_retention * _SECOND)
+    while services.db.transact(lambda connection: checks.retire(connection, before, _BATCH * 10)) == _BATCH * 10:
+        pass
 
 
 def _retire(services: Services, outcome: str, before: int) -> int:

@@ -51,6 +51,30 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("artifact:reactivate", ADMIN, "Set the status of a deactivated artifact to active.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:deactivate", ADMIN, "Set the status of an artifact to deactivated.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:publish", ADMIN, "Set the visibility of an artifact to public.", (f"PATCH {_ARTIFACT}",)),
+    Rule(
+        "location:list",
+        EVERYONE,
+        "List the external locations of one's own project. There is no target.",
+        ("GET /locations",),
+    ),
+    Rule(
+        "location:list_all",
+        ADMIN,
+        "List the external locations of all projects, and filter them by host. There is no target.",
+        ("GET /locations",),
+    ),
+    Rule(
+        "location:get",
+        EVERYONE,
+        "Show an external location of an artifact that the caller may see, and the history of its checks.",
+        ("GET /locations/{id}", "GET /locations/{id}/checks"),
+    ),
+    Rule(
+        "location:check",
+        OWNER,
+        "Have an external location checked now, at the expense of its project.",
+        ("POST /locations/{id}/checks",),
+    ),
     Rule("artifact:get", EVERYONE, "Show an artifact that the caller may see.", (f"GET {_ARTIFACT}",)),
     Rule("artifact:list", EVERYONE, "List artifacts. There is no target.", (f"GET {_TYPE}",)),
     Rule(

@@ -288,3 +288,86 @@ class LocationsSettings(Section):
     host_concurrency: int = integer(
         "4", "Measurements from one host at the same time, over all projects.", at_least=1, at_most=4096
     )
+
+
+@section("verification")
+class VerificationSettings(Section):
+    """Checks of external locations after they were recorded. Any number of processes shares the work."""
+
+    workers: int = integer(
+        "2",
+        "Threads of each process with background work that check locations, one host each at a time; 0 leaves it to other processes.",
+        at_least=0,
+        at_most=256,
+    )
+    poll_interval: float = seconds("1 s", "Pause between two looks for a host that is due.", at_least=0.1, at_most=3600)
+    check_interval: float = seconds(
+        "6 h", "Time between two checks of a location, most of them cheap ones.", at_least=1, at_most=365 * DAY
+    )
+    full_interval: float = seconds(
+        "30 d", "Time between two downloads of a whole location to prove it again.", at_least=1, at_most=3650 * DAY
+    )
+    daily_bytes: int = size_or_unlimited(
+        "1 TiB",
+        "Bytes that full checks may read in a day (UTC), on all nodes together. Beyond it cheap checks go on, and full ones that a cheap "
+        "one has hinted at.",
+    )
+    spot_blocks: int = integer(
+        "4",
+        "Blocks of 1 MiB that a spot check reads; a location of no more than that is always read whole.",
+        at_least=1,
+        at_most=1024,
+    )
+    spot_percent: int = integer(
+        "50",
+        "How many of a hundred cheap checks read blocks, which no validator can lie about; the others compare validators and length.",
+        at_least=0,
+        at_most=100,
+    )
+    failures: int = integer("3", "Failed checks in a row that make a location unreachable.", at_least=2, at_most=100)
+    retry_first: float = seconds(
+        "5 min", "Time until the check after a failed one; doubled with each further failure.", at_least=1, at_most=DAY
+    )
+    retry_most: float = seconds(
+        "1 d",
+        "Longest time between checks of a failing location, and the most that its Retry-After is obeyed.",
+        at_least=1,
+        at_most=365 * DAY,
+    )
+    quarantine_interval: float = seconds(
+        "6 h", "Time between checks of a location that has changed.", at_least=1, at_most=365 * DAY
+    )
+    recovery_gap: float = seconds(
+        "1 h",
+        "Time that must lie between the two equal full checks which make a location good again.",
+        at_least=1,
+        at_most=365 * DAY,
+    )
+    host_interval: float = seconds(
+        "1 s", "Least time between two checks of one host, on all nodes together.", at_least=0, at_most=DAY
+    )
+    hint_interval: float = seconds(
+        "5 min",
+        "A download that failed has its location checked whole, unless it was proven this recently: nobody may make Glare download it again and again.",
+        at_least=0,
+        at_most=365 * DAY,
+    )
+    outage_hosts: int = integer(
+        "3",
+        "So many unrelated hosts that fail together are an outage of ours: no location changes its state.",
+        at_least=2,
+        at_most=1000,
+    )
+    outage_percent: int = integer(
+        "60", "And so many of a hundred hosts that were checked within the window.", at_least=1, at_most=100
+    )
+    outage_window: float = seconds("15 min", "How long ago is together.", at_least=1, at_most=DAY)
+    stale_after: float = seconds(
+        "90 d", "Age at which a proof is called stale, and its subscribers are told.", at_least=1, at_most=3650 * DAY
+    )
+    history_retention: float = seconds(
+        "365 d",
+        "How long the outcomes of checks are kept; the sweep removes older ones.",
+        at_least=60,
+        at_most=3650 * DAY,
+    )

@@ -18,6 +18,7 @@ from glare.settings.content import (
     TypesSettings,
     UnpackingSettings,
     UploadSettings,
+    VerificationSettings,
 )
 from glare.settings.declare import Declared, Section, options_of
 from glare.settings.service import (
@@ -68,6 +69,7 @@ class Settings:
     uploads: UploadSettings
     unpacking: UnpackingSettings
     locations: LocationsSettings
+    verification: VerificationSettings
     fsck: FsckSettings
     notifications: NotificationSettings
     outbox: OutboxSettings

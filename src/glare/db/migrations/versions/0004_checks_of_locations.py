@@ -64,7 +64,7 @@ def upgrade() -> None:
         op.create_index(f"ix_location_hosts_{name}", "location_hosts", [name])
     # What was recorded before is due: at its first check it takes its place in the order of its host.
     op.execute(
-        "UPDATE blobs SET location_id = SUBSTR(slot_id, 1, 32), check_at = proven_at, full_at = proven_at "
+        "UPDATE blobs SET project = (SELECT owner FROM artifacts WHERE artifacts.id = blobs.artifact_id), location_id = SUBSTR(slot_id, 1, 32), check_at = proven_at, full_at = proven_at "
         "WHERE url IS NOT NULL"
     )
     op.execute(
@@ -89,11 +89,13 @@ def downgrade() -> None:
 
 
 _NULLABLE = (
+    ("project", _collated(255, "utf8mb4_bin")),
     ("location_id", _ascii(32)),
     ("reason", _ascii(32)),
     ("check_at", sa.BigInteger()),
     ("full_at", sa.BigInteger()),
     ("matched_at", sa.BigInteger()),
+    ("asked_at", sa.BigInteger()),
     ("stale_told_at", sa.BigInteger()),
     ("source_url", _collated(None, "utf8mb4_bin")),
 )
@@ -101,5 +103,7 @@ _COUNTS = ("failures", "source_confidential")
 _INDEXES = (
     ("ix_blobs_host_check", ["host", "check_at"], False),
     ("ix_blobs_location_id", ["location_id"], True),
+    ("ix_blobs_project_location", ["project", "location_id"], False),
+    ("ix_blobs_state_location", ["state", "location_id"], False),
     ("ix_blobs_proof", ["state", "proven_at"], False),
 )

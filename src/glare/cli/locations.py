@@ -1,0 +1,140 @@
+"""`glare locations`: what operators see of external locations."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.database import require_migrated
+from glare.cli.logs import configure_logging
+from glare.cli.tables import table
+from glare.db import checks
+from glare.db.checks import LocationQuery
+from glare.db.rows import fetch_artifact, fetch_artifacts
+from glare.domain.artifact import Artifact
+from glare.domain.blob import Blob, External
+from glare.domain.representation import represent_location
+from glare.domain.verification import CheckKind, Outcome
+from glare.egress.cancellation import Cancellation
+from glare.errors import NotFound
+from glare.operations.locations import parse_query, represent_check
+from glare.operations.services import Services
+from glare.operations.verify_locations import verify
+from glare.settings import check_machine
+
+_COLUMNS = ("ID", "STATE", "REASON", "PROVEN", "ARTIFACT", "BLOB", "URL")
+_CHECKS = ("FIRST", "LAST", "CHECKS", "KIND", "OUTCOME", "REASON", "STATE", "BYTES")
+_FILTERS = ("state", "host", "project", "artifact", "limit", "marker")
+_HISTORY = 20
+
+
+def list_locations(args: Namespace) -> int:
+    """`glare locations list`."""
+    with _services(args) as services:
+        given = {name: value for name in _FILTERS if (value := getattr(args, name)) is not None}
+        query = parse_query(given, services.rules.query.max_page, project=given.get("project"))
+        documents = _page(services, query)
+    if documents:
+        print("\n".join(table([_COLUMNS, *map(_row, documents)])))
+        if len(documents) == query.limit:
+            say(f"there may be more: --marker {documents[-1]['id']}")
+    else:
+        say("there is no such location.")
+    return 0
+
+
+def show(args: Namespace) -> int:
+    """`glare locations show`."""
+    with _services(args) as services:
+        with services.db.read() as connection:
+            history = checks.history(connection, args.id, _HISTORY)
+        document = _document(services, args.id)
+    print("\n".join(table([(f"{name}:", _text(value)) for name, value in document.items()])))
+    if history:
+        entries = [represent_check(entry) for entry in history]
+        rows = [
+            tuple(
+                _text(entry[name])
+                for name in ("first_at", "last_at", "checks", "kind", "outcome", "reason", "state", "bytes")
+            )
+            for entry in entries
+        ]
+        print("\n" + "\n".join(table([_CHECKS, *rows])))
+    return 0
+
+
+def check(args: Namespace) -> int:
+    """`glare locations check`. 1 unless the origin serves what was recorded, as far as this kind of check can tell."""
+    with _services(args) as services:
+        with services.db.read() as connection:
+            target = checks.find(connection, args.id)
+        if target is None:
+            raise _missing(args.id)
+        finding = verify(services, target, CheckKind(args.kind), Cancellation())
+        if finding is None:
+            raise NotFound(f"The artifact of location '{args.id}' is deleted; its locations are not checked.")
+        document = _document(services, args.id)
+    why = f" ({finding.reason})" if finding.reason else ""
+    print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document['state']}")
+    return 0 if finding.outcome is Outcome.EQUAL else 1
+
+
+@contextmanager
+def _services(args: Namespace) -> Iterator[Services]:
+    settings = read_settings(args)
+    check_machine(settings)
+    configure_logging(settings)
+    make_directories(settings)
+    require_migrated(settings)
+    from glare.app import build_services, close
+
+    services = build_services(settings)
+    try:
+        yield services
+    finally:
+        close(services)
+
+
+def _page(services: Services, query: LocationQuery) -> list[dict[str, Any]]:
+    with services.db.read() as connection:
+        found = checks.page(connection, query)
+        artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
+    shown = []
+    for location_id, artifact_id in found:
+        artifact = artifacts.get(artifact_id)
+        blob = _blob(artifact, location_id) if artifact is not None else None
+        if artifact is not None and blob is not None:
+            shown.append(represent_location(artifact, blob, full_url=False, to_operator=True))
+    return shown
+
+
+def _document(services: Services, location_id: str) -> dict[str, Any]:
+    with services.db.read() as connection:
+        target = checks.find(connection, location_id)
+        artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
+    blob = _blob(artifact, location_id) if artifact is not None else None
+    if artifact is None or blob is None:
+        raise _missing(location_id)
+    return represent_location(artifact, blob, full_url=False, to_operator=True)
+
+
+def _blob(artifact: Artifact, location_id: str) -> Blob | None:
+    found = (blob for blob in artifact.blobs.values() if isinstance(blob.location, External))
+    return next(
+        (blob for blob in found if isinstance(blob.location, External) and blob.location.id == location_id), None
+    )
+
+
+def _row(document: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(_text(document[name]) for name in ("id", "state", "reason", "proven_at", "artifact", "blob", "url"))
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _missing(location_id: str) -> NotFound:
+    return NotFound(f"There is no location '{location_id[:40]}'; `glare locations list` prints them.")

@@ -1,0 +1,67 @@
+"""External locations: list, show, have them checked, read what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from glare.domain.query import first_link, next_link
+from glare.http.call import Call, json_response
+from glare.http.query import query_pairs
+from glare.operations import locations
+from glare.operations.locations import Page
+
+
+async def list_page(call: Call) -> Response:
+    """GET /locations"""
+    await call.require_no_body()
+    return await call.run(_list, call)
+
+
+async def show(call: Call) -> Response:
+    """GET /locations/ID"""
+    await call.require_no_body()
+    return await call.run(_show, call)
+
+
+async def list_checks(call: Call) -> Response:
+    """GET /locations/ID/checks"""
+    await call.require_no_body()
+    return await call.run(_list_checks, call)
+
+
+async def check(call: Call) -> Response:
+    """POST /locations/ID/checks"""
+    await call.require_no_body()
+    return await call.run(_check, call)
+
+
+def _list(call: Call) -> Response:
+    pairs = query_pairs(call.query)
+    return _page(call, "locations", pairs, locations.list_locations(call.services, call.actor, pairs))
+
+
+def _show(call: Call) -> Response:
+    return json_response(locations.show_location(call.services, call.actor, _id(call)))
+
+
+def _list_checks(call: Call) -> Response:
+    pairs = query_pairs(call.query)
+    return _page(call, "checks", pairs, locations.list_checks(call.services, call.actor, _id(call), pairs))
+
+
+def _check(call: Call) -> Response:
+    asked = locations.ask_for_check(call.services, call.actor, _id(call))
+    return json_response(asked, 202)
+
+
+def _id(call: Call) -> str:
+    return call.parameters["location_id"]
+
+
+def _page(call: Call, name: str, pairs: list[tuple[str, str]], page: Page) -> Response:
+    listed: dict[str, Any] = {name: page.documents, "first": first_link(call.path, pairs)}
+    if page.marker is not None:
+        listed["next"] = next_link(call.path, pairs, page.marker)
+    return json_response(listed)

@@ -1,0 +1,199 @@
+"""Asking an origin whether it still serves what was recorded. Nothing is decided and nothing is stored here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from glare.db import contents
+from glare.db.checks import Target
+from glare.digest import BLOCK, DIGEST_LENGTH, block_count
+from glare.domain.verification import CheckKind, Difference, Finding, Outcome
+from glare.egress import measure
+from glare.egress.cancellation import Cancellation
+from glare.egress.client import cause_of_status
+from glare.egress.exchange import Headers
+from glare.egress.response import Response
+from glare.egress.url import Url
+from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
+from glare.operations.services import Services
+
+_PIECE: Final = 256 << 10
+_DIGESTS_AT_ONCE: Final = contents.BLOCKS_PER_ROW
+_SECOND: Final = 1_000_000
+_BROKEN: Final = frozenset({Cause.INCOMPLETE})
+
+
+def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding:
+    """Ask the origin of `target`, once. A spot check of an origin that knows no ranges becomes a conditional one.
+
+    Raises the reason of `cancellation` where it was cancelled.
+    """
+    if target.size <= BLOCK * services.rules.verification.spot_blocks:
+        kind = CheckKind.FULL  # It costs no more, and proves.
+    asking = _Asking(services, target, cancellation)
+    try:
+        url = services.egress.parse(target.url)
+        if kind is CheckKind.FULL:
+            return asking.full(url)
+        if kind is CheckKind.SPOT:
+            return asking.spot(url) or asking.conditional(url)
+        return asking.conditional(url)
+    except (OriginFailed, LocationRefused) as failed:
+        if cancellation.cancelled:
+            raise cancellation.reason from failed
+        return Finding(kind, Outcome.FAILED, failed.cause.value, asking.bytes)
+
+
+class _Asking:
+    """One check under way. `bytes` counts what was read of bodies."""
+
+    def __init__(self, services: Services, target: Target, cancellation: Cancellation) -> None:
+        self._services = services
+        self._target = target
+        self._cancellation = cancellation
+        self.bytes = 0
+
+    def conditional(self, url: Url) -> Finding:
+        """Validators and length. A GET, as some origins sign the method; of one byte, as some do not know 304."""
+        kind, target = CheckKind.CONDITIONAL, self._target
+        headers = {}
+        if target.etag is not None:
+            headers["If-None-Match"] = target.etag
+        elif target.last_modified is not None:
+            headers["If-Modified-Since"] = target.last_modified
+        with self._open(url, (0, 0), headers) as response:
+            if response.status == 304 and headers:
+                return self._equal(kind)
+            if response.status not in (200, 206):
+                return self._refused(kind, response)
+            length = response.length if response.status == 200 else _whole_length(response.headers)
+            if length is not None and length != target.size:
+                return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
+            if not self._validators_match(response.headers):
+                return self._finding(kind, Outcome.SUSPECT, Difference.VALIDATORS)
+            return self._equal(kind)
+
+    def spot(self, url: Url) -> Finding | None:
+        """A few random blocks; None where the origin knows no ranges."""
+        kind, target = CheckKind.SPOT, self._target
+        last = block_count(target.size) - 1
+        chosen = random.SystemRandom().sample(
+            range(last + 1), min(self._services.rules.verification.spot_blocks, last + 1)
+        )
+        for block in chosen:
+            digest = self._digests(block, block)
+            span = block * BLOCK, min(target.size, (block + 1) * BLOCK) - 1
+            with self._open(url, span, {}) as response:
+                if response.status == 200:
+                    return None
+                if response.status == 416:
+                    return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
+                if response.status != 206:
+                    return self._refused(kind, response)
+                if _whole_length(response.headers) not in (None, target.size):
+                    return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
+                data = self._read(response, span[1] - span[0] + 1)
+            if not _matches(data, digest):
+                return self._finding(kind, Outcome.SUSPECT, Difference.DIGEST)
+        return self._equal(kind)
+
+    def full(self, url: Url) -> Finding:
+        """Every block and the end. It ends at the first difference: the rest would prove no more."""
+        kind, target = CheckKind.FULL, self._target
+        with self._open(url, None, {}) as response:
+            if response.status != 200:
+                return self._refused(kind, response)
+            if response.length is not None and response.length != target.size:
+                return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
+            left = target.size
+            for digest in self._all_digests():
+                data = self._read(response, min(BLOCK, left))
+                if len(data) < min(BLOCK, left):
+                    return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
+                if not _matches(data, digest):
+                    return self._finding(kind, Outcome.CHANGED, Difference.DIGEST)
+                left -= len(data)
+            if response.read(1):
+                return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
+            headers = response.headers
+            return Finding(
+                kind,
+                Outcome.EQUAL,
+                bytes=self.bytes,
+                etag=measure.etag(headers),
+                last_modified=measure.last_modified(headers),
+            )
+
+    def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
+        return self._services.egress.open(
+            url, headers=headers, byte_range=span, statuses=None, cancellation=self._cancellation
+        )
+
+    def _read(self, response: Response, size: int) -> bytes:
+        """`size` bytes, fewer at the end of the body."""
+        pieces = []
+        while size and (piece := response.read(min(size, _PIECE))):
+            self.bytes += len(piece)
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _all_digests(self) -> Iterator[bytes]:
+        blocks = block_count(self._target.size)
+        for first in range(0, blocks, _DIGESTS_AT_ONCE):
+            digests = self._digests(first, min(blocks, first + _DIGESTS_AT_ONCE) - 1)
+            for offset in range(0, len(digests), DIGEST_LENGTH):
+                yield digests[offset : offset + DIGEST_LENGTH]
+
+    def _digests(self, first: int, last: int) -> bytes:
+        with self._services.db.read() as connection:
+            digests = contents.block_digests(connection, self._target.sha256, first, last)
+        if len(digests) != (last - first + 1) * DIGEST_LENGTH:
+            raise GlareError("Block digests of a recorded content are missing from the database.")
+        return digests
+
+    def _validators_match(self, headers: Headers) -> bool:
+        """Whether the validators that both have are the same. The strength of a tag says nothing here."""
+        etag, known = measure.etag(headers), self._target.etag
+        if etag is not None and known is not None:
+            return etag.removeprefix("W/") == known.removeprefix("W/")
+        date, known = measure.last_modified(headers), self._target.last_modified
+        return date is None or known is None or parsedate_to_datetime(date) == parsedate_to_datetime(known)
+
+    def _equal(self, kind: CheckKind) -> Finding:
+        return Finding(kind, Outcome.EQUAL, bytes=self.bytes)
+
+    def _finding(self, kind: CheckKind, outcome: Outcome, reason: Difference) -> Finding:
+        return Finding(kind, outcome, reason.value, self.bytes)
+
+    def _refused(self, kind: CheckKind, response: Response) -> Finding:
+        """A status that is no success. What it says of time is in seconds or a date."""
+        wait = _seconds(response.headers.get("retry-after", ""), self._services.clock())
+        return Finding(
+            kind, Outcome.FAILED, cause_of_status(response.status).value, self.bytes, None if wait is None else wait
+        )
+
+
+def _matches(data: bytes, digest: bytes) -> bool:
+    return hmac.compare_digest(hashlib.sha256(data).digest(), digest)
+
+
+def _whole_length(headers: Headers) -> int | None:
+    """The length of the whole that a ``Content-Range`` tells, None where it tells none."""
+    _, _, whole = headers.get("content-range", "").rpartition("/")
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
+
+
+def _seconds(text: str, now: int) -> int | None:
+    """``Retry-After`` (RFC 9110, 10.2.3) as a duration in microseconds."""
+    if text.isascii() and text.isdigit():
+        return int(text[:9]) * _SECOND
+    try:
+        return max(0, int(parsedate_to_datetime(text).timestamp() * _SECOND) - now)
+    except ValueError:
+        return None

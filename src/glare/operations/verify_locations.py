@@ -1,0 +1,183 @@
+"""Re-verification: lease a host that is due, check one of its locations, and store what came of it.
+
+Any number of workers on any number of nodes may run it. One lease is one check, so nobody asks a host more often than agreed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from glare.db import artifacts as artifact_rows
+from glare.db import checks, counters
+from glare.db.checks import Target
+from glare.db.counters import UNLIMITED
+from glare.db.rows import fetch_artifact
+from glare.db.tables import outbound_usage
+from glare.domain.artifact import Artifact
+from glare.domain.blob import Blob, LocationState
+from glare.domain.events import Event
+from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
+from glare.egress.cancellation import Cancellation
+from glare.operations import audit
+from glare.operations.check_location import check
+from glare.operations.location_events import location_event
+from glare.operations.services import Services
+
+_DAY: Final = 86_400_000_000
+_SECOND: Final = 1_000_000
+_MOST_HOSTS: Final = 1000
+_STALE_BATCH: Final = 100
+_OWN: Final = ""
+"""The project that the service's own checks are counted for."""
+
+
+def verify_next(services: Services, cancellation: Cancellation) -> bool:
+    """Check one location that is due; False where none is. A check that is cancelled leaves everything as it was."""
+    rules = services.rules
+    holder = uuid.uuid4().hex
+    now = services.clock()
+    until = now + int(rules.attempt_timeout * _SECOND)
+    with services.db.read() as connection:
+        if not checks.any_due(connection, now):
+            return False
+    host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until))
+    if host is None:
+        return False
+    try:
+        with services.heartbeats.keep(holder):
+            with services.db.read() as connection:
+                target = checks.due(connection, host, now)
+            if target is not None:
+                verify(services, target, _kind(services, target, now), cancellation)
+    finally:
+        not_before = services.clock() + int(rules.verification.host_interval * _SECOND)
+        services.db.transact(lambda connection: checks.release(connection, holder, host, not_before))
+    return True
+
+
+def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
+    """Check one location now, and store what came of it; None where its artifact is gone."""
+    with services.db.read() as connection:
+        kept = checks.is_kept(connection, target.artifact_id)
+    if not kept:
+        services.db.transact(lambda connection: checks.leave_out(connection, target.id))
+        return None
+    finding = check(services, target, kind, cancellation)
+    services.db.transact(lambda connection: _record(services, connection, target, finding))
+    services.metrics.location_checked(finding.kind.value, finding.outcome.value)
+    return finding
+
+
+def tell_stale(services: Services) -> None:
+    """Tell of proofs that have become too old."""
+    before = services.clock() - int(services.rules.verification.stale_after * _SECOND)
+    with services.db.read() as connection:
+        found = checks.stale(connection, before, _STALE_BATCH)
+    for target in found:
+        services.db.transact(partial(_tell_stale, services, target))
+
+
+def _tell_stale(services: Services, target: Target, connection: Connection) -> None:
+    now = services.clock()
+    artifact_rows.lock(connection, target.artifact_id)
+    if not checks.told_stale(connection, target.id, target.generation, now):
+        return
+    artifact = fetch_artifact(connection, target.artifact_id)
+    if artifact is not None:
+        audit.changed(connection, None, [location_event("location.stale", artifact, target.slot, now)])
+
+
+def _kind(services: Services, target: Target, now: int) -> CheckKind:
+    """Which check is due. What is not well, or was asked for, or hinted at, gets a full one whatever the budget says."""
+    standing = target.standing
+    due = standing.full_at is None or standing.full_at <= now
+    if standing.state is not LocationState.VERIFIED or standing.full_at == AT_ONCE:
+        return CheckKind.FULL
+    if due and _within_budget(services, target.size, now):
+        return CheckKind.FULL
+    has_validators = target.etag is not None or target.last_modified is not None
+    by_blocks = not has_validators or services.chance() < services.rules.verification.spot_share
+    return CheckKind.SPOT if by_blocks else CheckKind.CONDITIONAL
+
+
+def _within_budget(services: Services, size: int, now: int) -> bool:
+    budget = services.rules.verification.daily_bytes
+    if budget == UNLIMITED:
+        return True
+    with services.db.read() as connection:
+        _, used = counters.outbound_used(connection, _OWN, now - now % _DAY)
+    return used + size <= budget
+
+
+def _record(services: Services, connection: Connection, target: Target, finding: Finding) -> None:
+    """Store a finding, unless the record has changed since it was read."""
+    now = services.clock()
+    artifact_rows.lock(connection, target.artifact_id)
+    _charge(connection, target, finding, now)
+    current = checks.find(connection, target.id, lock=True)
+    if current is None or current.generation != target.generation:
+        return
+    _judge_host(connection, target.host, finding, now)
+    step = after(
+        current.standing,
+        finding,
+        now,
+        services.rules.verification.rhythm,
+        outage=_is_outage(services, connection, finding, now),
+        chance=services.chance(),
+    )
+    checks.apply(connection, current, finding, step.standing)
+    checks.note(connection, target.id, finding, step.standing.state, now)
+    if step.event is not None:
+        artifact = fetch_artifact(connection, target.artifact_id)
+        if artifact is not None:
+            audit.changed(
+                connection,
+                None,
+                [
+                    location_event(step.event, artifact, target.slot, now),
+                    *_loss(artifact, target, current.standing, now),
+                ],
+                target=target.slot.path,
+                detail={"location": target.id, "state": step.standing.state.value, "reason": step.standing.reason},
+            )
+
+
+def _charge(connection: Connection, target: Target, finding: Finding, now: int) -> None:
+    """Count the bytes of full checks for the budget of the day. What an owner asked for counts for their project too."""
+    if finding.kind is CheckKind.FULL and not target.asked:
+        key = {"project": _OWN, "period": now - now % _DAY}
+        counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
+
+
+def _judge_host(connection: Connection, host: str, finding: Finding, now: int) -> None:
+    if finding.outcome in (Outcome.FAILED, Outcome.CHANGED):
+        checks.host_failed(connection, host, now)
+    else:
+        checks.host_reached(connection, host, now)
+
+
+def _is_outage(services: Services, connection: Connection, finding: Finding, now: int) -> bool:
+    """Whether many unrelated hosts fail together. A portal that answers for all of them counts: then all have changed."""
+    if finding.outcome not in (Outcome.FAILED, Outcome.CHANGED):
+        return False
+    rules = services.rules.verification
+    failed, reached = checks.lately(connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS)
+    return is_outage(failed, reached, hosts=rules.outage_hosts, share=rules.outage_share)
+
+
+def _loss(artifact: Artifact, target: Target, before: Standing, now: int) -> list[Event]:
+    """The event that no good location of the content is left, where this transition has taken the last one."""
+    if before.state is not LocationState.VERIFIED or any(
+        _same(blob, target) for blob in artifact.blobs.values() if blob.good
+    ):
+        return []
+    return [location_event("artifact.last_good_location_lost", artifact, target.slot, now)]
+
+
+def _same(blob: Blob, target: Target) -> bool:
+    return blob.slot.field == target.slot.field and blob.digests is not None and blob.digests.sha256 == target.sha256
