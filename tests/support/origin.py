@@ -33,6 +33,7 @@ class Served:
     etag: str | None
     last_modified: str
     headers: Mapping[str, str]
+    status: int = 200
 
     def open(self) -> tuple[int, BinaryIO]:
         """Size in bytes, and the stream."""
@@ -103,6 +104,10 @@ class Origin:
             etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         self._files[target] = Served(content, content_type, etag, formatdate(usegmt=True), headers or {})
 
+    def refuse(self, target: str, status: int, headers: Mapping[str, str]) -> None:
+        """Answer `status` there, until something is put there."""
+        self._files[target] = Served(b"", "text/plain", None, "", headers, status)
+
     def remove(self, target: str) -> None:
         """Answer 404 there from now on."""
         del self._files[target]
@@ -134,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         served = self.server.origin.get(self.path)
         if served is None:
             self._begin(404, {"Content-Length": "0"})
+            return
+        if served.status != 200:
+            self._begin(served.status, {"Content-Length": "0", **served.headers})
             return
         size, stream = served.open()
         with stream:

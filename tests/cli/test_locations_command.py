@@ -1,0 +1,65 @@
+"""`glare locations`: what operators see of external locations, and checking one now."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glare.cli.main import main
+from support.verifying import Verifying, verifying
+
+pytestmark = pytest.mark.sqlite
+
+DATA = random.Random(5).randbytes(1000)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Verifying]:
+    with verifying(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def conf(site: Verifying, tmp_path: Path) -> str:
+    """The configuration of the same service, as a file that the command reads."""
+    path = tmp_path / "glare.conf"
+    text = path.read_text()
+    path.write_text(text.replace("[locations]\n", f"[locations]\nallowed_ports = {site.origin.port}\n"))
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """The exit code of the command, and what it printed."""
+    capsys.readouterr()
+    code = main(["locations", *arguments])
+    return code, capsys.readouterr().out
+
+
+def test_list_and_show(site: Verifying, conf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list has a line a location and can be filtered; one is shown with its history."""
+    image = site.record("/a", DATA)
+    location = str(site.location_of(image)["id"])
+    code, out = run(capsys, "list", "--config-file", conf)
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [[location, "verified"]]
+    assert run(capsys, "list", "--config-file", conf, "--state", "changed") == (0, "")
+    code, out = run(capsys, "show", "--config-file", conf, location)
+    assert code == 0
+    assert f"url:            {site.origin.url('/a')}" in out
+    assert run(capsys, "show", "--config-file", conf, "0" * 32)[0] == 1
+
+
+def test_check_now(site: Verifying, conf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check says what it found and stores it; the exit code tells equal from anything else."""
+    image = site.record("/a", DATA)
+    location = str(site.location_of(image)["id"])
+    code, out = run(capsys, "check", "--config-file", conf, location)
+    assert (code, out) == (0, "full: equal; 1000 bytes read; the location is verified\n")
+    site.origin.put("/a", DATA[::-1])
+    code, out = run(capsys, "check", "--config-file", conf, location)
+    assert (code, out) == (1, "full: changed (digest); 1000 bytes read; the location is changed\n")
+    _, out = run(capsys, "show", "--config-file", conf, location)
+    assert [line.split()[3:5] for line in out.splitlines()[-2:]] == [["full", "changed"], ["full", "equal"]]
