@@ -164,13 +164,6 @@ def end_attempt(connection: Connection, attempt_id: str, *, beaten_before: int |
     return int(row.attempt_reserved)
 
 
-def remove_blob(connection: Connection, artifact_id: str, slot: Slot) -> bool:
-    """Remove the row of an external blob that no attempt holds."""
-    key = slot_id(artifact_id, slot.field, slot.key)
-    statement = delete(blobs).where(_columns.slot_id == key, _columns.external == 1, _columns.attempt_id.is_(None))
-    return bool(connection.execute(statement).rowcount)
-
-
 def drop_blob(connection: Connection, artifact_id: str, blob: Blob) -> bool:
     """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed."""
     managed = blob.location if isinstance(blob.location, Managed) else None

@@ -15,6 +15,7 @@ from glare.domain import legacy
 from glare.domain.blob import External
 from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, PreconditionFailed
+from glare.http import folders
 from glare.http.artifacts import answer, named_revisions
 from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
 from glare.http.call import Call
@@ -79,7 +80,7 @@ async def delete(call: Call) -> Response:
 async def get(call: Call) -> Response:
     """GET /artifacts/T/ID/<blob path>"""
     await call.require_no_body()
-    return await call.run(_get, call)
+    return await call.run(folders.show if folders.names_folder(call) else _get, call)
 
 
 def _get(call: Call) -> Response:

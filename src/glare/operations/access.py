@@ -14,7 +14,7 @@ from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, Managed, Slot
 from glare.domain.coercion import shown
 from glare.domain.microversion import Microversion
-from glare.errors import ArtifactNotFound, BadRequest, Forbidden, NotFound, PreconditionFailed
+from glare.errors import ArtifactNotFound, BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
@@ -74,16 +74,32 @@ def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[Fi
     return field, Slot(name)
 
 
-def require_changeable(field: FieldSpec, artifact: Artifact, *, by_hook: bool = False) -> None:
+def find_folder(spec: TypeSpec, name: str, microversion: Microversion) -> FieldSpec:
+    """The folder of this name that this microversion knows. Raises `BadRequest`."""
+    field = spec.face(microversion).fields.get(name)
+    if field is None or not field.is_folder:
+        raise BadRequest(f"Type '{spec.name}' has no folder {shown(name)}; the path must name one of its blob fields.")
+    return field
+
+
+def require_changeable(
+    field: FieldSpec, artifact: Artifact, slot: Slot | None = None, *, by_hook: bool = False
+) -> None:
     """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change.
 
-    Hooks of the type may fill its system fields too.
+    Hooks of the type may fill its system fields too. A folder of replicas takes further ones while the artifact is active: raises
+    `Conflict` where there is one in `slot`.
     """
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its blobs cannot be changed.")
     if field.system and not by_hook:
         raise Forbidden(f"Field '{field.name}' is filled by the service; it cannot be uploaded to.")
-    if artifact.status is Status.ACTIVE and not field.mutable:
+    if artifact.status is Status.ACTIVE and field.replicas and slot is not None:
+        if slot in artifact.blobs and artifact.blobs[slot].location is not None:
+            raise Conflict(
+                f"Blob '{slot.path}' is there and artifact '{artifact.id}' is active; delete it first, or use another key."
+            )
+    elif artifact.status is Status.ACTIVE and not field.mutable:
         raise Forbidden(
             f"Artifact '{artifact.id}' is active and field '{field.name}' is immutable; its blobs cannot be changed."
         )

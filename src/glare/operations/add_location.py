@@ -19,7 +19,7 @@ from glare.egress.confidential import is_confidential
 from glare.egress.measure import OCTETS, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, Forbidden
-from glare.operations import access, attempts, hooks
+from glare.operations import access, attempts, hooks, replicas
 from glare.operations.outbound import charged
 from glare.operations.services import Services
 from glare.operations.upload_blob import Claims
@@ -88,7 +88,8 @@ def add_location(
 
     def check(current: Artifact) -> None:
         _require_free(services, current, slot)
-        access.require_changeable(field, current)
+        access.require_changeable(field, current, slot)
+        replicas.require_possible(current, field, slot, request.claims)
 
     reservation = attempts.reserve(
         services, actor, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
@@ -134,7 +135,8 @@ def _authorise(
     field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
     _require_free(services, artifact, slot)
-    access.require_changeable(field, artifact)
+    access.require_changeable(field, artifact, slot)
+    replicas.require_possible(artifact, field, slot, request.claims)
     return spec, artifact, field, slot
 
 

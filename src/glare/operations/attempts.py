@@ -23,7 +23,7 @@ from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.index import index_values
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
-from glare.operations import access, audit, quotas
+from glare.operations import access, audit, quotas, replicas
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -40,7 +40,8 @@ class Reservation:
     """A slot that is ours until `publish` or `undo`; `actor` is who fills it.
 
     `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
-    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of.
+    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other replicas have
+    fixed.
     """
 
     actor: Actor
@@ -54,9 +55,12 @@ class Reservation:
     reserved: int
     replaced: int
     staged: Managed | None
+    fixed: replicas.Fixed | None = None
 
-    def over(self) -> RequestEntityTooLarge:
+    def over(self) -> RequestEntityTooLarge | Conflict:
         """The error for data beyond the limit."""
+        if self.fixed is not None and self.limit == self.fixed.size:
+            return replicas.too_large(self.slot, self.fixed)
         return RequestEntityTooLarge(
             f"Blob '{self.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is larger."
         )
@@ -144,6 +148,7 @@ def _reserve_once(
         reserved=max(0, (declared or 0) - replaced) if store is not None else 0,
         replaced=replaced,
         staged=Managed(store, uuid.uuid4().hex) if store is not None else None,
+        fixed=replicas.fixed_by_others(artifact, field, slot),
     )
 
     def take(connection: Connection) -> None:
@@ -178,6 +183,9 @@ def _reserve_once(
 def size_limit(field: FieldSpec, artifact: Artifact, slot: Slot) -> tuple[int, str]:
     """How many bytes a blob in `slot` may have by its type, and which limit that is, in words."""
     limit, limited_by = field.max_blob_size, "the maximum of the field"
+    fixed = replicas.fixed_by_others(artifact, field, slot)
+    if fixed is not None:
+        limit, limited_by = fixed.size, f"the size of the other blobs of folder '{slot.field}'"
     if field.is_folder:
         others = sum(
             (blob.size or 0) + (blob.attempt.reserved if blob.attempt else 0)
@@ -268,6 +276,7 @@ def show(
 
     Raises `Conflict` where the attempt is not ours any more.
     """
+    replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content)
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, reservation.artifact.owner):
         raise lost(reservation)

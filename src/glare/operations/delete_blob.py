@@ -1,4 +1,4 @@
-"""Delete a single external blob from an artifact. The record goes; no request is made to its URL, ever."""
+"""Delete a single blob from an artifact. Of an external one the record goes; no request is made to its URL, ever."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
+from glare.db import counters
 from glare.domain.actor import Actor
-from glare.domain.artifact import Artifact
+from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import External
+from glare.domain.blob import External, Managed
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden
-from glare.operations import access, attempts, audit
+from glare.operations import access, attempts, audit, replicas
+from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
 
@@ -26,9 +28,10 @@ def delete_blob(
     expected: access.Expected = access.ANYTHING,
     microversion: Microversion = NEWEST,
 ) -> tuple[TypeSpec, Artifact]:
-    """Remove the external blob that `path` names; returns the artifact as it is then.
+    """Remove the external blob that `path` names, or any member of a folder of replicas; returns the artifact as it is then.
 
-    Raises `NotFound` where there is no such blob, `Forbidden` for managed blobs and where the field may not change.
+    Raises `NotFound` where there is no such blob, `Forbidden` for other managed blobs and where the field may not change,
+    `Conflict` for the last good replica of an active artifact.
     """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
@@ -39,20 +42,28 @@ def delete_blob(
     blob = artifact.blobs.get(slot)
     if blob is None:
         raise access.no_data(artifact, slot)
-    if not isinstance(blob.location, External):
+    if not isinstance(blob.location, External) and not (field.replicas and blob.location is not None):
         raise Forbidden(
             f"Blob '{slot.path}' holds data that Glare stores; only external blobs can be deleted by themselves."
         )
     attempts.require_idle_slot(services, artifact, slot)
-    access.require_changeable(field, artifact)
+    if not (field.replicas and artifact.status is Status.ACTIVE):
+        access.require_changeable(field, artifact)
     now = services.clock()
 
     def remove(connection: Connection) -> Artifact:
         artifact_rows.touch(connection, artifact, now)
-        if not blob_rows.remove_blob(connection, artifact.id, slot):
+        if field.replicas:
+            replicas.require_leaving(access.reread(connection, artifact.id), slot)
+        if not blob_rows.drop_blob(connection, artifact.id, blob):
             raise artifact_rows.lost_race(artifact.id)
+        if isinstance(blob.location, Managed):
+            counters.use(connection, artifact.owner, artifact.type_name, size=-(blob.size or 0))
         after = access.reread(connection, artifact.id)
         audit.changed(connection, actor, [artifact_event("delete_blob", after, now)], target=slot.path)
         return after
 
-    return spec, services.db.transact(remove)
+    after = services.db.transact(remove)
+    if isinstance(blob.location, Managed):
+        remove_doomed(services, [blob.location])
+    return spec, after

@@ -44,11 +44,7 @@ def find_blob(
     """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
-    target = target_of(artifact)
-    if not services.policy.allows("artifact:download_from_any_artifact", actor, target):
-        services.policy.require("artifact:download", actor, target)
-    if artifact.status is Status.DELETED:
-        raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
+    require_readable(services, actor, artifact)
     _, slot = access.find_slot(spec, path, microversion)
     blob = artifact.blobs.get(slot)
     if blob is None:
@@ -62,6 +58,15 @@ def find_blob(
     hooks.before(spec, change, artifact)
     hooks.after(spec, change, artifact)
     return Download(spec, artifact, slot, blob, blob.size, blob.digests)
+
+
+def require_readable(services: Services, actor: Actor, artifact: Artifact) -> None:
+    """Raises `PolicyException`, or `Forbidden` for a deleted artifact, where the caller may not have the artifact's bytes."""
+    target = target_of(artifact)
+    if not services.policy.allows("artifact:download_from_any_artifact", actor, target):
+        services.policy.require("artifact:download", actor, target)
+    if artifact.status is Status.DELETED:
+        raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
 
 
 def _require_sound(blob: Blob) -> None:

@@ -16,7 +16,7 @@ from glare.domain.blob import Slot
 from glare.domain.hooks import ChangeKind, Ingested
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest
-from glare.operations import access, attempts, hooks
+from glare.operations import access, attempts, hooks, replicas
 from glare.operations.services import Services
 from glare.operations.staging import Stored, stage, staged_of
 from glare.operations.unpack import unpack
@@ -76,12 +76,13 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
     `ClientDisconnected`, `RequestTimeout`; in every case nothing has changed.
     """
     with closing(body):
-        spec, artifact, field, slot = _authorise(services, actor, request)
+        spec, artifact, field, slot = _authorise(services, actor, request, body.declared)
         store_name = services.rules.store_of(spec.name)
 
         def check(current: Artifact) -> None:
             attempts.require_idle_slot(services, current, slot)
-            access.require_changeable(field, current)
+            access.require_changeable(field, current, slot)
+            replicas.require_possible(current, field, slot, request.claims, body.declared)
 
         reservation = attempts.reserve(
             services,
@@ -123,7 +124,9 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
         return spec, after
 
 
-def _authorise(services: Services, actor: Actor, request: UploadRequest) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
+def _authorise(
+    services: Services, actor: Actor, request: UploadRequest, declared: int | None
+) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
     spec = access.find_type(services, request.type_name)
     artifact = access.find_artifact(services, actor, spec, request.artifact_id)
     access.require_writer(services, actor, artifact)
@@ -131,7 +134,8 @@ def _authorise(services: Services, actor: Actor, request: UploadRequest) -> tupl
     field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
     attempts.require_idle_slot(services, artifact, slot)
-    access.require_changeable(field, artifact)
+    access.require_changeable(field, artifact, slot)
+    replicas.require_possible(artifact, field, slot, request.claims, declared)
     return spec, artifact, field, slot
 
 
