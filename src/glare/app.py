@@ -40,6 +40,7 @@ from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
 from glare.operations.services import OutboundLimits, Rules, Services, Verification
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
+from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
@@ -82,6 +83,7 @@ def build_services(
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
         rules=_rules(settings),
         metrics=metrics,
+        fetches=Fetches(settings.locations.shared_memory),
     )
     event.listen(db.engine, "checkout", lambda *_: metrics.connection_taken())
     event.listen(db.engine, "checkin", lambda *_: metrics.connection_returned())

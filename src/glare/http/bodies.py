@@ -195,7 +195,7 @@ class VerifiedBody(StreamBody):
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
     ) -> None:
         super().__init__(call, headers, status)
-        self._stream = VerifiedStream(call.services, found.blob, first, last, call.headers.get("cdn-loop", ""))
+        self._stream = VerifiedStream(call.services, found.candidates, first, last, call.headers.get("cdn-loop", ""))
 
     def open(self) -> Pieces:
         self._stream.open()
@@ -212,7 +212,7 @@ class _RewrittenBody(StreamBody):
         self._stream: VerifiedStream | None = None
         if not isinstance(found.blob.location, Managed):
             last = found.size - 1
-            self._stream = VerifiedStream(call.services, found.blob, 0, last, call.headers.get("cdn-loop", ""))
+            self._stream = VerifiedStream(call.services, found.candidates, 0, last, call.headers.get("cdn-loop", ""))
 
     def open(self) -> Pieces:
         found = self._found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection
 
 from glare.db import checks
 from glare.domain.verification import AT_ONCE
 from glare.errors import GlareError
-from glare.operations.services import Services
+
+if TYPE_CHECKING:
+    from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glare.digest import Digests
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import Blob, Damage, External, LocationState, Slot
+from glare.domain.blob import Blob, Damage, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
-from glare.errors import BlobDamaged, Conflict, Forbidden, LocationChanged, NotFound
+from glare.errors import BlobDamaged, Conflict, Forbidden, GlareError, LocationChanged, NotFound
 from glare.operations import access, hooks
+from glare.operations.candidates import candidates_of
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A blob that the caller may read: where its bytes are, and what was measured of them."""
+    """A blob that the caller may read: where its bytes are, and what was measured of them.
+
+    `blob` is the first of the `candidates` that may deliver them; it need not be the one in `slot`, but for its content.
+    """
 
     spec: TypeSpec
     artifact: Artifact
@@ -27,6 +31,7 @@ class Download:
     blob: Blob
     size: int
     digests: Digests
+    candidates: tuple[Blob, ...] = ()
 
 
 def find_blob(
@@ -45,19 +50,20 @@ def find_blob(
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
     require_readable(services, actor, artifact)
-    _, slot = access.find_slot(spec, path, microversion)
+    field, slot = access.find_slot(spec, path, microversion)
     blob = artifact.blobs.get(slot)
     if blob is None:
         raise access.no_data(artifact, slot)
     if blob.location is None or blob.size is None or blob.digests is None:
         raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
-    if isinstance(blob.location, External) and blob.location.state is LocationState.CHANGED:
-        raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
-    _require_sound(blob)
+    candidates = candidates_of(artifact, field, blob)
+    if not candidates:
+        raise _not_served(blob)
     change = hooks.of_blob(ChangeKind.DOWNLOAD, actor, slot)
     hooks.before(spec, change, artifact)
     hooks.after(spec, change, artifact)
-    return Download(spec, artifact, slot, blob, blob.size, blob.digests)
+    chosen = replace(candidates[0], content_type=blob.content_type)
+    return Download(spec, artifact, slot, chosen, blob.size, blob.digests, candidates)
 
 
 def require_readable(services: Services, actor: Actor, artifact: Artifact) -> None:
@@ -69,12 +75,13 @@ def require_readable(services: Services, actor: Actor, artifact: Artifact) -> No
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
 
 
-def _require_sound(blob: Blob) -> None:
-    """Bytes that a check has found wrong are not sent. They may be right again once an operator has restored them."""
+def _not_served(blob: Blob) -> GlareError:
+    """Why the blob is not sent. Stored bytes may be right again once an operator has restored them."""
     remedy = "tell its operator, who may have a copy of them"
     if blob.damage is Damage.MISSING:
-        raise NotFound(f"The bytes of blob '{blob.slot.path}' are lost; {remedy}.")
-    if blob.damage is Damage.DIFFERS:
-        raise BlobDamaged(
+        return NotFound(f"The bytes of blob '{blob.slot.path}' are lost; {remedy}.")
+    if blob.damage is not None:
+        return BlobDamaged(
             f"The stored bytes of blob '{blob.slot.path}' are not those that were recorded, and are not sent; {remedy}."
         )
+    return LocationChanged(f"The external location of blob '{blob.slot.path}' no longer serves what was recorded.")

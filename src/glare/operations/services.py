@@ -17,6 +17,7 @@ from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.verified_fetch import Fetches
 from glare.policy.engine import PolicyEngine
 from glare.stores.base import Store
 from glare.types.registry import TypeRegistry
@@ -108,6 +109,7 @@ class Services:
     heartbeats: Heartbeats
     rules: Rules
     metrics: Metrics
+    fetches: Fetches
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random

@@ -275,6 +275,12 @@ class LocationsSettings(Section):
         "Give each deployment its own when one records locations of another.",
         at_most=255,
     )
+    shared_memory: int = size(
+        "64 MiB",
+        "Memory per process for checked blocks of external locations that readers of the same content share. Each download keeps 2 MiB at least.",
+        at_least=2 * MIB,
+        at_most=64 * GIB,
+    )
     window: float = seconds(
         "1 h", "Period that the two limits per project below are counted in.", at_least=1, at_most=31 * DAY
     )

@@ -1,0 +1,21 @@
+"""Which blobs may deliver a content: the one that was asked for, and its equal replicas."""
+
+from __future__ import annotations
+
+from glare.domain.artifact import Artifact
+from glare.domain.artifact_type import FieldSpec
+from glare.domain.blob import Blob, External, LocationState
+from glare.operations.replicas import equal_members, good_ones
+
+
+def candidates_of(artifact: Artifact, field: FieldSpec, blob: Blob) -> tuple[Blob, ...]:
+    """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately.
+
+    None where there is nothing to try: it is damaged, or known to have changed, and no good replica is there.
+    """
+    others = good_ones(equal_members(artifact, field, blob))
+    if blob.good:
+        return (blob, *others)
+    location = blob.location
+    silent = isinstance(location, External) and location.state is LocationState.UNREACHABLE and blob.digests is not None
+    return (*others, blob) if silent else tuple(others)

@@ -1,0 +1,312 @@
+"""Fetching checked blocks of a content from whichever of its locations delivers them, for all who read it at the same time.
+
+A `Fetch` is one pass over the blocks. Whichever reader needs the next block first reads it, for all; a reader that is slow delays nobody,
+and when it has fallen behind what is kept it begins a fetch of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from glare.db import contents
+from glare.digest import BLOCK, DIGEST_LENGTH, block_count
+from glare.domain.blob import Blob, External, Managed
+from glare.egress.cancellation import Cancellation
+from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
+from glare.operations.check_soon import check_soon
+
+if TYPE_CHECKING:
+    from glare.operations.services import Services
+
+_log = logging.getLogger(__name__)
+
+_PIECE: Final = 256 << 10
+_LEAST: Final = 2  # Blocks that a fetch keeps: what is being sent, and what is being read.
+_MOST: Final = 16
+_LOOK_UP: Final = (
+    0.1  # Seconds after which a reader that waits for another one's block sees whether it is still wanted.
+)
+MESSAGE: Final = (
+    "The external location of this blob does not deliver the bytes that were recorded; no wrong byte was sent."
+)
+
+
+class Behind(Exception):
+    """The block is not kept any more."""
+
+
+class Fetch:
+    """One pass over the blocks `first` to `last` of a content, from the first of `candidates` that delivers.
+
+    Whatever fails is followed by the next candidate, at the same block. Methods may be called by any thread.
+    """
+
+    def __init__(
+        self, services: Services, fetches: Fetches, candidates: Sequence[Blob], first: int, last: int, cdn_loop: str
+    ) -> None:
+        blob = candidates[0]
+        if blob.digests is None or blob.size is None:
+            raise AssertionError("only what was measured can be checked")
+        self._services = services
+        self._fetches = fetches
+        self._candidates = list(candidates)
+        self._sha256 = blob.digests.sha256
+        self._size = blob.size
+        self._last = last
+        self._cdn_loop = cdn_loop
+        self._next = first
+        self._kept: dict[int, bytes] = {}
+        self._source: _Source | None = None
+        self._digests = b""
+        self._digests_from = first
+        self._ready = threading.Condition()
+        self._reading = False
+        self._failed: GlareError | None = None
+        self.cancellation = Cancellation()
+        self.readers = 0
+
+    def covers(self, block: int, last: int) -> bool:
+        """Whether a reader that wants the blocks `block` to `last` can take part."""
+        with self._ready:
+            usable = self._failed is None and not self.cancellation.cancelled and last <= self._last
+            return usable and (block in self._kept or block == self._next)
+
+    def take(self, block: int, wanted: Cancellation) -> bytes:
+        """The checked block. Raises `Behind`, and `OriginFailed` where no candidate delivers it, or it is `wanted` no more."""
+        with self._ready:
+            while block not in self._kept:
+                if block < self._next:
+                    raise Behind
+                if self._failed is not None:
+                    raise self._failed
+                if wanted.cancelled:
+                    raise OriginFailed(MESSAGE, reason="the reader has gone")
+                if not self._reading:
+                    break
+                self._ready.wait(_LOOK_UP)
+            else:
+                return self._kept[block]
+            self._reading = True
+        return self._read_next()
+
+    def close(self) -> None:
+        """Let go of the source. The last reader calls it."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _read_next(self) -> bytes:
+        """Read the next block, which this thread alone does, and keep it for the others."""
+        block, failed, data = self._next, None, b""
+        try:
+            data = self._checked(block)
+        except GlareError as error:
+            failed = error
+        except BaseException:
+            failed = GlareError("A reader of an external location ended in an unexpected way.")
+            raise
+        finally:
+            with self._ready:
+                self._reading = False
+                self._failed = failed
+                if failed is None:
+                    self._kept[block] = data
+                    self._next = block + 1
+                    for old in sorted(self._kept)[: -self._fetches.share()]:
+                        del self._kept[old]
+                self._ready.notify_all()
+        if failed is not None:
+            raise failed
+        return data
+
+    def _checked(self, block: int) -> bytes:
+        """The block from the source at hand, or from the next one that delivers it."""
+        last_error: GlareError = OriginFailed(MESSAGE, reason="no location is left")
+        while self._source is not None or self._candidates:
+            blob = self._candidates[0] if self._source is None else self._source.blob
+            try:
+                if self._source is None:
+                    self._candidates.pop(0)
+                    self._source = self._open(blob, block)
+                data = self._source.read(min(BLOCK, self._size - block * BLOCK))
+                if hmac.compare_digest(hashlib.sha256(data).digest(), self._digest(block)):
+                    return data
+                raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
+            except GlareError as error:
+                self.close()
+                if self.cancellation.cancelled:
+                    raise
+                self._note(blob, error, block)
+                last_error = error
+        raise last_error
+
+    def _open(self, blob: Blob, block: int) -> _Source:
+        if isinstance(blob.location, Managed):
+            return _Stored(self._services, blob, blob.location, block)
+        return _Remote(self._services, blob, (block, self._last), self._size, self._cdn_loop, self.cancellation)
+
+    def _note(self, blob: Blob, error: GlareError, block: int) -> None:
+        """What failed is looked at soon. The reader may never notice, where another one delivers."""
+        reason = getattr(error, "reason", error.message)
+        location = blob.location
+        _log.warning(
+            "a location did not deliver a block",
+            extra={"location": getattr(location, "id", None), "block": block, "reason": reason},
+        )
+        busy = isinstance(error, (OriginFailed, LocationRefused)) and error.cause is Cause.BUSY
+        if isinstance(location, External) and location.id and not busy:
+            check_soon(self._services, location.id)
+
+    def _digest(self, block: int) -> bytes:
+        """The recorded sha256 of a block. They are read as they are needed: a large content has many."""
+        offset = (block - self._digests_from) * DIGEST_LENGTH
+        if not 0 <= offset < len(self._digests):
+            last = min(block_count(self._size), block + contents.BLOCKS_PER_ROW) - 1
+            with self._services.db.read() as connection:
+                self._digests = contents.block_digests(connection, self._sha256, block, last)
+            self._digests_from, offset = block, 0
+            if len(self._digests) != (last - block + 1) * DIGEST_LENGTH:
+                raise GlareError("Block digests of a recorded content are missing from the database.")
+        return self._digests[offset : offset + DIGEST_LENGTH]
+
+
+class Fetches:
+    """The fetches under way in this process, which keep `memory` bytes of blocks together, and two each at least."""
+
+    def __init__(self, memory: int) -> None:
+        self._blocks = memory // BLOCK
+        self._lock = threading.Lock()
+        self._of: defaultdict[str, list[Fetch]] = defaultdict(list)
+        self._live = 0
+
+    def share(self) -> int:
+        """How many blocks one fetch may keep now."""
+        return max(_LEAST, min(_MOST, self._blocks // max(1, self._live)))
+
+    def join(self, sha256: str, block: int, last: int) -> Fetch | None:
+        """Take part in a fetch that is under way; None where none fits."""
+        with self._lock:
+            for fetch in self._of.get(sha256, ()):
+                if fetch.covers(block, last):
+                    fetch.readers += 1
+                    return fetch
+        return None
+
+    def begin(self, sha256: str, fetch: Fetch) -> Fetch:
+        """Offer a new fetch to others. Its maker is its first reader."""
+        with self._lock:
+            fetch.readers = 1
+            self._of[sha256].append(fetch)
+            self._live += 1
+        return fetch
+
+    def leave(self, sha256: str, fetch: Fetch) -> None:
+        """End a part in a fetch."""
+        with self._lock:
+            fetch.readers -= 1
+            if fetch.readers:
+                return
+            fetches = self._of[sha256]
+            fetches.remove(fetch)
+            self._live -= 1
+            if not fetches:
+                del self._of[sha256]
+        fetch.close()
+
+    def abandon(self, fetch: Fetch) -> None:
+        """A reader has gone: where it is the only one, nobody waits for the origin any longer. May be called anywhere."""
+        with self._lock:
+            if fetch.readers == 1:
+                fetch.cancellation.cancel()
+
+    @property
+    def live(self) -> int:
+        """How many fetches are under way."""
+        return self._live
+
+
+class _Source(Protocol):
+    """Where blocks come from, one after the other."""
+
+    blob: Blob
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class _Remote:
+    """An origin, asked for blocks of a span. It may answer a range with the whole: then what comes before is read and dropped."""
+
+    def __init__(
+        self,
+        services: Services,
+        blob: Blob,
+        span: tuple[int, int],
+        size: int,
+        cdn_loop: str,
+        cancellation: Cancellation,
+    ) -> None:
+        self.blob = blob
+        if not isinstance(blob.location, External):
+            raise AssertionError("only an external blob has an origin")  # noqa: TRY004 - a defect of ours
+        start, end = span[0] * BLOCK, min(size, (span[1] + 1) * BLOCK)
+        whole = start == 0 and end == size
+        self._response = services.egress.open(
+            services.egress.parse(blob.location.url),
+            byte_range=None if whole else (start, end - 1),
+            whole_for_range=True,
+            cdn_loop=cdn_loop,
+            cancellation=cancellation,
+        )
+        try:
+            expected = end - start if self._response.status == 206 else size
+            if self._response.status != 206:
+                self._read_exactly(start, keep=False)
+            length = self._response.length
+            if length is not None and length != expected:
+                raise OriginFailed(MESSAGE, reason=f"origin announces {length} bytes instead of {expected}")
+        except GlareError:
+            self.close()
+            raise
+
+    def read(self, size: int, /) -> bytes:
+        return self._read_exactly(size)
+
+    def close(self) -> None:
+        self._response.close()
+
+    def _read_exactly(self, size: int, *, keep: bool = True) -> bytes:
+        pieces = []
+        left = size
+        while left:
+            piece = self._response.read(min(left, _PIECE))
+            if not piece:
+                raise OriginFailed(MESSAGE, reason=f"origin ended {left} bytes early", cause=Cause.INCOMPLETE)
+            left -= len(piece)
+            if keep:
+                pieces.append(piece)
+        return b"".join(pieces)
+
+
+class _Stored:
+    """An equal replica in a store of ours."""
+
+    def __init__(self, services: Services, blob: Blob, location: Managed, block: int) -> None:
+        self.blob = blob
+        self._reader = services.stores[location.store].open(location.object, block * BLOCK)
+
+    def read(self, size: int, /) -> bytes:
+        data = b""
+        while len(data) < size and (piece := self._reader.read(size - len(data))):
+            data += piece
+        return data
+
+    def close(self) -> None:
+        self._reader.close()
