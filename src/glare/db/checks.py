@@ -233,7 +233,7 @@ def ask(connection: Connection, location_id: str, now: int) -> bool:
     return bool(connection.execute(wish).rowcount)
 
 
-def suspect(connection: Connection, location_id: str, now: int, proven_before: int) -> str | None:
+def suspect(connection: Connection, location_id: str, proven_before: int) -> str | None:
     """Make a full check due at once where a reader was not served, and return the host to expect.
 
     Not where the last proof is younger than `proven_before`, or where a failure is being followed up: whoever controls an origin
@@ -244,7 +244,7 @@ def suspect(connection: Connection, location_id: str, now: int, proven_before: i
         _blobs.state == LocationState.VERIFIED.value,
         _blobs.failures == 0,
         _blobs.proven_at < proven_before,
-        _blobs.check_at > now,
+        _blobs.full_at > AT_ONCE,
     )
     if not connection.execute(update(blobs).where(hint).values(check_at=AT_ONCE, full_at=AT_ONCE)).rowcount:
         return None

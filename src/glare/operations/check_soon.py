@@ -26,9 +26,8 @@ def check_soon(services: Services, location_id: str) -> None:
     """
 
     def hint(connection: Connection) -> None:
-        now = services.clock()
-        proven_before = now - int(services.rules.verification.hint_interval * _SECOND)
-        host = checks.suspect(connection, location_id, now, proven_before)
+        proven_before = services.clock() - int(services.rules.verification.hint_interval * _SECOND)
+        host = checks.suspect(connection, location_id, proven_before)
         if host is not None:
             checks.expect(connection, host, AT_ONCE)
 
