@@ -336,17 +336,21 @@ _STORE_NAMES: Final = {"file": _FILE, "filesystem": _FILE, "database": _DATABASE
 def _rules(settings: Settings) -> Rules:
     quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
     delayed = {ALL_TYPES: settings.quotas.delayed_delete}
+    redirect = {ALL_TYPES: settings.locations.redirect}
     default_store = {ALL_TYPES: _STORE_NAMES[settings.glance_store.default_store]}
     for name, section in settings.artifact_types.items():
         if section.default_store is not None:
             default_store[name] = _STORE_NAMES[section.default_store]
         quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
+        if section.redirect is not None:
+            redirect[name] = section.redirect
         if section.delayed_delete is not None:
             delayed[name] = section.delayed_delete
     return Rules(
         quotas=quotas,
         delayed_delete=delayed,
         default_store=default_store,
+        redirect=redirect,
         reservation_step=settings.uploads.reservation_step,
         attempt_timeout=settings.uploads.attempt_timeout,
         unpacking=UnpackLimits(

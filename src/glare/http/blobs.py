@@ -20,10 +20,11 @@ from glare.http.artifacts import answer, named_revisions
 from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
 from glare.http.call import Call
 from glare.http.conditions import parse_range, parse_tags
+from glare.http.query import query_pairs
 from glare.operations.access import Expected
 from glare.operations.add_location import LocationRequest, add_location, parse_location
 from glare.operations.delete_blob import delete_blob
-from glare.operations.download_blob import Download, find_blob
+from glare.operations.download_blob import Download, find_blob, redirect_target
 from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 
 LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
@@ -31,6 +32,7 @@ LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
 _DIGESTS: Final = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5", 16)}
 _DIGEST_ITEM: Final = re.compile(r"\s*([a-z0-9*_.-]+)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
 _MAX_CONTENT_TYPE: Final = 255
+_CREDENTIALS: Final = ("x-auth-token", "authorization", "cookie", "x-service-token")
 _SMALL: Final = 64 << 10  # So many bytes are read and sent at once, which costs less than handing a file to the server.
 
 
@@ -104,6 +106,9 @@ def _get(call: Call) -> Response:
     else:
         status, (first, last) = 206, span
         headers["content-range"] = f"bytes {first}-{last}/{size}"
+    origin = redirect_target(call.services, found, wanted=_may_be_redirected(call))
+    if origin is not None:
+        return _redirected(found, origin)
     headers["content-length"] = str(last - first + 1)
     if call.is_head:
         return Response(status_code=status, headers=headers)
@@ -148,6 +153,26 @@ def _digest_headers(found: Download) -> dict[str, str]:
         "repr-digest": f"sha-256=:{encoded}:",
         **legacy.checksum_headers(digests),
     }
+
+
+def _may_be_redirected(call: Call) -> bool:
+    """Whether it asks for it, or has nothing that a client would send on to a stranger: many send their token along."""
+    asked = [value for name, value in query_pairs(call.query) if name == "redirect"]
+    if asked:
+        return asked == ["true"]
+    return call.actor.anonymous and not any(name in call.headers for name in _CREDENTIALS)
+
+
+def _redirected(found: Download, origin: str) -> Response:
+    """To the origin, whose bytes are proven as of the last check only. No cache may keep it: tomorrow it may be wrong."""
+    encoded = base64.b64encode(bytes.fromhex(found.digests.sha256)).decode()
+    headers = {
+        "location": origin,
+        "cache-control": "no-store",
+        "digest": f"SHA-256={encoded}",
+        "content-length": "0",
+    }
+    return Response(status_code=302, headers=headers)
 
 
 def _claims(call: Call) -> Claims:

@@ -8,7 +8,7 @@ from glare.digest import Digests
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import Blob, Damage, Slot
+from glare.domain.blob import Blob, Damage, External, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BlobDamaged, Conflict, Forbidden, GlareError, LocationChanged, NotFound
@@ -73,6 +73,17 @@ def require_readable(services: Services, actor: Actor, artifact: Artifact) -> No
         services.policy.require("artifact:download", actor, target)
     if artifact.status is Status.DELETED:
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its blobs cannot be downloaded.")
+
+
+def redirect_target(services: Services, found: Download, *, wanted: bool) -> str | None:
+    """The origin's URL that a reader may be sent to, None where Glare sends the bytes itself.
+
+    `wanted` is whether the request asks for it, or carries no credentials that a client might send along.
+    """
+    location = found.blob.location
+    if not wanted or not isinstance(location, External) or location.confidential or found.spec.rewrites_downloads:
+        return None
+    return location.url if found.blob.good and services.rules.may_redirect(found.spec.name) else None
 
 
 def _not_served(blob: Blob) -> GlareError:

@@ -70,6 +70,7 @@ class Rules:
     quotas: Mapping[str, Limits]
     delayed_delete: Mapping[str, bool]
     default_store: Mapping[str, str]
+    redirect: Mapping[str, bool]
     reservation_step: int
     attempt_timeout: float
     unpacking: UnpackLimits
@@ -90,6 +91,10 @@ class Rules:
     def deletes_later(self, type_name: str) -> bool:
         """Whether deletion of this type is delayed: the type's own setting, else the global one."""
         return self.delayed_delete.get(type_name, self.delayed_delete.get(ALL_TYPES, False))
+
+    def may_redirect(self, type_name: str) -> bool:
+        """Whether downloads of this type's external blobs may be redirected: the type's own setting, else the global one."""
+        return self.redirect.get(type_name, self.redirect.get(ALL_TYPES, False))
 
     def store_of(self, type_name: str) -> str:
         """The name of the store for new data of this type."""

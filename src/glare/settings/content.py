@@ -83,6 +83,7 @@ class ArtifactTypeSettings(Section):
         "-1", "Most bytes of this type's blobs of one project; the global limit holds as well."
     )
     delayed_delete: bool | None = optional_flag("As in [DEFAULT], for this type. Unset: as in [DEFAULT].")
+    redirect: bool | None = optional_flag("As in [locations], for this type. Unset: as in [locations].")
     default_store: str | None = optional_choice(
         "Store for new blobs of this type. Unset: `[glance_store] default_store`. Blobs that exist stay where they are, and readable.",
         STORES,
@@ -274,6 +275,11 @@ class LocationsSettings(Section):
         "Name of this deployment in the CDN-Loop header of outbound requests; a request that carries it is answered 508. "
         "Give each deployment its own when one records locations of another.",
         at_most=255,
+    )
+    redirect: bool = flag(
+        "false",
+        "Whether a download of an external blob may be answered by a redirect (302) to its origin, where the request carries no credentials or asks "
+        "for it with `?redirect=true`. Glare then vouches for its last proof only, not for the bytes that the client gets. Never for confidential locations.",
     )
     shared_memory: int = size(
         "64 MiB",
