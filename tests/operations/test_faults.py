@@ -33,6 +33,7 @@ EXPECTED = {
     ),
     "location": ("attempts._reserve_once: commit", "attempts.publish: commit"),
     "delete blob": ("delete_blob.delete_blob: commit",),
+    "check": ("verify_locations.verify_next: commit", "verify_locations.verify: commit"),
     "delete": ("delete_artifact.remove: commit", "driver.delete: returned", "objects._remove: commit"),
     "delayed delete": ("delete_artifact._mark_deleted: commit",),
     "scrub": ("delete_artifact.remove: commit", "driver.delete: call", "objects._remove: commit"),

@@ -43,7 +43,7 @@ from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.blob import Slot
+from glare.domain.blob import External, Slot
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, Unavailable
 from glare.operations import attempts
@@ -52,10 +52,12 @@ from glare.operations.create_artifact import create_artifact
 from glare.operations.delete_artifact import delete_artifact
 from glare.operations.delete_blob import delete_blob
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.locations import ask_for_check
 from glare.operations.services import Services
 from glare.operations.staging import staged_of
 from glare.operations.sweep import scrub, sweep
 from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
+from glare.operations.verify_locations import verify_next
 from support.chaos import chaotic
 from support.databases import KIND
 from support.faults import instrument, kill
@@ -208,6 +210,34 @@ def _with_location(services: Services, origin: str) -> str:
     return artifact_id
 
 
+def _with_asked_check(services: Services, origin: str) -> str:
+    artifact_id = _with_location(services, origin)
+    [location] = [location.id for location in _locations(services, artifact_id)]
+    ask_for_check(services, OWNER, location)
+    return artifact_id
+
+
+def _locations(services: Services, artifact_id: str) -> list[External]:
+    with services.db.read() as connection:
+        artifact = fetch_artifact(connection, artifact_id)
+    blobs = artifact.blobs.values() if artifact is not None else ()
+    return [blob.location for blob in blobs if isinstance(blob.location, External)]
+
+
+def _check(services: Services, _: str, __: str) -> None:
+    """What is due. Each process begins an hour after the one before, when the lease of a dead one is over."""
+    later = os.getpid() * _HOUR
+    if not verify_next(replace(services, clock=lambda: services.clock() + later), Cancellation()):
+        raise Unavailable("Nothing was due.")
+
+
+def _is_checked(artifact: Artifact | None) -> bool:
+    """Its proof is of a process that came later."""
+    blobs = artifact.blobs.values() if artifact is not None else ()
+    locations = [blob.location for blob in blobs if isinstance(blob.location, External)]
+    return any((location.proven_at or 0) > time.time_ns() // 1000 + _HOUR for location in locations)
+
+
 def _later(services: Services) -> Services:
     """These, where deletion is delayed, and is not due for long."""
     return replace(services, rules=replace(services.rules, delayed_delete={ALL_TYPES: True}, scrub_time=1e6))
@@ -270,6 +300,7 @@ SCENARIOS = {
         lambda artifact: artifact is not None and not artifact.blobs,
         "delete_blob.delete_blob",
     ),
+    "check": Scenario(_with_asked_check, _check, _is_checked, "verify_locations.verify"),
     "delete": Scenario(
         _with_data, lambda s, _, i: delete_artifact(s, ADMIN, "images", i), _is_gone, "delete_artifact.remove"
     ),
