@@ -133,8 +133,8 @@ class Consumer:
         if failure is not None:
             wait = self._backoff.after(head.failures + 1)
             _log.warning(
-                "events wait %g s: the delivery of %s has failed, for the %d. time: %s",
-                *(wait, head.event_id, head.failures + 1, _one_line(failure)),
+                "events wait %g s, because delivery %d of event %s has failed: %s",
+                *(wait, head.failures + 1, head.event_id, _one_line(failure)),
             )
         ids = [recorded.id for recorded in left]
         until = now - 1 if failure is None else now + int(wait * 1_000_000)

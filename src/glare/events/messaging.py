@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -47,8 +48,8 @@ class Bus:
 
 
 def installed() -> bool:
-    """Whether the library is there."""
-    return importlib.util.find_spec("oslo_messaging") is not None
+    """Whether the library is there, with what it needs to work with threads."""
+    return all(importlib.util.find_spec(name) is not None for name in ("oslo_messaging", "cotyledon"))
 
 
 class MessagingSink:
@@ -59,7 +60,7 @@ class MessagingSink:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._library = _library()
+        self._library = load_library()
         self._transport: Any = None
         # Made once for its errors; it connects to nothing.
         self._open()
@@ -87,12 +88,12 @@ class MessagingSink:
 
     def _send(self, topic: str, message: Mapping[str, Any]) -> None:
         retries = min(max(self._bus.retry, 0), MOST_RETRIES)
+        target = self._library.Target(topic=topic, exchange=self._bus.exchange)
+        version = FORMATS[self._bus.driver]
         for left in reversed(range(retries + 1)):
             try:
                 # A copy, because the library adds to what it sends.
-                self._open()._send_notification(
-                    self._library.Target(topic=topic), {}, dict(message), version=FORMATS[self._bus.driver], retry=0
-                )
+                self._open()._send_notification(target, {}, dict(message), version=version, retry=0)
                 return
             except Exception as error:
                 # A connection that has failed once is never used again: one that has timed out stays closed for ever.
@@ -118,13 +119,10 @@ class MessagingSink:
                 f"The transport_url of notifications cannot be used ({type(error).__name__}); "
                 "write it as rabbit://USER:PASSWORD@HOST:PORT/VHOST."
             ) from None
-        conf.set_override("control_exchange", self._bus.exchange)
         options = {
             # It is the timeout of the socket too. Without it, a broker that says nothing holds the worker for ever.
             "heartbeat_timeout_threshold": self._bus.timeout,
             "kombu_reconnect_delay": 0.0,  # The wait is the outbox's matter.
-            "rpc_conn_pool_size": 1,
-            "conn_pool_min_size": 1,
             **self._bus.rabbit,
         }
         for name, value in options.items():
@@ -132,10 +130,13 @@ class MessagingSink:
         return transport
 
 
-def _library() -> Any:
-    """oslo.messaging, with threads: left to itself it takes eventlet."""
+def load_library() -> Any:
+    """oslo.messaging, with threads: left to itself it works with eventlet."""
     if not installed():
         raise GlareError(f"The driver of notifications is not installed; install '{EXTRA}'.")
-    backend = importlib.import_module("oslo_service.backend")
-    backend.init_backend(backend.BackendType.THREADING)
-    return importlib.import_module("oslo_messaging")
+    with warnings.catch_warnings():
+        # Some of its parts import eventlet where it is installed, and use it only where it was put in charge.
+        warnings.simplefilter("ignore")
+        backend = importlib.import_module("oslo_service.backend")
+        backend.init_backend(backend.BackendType.THREADING)
+        return importlib.import_module("oslo_messaging")
