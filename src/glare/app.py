@@ -24,7 +24,8 @@ from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.names import Resolver, system_resolve
 from glare.errors import GlareError
-from glare.events.consumer import SINKS, Consumer
+from glare.events.consumer import Backoff, Consumer, LogSink, NoSink, Sink
+from glare.events.messaging import MessagingSink
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description import describe
@@ -199,8 +200,9 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, services: Services) -> None:
-        sink = SINKS[settings.notifications.driver](settings.lists.glare_publisher_id)
-        consumer = Consumer(DatabaseOutbox(services.db), sink, services.clock)
+        self._sink = _sink(settings)
+        backoff = Backoff(settings.outbox.retry_delay, settings.outbox.max_retry_delay)
+        consumer = Consumer(DatabaseOutbox(services.db), self._sink, services.clock, backoff)
         self._stopping = threading.Event()
         self._cancellation = Cancellation()
         checkers = (
@@ -228,6 +230,7 @@ class Worker:
         self._cancellation.cancel()
         for thread in self._threads:
             thread.join()
+        self._sink.close()
 
     def _verify(self, services: Services) -> None:
         while not self._stopping.is_set():
@@ -298,6 +301,13 @@ class _Lifespan:
             self._application.streams.shutdown(wait=False, cancel_futures=True)
             close(self._application.services)
             await send({"type": "lifespan.shutdown.complete"})
+
+
+def _sink(settings: Settings) -> Sink:
+    """Where notifications go."""
+    if settings.bus is not None:
+        return MessagingSink(settings.bus)
+    return LogSink(settings.lists.glare_publisher_id) if settings.notifications.driver == "log" else NoSink()
 
 
 def _drain(consumer: Consumer, stopping: threading.Event) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import trustme
 from glare.settings import Loaded, check_machine
 
 Read = Callable[..., Loaded]
+
+NOTIFY = "[oslo_messaging_notifications]\ndriver = messagingv2\n"
+BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,11 @@ Read = Callable[..., Loaded]
             ("allowed_networks", "10.0.0.0/8", "forbidden_networks"),
         ),
         ("[database]\nconnection = oracle://h/x\n", ("postgresql", "works with sqlite")),
+        (f"{NOTIFY}", ("driver is 'messagingv2'", "no message bus", "set transport_url")),
+        (f"{NOTIFY}transport_url = kafka://u:hunter2@h/x\n", ("'kafka'", "RabbitMQ", "rabbit://USER")),
+        (f"{NOTIFY}transport_url = rabbit://u:hunter2@h:port/x\n", ("transport_url", "rabbit://USER")),
+        (f"{NOTIFY}{BUS}[oslo_messaging_rabbit]\nssl = true\n", ("ssl is true", "ssl_ca_file", "not verified")),
+        ("[outbox]\nretry_delay = 2 m\n", ("retry_delay is 2 m", "max_retry_delay", "1 m")),
         ("[oslo_policy]\npolicy_file = absent.yaml\n", ("policy_file is 'absent.yaml'", "no such file")),
         ("[DEFAULT]\nstate_dir = glare.conf\n", ("state_dir is 'glare.conf'", "not a directory")),
         ("[glance_store]\nfilesystem_store_datadir = glare.conf/x\n", ("filesystem_store_datadir", "not a directory")),
@@ -39,6 +48,28 @@ def test_options_that_do_not_fit_are_refused(refused: Callable[[str], str], text
     assert sentence.endswith(".")
     for part in parts:
         assert part in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("absent", ["oslo_messaging", "cotyledon"])
+def test_a_missing_extra_is_refused_by_name(
+    refused: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    """Notifications over a message bus without the library stop the start, and the sentence says what to install."""
+    monkeypatch.setitem(sys.modules, absent, None)
+    assert "install 'glare[messaging]'" in refused(NOTIFY + BUS)
+
+
+def test_the_bus_of_the_deployment_serves_notifications_unless_they_have_their_own(read: Read) -> None:
+    """The older file's `[DEFAULT] transport_url` is used, its own comes first, and another driver needs none."""
+    common = "[DEFAULT]\ntransport_url = rabbit://common/\n"
+    assert read(common).settings.bus is None
+    shared, own = read(common + NOTIFY).settings.bus, read(common + NOTIFY + BUS).settings.bus
+    assert shared is not None
+    assert shared.url == "rabbit://common/"
+    assert own is not None
+    assert own.url == "rabbit://u:hunter2@127.0.0.1/"
+    check_machine(read(common + NOTIFY).settings)
 
 
 def test_a_directory_that_cannot_be_written_is_refused(refused: Callable[[str], str]) -> None:

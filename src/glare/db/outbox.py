@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from glare.db.engine import Database
 from glare.db.tables import outbox
@@ -41,28 +41,31 @@ def record(connection: Connection, events: Iterable[Event]) -> None:
 
 
 def waiting(connection: Connection, now: int) -> bool:
-    """Whether an event is there that nobody has consumed or claimed."""
-    return connection.execute(_free(now).with_only_columns(_columns.id).limit(1)).first() is not None
+    """Whether the oldest event that nobody has consumed may be claimed."""
+    head = connection.execute(_unconsumed().with_only_columns(_columns.claimed_until).limit(1)).first()
+    return head is not None and not _claimed(head, now)
 
 
 def claim(connection: Connection, consumer: str, now: int, until: int, limit: int) -> list[RecordedEvent]:
-    """Claim the oldest events that nobody has consumed, until the time `until` (microseconds)."""
-    rows = connection.execute(_free(now).limit(limit).with_for_update(skip_locked=True)).all()
-    if not rows:
+    """Claim the oldest events that nobody has consumed, until the time `until` (microseconds).
+
+    Nothing is to be had while any of them is claimed: a younger event would overtake it.
+    """
+    rows = connection.execute(_unconsumed().limit(limit).with_for_update()).all()
+    if not rows or any(_claimed(row, now) for row in rows):
         return []
     connection.execute(
-        update(outbox)
-        .where(_columns.id.in_([row.id for row in rows]))
-        .values(claimed_by=consumer, claimed_until=until, tries=_columns.tries + 1)
+        update(outbox).where(_columns.id.in_([row.id for row in rows])).values(claimed_by=consumer, claimed_until=until)
     )
-    return [
-        RecordedEvent(
-            row.id,
-            row.event_id,
-            Event(row.event_type, row.project, row.type_name, row.artifact_id, _decode(row.payload), row.occurred_at),
-        )
-        for row in rows
-    ]
+    return [_recorded(row) for row in rows]
+
+
+def put_back(connection: Connection, consumer: str, ids: Sequence[int], until: int, *, failed: int | None) -> None:
+    """Nobody gets these claimed events before `until` (microseconds). The delivery of `failed` was tried, in vain."""
+    mine = _columns.claimed_by == consumer
+    connection.execute(update(outbox).where(_columns.id.in_(ids), mine).values(claimed_until=until))
+    if failed is not None:
+        connection.execute(update(outbox).where(_columns.id == failed, mine).values(tries=_columns.tries + 1))
 
 
 def consumed(connection: Connection, consumer: str, ids: Sequence[int], now: int) -> None:
@@ -79,9 +82,21 @@ def retire(connection: Connection, before: int, limit: int) -> int:
     return connection.execute(delete(outbox).where(_columns.id.in_(ids))).rowcount if ids else 0
 
 
-def _free(now: int) -> Select[Any]:
-    unclaimed = or_(_columns.claimed_until.is_(None), _columns.claimed_until < now)
-    return select(outbox).where(_columns.consumed_at.is_(None), unclaimed).order_by(_columns.id)
+def _unconsumed() -> Select[Any]:
+    return select(outbox).where(_columns.consumed_at.is_(None)).order_by(_columns.id)
+
+
+def _claimed(row: Row[Any], now: int) -> bool:
+    return row.claimed_until is not None and row.claimed_until >= now
+
+
+def _recorded(row: Row[Any]) -> RecordedEvent:
+    return RecordedEvent(
+        row.id,
+        row.event_id,
+        Event(row.event_type, row.project, row.type_name, row.artifact_id, _decode(row.payload), row.occurred_at),
+        row.tries,
+    )
 
 
 class DatabaseOutbox:
@@ -100,3 +115,7 @@ class DatabaseOutbox:
     def consumed(self, consumer: str, ids: Sequence[int], now: int) -> None:
         """See `consumed`."""
         self._db.transact(lambda connection: consumed(connection, consumer, ids, now))
+
+    def put_back(self, consumer: str, ids: Sequence[int], until: int, *, failed: int | None) -> None:
+        """See `put_back`."""
+        self._db.transact(lambda connection: put_back(connection, consumer, ids, until, failed=failed))

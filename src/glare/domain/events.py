@@ -23,11 +23,22 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the outbox: `id` orders them, `event_id` names it to receivers."""
+    """An event of the outbox: `id` orders them, `event_id` names it to receivers; `failures` deliveries of it have failed."""
 
     id: int
     event_id: str
     event: Event
+    failures: int = 0
+
+
+def notification_type(event_type: str) -> str:
+    """The type of an event in the words of notifications.
+
+    What happens to an artifact has the doubled prefix that receivers know (``artifact.artifact:create``). An event that names its
+    subject has that in the second place: ``location.changed`` is ``artifact.location:changed``.
+    """
+    subject, dot, action = event_type.partition(".")
+    return f"artifact.{subject}:{action}" if dot else f"artifact.artifact:{event_type}"
 
 
 def artifact_event(action: str, artifact: Artifact, now: int) -> Event:
@@ -48,11 +59,11 @@ def artifact_event(action: str, artifact: Artifact, now: int) -> Event:
     return Event(action, artifact.owner, artifact.type_name, artifact.id, payload, now)
 
 
+def naive_text(micros: int, separator: str = "T") -> str:
+    """A time (microseconds) as receivers of notifications expect it: UTC without saying so, always with microseconds."""
+    moment = datetime.fromtimestamp(micros // 1_000_000, UTC).replace(tzinfo=None, microsecond=micros % 1_000_000)
+    return moment.isoformat(separator, timespec="microseconds")
+
+
 def _naive(micros: int | None) -> str | None:
-    if micros is None:
-        return None
-    return (
-        datetime.fromtimestamp(micros // 1_000_000, UTC)
-        .replace(tzinfo=None, microsecond=micros % 1_000_000)
-        .isoformat(timespec="microseconds")
-    )
+    return None if micros is None else naive_text(micros)

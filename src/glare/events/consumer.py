@@ -6,18 +6,25 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from glare.domain.events import RecordedEvent
+from glare.domain.events import RecordedEvent, notification_type
 
 _BATCH: Final = 100
 _LEASE: Final = 60_000_000
+_WORK: Final = 30_000_000
+"""Microseconds of a lease in which a delivery may begin, so that it ends before somebody else has the events."""
+
+_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Where events go. `deliver` returns when they are delivered, or raises; they then come again."""
+    """Where events go. `deliver` returns when the event is delivered, or raises; it then comes again."""
 
-    def deliver(self, events: Sequence[RecordedEvent]) -> None: ...
+    def deliver(self, recorded: RecordedEvent) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Outbox(Protocol):
@@ -27,11 +34,16 @@ class Outbox(Protocol):
 
     def consumed(self, consumer: str, ids: Sequence[int], now: int) -> None: ...
 
+    def put_back(self, consumer: str, ids: Sequence[int], until: int, *, failed: int | None) -> None: ...
+
 
 class NoSink:
     """Events are recorded and retired, and nobody is told."""
 
-    def deliver(self, events: Sequence[RecordedEvent]) -> None:
+    def deliver(self, recorded: RecordedEvent) -> None:
+        """Done."""
+
+    def close(self) -> None:
         """Done."""
 
 
@@ -42,41 +54,92 @@ class LogSink:
         self._publisher = publisher
         self._log = logging.getLogger("glare.notifications")
 
-    def deliver(self, events: Sequence[RecordedEvent]) -> None:
-        """Write one record an event."""
-        for recorded in events:
-            event = recorded.event
-            self._log.info(
-                "artifact.artifact:%s",
-                event.type,
-                extra={
-                    "event_type": f"artifact.artifact:{event.type}",
-                    "publisher_id": self._publisher,
-                    "message_id": recorded.event_id,
-                    "payload": event.payload,
-                },
-            )
+    def deliver(self, recorded: RecordedEvent) -> None:
+        """Write a record."""
+        name = notification_type(recorded.event.type)
+        self._log.info(
+            "%s",
+            name,
+            extra={
+                "event_type": name,
+                "publisher_id": self._publisher,
+                "message_id": recorded.event_id,
+                "payload": recorded.event.payload,
+            },
+        )
+
+    def close(self) -> None:
+        """Done."""
 
 
-SINKS: Final[dict[str, Callable[[str], Sink]]] = {"noop": lambda _: NoSink(), "log": LogSink}
-"""Sinks by the name of their driver in the configuration; each is made with the publisher's id."""
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long events wait after deliveries that failed, in seconds: `first`, then twice as long each time, up to `last`."""
+
+    first: float = 1.0
+    last: float = 60.0
+
+    def after(self, failures: int) -> float:
+        """The wait after so many failures."""
+        return min(self.first * 2.0 ** min(failures - 1, 64), self.last)
 
 
 class Consumer:
-    """Delivers what is recorded. Any number may run on any number of nodes; each event goes to the sink at least once."""
+    """Delivers what is recorded. Any number may run on any number of nodes; each event goes to the sink at least once.
 
-    def __init__(self, outbox: Outbox, sink: Sink, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    One of them has the oldest events at a time, so that events come in the order in which they were recorded.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sink: Sink,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        backoff: Backoff = Backoff(),
+    ) -> None:
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
+        self._backoff = backoff
         self._name = uuid.uuid4().hex
 
     def run_once(self) -> int:
-        """Deliver up to a batch of events; returns how many there were."""
+        """Deliver up to a batch of events; returns how many were.
+
+        A failure ends the batch: that event and those behind it wait, and come again in the same order.
+        """
+        begin = self._clock()
+        events = self._outbox.claim(self._name, begin, begin + _LEASE, _BATCH)
+        delivered = 0
+        failure: Exception | None = None
+        try:
+            for recorded in events:
+                if self._clock() - begin > _WORK:
+                    break
+                self._sink.deliver(recorded)
+                delivered += 1
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the receiver, its events wait
+            failure = error
         now = self._clock()
-        events = self._outbox.claim(self._name, now, now + _LEASE, _BATCH)
-        if not events:
-            return 0
-        self._sink.deliver(events)
-        self._outbox.consumed(self._name, [event.id for event in events], self._clock())
-        return len(events)
+        if delivered:
+            self._outbox.consumed(self._name, [recorded.id for recorded in events[:delivered]], now)
+        if left := events[delivered:]:
+            self._put_back(left, now, failure)
+        return delivered
+
+    def _put_back(self, left: Sequence[RecordedEvent], now: int, failure: Exception | None) -> None:
+        """Let the rest of a batch come again: at once if only the time was over."""
+        head, wait = left[0], 0.0
+        if failure is not None:
+            wait = self._backoff.after(head.failures + 1)
+            _log.warning(
+                "events wait %g s, because delivery %d of event %s has failed: %s",
+                *(wait, head.failures + 1, head.event_id, _one_line(failure)),
+            )
+        ids = [recorded.id for recorded in left]
+        until = now - 1 if failure is None else now + int(wait * 1_000_000)
+        self._outbox.put_back(self._name, ids, until, failed=None if failure is None else head.id)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -123,6 +123,17 @@ def text(default: str, help_text: str, *, secret: bool = False, at_most: int = 1
     return _field(Kind(f"text of 1 to {at_most} printable characters", parse), default, help_text, secret=secret)
 
 
+def optional_secret(help_text: str, *, at_most: int = 1024) -> Any:
+    """A `str` that is never shown, or None when unset."""
+
+    def parse(value: str) -> str | None:
+        if len(value) > at_most or not value.isprintable():
+            raise ValueError
+        return value or None
+
+    return _field(Kind(f"unset or text of at most {at_most} printable characters", parse), "", help_text, secret=True)
+
+
 def choice(default: str, help_text: str, choices: Sequence[str], *, planned: Mapping[str, str] = NONE_PLANNED) -> Any:
     """A `str` out of a few. `planned` values are refused with a reason of their own."""
 

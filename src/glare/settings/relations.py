@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from glare.db.dialects import DIALECTS
+from glare.errors import GlareError
+from glare.events.messaging import EXTRA, FORMATS, MessagingSink, installed
 from glare.settings.errors import SettingsError
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
@@ -136,6 +138,52 @@ def _database(settings: Settings) -> str | None:
     )
 
 
+def _notifications(settings: Settings) -> str | None:
+    driver, rabbit = settings.notifications.driver, settings.rabbit
+    if driver not in FORMATS:
+        return None
+    if settings.bus is None:
+        return (
+            f"[oslo_messaging_notifications] driver is {driver!r}, but no message bus is named; "
+            "set transport_url there or in [DEFAULT], or driver = noop."
+        )
+    scheme = settings.bus.url.partition(":")[0]
+    if scheme != "rabbit":
+        return (
+            f"The transport_url of notifications is a URL of {scheme[:40]!r}, but Glare speaks to RabbitMQ; "
+            "write it as rabbit://USER:PASSWORD@HOST:PORT/VHOST."
+        )
+    if rabbit.ssl and rabbit.ssl_ca_file is None:
+        return (
+            "[oslo_messaging_rabbit] ssl is true, but without ssl_ca_file the broker's certificate is not verified; "
+            "name the file of its authorities."
+        )
+    return None
+
+
+def _outbox(settings: Settings) -> str | None:
+    outbox = settings.outbox
+    if outbox.retry_delay <= outbox.max_retry_delay:
+        return None
+    return (
+        f"[outbox] retry_delay is {show_duration(outbox.retry_delay)}, but it must not be above max_retry_delay, "
+        f"which is {show_duration(outbox.max_retry_delay)}; lower the one or raise the other."
+    )
+
+
+def _bus(settings: Settings) -> str | None:
+    bus = settings.bus
+    if bus is None:
+        return None
+    if not installed():
+        return f"[oslo_messaging_notifications] driver is {bus.driver!r}, but oslo.messaging is not installed; install '{EXTRA}'."
+    try:
+        MessagingSink(bus).close()
+    except GlareError as error:
+        return error.message
+    return None
+
+
 def _policy_file(settings: Settings) -> str | None:
     path = settings.policy.policy_file
     if path is None or path.is_file():
@@ -160,5 +208,15 @@ def _writable(title: str, path: Path) -> str | None:
     return None
 
 
-RELATIONS: Sequence[Rule] = (_page_limits, _heartbeat, _threads, _tls, _pipeline, _networks, _database)
-MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories)
+RELATIONS: Sequence[Rule] = (
+    _page_limits,
+    _heartbeat,
+    _threads,
+    _tls,
+    _pipeline,
+    _networks,
+    _database,
+    _notifications,
+    _outbox,
+)
+MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories, _bus)

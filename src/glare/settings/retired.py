@@ -25,7 +25,10 @@ RETIRED = MappingProxyType(
         ("DEFAULT", "verbose"): _LOGS,
         ("DEFAULT", "default_log_levels"): _LOGS,
         ("DEFAULT", "logging_context_format_string"): _LOGS,
-        ("DEFAULT", "transport_url"): "notifications over a message bus are not part of this version",
+        (
+            "oslo_messaging_rabbit",
+            "heartbeat_timeout_threshold",
+        ): "a broker must answer within [outbox] broker_timeout, which is the pace of heartbeats too",
         ("DEFAULT", "lock_path"): "names are unique by a database constraint, so there are no lock files",
         ("oslo_concurrency", "lock_path"): "names are unique by a database constraint, so there are no lock files",
         ("paste_deploy", "config_file"): "there is no paste file; choose with [identity] pipeline",
@@ -46,8 +49,7 @@ RETIRED_GROUPS = MappingProxyType(
         "keycloak_oidc": _OIDC,
         "keystone_authtoken": "Keystone is not part of this version; see [identity] pipeline",
         "profiler": "profiling is not part of this version",
-        "oslo_messaging_rabbit": "notifications over a message bus are not part of this version",
-        "oslo_messaging_kafka": "notifications over a message bus are not part of this version",
+        "oslo_messaging_kafka": "notifications go to RabbitMQ only; see [oslo_messaging_notifications] transport_url",
         "oslo_middleware": "limits have options of their own, such as [api] max_body_size",
     }
 )

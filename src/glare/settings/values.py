@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from typing import get_type_hints
 
 from glare.egress.settings import EgressSettings
+from glare.events.messaging import FORMATS, Bus
 from glare.settings.content import (
     ArtifactTypeSettings,
     GlanceStoreSettings,
@@ -36,8 +38,10 @@ from glare.settings.service import (
     OutboxSettings,
     PasteDeploySettings,
     PolicySettings,
+    RabbitSettings,
     ScrubberSettings,
     ServerSettings,
+    TransportSettings,
 )
 
 
@@ -71,7 +75,9 @@ class Settings:
     locations: LocationsSettings
     verification: VerificationSettings
     fsck: FsckSettings
+    transport: TransportSettings
     notifications: NotificationSettings
+    rabbit: RabbitSettings
     outbox: OutboxSettings
     scrubber: ScrubberSettings
 
@@ -98,6 +104,31 @@ class Settings:
             refusal_floor_seconds=locations.refusal_floor,
             cdn_loop_id=locations.cdn_loop_id,
             user_agent=f"glare/{version('glare')}",
+        )
+
+    @property
+    def bus(self) -> Bus | None:
+        """The message bus that notifications go to; None where they go elsewhere."""
+        url = self.notifications.transport_url or self.transport.transport_url
+        if self.notifications.driver not in FORMATS or url is None:
+            return None
+        return Bus(
+            url=url,
+            driver=self.notifications.driver,
+            topics=self.notifications.topics,
+            exchange=self.transport.control_exchange,
+            publisher=self.lists.glare_publisher_id,
+            retry=self.notifications.retry,
+            timeout=math.ceil(self.outbox.broker_timeout),
+            rabbit={
+                "amqp_durable_queues": self.rabbit.amqp_durable_queues,
+                "amqp_auto_delete": self.rabbit.amqp_auto_delete,
+                "rabbit_quorum_queue": self.rabbit.rabbit_quorum_queue,
+                "ssl": self.rabbit.ssl,
+                "ssl_ca_file": str(self.rabbit.ssl_ca_file or ""),
+                "ssl_cert_file": str(self.rabbit.ssl_cert_file or ""),
+                "ssl_key_file": str(self.rabbit.ssl_key_file or ""),
+            },
         )
 
     @property
