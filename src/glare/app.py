@@ -131,6 +131,7 @@ def create_application(
             debug=settings.server.debug,
             cdn_loop_id=settings.locations.cdn_loop_id,
             metrics_peers=settings.metrics.allowed_peers,
+            public_endpoint=settings.server.public_endpoint,
         ),
         description=describe(services.types),
         drain=drain or Drain(settings.server.shutdown_timeout),

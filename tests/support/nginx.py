@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -11,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from support.conversation import eventually
+from support.programs import find_program
 
 _PATHS: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 
@@ -45,20 +43,10 @@ http {{
 """
 
 
-def find_nginx() -> str:
-    """The program. Where it is missing, the test is skipped, or fails if everything is required."""
-    found = shutil.which("nginx", path=_PATHS)
-    if found is not None:
-        return found
-    if os.environ.get("GLARE_TEST_REQUIRE") == "all":
-        pytest.fail("nginx is not installed", pytrace=False)
-    pytest.skip("nginx is not installed")
-
-
 @contextmanager
 def in_front_of(port: int, folder: Path) -> Iterator[Mapping[str, str]]:
     """Run nginx in front of a service on `port`; the URL of each way."""
-    program = find_nginx()
+    program = find_program("nginx", _PATHS)
     ports = dict(zip(WAYS, _free_ports(len(WAYS)), strict=True))
     servers = "\n".join(
         f"server {{ listen 127.0.0.1:{ports[way]}; location / {{ proxy_pass http://127.0.0.1:{port}; {options} }} }}"

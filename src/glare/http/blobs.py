@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from glare.domain import legacy
 from glare.domain.blob import External
+from glare.domain.microversion import NEWEST
 from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, PreconditionFailed
 from glare.http import folders
@@ -86,8 +87,9 @@ async def get(call: Call) -> Response:
 
 
 def _get(call: Call) -> Response:
-    found = find_blob(call.services, call.actor, *_named(call), call.microversion)
-    headers = _safe_headers(found)
+    microversion = NEWEST if folders.of_replicas(call) else call.microversion
+    found = find_blob(call.services, call.actor, *_named(call), microversion)
+    headers = _safe_headers(found) | folders.link_headers(call, found)
     if found.spec.hooks.download:
         return StoreBody.rewritten(call, found, headers)
     tag, size = found.digests.sha256, found.size

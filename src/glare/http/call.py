@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -39,6 +40,7 @@ from glare.operations.services import Services
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 JSON_TYPE: Final = "application/json; charset=UTF-8"
 
 encode = msgspec.json.Encoder().encode
@@ -49,7 +51,7 @@ _decode = msgspec.json.Decoder().decode
 class HttpSettings:
     """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, seconds without progress of a
     download, bodies under way at the same time, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
-    `metrics_peers` may read the metrics.
+    `metrics_peers` may read the metrics; `public_endpoint` is the URL of the service, where it is configured.
     """
 
     max_document: int
@@ -60,6 +62,7 @@ class HttpSettings:
     debug: bool
     cdn_loop_id: str
     metrics_peers: tuple[IPv4Network | IPv6Network, ...]
+    public_endpoint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,15 @@ class Call:
         """The decoded path."""
         path: str = self._scope["path"]
         return path
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the service: as configured, else as this request has it. Without a slash at the end."""
+        configured = self.application.settings.public_endpoint
+        if configured is not None:
+            return configured.rstrip("/")
+        host = self.headers.get("host", "")
+        return f"{self._scope.get('scheme', 'http')}://{host if _HOST.fullmatch(host) else 'localhost'}"
 
     @property
     def query(self) -> bytes:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from glare.digest import Content
+from glare.db import contents
+from glare.digest import Content, block_count
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import FieldSpec
 from glare.domain.blob import Blob, External, Slot
@@ -16,6 +17,7 @@ from glare.errors import Conflict
 from glare.operations import access
 
 if TYPE_CHECKING:
+    from glare.operations.services import Services
     from glare.operations.upload_blob import Claims
 
 
@@ -95,6 +97,14 @@ def good_ones(blobs: Iterable[Blob]) -> list[Blob]:
         return isinstance(location, External), -(location.proven_at or 0) if isinstance(location, External) else 0
 
     return sorted((blob for blob in blobs if blob.good), key=sureness)
+
+
+def runs_of_digests(services: Services, sha256: str, size: int) -> Iterator[bytes]:
+    """The raw sha256 digests of all blocks of a content, some at a time."""
+    blocks = block_count(size)
+    for first in range(0, blocks, contents.BLOCKS_PER_ROW):
+        with services.db.read() as connection:
+            yield contents.block_digests(connection, sha256, first, min(blocks, first + contents.BLOCKS_PER_ROW) - 1)
 
 
 def _others(artifact: Artifact, slot: Slot) -> Iterator[Blob]:
