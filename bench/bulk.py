@@ -15,7 +15,7 @@ from pathlib import Path
 
 from figures import Beside, Figure
 from load import Load, Operation, call, create, drive, fetch, request, send_file
-from peers import file_server
+from peers import COPIED, file_server
 from processes import Server
 from service import Glare
 
@@ -139,16 +139,20 @@ class LargeBlobs:
 
     def proxy(self) -> list[Figure]:
         glare = self.glare
+        peer, origin = self.origin
         path = self._recorded(glare, self.file)
-        seconds, growth, cpu = [], [], []
+        seconds, growth, cpu, copied = [], [], [], []
         for _ in range(self._rounds):
             glare.forget_peak()
             used = glare.cpu()
             seconds.append(fetch(glare.port, path, glare.token))
             cpu.append(self._per_gib(glare.cpu() - used))
             growth.append(glare.peak() - self._idle)
+            if peer == "nginx":
+                copied.append(fetch(origin.port, f"{COPIED}/{self.file.name}", glare.token))
+        beside = Beside("nginx, a plain copy from the origin", self._speeds(copied), None) if copied else None
         return [
-            Figure(f"verified download of {self._title}", "MB/s", self._speeds(seconds), 200),
+            Figure(f"verified download of {self._title}", "MB/s", self._speeds(seconds), 200, beside=beside),
             Figure(f"verified download of {self._title}", "CPU s/GiB", cpu, higher=False),
             Figure("verified download, most above idle", "MB", [max(growth)], 64, higher=False),
         ]

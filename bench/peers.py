@@ -20,6 +20,9 @@ from typing import Any
 
 from processes import Server, free_port, script
 
+COPIED = "/copied"
+"""The path below which nginx fetches a file from itself and copies it to the client, without a look at it."""
+
 NGINX = """\
 worker_processes 1;
 daemon off;
@@ -35,7 +38,11 @@ http {{
   fastcgi_temp_path {folder}/nginx-3;
   uwsgi_temp_path {folder}/nginx-4;
   scgi_temp_path {folder}/nginx-5;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{
+    listen 127.0.0.1:{port};
+    root {root};
+    location {copied}/ {{ proxy_pass http://127.0.0.1:{port}/; proxy_buffering off; proxy_http_version 1.1; }}
+  }}
 }}
 """
 
@@ -58,7 +65,7 @@ def file_server(folder: Path, root: Path, cores: set[int] | None = None) -> tupl
     folder.chmod(0o755)  # nginx leaves root's rights, and must still reach the files.
     configuration = folder / "nginx.conf"
     user = "user root;\n" if os.geteuid() == 0 else ""
-    configuration.write_text(user + NGINX.format(folder=folder, port=port, root=root))
+    configuration.write_text(user + NGINX.format(folder=folder, port=port, root=root, copied=COPIED))
     arguments = [nginx, "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(configuration)]
     return "nginx", Server(arguments, port, folder / "nginx.log", cores=cores)
 

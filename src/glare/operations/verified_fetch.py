@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PIECE: Final = 256 << 10
-_LEAST: Final = 2  # Blocks that a fetch keeps: what is being sent, and what is being read.
-_MOST: Final = 16
+_LEAST: Final = 2
+_ALONE: Final = 4  # While one reader takes part: enough for another one that begins at the same time to join.
+_MOST: Final = 8
 _LOOK_UP: Final = (
     0.1  # Seconds after which a reader that waits for another one's block sees whether it is still wanted.
 )
@@ -118,7 +119,7 @@ class Fetch:
                 if failed is None:
                     self._kept[block] = data
                     self._next = block + 1
-                    for old in sorted(self._kept)[: -self._fetches.share()]:
+                    for old in sorted(self._kept)[: -self._fetches.share(self.readers)]:
                         del self._kept[old]
                 self._ready.notify_all()
         if failed is not None:
@@ -185,9 +186,10 @@ class Fetches:
         self._of: defaultdict[str, list[Fetch]] = defaultdict(list)
         self._live = 0
 
-    def share(self) -> int:
-        """How many blocks one fetch may keep now."""
-        return max(_LEAST, min(_MOST, self._blocks // max(1, self._live)))
+    def share(self, readers: int) -> int:
+        """How many blocks a fetch with so many readers may keep now."""
+        most = _MOST if readers > 1 else _ALONE
+        return max(_LEAST, min(most, self._blocks // max(1, self._live)))
 
     def join(self, sha256: str, block: int, last: int) -> Fetch | None:
         """Take part in a fetch that is under way; None where none fits."""

@@ -282,8 +282,8 @@ class LocationsSettings(Section):
         "for it with `?redirect=true`. Glare then vouches for its last proof only, not for the bytes that the client gets. Never for confidential locations.",
     )
     shared_memory: int = size(
-        "64 MiB",
-        "Memory per process for checked blocks of external locations that readers of the same content share. Each download keeps 2 MiB at least.",
+        "16 MiB",
+        "Memory per process for checked blocks of external locations that readers of the same content share. Each fetch keeps 2 MiB at least.",
         at_least=2 * MIB,
         at_most=64 * GIB,
     )
