@@ -177,26 +177,6 @@ def test_asking_targets_is_charged_to_the_project(tmp_path: Any) -> None:
         assert show(glare.alice, made)["target"] == f"{HOOK}/2"
 
 
-def test_changes_are_in_the_audit_log(tmp_path: Any) -> None:
-    """Each change says who made it, to which subscription and which host; the service's own have no actor."""
-    with Receiver() as receiver, telling(tmp_path, receiver) as glare:
-        made = subscribe(glare.alice, receiver.url)
-        work(glare)
-        change(glare.alice, made, enabled=False)
-        glare.alice.request("POST", f"/subscriptions/{made['id']}/secret", json={})
-        glare.admin.request("DELETE", f"/subscriptions/{made['id']}")
-        found = [entry for entry in reversed(entries(glare)) if entry["target"] == made["id"]]
-    assert [(entry["action"], entry["user"]) for entry in found] == [
-        ("subscription.create", "alice"),
-        ("subscription.confirm", None),
-        ("subscription.update", "alice"),
-        ("subscription.secret", "alice"),
-        ("subscription.delete", "admin"),
-    ]
-    assert all(entry["detail"]["host"] == f"mirror.test.example:{receiver.port}" for entry in found)
-    assert not any("/hook" in str(entry) for entry in found)
-
-
 def test_a_target_is_confirmed_by_hand(tmp_path: Any) -> None:
     """Where the target does not echo the token, its owner sends it; a wrong one is refused, and once is enough."""
     with Receiver(answer=lambda _: Answer(204)) as receiver, telling(tmp_path, receiver) as glare:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
-from sqlalchemy import select
+from sqlalchemy import select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from glare.cli.logs import JsonFormatter
@@ -22,15 +22,15 @@ from glare.db import deliveries as delivery_rows
 from glare.db import outbox
 from glare.db import subscriptions as rows
 from glare.db.outbox import DatabaseOutbox
-from glare.db.tables import deliveries, subscriptions
+from glare.db.tables import artifacts, deliveries, subscriptions
 from glare.db.tables import outbox as outbox_table
 from glare.domain.events import Event
 from glare.events.consumer import Consumer
+from glare.events.webhooks import SecretBox, make_key_file
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
 from glare.operations.sweep import sweep
-from support.clock import Clock
 from support.origin import Origin
 from support.receiver import Answer, Message, Receiver, willing
 from support.service import Glare, Json
@@ -71,6 +71,11 @@ def states(actor: Any, subscription: Json) -> list[tuple[str, str | None, int]]:
     return [(one["state"], one["reason"], one["tries"]) for one in log(actor, subscription)]
 
 
+def image(glare: Glare, name: str) -> Json:
+    """An image of Alice's that can be activated once it has data."""
+    return glare.alice.create("images", name=name, container_format="bare", disk_format="raw")
+
+
 def happen(glare: Glare, *events: Event) -> None:
     """Record events as the service does."""
     glare.services.db.transact(lambda connection: outbox.record(connection, events))
@@ -80,7 +85,7 @@ def test_life_of_an_artifact_reaches_its_subscriber(service: Glare, receiver: Re
     """Each event comes once, in order, as a valid CloudEvents document with a valid signature and a growing sequence."""
     now_clock(service)
     made = subscribed(service, service.alice, receiver)
-    artifact = service.alice.create("images", name="cirros")
+    artifact = image(service, "cirros")
     service.alice.upload(artifact, "image", b"data")
     service.alice.activate(artifact)
     service.alice.delete(artifact)
@@ -93,7 +98,9 @@ def test_life_of_an_artifact_reaches_its_subscriber(service: Glare, receiver: Re
         read = from_http_event(HTTPMessage(headers=dict(message.headers), body=message.body))
         assert read.get_subject() == f"/artifacts/images/{artifact['id']}"
         assert read.get_specversion() == "1.0"
-        assert read.get_data()["id"] == artifact["id"]
+        data = read.get_data()
+        assert isinstance(data, dict)
+        assert data["id"] == artifact["id"]
         assert message.headers["content-type"] == "application/cloudevents+json"
         sequences.append(read.get_extension("sequence"))
     assert sequences == sorted(set(sequences))
@@ -191,7 +198,7 @@ def test_location_events_show_confidential_urls_to_the_owner_only(tmp_path: Path
         subscribed(glare, glare.bob, to_other, events=["location.changed"])
         urls = []
         for name, target in (("signed", signed), ("plain", plain)):
-            artifact = glare.alice.create("images", name=name)
+            artifact = image(glare, name)
             glare.alice.locate(artifact, "image", origin.url(target), md5=None)
             glare.alice.activate(artifact)
             public = glare.admin.publish(artifact)
@@ -212,7 +219,12 @@ def test_a_location_scope_hears_of_that_location(tmp_path: Path, receiver: Recei
         glare.alice.locate(artifact, "image", origin.url("/file"), md5=None)
         with glare.services.db.read() as connection:
             [(location_id,)] = connection.exec_driver_sql("SELECT location_id FROM blobs").all()
-        assert glare.bob.request("POST", "/subscriptions", json={"target": receiver.url, "scope": {"location": location_id}}).status_code == 400
+        assert (
+            glare.bob.request(
+                "POST", "/subscriptions", json={"target": receiver.url, "scope": {"location": location_id}}
+            ).status_code
+            == 400
+        )
         subscribed(glare, glare.alice, receiver, scope={"location": location_id})
         now = glare.services.clock()
         happen(
@@ -227,7 +239,7 @@ def test_a_location_scope_hears_of_that_location(tmp_path: Path, receiver: Recei
 def test_private_artifacts_of_others_are_never_told(service: Glare, receiver: Receiver) -> None:
     """A subscriber to everything hears of other projects' public artifacts, and of no private one."""
     made = subscribed(service, service.bob, receiver)
-    artifact = service.alice.create("images", name="a")
+    artifact = image(service, "a")
     service.alice.upload(artifact, "image", b"x")
     service.alice.activate(artifact)
     work(service)
@@ -241,7 +253,7 @@ def test_private_artifacts_of_others_are_never_told(service: Glare, receiver: Re
 def test_what_a_subscriber_may_see_is_decided_when_it_is_sent(service: Glare, receiver: Receiver) -> None:
     """An event whose artifact is hidden from the subscriber meanwhile is dropped, and the log says why; the next one is sent."""
     made = subscribed(service, service.bob, receiver)
-    hidden, seen = (service.alice.create("images", name=name) for name in "ab")
+    hidden, seen = (image(service, name) for name in "ab")
     for artifact in (hidden, seen):
         service.alice.upload(artifact, "image", b"x")
         service.alice.activate(artifact)
@@ -249,7 +261,7 @@ def test_what_a_subscriber_may_see_is_decided_when_it_is_sent(service: Glare, re
     while fan_out(service.services):
         pass
     with service.services.db.write() as connection:
-        connection.exec_driver_sql(f"UPDATE artifacts SET visibility = 'private' WHERE id = '{hidden['id']}'")
+        connection.execute(update(artifacts).where(artifacts.c.id == hidden["id"]).values(visibility="private"))
     work(service)
     assert {message.document["data"]["id"] for message in receiver.events()} == {seen["id"]}
     dropped = log(service.bob, made, "&state=dropped")
@@ -371,7 +383,10 @@ def test_a_message_is_given_up_and_can_be_sent_again(service: Glare, receiver: R
 
 def test_a_dead_target_is_suspended_and_others_are_told(tmp_path: Path, receiver: Receiver) -> None:
     """After `suspend_after` of failures it gets nothing, an event says so; switched on again, it gets what waited."""
-    with Receiver(answer=refusing(500)) as dead, telling(tmp_path, receiver, dead, text="suspend_after = 2 d\n") as glare:
+    with (
+        Receiver(answer=refusing(500)) as dead,
+        telling(tmp_path, receiver, dead, text="suspend_after = 2 d\n") as glare,
+    ):
         clock = now_clock(glare)
         watching = subscribed(glare, glare.alice, receiver, events=["subscription.suspended"])
         made = subscribed(glare, glare.alice, dead)
@@ -395,7 +410,9 @@ def test_a_dead_target_is_suspended_and_others_are_told(tmp_path: Path, receiver
         dead.answer = willing
         assert change(glare.alice, made, enabled=True)["state"] == "active"
         work(glare)
-        assert [one["state"] for one in log(glare.alice, made)] == ["failed", "failed", "delivered"]
+        first, *_, last = [one["state"] for one in log(glare.alice, made)]
+        assert (first, last) == ("failed", "delivered")
+        assert log(glare.alice, made, "&state=pending") == []
         assert show(glare.alice, made)["failing_since"] is None
 
 
@@ -630,8 +647,6 @@ def test_an_unknown_key_holds_messages_back_and_blames_nobody(tmp_path: Path, re
         made = subscribed(glare, glare.alice, receiver)
         glare.alice.create("images", name="a")
         fan_out(glare.services)
-        from glare.events.webhooks import SecretBox, make_key_file
-
         other = tmp_path / "other.key"
         make_key_file(other)
         Deliverer(replace(glare.services, secrets=SecretBox(other))).run_once()
@@ -674,9 +689,3 @@ def test_a_message_comes_once_into_a_log(service: Glare, receiver: Receiver) -> 
     with service.services.db.read() as connection:
         assert delivery_rows.head(connection, made["id"], confirming=False) is not None
     assert json.loads(json.dumps(show(service.alice, made)))["next_try_at"] is not None
-
-
-def test_the_clock_is_moved_by_tests_only(service: Glare) -> None:
-    """The times of a subscription are those of the service's clock."""
-    Clock(service, "2030-01-01T00:00:00Z")
-    assert subscribe(service.alice, "http://mirror.test.example:80/")["created_at"] == "2030-01-01T00:00:00Z"
