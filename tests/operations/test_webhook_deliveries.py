@@ -22,14 +22,17 @@ from glare.db import deliveries as delivery_rows
 from glare.db import outbox
 from glare.db import subscriptions as rows
 from glare.db.outbox import DatabaseOutbox
+from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts, deliveries, subscriptions
 from glare.db.tables import outbox as outbox_table
+from glare.domain.blob import Slot
 from glare.domain.events import Event
 from glare.events.consumer import Consumer
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
+from glare.operations.location_events import location_event as recorded_location_event
 from glare.operations.sweep import sweep
 from support.origin import Origin
 from support.receiver import Answer, Message, Receiver, willing
@@ -203,7 +206,10 @@ def test_location_events_show_confidential_urls_to_the_owner_only(tmp_path: Path
             glare.alice.activate(artifact)
             public = glare.admin.publish(artifact)
             urls.append(origin.url(target))
-            happen(glare, location_event(public, "0" * 32, urls[-1], glare.services.clock()))
+            with glare.services.db.read() as connection:
+                stored = fetch_artifact(connection, public["id"])
+            assert stored is not None
+            happen(glare, recorded_location_event("location.changed", stored, Slot("image"), glare.services.clock()))
         work(glare)
         shown = [
             [one.document["data"]["location"]["url"] for one in server.events()] for server in (to_owner, to_other)

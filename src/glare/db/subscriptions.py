@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import blobs, subscription_projects, subscriptions
@@ -91,12 +91,16 @@ def remove(connection: Connection, subscription_id: str) -> None:
 
 
 def interested(
-    connection: Connection, types: Collection[str | None], artifacts: Collection[str | None]
+    connection: Connection,
+    types: Collection[str | None],
+    artifacts: Collection[str | None],
+    projects: Collection[str] | None,
 ) -> list[Subscription]:
-    """Active subscriptions that may want events of these types and artifacts."""
+    """Active subscriptions of `projects` (None: of all) that may want events of these types and artifacts."""
     rows = connection.execute(
         select(subscriptions).where(
             _columns.state == SubscriptionState.ACTIVE.value,
+            true() if projects is None else _columns.project.in_(projects),
             or_(_columns.type_name.is_(None), _columns.type_name.in_([name for name in types if name is not None])),
             or_(
                 _columns.artifact_id.is_(None), _columns.artifact_id.in_([one for one in artifacts if one is not None])

@@ -19,7 +19,7 @@ from glare.db import subscriptions as rows
 from glare.domain.events import Event
 from glare.domain.subscription import CONFIRMATION, SUSPENDED, Delivery, DeliveryState, Subscription, SubscriptionState
 from glare.egress.cancellation import Cancellation
-from glare.errors import GlareError, LocationRefused, OriginFailed
+from glare.errors import Cause, LocationRefused, OriginFailed
 from glare.events import cloudevents
 from glare.events.webhooks import reason_of_status, signed_headers
 from glare.operations.confirmations import confirmed, fits
@@ -37,6 +37,7 @@ _CANDIDATES: Final = 10
 _MARGIN: Final = 60.0
 _AFTER_ERROR: Final = 60
 _MOST_ANSWER: Final = 64 << 10
+_WORDS: Final = {Cause.TLS: "tls", Cause.TIMEOUT: "timeout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +182,11 @@ def _answered(read: Any) -> Any:
         return None
 
 
-def _reason_of(error: GlareError) -> str:
+def _reason_of(error: LocationRefused | OriginFailed) -> str:
     """A word for the log. That a name does not exist, a forbidden address and a closed port are one, is on purpose."""
     if isinstance(error, LocationRefused):
         return "unreachable"
-    reason = str(getattr(error, "reason", ""))
-    if reason.startswith("TLS"):
-        return "tls"
-    return "timeout" if any(word in reason for word in ("timeout", "deadline", "slow")) else "broken"
+    return _WORDS.get(error.cause, "broken")
 
 
 def _settle(

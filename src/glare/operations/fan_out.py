@@ -46,10 +46,11 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     if not told:
         return
     artifacts = {recorded.event.artifact_id for recorded in told}
-    candidates = rows.interested(connection, {recorded.event.type_name for recorded in told}, artifacts)
+    seen_by = owners(connection, [one for one in artifacts if one is not None])
+    types = {recorded.event.type_name for recorded in told}
+    candidates = rows.interested(connection, types, artifacts, _projects(told, seen_by))
     if not candidates:
         return
-    seen_by = owners(connection, [one for one in artifacts if one is not None])
     wanted = [
         NewDelivery(subscription.id, recorded.id, recorded.event_id, recorded.event)
         for recorded in told
@@ -65,12 +66,26 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     rows.hasten(connection, active, now)
 
 
+def _projects(events: Sequence[RecordedEvent], artifacts: Mapping[str, tuple[str, Visibility]]) -> set[str] | None:
+    """Whose subscriptions the events may be for; None where one is about what everybody sees."""
+    if any(_is_public(recorded.event, artifacts.get(recorded.event.artifact_id or "")) for recorded in events):
+        return None
+    owned = {recorded.event.project for recorded in events if recorded.event.project is not None}
+    return owned | {owner for owner, _ in artifacts.values()}
+
+
+def _is_public(event: Event, artifact: tuple[str, Visibility] | None) -> bool:
+    if artifact is not None:
+        return artifact[1] is Visibility.PUBLIC
+    told = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
+    return event.artifact_id is not None and told == Visibility.PUBLIC.value
+
+
 def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:
     """Whether the subscribed project may know of the event: it sees the artifact as it is now, with this owner and visibility.
 
     Of one that is gone (None) it may know what it was told before: its owner everything, others what was public.
     """
     if artifact is None:
-        public = isinstance(event.payload, Mapping) and event.payload.get("visibility") == Visibility.PUBLIC.value
-        return event.project == subscription.project or (event.artifact_id is not None and public)
+        return event.project == subscription.project or _is_public(event, None)
     return visible(ListScope.of_project(subscription.project), *artifact)

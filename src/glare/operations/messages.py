@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from glare.db.rows import fetch_artifact
 from glare.domain.blob import External
 from glare.domain.events import Event
-from glare.domain.subscription import CONFIRMATION, Subscription
+from glare.domain.subscription import CONFIRMATION, Subscription, location_of
 from glare.events import cloudevents
 from glare.operations.fan_out import may_hear
 from glare.operations.services import Services
@@ -33,16 +34,23 @@ def data_of(services: Services, connection: Connection, subscription: Subscripti
     if not may_hear(subscription, event, None if artifact is None else (artifact.owner, artifact.visibility)):
         return NOT_VISIBLE
     payload = cloudevents.with_zones(event.payload)
-    if subscription.project == (event.project if artifact is None else artifact.owner):
-        return payload
-    # Of locations that are there now and not confidential others see the whole URL, of all else scheme and host.
     blobs = () if artifact is None else artifact.blobs.values()
     locations = [blob.location for blob in blobs if isinstance(blob.location, External)]
+    if subscription.project == (event.project if artifact is None else artifact.owner):
+        return _with_url(payload, location_of(event), {one.id: one.url for one in locations})
+    # Of locations that are there now and not confidential others see the whole URL, of all else scheme and host.
     open_urls = {location.url for location in locations} - {one.url for one in locations if one.confidential}
     return {
         name: value if name in _OF_PEOPLE else cloudevents.without_urls(value, open_urls.__contains__)
         for name, value in payload.items()
     }
+
+
+def _with_url(payload: Any, location_id: str | None, urls: Mapping[str | None, str]) -> Any:
+    """The payload with the whole URL of the location that it is about, for its owner: events are recorded with what all may see."""
+    if location_id not in urls or location_id is None:
+        return payload
+    return payload | {"location": payload["location"] | {"url": urls[location_id]}}
 
 
 def _confirmation(services: Services, subscription: Subscription) -> dict[str, Any]:
