@@ -70,6 +70,13 @@ def test_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert SecretBox(path).open(sealed) == "secret"
 
 
+def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """Where its directory cannot be, the refusal says so and names the option."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Unavailable, match="secret_key_file"):
+        make_key_file(tmp_path / "file" / "keys")
+
+
 def test_keys_are_rotated_by_lines(tmp_path: Path) -> None:
     """The first line seals, all lines open; without the old line what it sealed cannot be opened, and the message says why."""
     path = tmp_path / "keys"

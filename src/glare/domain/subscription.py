@@ -91,6 +91,11 @@ class Subscription:
     delivered_at: int | None
     next_at: int | None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether messages go to its target: events, or the one that asks it to confirm."""
+        return self.state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING)
+
     def wants(self, event: Event) -> bool:
         """Whether this event is one that it asks for, whoever may see it."""
         if self.events is not None and name_of(event.type) not in self.events:

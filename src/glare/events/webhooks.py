@@ -144,10 +144,22 @@ def _read_keys(path: Path) -> MultiFernet:
 
 
 def make_key_file(path: Path) -> None:
-    """Make the file with a new key, readable by its owner only, where there is none. It is whole from the moment it is there."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the file with a new key, readable by its owner only, where there is none. It is whole from the moment it is there.
+
+    Raises `Unavailable` where it cannot be made.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_key_file(path)
+    except OSError as error:
+        raise Unavailable(
+            f"The key file {path} cannot be made ({error.strerror}); set [subscriptions] secret_key_file to a place that the service "
+            "may write to, or put a key file there."
+        ) from error
+
+
+def _make_key_file(path: Path) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # With mode 0600.
     made = Path(name)
     try:

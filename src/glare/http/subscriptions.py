@@ -114,7 +114,7 @@ def shown(subscription: Subscription) -> dict[str, Any]:
         "old_secret_until": _time(subscription.old_secret_until),
         "delivered_at": _time(subscription.delivered_at),
         "failing_since": _time(subscription.failing_since),
-        "next_try_at": _time(subscription.next_at),
+        "next_try_at": _time(subscription.next_at) if subscription.is_live else None,
     }
 
 

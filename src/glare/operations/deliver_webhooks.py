@@ -121,8 +121,7 @@ class Deliverer:
         """The subscription, the head of its queue, and what the subscriber may read; None where nothing is to be sent now."""
         services = self._services
         subscription = rows.fetch(connection, subscription_id, lock=True)
-        live = (SubscriptionState.ACTIVE, SubscriptionState.PENDING)
-        if subscription is None or subscription.state not in live:
+        if subscription is None or not subscription.is_live:
             return None
         if not rows.hold(connection, subscription_id, worker, services.clock() + self._lease):
             return None
