@@ -27,8 +27,7 @@ from glare.egress.names import Resolver, system_resolve
 from glare.errors import GlareError
 from glare.events.consumer import Backoff, Consumer, LogSink, NoSink, Sink
 from glare.events.messaging import MessagingSink
-from glare.events.webhooks import Backoff as WebhookBackoff
-from glare.events.webhooks import SecretBox, make_key_file
+from glare.events.webhooks import Retries, SecretBox, make_key_file
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description import describe
@@ -443,9 +442,7 @@ def _subscription_rules(settings: Settings) -> SubscriptionRules:
         most=options.max_per_project,
         confirmation_time=options.confirmation_time,
         delivery_timeout=options.delivery_timeout,
-        backoff=WebhookBackoff(
-            options.retry_delay, options.max_retry_delay, options.retry_time, options.max_retry_after
-        ),
+        retries=Retries(options.retry_delay, options.max_retry_delay, options.retry_time, options.max_retry_after),
         suspend_after=options.suspend_after,
         secret_overlap=options.secret_overlap,
         log_retention=options.log_retention,

@@ -15,7 +15,7 @@ from glare.domain.events import Event
 from glare.domain.subscription import EVENTS, name_of
 from glare.errors import Unavailable
 from glare.events.cloudevents import with_zones, without_urls
-from glare.events.webhooks import Backoff, SecretBox, asked_pause, is_secret, make_key_file, new_secret, signed_headers
+from glare.events.webhooks import Retries, SecretBox, asked_pause, is_secret, make_key_file, new_secret, signed_headers
 
 SECOND = 1_000_000
 
@@ -125,14 +125,14 @@ def test_what_retry_after_asks_for(text: str | None, seconds: float) -> None:
 
 def test_pauses_double_up_to_the_longest_and_end() -> None:
     """Each within a fifth of what it is to be; none after `total` seconds since the first try."""
-    backoff = Backoff(first=5, longest=100, total=1000, asked=50)
+    retries = Retries(first=5, longest=100, total=1000, asked=50)
     for tries, pause in ((1, 5), (2, 10), (3, 20), (6, 100), (5000, 100)):
-        again = backoff.next_try(tries, 0, 0, None)
+        again = retries.next_try(tries, 0, 0, None)
         assert again is not None
         assert 0.8 * pause <= again / SECOND <= 1.2 * pause
-    assert backoff.next_try(1, 0, 0, "10000") == 50 * SECOND
-    assert backoff.next_try(3, 0, 999 * SECOND, None) is not None
-    assert backoff.next_try(3, 0, 1000 * SECOND, None) is None
+    assert retries.next_try(1, 0, 0, "10000") == 50 * SECOND
+    assert retries.next_try(3, 0, 999 * SECOND, None) is not None
+    assert retries.next_try(3, 0, 1000 * SECOND, None) is None
 
 
 @pytest.mark.parametrize(

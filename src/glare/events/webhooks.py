@@ -68,7 +68,7 @@ def _key(secret: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class Retries:
     """When a message is tried again: after `first` seconds, then twice as many each time, `longest` at most, for `total` seconds
     from its first try. What a target asks for with ``Retry-After`` is obeyed up to `asked`.
     """

@@ -220,7 +220,7 @@ def _settle(
     since = subscription.failing_since if subscription.failing_since is not None else now
     rows.change(connection, subscription.id, {"failing_since": since})
     rules = services.rules.subscriptions
-    again = rules.backoff.next_try(delivery.tries + 1, first, now, outcome.retry_after)
+    again = rules.retries.next_try(delivery.tries + 1, first, now, outcome.retry_after)
     gone = outcome.reason == "gone"
     if gone or again is None:
         tried |= {"state": DeliveryState.FAILED.value, "finished_at": now}

@@ -15,7 +15,7 @@ from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient
-from glare.events.webhooks import Backoff, SecretBox
+from glare.events.webhooks import Retries, SecretBox
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.verified_fetch import Fetches
@@ -68,7 +68,7 @@ class SubscriptionRules:
     most: int
     confirmation_time: float
     delivery_timeout: float
-    backoff: Backoff
+    retries: Retries
     suspend_after: float
     secret_overlap: float
     log_retention: float
