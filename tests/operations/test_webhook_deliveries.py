@@ -480,8 +480,21 @@ def test_a_dead_target_delays_nobody_and_projects_take_turns(tmp_path: Path, rec
         assert "builders" in order[:2]
 
 
-def test_a_worker_that_dies_loses_nothing(service: Glare, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after sending and before it wrote so down, its message comes again under the same id, once its claim has run out."""
+@pytest.mark.parametrize(
+    ("step", "sent", "tries"),
+    [
+        ("glare.db.subscriptions.claim", 0, 0),
+        ("glare.db.subscriptions.hold", 0, 0),
+        ("glare.operations.deliver_webhooks.Deliverer._try", 0, 0),
+        ("glare.operations.deliver_webhooks._settle", 1, 0),
+        ("glare.operations.deliver_webhooks._go_on", 1, 0),
+        ("glare.db.subscriptions.release", 1, 1),
+    ],
+)
+def test_a_worker_that_dies_loses_nothing(
+    service: Glare, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, step: str, sent: int, tries: int
+) -> None:
+    """Killed at any step, its message comes once its claim has run out: again, under the same id, if it was not written down as sent."""
     clock = now_clock(service)
     made = subscribed(service, service.alice, receiver)
     service.alice.create("images", name="a")
@@ -494,17 +507,20 @@ def test_a_worker_that_dies_loses_nothing(service: Glare, receiver: Receiver, mo
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("glare.operations.deliver_webhooks._settle", die)
+        patched.setattr(step, die)
         with pytest.raises(Killed):
             Deliverer(service.services).run_once()
-    assert len(receiver.events()) == 1
-    assert states(service.alice, made) == [("pending", None, 0)]
-    assert work(service) == 0
+    assert len(receiver.events()) == sent
+    assert states(service.alice, made) == [("delivered" if tries else "pending", None, tries)]
+    if not step.endswith("claim"):
+        assert work(service) == 0
     clock.forward(120)
-    assert work(service) == 1
-    assert states(service.alice, made) == [("delivered", None, 1)]
-    assert len({message.headers["webhook-id"] for message in receiver.events()}) == 1
-    assert len(receiver.events()) == 2
+    service.alice.create("secrets", name="b")
+    work(service)
+    assert states(service.alice, made) == [("delivered", None, 1)] * 2
+    names = [message.document["data"]["name"] for message in receiver.events()]
+    assert names == ["a"] * (sent + 1 - tries) + ["b"]
+    assert len({message.headers["webhook-id"] for message in receiver.events()}) == 2
 
 
 def test_two_workers_do_not_send_one_message_at_once(service: Glare, receiver: Receiver) -> None:

@@ -16,7 +16,7 @@ SUSPENDED: Final = "subscription.suspended"
 
 _ACTIONS: Final = (
     *("create", "update", "activate", "deactivate", "reactivate", "publish", "delete"),
-    *("upload", "set_location", "delete_blob"),
+    *("upload", "set_location", "delete_blob", "blob_damaged", "blob_recovered"),
 )
 EVENTS: Final = (
     *(f"artifact.{action}" for action in _ACTIONS),

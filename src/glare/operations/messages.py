@@ -40,6 +40,8 @@ def data_of(services: Services, connection: Connection, subscription: Subscripti
         return _with_url(payload, location_of(event), {one.id: one.url for one in locations})
     # Of locations that are there now and not confidential others see the whole URL, of all else scheme and host.
     open_urls = {location.url for location in locations} - {one.url for one in locations if one.confidential}
+    if not isinstance(payload, dict):
+        return cloudevents.without_urls(payload, open_urls.__contains__)
     return {
         name: value if name in _OF_PEOPLE else cloudevents.without_urls(value, open_urls.__contains__)
         for name, value in payload.items()
@@ -48,7 +50,7 @@ def data_of(services: Services, connection: Connection, subscription: Subscripti
 
 def _with_url(payload: Any, location_id: str | None, urls: Mapping[str | None, str]) -> Any:
     """The payload with the whole URL of the location that it is about, for its owner: events are recorded with what all may see."""
-    if location_id not in urls or location_id is None:
+    if location_id is None or location_id not in urls:
         return payload
     return payload | {"location": payload["location"] | {"url": urls[location_id]}}
 
