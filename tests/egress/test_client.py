@@ -212,6 +212,17 @@ def test_a_body_that_ends_with_the_connection_is_taken_where_it_is_asked_for(
         client.open(url)
 
 
+def test_a_body_that_is_not_wanted_is_no_failure(hostile: Hostile) -> None:
+    """Dismissed after its headers an answer counts as ok, and only closed as abandoned."""
+    outcomes: list[str] = []
+    settings = quick(hostile.port)
+    client = EgressClient(settings, resolve=resolve, report=lambda outcome, seconds, size: outcomes.append(outcome))
+    url = client.parse(hostile.url("honest"))
+    client.open(url).dismiss()
+    client.open(url).close()
+    assert outcomes == ["ok", "abandoned"]
+
+
 def test_ranges(client: EgressClient, origin: Origin) -> None:
     """A range comes exactly as it was asked for."""
     origin.put("/a", CONTENT)

@@ -153,9 +153,11 @@ class Deliverer:
                 unframed=True,
             ) as response:
                 retry_after = response.headers.get("retry-after")
-                if not 200 <= response.status < 300:
-                    return Outcome(reason_of_status(response.status), response.status, retry_after)
-                return Outcome(None, response.status, answer=_answered(response.read) if asking else None)
+                well = 200 <= response.status < 300
+                answer = _answered(response.read) if asking and well else None
+                response.dismiss()
+                reason = None if well else reason_of_status(response.status)
+                return Outcome(reason, response.status, retry_after, answer)
         except (LocationRefused, OriginFailed) as error:
             return None if self._cancellation.cancelled else Outcome(_reason_of(error))
 
