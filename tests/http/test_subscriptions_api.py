@@ -91,6 +91,7 @@ def test_others_do_not_see_it(service: Glare, somebody: Any) -> None:
     assert somebody.request("GET", path).status_code == 404
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -134,6 +135,7 @@ def test_a_scope_must_be_visible_to_the_project(service: Glare, unique: Any) -> 
     assert change(service.alice, made, scope={"type_name": "images"})["scope"] == {"type_name": "images"}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "state=perhaps", "marker=x", "other=1", "limit=1&limit=2"])
 @pytest.mark.parametrize("deliveries", [False, True])
 def test_a_wrong_query_of_a_list_is_refused(service: Glare, somebody: Any, query: str, deliveries: bool) -> None:

@@ -114,6 +114,7 @@ def test_life_of_an_artifact_reaches_its_subscriber(service: Glare, receiver: Re
     assert work(service) == 0
 
 
+@pytest.mark.sqlite
 def test_a_changed_body_or_another_secret_does_not_verify(service: Glare, receiver: Receiver) -> None:
     """The published library refuses what was not signed with the secret as it came."""
     now_clock(service)
@@ -127,6 +128,7 @@ def test_a_changed_body_or_another_secret_does_not_verify(service: Glare, receiv
         Webhook("whsec_" + "A" * 44).verify(message.body, dict(message.headers))
 
 
+@pytest.mark.sqlite
 def test_over_tls_with_a_certificate_that_is_checked(tmp_path: Path) -> None:
     """A target whose certificate is trusted gets its messages; one whose certificate is not, gets nothing and the log says tls."""
     trusted, other = trustme.CA(), trustme.CA()
@@ -433,6 +435,7 @@ def test_gone_suspends_at_once(service: Glare, receiver: Receiver) -> None:
     assert states(service.alice, made) == [("failed", "gone", 1)]
 
 
+@pytest.mark.sqlite
 def test_redirects_are_not_followed(service: Glare, receiver: Receiver) -> None:
     """A target that sends elsewhere has failed, and nothing goes there."""
     receiver.answer = refusing(307, Location="/elsewhere")
@@ -443,6 +446,7 @@ def test_redirects_are_not_followed(service: Glare, receiver: Receiver) -> None:
     assert {message.target for message in receiver.messages} == {"/hook"}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("host", ["private.test.example", "two.test.example", "nowhere.test.example", "127.0.0.1"])
 def test_the_log_does_not_tell_what_is_forbidden(tmp_path: Path, receiver: Receiver, host: str) -> None:
     """A forbidden address, one of two, a name that is not there and a closed port are one: unreachable."""
@@ -632,6 +636,7 @@ def test_deleted_with_all_its_messages(service: Glare, receiver: Receiver) -> No
         assert connection.execute(select(deliveries)).first() is None
 
 
+@pytest.mark.sqlite
 def test_both_secrets_sign_for_a_while(service: Glare, receiver: Receiver) -> None:
     """After a replacement the receiver may verify with either; after the overlap with the new one only."""
     clock = now_clock(service)
@@ -673,6 +678,7 @@ def test_no_secret_is_kept_or_logged_in_clear(
         assert not [text for text in (*kept, *logged) if secret in text]
 
 
+@pytest.mark.sqlite
 def test_an_unknown_key_holds_messages_back_and_blames_nobody(tmp_path: Path, receiver: Receiver) -> None:
     """On a node with another key file nothing is sent and no try is counted; with the right one it goes on."""
     with telling(tmp_path, receiver) as glare:
