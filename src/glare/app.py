@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import event
 from starlette.middleware.cors import CORSMiddleware
@@ -26,6 +27,7 @@ from glare.egress.names import Resolver, system_resolve
 from glare.errors import GlareError
 from glare.events.consumer import Backoff, Consumer, LogSink, NoSink, Sink
 from glare.events.messaging import MessagingSink
+from glare.events.webhooks import Retries, SecretBox, make_key_file
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description import describe
@@ -36,10 +38,12 @@ from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations import fsck
+from glare.operations.deliver_webhooks import Deliverer
+from glare.operations.fan_out import fan_out
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
-from glare.operations.services import OutboundLimits, Rules, Services, Verification
+from glare.operations.services import OutboundLimits, Rules, Services, SubscriptionRules, Verification
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
@@ -80,6 +84,8 @@ def build_services(
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
         egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
+        webhooks=EgressClient(settings.webhooks, resolve=resolve, report=metrics.outbound_ended),
+        secrets=SecretBox(settings.subscriptions.secret_key_file),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
         rules=_rules(settings),
@@ -93,7 +99,8 @@ def build_services(
 
 
 def prepare(settings: Settings) -> None:
-    """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
+    """Make the stores and the key file ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
+    make_key_file(settings.subscriptions.secret_key_file)
     db = _database(settings)
     try:
         prepare_stores(db, _stores(settings, db, Metrics()))
@@ -195,7 +202,7 @@ def close(services: Services) -> None:
 
 
 class Worker:
-    """The background work: the sweep, the end of dead attempts, the consumer of the outbox, and checks of locations.
+    """The background work: the sweep, the end of dead attempts, the consumer of the outbox, checks of locations, and webhooks.
 
     Each has a thread and a period of its own: a dead upload holds quota, so it is not left to the next sweep.
     """
@@ -204,6 +211,7 @@ class Worker:
         self._sink = _sink(settings)
         backoff = Backoff(settings.outbox.retry_delay, settings.outbox.max_retry_delay)
         consumer = Consumer(DatabaseOutbox(services.db), self._sink, services.clock, backoff)
+        self._deliverer = deliverer = Deliverer(services)
         self._stopping = threading.Event()
         self._cancellation = Cancellation()
         checkers = (
@@ -215,8 +223,13 @@ class Worker:
             for args in (  # name, period in seconds, job
                 ("sweep", settings.scrubber.wakeup_time, lambda: sweep(services)),
                 ("attempts", settings.uploads.attempt_timeout / 2, lambda: end_dead_attempts(services)),
-                ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer, self._stopping)),
                 *checkers,
+                ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer.run_once, self._stopping)),
+                ("fan-out", settings.outbox.poll_interval, lambda: _drain(lambda: fan_out(services), self._stopping)),
+                *(
+                    ("webhooks", settings.outbox.poll_interval, lambda: _drain(deliverer.run_once, self._stopping))
+                    for _ in range(settings.subscriptions.delivery_threads)
+                ),
             )
         ]
 
@@ -229,6 +242,7 @@ class Worker:
         """End after the jobs under way. Checks of locations are broken off: they may take hours, and begin again."""
         self._stopping.set()
         self._cancellation.cancel()
+        self._deliverer.stop()
         for thread in self._threads:
             thread.join()
         self._sink.close()
@@ -311,8 +325,8 @@ def _sink(settings: Settings) -> Sink:
     return LogSink(settings.lists.glare_publisher_id) if settings.notifications.driver == "log" else NoSink()
 
 
-def _drain(consumer: Consumer, stopping: threading.Event) -> None:
-    while not stopping.is_set() and consumer.run_once():
+def _drain(job: Callable[[], int], stopping: threading.Event) -> None:
+    while not stopping.is_set() and job():
         pass
 
 
@@ -384,6 +398,7 @@ def _rules(settings: Settings) -> Rules:
             host_concurrency=settings.locations.host_concurrency,
         ),
         verification=_verification(settings),
+        subscriptions=_subscription_rules(settings),
         scrub_time=settings.scrubber.scrub_time,
         scrub_pool_size=settings.scrubber.scrub_pool_size,
         event_retention=settings.outbox.retention,
@@ -418,4 +433,18 @@ def _verification(settings: Settings) -> Verification:
         outage_window=v.outage_window,
         stale_after=v.stale_after,
         history_retention=v.history_retention,
+    )
+
+
+def _subscription_rules(settings: Settings) -> SubscriptionRules:
+    options = settings.subscriptions
+    return SubscriptionRules(
+        most=options.max_per_project,
+        confirmation_time=options.confirmation_time,
+        delivery_timeout=options.delivery_timeout,
+        retries=Retries(options.retry_delay, options.max_retry_delay, options.retry_time, options.max_retry_after),
+        suspend_after=options.suspend_after,
+        secret_overlap=options.secret_overlap,
+        log_retention=options.log_retention,
+        source=settings.server.public_endpoint or f"urn:glare:{quote(settings.lists.glare_publisher_id, safe='')}",
     )

@@ -197,6 +197,32 @@ def test_bad_answers(impatient: EgressClient, hostile: Hostile, behaviour: str, 
     assert time.monotonic() - began < 2
 
 
+def test_a_body_that_ends_with_the_connection_is_taken_where_it_is_asked_for(
+    client: EgressClient, hostile: Hostile
+) -> None:
+    """Who wants the status above all gets such an answer with its body; everybody else has it refused."""
+    url = client.parse(hostile.url("no_length"))
+    with client.open(url, unframed=True) as response:
+        assert (response.status, response.length) == (200, None)
+        body = bytearray()
+        while data := response.read(1 << 20):
+            body += data
+    assert bytes(body) == CONTENT
+    with pytest.raises(OriginFailed, match="declares no length"):
+        client.open(url)
+
+
+def test_a_body_that_is_not_wanted_is_no_failure(hostile: Hostile) -> None:
+    """Dismissed after its headers an answer counts as ok, and only closed as abandoned."""
+    outcomes: list[str] = []
+    settings = quick(hostile.port)
+    client = EgressClient(settings, resolve=resolve, report=lambda outcome, seconds, size: outcomes.append(outcome))
+    url = client.parse(hostile.url("honest"))
+    client.open(url).dismiss()
+    client.open(url).close()
+    assert outcomes == ["ok", "abandoned"]
+
+
 def test_ranges(client: EgressClient, origin: Origin) -> None:
     """A range comes exactly as it was asked for."""
     origin.put("/a", CONTENT)

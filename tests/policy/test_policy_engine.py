@@ -84,6 +84,7 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("artifact:list_all_quotas", {}, ADMINS),
     ("artifact:list_project_quotas", {"project_id": "p1"}, OWNERS),
     ("audit:list", {}, ADMINS),
+    *((f"subscription:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "list", "get", "update", "delete")),
 ]
 
 

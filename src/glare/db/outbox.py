@@ -75,9 +75,29 @@ def consumed(connection: Connection, consumer: str, ids: Sequence[int], now: int
     )
 
 
+def unfanned(connection: Connection) -> bool:
+    """Whether an event is there that has not become messages to subscribers yet."""
+    return connection.execute(_unfanned().with_only_columns(_columns.id).limit(1)).first() is not None
+
+
+def lock_unfanned(connection: Connection, limit: int) -> list[RecordedEvent]:
+    """The oldest events that have not become messages yet, locked: whoever else asks waits, so that messages keep their order."""
+    return [_recorded(row) for row in connection.execute(_unfanned().limit(limit).with_for_update())]
+
+
+def fanned(connection: Connection, ids: Sequence[int], now: int) -> None:
+    """These events have become messages."""
+    connection.execute(update(outbox).where(_columns.id.in_(ids)).values(fanned_at=now))
+
+
 def retire(connection: Connection, before: int, limit: int) -> int:
-    """Drop up to `limit` events that were consumed before `before` (microseconds)."""
-    old = select(_columns.id).where(_columns.consumed_at < before).order_by(_columns.consumed_at).limit(limit)
+    """Drop up to `limit` events that were consumed before `before` (microseconds), and have become messages."""
+    old = (
+        select(_columns.id)
+        .where(_columns.consumed_at < before, _columns.fanned_at.is_not(None))
+        .order_by(_columns.consumed_at)
+        .limit(limit)
+    )
     ids = connection.execute(old).scalars().all()
     return connection.execute(delete(outbox).where(_columns.id.in_(ids))).rowcount if ids else 0
 
@@ -88,6 +108,10 @@ def _unconsumed() -> Select[Any]:
 
 def _claimed(row: Row[Any], now: int) -> bool:
     return row.claimed_until is not None and row.claimed_until >= now
+
+
+def _unfanned() -> Select[Any]:
+    return select(outbox).where(_columns.fanned_at.is_(None)).order_by(_columns.id)
 
 
 def _recorded(row: Row[Any]) -> RecordedEvent:

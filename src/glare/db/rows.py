@@ -65,6 +65,13 @@ def fetch_artifact(connection: Connection, artifact_id: str) -> Artifact | None:
     return _artifact(first, [row[_WIDTH:] for row in rows] if first[_WIDTH] is not None else ())
 
 
+def owners(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, Visibility]]:
+    """Owner and visibility of the artifacts of `ids` by id. Those that are not there are left out."""
+    columns = (artifacts.c.id, artifacts.c.owner, artifacts.c.visibility)
+    found = connection.execute(select(*columns).where(artifacts.c.id.in_(ids))) if ids else ()
+    return {row.id: (row.owner, _VISIBILITY[row.visibility]) for row in found}
+
+
 def may_be_id(text: str) -> bool:
     """Whether an artifact could have this id. What databases refuse to compare with one could not."""
     return len(text) <= _ID_LENGTH and text.isascii() and "\0" not in text

@@ -309,8 +309,10 @@ outbox = Table(
     Column("claimed_by", _ascii(32)),
     Column("tries", Integer, nullable=False, default=0),
     Column("consumed_at", BigInteger),
+    Column("fanned_at", BigInteger),  # when it became messages to subscribers, whether or not it is consumed
 )
 Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
+Index("ix_outbox_fanned_at_id", outbox.c.fanned_at, outbox.c.id)
 _held = blobs.c.attempt_id.is_not(None)
 Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
 _external = blobs.c.host.is_not(None)
@@ -329,6 +331,75 @@ _managed = blobs.c.object.is_not(None)
 Index("ix_blobs_object", blobs.c.object, sqlite_where=_managed, postgresql_where=_managed)
 _damaged = blobs.c.damage.is_not(None)
 Index("ix_blobs_damage", blobs.c.damage, blobs.c.slot_id, sqlite_where=_damaged, postgresql_where=_damaged)
+
+subscription_projects = Table(
+    "subscription_projects",
+    metadata,
+    Column("project", _text(255), primary_key=True),
+    Column("served_at", BigInteger, nullable=False),  # the last claim of one of its subscriptions: claims rotate
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("project", _text(255), nullable=False),
+    Column("user_id", _text(255)),
+    Column("description", _text(255), nullable=False),
+    Column("target", _text(), nullable=False),
+    Column("events", _bytes(), nullable=False),  # JSON: a list of names, or null for all
+    Column("type_name", _ascii(64)),
+    Column("artifact_id", _ascii(36)),
+    Column("location_id", _ascii(32)),
+    Column("state", _ascii(16), nullable=False),
+    Column("reason", _ascii(32)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    # Encrypted with the operator's key: the secrets that sign, and the token that a target confirms with.
+    Column("secret", _ascii(1024), nullable=False),
+    Column("old_secret", _ascii(1024)),
+    Column("old_secret_until", BigInteger),
+    Column("token", _ascii(1024)),
+    Column("confirm_until", BigInteger),
+    Column("failing_since", BigInteger),
+    Column("delivered_at", BigInteger),
+    # Workers lease subscriptions, so that messages to one target go one after the other.
+    Column("next_at", BigInteger),
+    Column("claimed_by", _ascii(32)),
+    Column("claimed_until", BigInteger),
+    Index("ix_subscriptions_project", "project", "created_at", "id"),
+    Index("ix_subscriptions_due", "state", "next_at"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _auto_id(), primary_key=True, autoincrement=True),
+    Column("subscription_id", _ascii(36), ForeignKey("subscriptions.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", _ascii(40), nullable=False),
+    Column("outbox_id", BigInteger),
+    Column("event_id", _ascii(32), nullable=False),
+    Column("event_type", _ascii(64), nullable=False),
+    Column("project", _text(255)),
+    Column("type_name", _ascii(64)),
+    Column("artifact_id", _ascii(36)),
+    Column("payload", _bytes(), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("state", _ascii(16), nullable=False),
+    Column("reason", _ascii(32)),
+    Column("status", SmallInteger),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("first_tried_at", BigInteger),
+    Column("tried_at", BigInteger),
+    Column("finished_at", BigInteger, index=True),
+    Index("ix_deliveries_message", "subscription_id", "message_id", unique=True),
+    Index("ix_deliveries_event", "subscription_id", "event_id", unique=True),  # once into the log
+    Index("ix_deliveries_queue", "subscription_id", "state", "id"),
+    Index("ix_deliveries_log", "subscription_id", "id"),
+)
+_unfinished = deliveries.c.finished_at.is_(None)
+Index("ix_deliveries_state", deliveries.c.state, sqlite_where=_unfinished, postgresql_where=_unfinished)
 
 audit = Table(
     "audit",

@@ -43,6 +43,7 @@ class _Request:
     statuses: Collection[int] | None
     deadline: Deadline
     cancellation: Cancellation
+    unframed: bool
 
 
 class EgressClient:
@@ -86,6 +87,7 @@ class EgressClient:
         statuses: Collection[int] | None = (200,),
         cdn_loop: str = "",
         cancellation: Cancellation | None = None,
+        unframed: bool = False,
     ) -> Response:
         """Send a request and return its final answer, with the body still to be read.
 
@@ -94,7 +96,8 @@ class EgressClient:
         no ranges; `Response.offset` tells where the body begins. Without a range `statuses` are accepted; None accepts any
         status, with a range too.
         `cdn_loop` is the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked
-        a few times a second while the origin is waited for.
+        a few times a second while the origin is waited for. `unframed` is for who wants the status, and takes a body that ends
+        with the connection.
 
         Raises `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
         never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
@@ -110,6 +113,7 @@ class EgressClient:
             statuses,
             Deadline(self.settings.header_seconds),
             cancellation or Cancellation(),
+            unframed,
         )
         return self._follow(url, request)
 
@@ -165,7 +169,8 @@ class EgressClient:
             if url.scheme == "https":
                 self._secure(wire, url, deadline)
             state = self._state()
-            return ask(wire, state, asked, request.body, self._limits, deadline), state, wire
+            head = ask(wire, state, asked, request.body, self._limits, deadline, unframed=request.unframed)
+            return head, state, wire
 
     def _decided(self, url: Url, deadline: Deadline) -> tuple[decision.Address, ...]:
         decision.check_host(url.host, self._rules)

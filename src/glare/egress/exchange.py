@@ -62,9 +62,16 @@ class HeadLimits:
 
 
 def ask(
-    wire: Wire, state: h11.Connection, request: h11.Request, body: bytes, limits: HeadLimits, deadline: Deadline
+    wire: Wire,
+    state: h11.Connection,
+    request: h11.Request,
+    body: bytes,
+    limits: HeadLimits,
+    deadline: Deadline,
+    *,
+    unframed: bool = False,
 ) -> Head:
-    """Send `request` and wait for its final answer. Raises `OriginFailed`."""
+    """Send `request` and wait for its final answer; `unframed` allows a body that ends with the connection. Raises `OriginFailed`."""
     try:
         sent = (state.send(request) or b"") + (state.send(h11.Data(data=body)) or b"" if body else b"")
         wire.send(sent + (state.send(h11.EndOfMessage()) or b""), deadline.remaining())
@@ -82,7 +89,7 @@ def ask(
         ) from error
     if len(response.headers) > limits.count:
         raise OriginFailed("The origin's answer has too many headers.", reason=f"{len(response.headers)} headers")
-    return _framed(response, request.method)
+    return _framed(response, request.method, unframed=unframed)
 
 
 def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, deadline: Deadline) -> h11.Response:
@@ -105,10 +112,10 @@ def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, deadline: Dead
         state.receive_data(data)
 
 
-def _framed(response: h11.Response, method: bytes) -> Head:
+def _framed(response: h11.Response, method: bytes, *, unframed: bool) -> Head:
     """Check that the end of the body can be known from the headers.
 
-    A body that ends with the connection is refused: nobody could tell the whole of it from a part.
+    A body that ends with the connection is refused, unless `unframed`: nobody could tell the whole of it from a part.
     """
     headers = Headers(list(response.headers))
     status = response.status_code
@@ -117,7 +124,7 @@ def _framed(response: h11.Response, method: bytes) -> Head:
     bodiless = method in (b"HEAD", b"CONNECT") or status in (204, 304) or is_redirect(status, headers)
     if "content-length" in headers:
         return Head(status, headers, int(headers["content-length"]), bodiless)
-    if not bodiless and "transfer-encoding" not in headers:
+    if not bodiless and not unframed and "transfer-encoding" not in headers:
         raise OriginFailed(
             "The origin declares no length for its body, so that a part could not be told from the whole; "
             "it must send Content-Length or a chunked body.",

@@ -126,6 +126,12 @@ class Response:
         """End a read that waits, and all later ones, with `OriginFailed`."""
         self._wire.cancel()
 
+    def dismiss(self) -> None:
+        """Close the connection: its reader wants no more of the body, which is no failure of anybody's."""
+        if self._failure is None:
+            self._outcome = ("ok", "")
+        self.close()
+
     def close(self) -> None:
         """Close the connection, whatever is left of the body."""
         if not self._closed:

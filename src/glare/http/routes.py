@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import artifacts, audit, blobs, description, locations, metrics, quotas, schemas, service
+from glare.http import (
+    artifacts,
+    audit,
+    blobs,
+    description,
+    locations,
+    metrics,
+    quotas,
+    schemas,
+    service,
+    subscriptions,
+)
 from glare.http.call import Endpoint
 
 PUBLIC: Sequence[BaseRoute] = (
@@ -34,5 +45,15 @@ API: Sequence[BaseRoute] = (
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),
     Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
     Route("/audit", Endpoint(GET=audit.list_page)),
+    Route("/subscriptions", Endpoint(GET=subscriptions.list_page, POST=subscriptions.create)),
+    Route(
+        "/subscriptions/{subscription}",
+        Endpoint(GET=subscriptions.show, PATCH=subscriptions.update, DELETE=subscriptions.delete),
+    ),
+    Route("/subscriptions/{subscription}/secret", Endpoint(POST=subscriptions.replace_secret)),
+    Route("/subscriptions/{subscription}/confirmation", Endpoint(POST=subscriptions.confirm)),
+    Route("/subscriptions/{subscription}/deliveries", Endpoint(GET=subscriptions.list_deliveries)),
+    Route("/subscriptions/{subscription}/deliveries/{delivery}", Endpoint(GET=subscriptions.show_delivery)),
+    Route("/subscriptions/{subscription}/deliveries/{delivery}/redelivery", Endpoint(POST=subscriptions.redeliver)),
 )
 """Credentials and microversions. The order of methods is that of ``Allow``."""

@@ -42,6 +42,9 @@ class Metrics:
     def connection_returned(self) -> None:
         """A database connection came back to the pool."""
 
+    def delivery_ended(self, outcome: str) -> None:
+        """A try to send a message to a subscriber is over: ``delivered``, ``retried`` (later again), ``failed`` or ``dropped``."""
+
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 

@@ -22,6 +22,9 @@ DEPTHS: Final[Mapping[str, str]] = {
     "glare_locations_changed": "External locations that no longer serve what was recorded.",
     "glare_locations_unreachable": "External locations that failed several checks in a row.",
     "glare_location_hosts_due": "Hosts whose locations are due for a check.",
+    "glare_outbox_unfanned_events": "Events that have not become messages to subscribers yet.",
+    "glare_webhook_queue": "Messages to subscribers that wait for their delivery, those to suspended targets included.",
+    "glare_webhook_suspended": "Subscriptions that were suspended because their target failed.",
     "glare_damaged_blobs": "Stored blobs whose bytes `glare fsck` has found missing or different.",
     "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
     "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
@@ -95,6 +98,9 @@ class PrometheusMetrics(Metrics):
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._deliveries = Counter(
+            "glare_webhook_deliveries", "Tries to send a message to a subscriber.", ("outcome",), registry=registry
+        )
         self._dropped = Counter(
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
@@ -138,6 +144,9 @@ class PrometheusMetrics(Metrics):
 
     def connection_returned(self) -> None:
         self._connections.dec()
+
+    def delivery_ended(self, outcome: str) -> None:
+        self._deliveries.labels(outcome).inc()
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)

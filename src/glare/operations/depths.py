@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from glare.db import checks
-from glare.db.tables import artifacts, blobs, doomed_objects, outbox
+from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, outbox, subscriptions
 from glare.domain.blob import LocationState
+from glare.domain.subscription import DeliveryState, SubscriptionState
 from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,16 @@ def _read(services: Services, connection: Connection) -> dict[str, float]:
     return {
         "glare_outbox_events": _count(connection, outbox, waiting),
         "glare_outbox_oldest_seconds": 0 if oldest is None else max(0, now - oldest) / _SECOND,
+        "glare_outbox_unfanned_events": _count(connection, outbox, outbox.c.fanned_at.is_(None)),
+        "glare_webhook_queue": _count(
+            connection,
+            deliveries,
+            deliveries.c.state == DeliveryState.PENDING.value,
+            deliveries.c.finished_at.is_(None),
+        ),
+        "glare_webhook_suspended": _count(
+            connection, subscriptions, subscriptions.c.state == SubscriptionState.SUSPENDED.value
+        ),
         "glare_doomed_objects": _count(connection, doomed_objects),
         "glare_damaged_blobs": _count(connection, blobs, blobs.c.damage.is_not(None)),
         "glare_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat.is_not(None)),

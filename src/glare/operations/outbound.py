@@ -87,6 +87,16 @@ def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
         services.db.transact(settle)
 
 
+def charge_request(services: Services, connection: Connection, project: str) -> None:
+    """Charge one request, which somebody sends later, to `project` in the caller's transaction. Raises `TooManyRequests`."""
+    limits = services.rules.outbound
+    now = services.clock()
+    period = now - now % (limits.window * _SECOND)
+    counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
+    requests, _ = counters.outbound_used(connection, project, period)
+    _require_below(limits.requests, requests - 1, f"outbound requests in {limits.window} seconds", "retry later")
+
+
 def _require_below(limit: int, used: int, what: str, remedy: str) -> None:
     if limit != UNLIMITED and used >= limit:
         raise TooManyRequests(f"The project may have at most {limit} {what}; {remedy}.")

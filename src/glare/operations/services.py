@@ -15,6 +15,7 @@ from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient
+from glare.events.webhooks import Retries, SecretBox
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.verified_fetch import Fetches
@@ -61,6 +62,20 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionRules:
+    """How events are sent to subscribers; times in seconds, `most` is of one project and -1 unlimited, `source` names this service."""
+
+    most: int
+    confirmation_time: float
+    delivery_timeout: float
+    retries: Retries
+    suspend_after: float
+    secret_overlap: float
+    log_retention: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's settings that operations decide with.
 
@@ -78,6 +93,7 @@ class Rules:
     max_patch_operations: int
     outbound: OutboundLimits
     verification: Verification
+    subscriptions: SubscriptionRules
     scrub_time: float
     scrub_pool_size: int
     event_retention: float
@@ -103,13 +119,19 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of a running Glare. `chance`, between 0 and 1, spreads work over time and over kinds of checks."""
+    """The parts of a running Glare.
+
+    `chance`, between 0 and 1, spreads work over time and over kinds of checks. `webhooks` is the guarded client for targets of
+    subscriptions, `secrets` keeps their secrets.
+    """
 
     db: Database
     types: TypeRegistry
     policy: PolicyEngine
     stores: Mapping[str, Store]
     egress: EgressClient
+    webhooks: EgressClient
+    secrets: SecretBox
     hashing: Executor
     heartbeats: Heartbeats
     rules: Rules

@@ -14,10 +14,12 @@ from sqlalchemy import Connection
 from glare.db import artifacts as artifact_rows
 from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, contents, counters, leases, outbox
+from glare.db import checks, contents, counters, deliveries, leases, outbox
+from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
 from glare.errors import Conflict
+from glare.operations.confirmations import expire
 from glare.operations.delete_artifact import remove
 from glare.operations.objects import remove_due
 from glare.operations.services import Services
@@ -35,7 +37,8 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    for step in (*steps, retire_events, retire_audit, retire_checks, tell_stale):
+    retiring = (retire_events, retire_audit, retire_checks, retire_deliveries)
+    for step in (*steps, *retiring, tell_stale, expire_subscriptions):
         try:
             step(services)
         except Exception:  # noqa: BLE001 - the other steps must run all the same
@@ -190,3 +193,21 @@ def retire_checks(services: Services) -> None:
 
 def _retire(services: Services, outcome: str, before: int) -> int:
     return services.db.transact(lambda connection: audit_rows.retire(connection, outcome, before, _BATCH * 10))
+
+
+def expire_subscriptions(services: Services) -> None:
+    """Give up targets that have not confirmed in time."""
+    while True:
+        with services.db.read() as connection:
+            late = subscription_rows.expired(connection, services.clock(), _BATCH)
+        for subscription_id in late:
+            expire(services, subscription_id)
+        if len(late) < _BATCH:
+            return
+
+
+def retire_deliveries(services: Services) -> None:
+    """Drop messages to subscribers that were finished longer ago than the retention of the log."""
+    before = services.clock() - int(services.rules.subscriptions.log_retention * _SECOND)
+    while services.db.transact(lambda connection: deliveries.retire(connection, before, _BATCH)) == _BATCH:
+        pass

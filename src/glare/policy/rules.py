@@ -29,6 +29,7 @@ _SCHEMAS = ("GET /schemas", "GET /schemas/{type}")
 _TYPE = "/artifacts/{type}"
 _ARTIFACT = "/artifacts/{type}/{id}"
 _BLOB = "/artifacts/{type}/{id}/{blob path}"
+_SUBSCRIPTION = "/subscriptions/{subscription}"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("context_is_admin", "role:admin", "Who is an administrator."),
@@ -138,4 +139,34 @@ RULES: Final[tuple[Rule, ...]] = (
         ("GET /project-quotas", "GET /project-quotas/{project}"),
     ),
     Rule("audit:list", ADMIN, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
+    Rule(
+        "subscription:create",
+        OWNER,
+        "Subscribe to events. The target is the caller's project as %(owner)s.",
+        ("POST /subscriptions",),
+    ),
+    Rule(
+        "subscription:list",
+        OWNER,
+        "See the subscriptions of one project. The target is that project as %(owner)s.",
+        ("GET /subscriptions",),
+    ),
+    Rule(
+        "subscription:get",
+        OWNER,
+        "See a subscription and its deliveries. The target is its %(id)s and its project as %(owner)s.",
+        (f"GET {_SUBSCRIPTION}", f"GET {_SUBSCRIPTION}/deliveries", f"GET {_SUBSCRIPTION}/deliveries/{{delivery}}"),
+    ),
+    Rule(
+        "subscription:update",
+        OWNER,
+        "Change a subscription, replace its secret, confirm its target, and have deliveries sent again. The target is as before.",
+        (
+            f"PATCH {_SUBSCRIPTION}",
+            f"POST {_SUBSCRIPTION}/secret",
+            f"POST {_SUBSCRIPTION}/confirmation",
+            f"POST {_SUBSCRIPTION}/deliveries/{{delivery}}/redelivery",
+        ),
+    ),
+    Rule("subscription:delete", OWNER, "Delete a subscription. The target is as before.", (f"DELETE {_SUBSCRIPTION}",)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import get_type_hints
@@ -17,6 +17,7 @@ from glare.settings.content import (
     LocationsSettings,
     QuotaSettings,
     StoreSettings,
+    SubscriptionsSettings,
     TypesSettings,
     UnpackingSettings,
     UploadSettings,
@@ -74,6 +75,7 @@ class Settings:
     unpacking: UnpackingSettings
     locations: LocationsSettings
     verification: VerificationSettings
+    subscriptions: SubscriptionsSettings
     fsck: FsckSettings
     transport: TransportSettings
     notifications: NotificationSettings
@@ -129,6 +131,19 @@ class Settings:
                 "ssl_cert_file": str(self.rabbit.ssl_cert_file or ""),
                 "ssl_key_file": str(self.rabbit.ssl_key_file or ""),
             },
+        )
+
+    @property
+    def webhooks(self) -> EgressSettings:
+        """What the guarded client of webhooks is built with: the same addresses, other schemes, ports and times, and no redirects."""
+        subscriptions = self.subscriptions
+        return replace(
+            self.egress,
+            schemes=frozenset(subscriptions.allowed_schemes),
+            ports=frozenset(subscriptions.allowed_ports),
+            header_seconds=subscriptions.delivery_timeout,
+            body_seconds=subscriptions.delivery_timeout,
+            max_redirects=0,
         )
 
     @property

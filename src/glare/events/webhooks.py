@@ -1,0 +1,179 @@
+"""Webhooks as Standard Webhooks has them: secrets, signatures, headers, and when to try again.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import random
+import secrets
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from glare.errors import Unavailable
+
+PREFIX: Final = "whsec_"
+MEDIA_TYPE: Final = "application/cloudevents+json"
+
+_MADE: Final = 32
+_LEAST: Final = 24
+_MOST: Final = 64
+_LONGEST_WAIT: Final = 10**9
+_SECOND: Final = 1_000_000
+
+
+def new_secret() -> str:
+    """A secret that nobody can guess."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(_MADE)).decode()
+
+
+def is_secret(text: str) -> bool:
+    """Whether this is a symmetric secret: the prefix, and base64 of 24 to 64 bytes."""
+    if not text.startswith(PREFIX) or not text.isascii():
+        return False
+    try:
+        return _LEAST <= len(_key(text)) <= _MOST
+    except binascii.Error:
+        return False
+
+
+def signed_headers(message_id: str, now: int, body: bytes, keys: Iterable[str]) -> dict[str, str]:
+    """The headers of one try at the time `now` (microseconds): one signature for each secret, the newest first."""
+    timestamp = str(now // _SECOND)
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    signatures = [
+        "v1," + base64.b64encode(hmac.new(_key(key), signed, hashlib.sha256).digest()).decode() for key in keys
+    ]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(signatures),
+        "Content-Type": MEDIA_TYPE,
+    }
+
+
+def _key(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a message is tried again: after `first` seconds, then twice as many each time, `longest` at most, for `total` seconds
+    from its first try. What a target asks for with ``Retry-After`` is obeyed up to `asked`.
+    """
+
+    first: float
+    longest: float
+    total: float
+    asked: float
+
+    def next_try(self, tries: int, first_tried_at: int, now: int, retry_after: str | None) -> int | None:
+        """The time (microseconds) of the try after `tries` of them, None where it is given up. Spread, so that many do not come at once."""
+        if now - first_tried_at >= self.total * _SECOND:
+            return None
+        pause = min(self.longest, self.first * 2 ** min(tries - 1, 40))
+        pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, and is no secret
+        return now + int(max(pause, min(asked_pause(retry_after, now), self.asked)) * _SECOND)
+
+
+def asked_pause(retry_after: str | None, now: int) -> float:
+    """Seconds that ``Retry-After`` asks for: a number of them, or a date; 0 where it is neither."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text[:12]), _LONGEST_WAIT))
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now / _SECOND)
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+class SecretBox:
+    """Encrypts what is kept of secrets with the keys in a file: one a line, the first for new ones, all for old ones.
+
+    The file is read when it is first needed, so that a service without subscriptions needs none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys: MultiFernet | None = None
+
+    def seal(self, text: str) -> str:
+        """The text encrypted. Raises `Unavailable` where the file cannot be used."""
+        return self._opened().encrypt(text.encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The text again. Raises `Unavailable` where the file cannot be used, or has not the key."""
+        try:
+            return self._opened().decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise Unavailable(
+                f"The key file {self._path} does not have the key that a subscription's secret was encrypted with; all nodes need "
+                "the same file ([subscriptions] secret_key_file), and keys stay in it for as long as secrets use them."
+            ) from None
+
+    def _opened(self) -> MultiFernet:
+        if self._keys is None:
+            self._keys = _read_keys(self._path)
+        return self._keys
+
+
+def _read_keys(path: Path) -> MultiFernet:
+    try:
+        lines = [line.strip() for line in path.read_text("ascii").splitlines()]
+        return MultiFernet([Fernet(line) for line in lines if line and not line.startswith("#")])
+    except OSError as error:
+        raise Unavailable(
+            f"The key file {path} cannot be read ({error.strerror}); `glare serve` makes one where there is none, and other nodes "
+            "need a copy of it."
+        ) from error
+    except ValueError:
+        raise Unavailable(
+            f"The key file {path} is no list of keys, one a line, each 32 bytes in url-safe base64; restore it from a copy."
+        ) from None
+
+
+def make_key_file(path: Path) -> None:
+    """Make the file with a new key, readable by its owner only, where there is none. It is whole from the moment it is there.
+
+    Raises `Unavailable` where it cannot be made.
+    """
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_key_file(path)
+    except OSError as error:
+        raise Unavailable(
+            f"The key file {path} cannot be made ({error.strerror}); set [subscriptions] secret_key_file to a place that the service "
+            "may write to, or put a key file there."
+        ) from error
+
+
+def _make_key_file(path: Path) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # With mode 0600.
+    made = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(made, path)
+    except FileExistsError:
+        return  # Another process was faster, and its key is the key.
+    finally:
+        made.unlink()
+
+
+def reason_of_status(status: int) -> str:
+    """What an answer that is no success is called in the log."""
+    return "redirected" if 300 <= status < 400 else "gone" if status == 410 else "status"

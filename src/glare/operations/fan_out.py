@@ -1,0 +1,91 @@
+"""Events become messages: one for each subscription that wants it and may see what it is about.
+
+The messages and the progress of the outbox are one transaction, so each event comes once into each log. It does not wait for other
+consumers of the outbox, and they do not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from glare.db import deliveries, outbox
+from glare.db import subscriptions as rows
+from glare.db.rows import owners
+from glare.domain.artifact import Visibility
+from glare.domain.events import Event, RecordedEvent
+from glare.domain.subscription import SUSPENDED, NewDelivery, Subscription
+from glare.domain.visibility import ListScope, visible
+from glare.operations.services import Services
+
+_BATCH: Final = 100
+
+
+def fan_out(services: Services) -> int:
+    """Do so with the oldest events; returns how many there were. One at a time does, on all nodes together: messages keep the order."""
+    with services.db.read() as connection:
+        if not outbox.unfanned(connection):
+            return 0
+
+    def work(connection: Connection) -> int:
+        events = outbox.lock_unfanned(connection, _BATCH)
+        if events:
+            _put(services, connection, events)
+            outbox.fanned(connection, [event.id for event in events], services.clock())
+        return len(events)
+
+    return services.db.transact(work)
+
+
+def _put(services: Services, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+    told = [
+        recorded for recorded in events if recorded.event.artifact_id is not None or recorded.event.type == SUSPENDED
+    ]
+    if not told:
+        return
+    artifacts = {recorded.event.artifact_id for recorded in told}
+    seen_by = owners(connection, [one for one in artifacts if one is not None])
+    types = {recorded.event.type_name for recorded in told}
+    candidates = rows.interested(connection, types, artifacts, _projects(told, seen_by))
+    if not candidates:
+        return
+    wanted = [
+        NewDelivery(subscription.id, recorded.id, recorded.event_id, recorded.event)
+        for recorded in told
+        for subscription in candidates
+        if subscription.wants(recorded.event)
+        and recorded.event.occurred_at >= subscription.created_at
+        and may_hear(subscription, recorded.event, seen_by.get(recorded.event.artifact_id or ""))
+    ]
+    # Locked, so that a worker which finds a queue empty at this moment does not put it to sleep.
+    active = rows.lock(connection, {message.subscription_id for message in wanted}) if wanted else set()
+    now = services.clock()
+    deliveries.add(connection, [message for message in wanted if message.subscription_id in active], now)
+    rows.hasten(connection, active, now)
+
+
+def _projects(events: Sequence[RecordedEvent], artifacts: Mapping[str, tuple[str, Visibility]]) -> set[str] | None:
+    """Whose subscriptions the events may be for; None where one is about what everybody sees."""
+    if any(_is_public(recorded.event, artifacts.get(recorded.event.artifact_id or "")) for recorded in events):
+        return None
+    owned = {recorded.event.project for recorded in events if recorded.event.project is not None}
+    return owned | {owner for owner, _ in artifacts.values()}
+
+
+def _is_public(event: Event, artifact: tuple[str, Visibility] | None) -> bool:
+    if artifact is not None:
+        return artifact[1] is Visibility.PUBLIC
+    told = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
+    return event.artifact_id is not None and told == Visibility.PUBLIC.value
+
+
+def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:
+    """Whether the subscribed project may know of the event: it sees the artifact as it is now, with this owner and visibility.
+
+    Of one that is gone (None) it may know what it was told before: its owner everything, others what was public.
+    """
+    if artifact is None:
+        return event.project == subscription.project or _is_public(event, None)
+    return visible(ListScope.of_project(subscription.project), *artifact)
