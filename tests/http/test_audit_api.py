@@ -41,6 +41,10 @@ class World:
         artifact = self.draft()
         return self.glare.alice.locate(artifact, "blob", self.origin.url(SIGNED), md5=None)
 
+    def ask_for_check(self, artifact: Json) -> httpx2.Response:
+        [location] = self.glare.alice.request("GET", f"/locations?artifact={artifact['id']}").json()["locations"]
+        return self.glare.alice.request("POST", f"/locations/{location['id']}/checks")
+
 
 @pytest.fixture
 def world(glare: Glare, origin: Origin) -> World:
@@ -82,6 +86,9 @@ CHANGES: dict[tuple[str, str], list[tuple[str, Callable[[World], Json], Change, 
             lambda world, it: world.glare.alice.request("DELETE", f"{path_of(it)}/blob"),
             ["delete_blob"],
         ),
+    ],
+    ("POST", "/locations/{location_id}/checks"): [
+        ("a check", World.located, lambda world, it: world.ask_for_check(it), ["check_location"]),
     ],
     ("PUT", "/quotas"): [
         (
