@@ -35,7 +35,7 @@ from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
-from glare.operations import fsck
+from glare.operations import fsck, takedowns
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.refusals import Refusals
@@ -79,7 +79,9 @@ def build_services(
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
-        egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
+        egress=EgressClient(
+            settings.egress, resolve=resolve, report=metrics.outbound_ended, blocked=takedowns.asked_by(db)
+        ),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
         rules=_rules(settings),

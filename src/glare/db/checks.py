@@ -148,6 +148,15 @@ def leave_out(connection: Connection, location_id: str) -> None:
     )
 
 
+def postpone(connection: Connection, location_id: str, check_at: int) -> None:
+    """Check this location no sooner than `check_at`. What is known of it stays."""
+    connection.execute(
+        update(blobs)
+        .where(_blobs.location_id == location_id, _blobs.check_at.is_not(None))
+        .values(check_at=check_at, asked_at=None)
+    )
+
+
 def apply(connection: Connection, target: Target, finding: Finding, standing: Standing) -> None:
     """Store what a finding made of a location. A transition begins a new generation, to which older results do not apply."""
     values: dict[str, Any] = {

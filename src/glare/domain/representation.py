@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import Face, TypeSpec
 from glare.domain.blob import Blob, BlobStatus, External
 from glare.domain.microversion import Microversion
+from glare.domain.shown_url import shown_url
 from glare.domain.verification import shown_reason
 
 
@@ -125,8 +125,4 @@ def _url(artifact: Artifact, blob: Blob, *, full_urls: bool) -> str:
     location = blob.location
     if not isinstance(location, External):
         return f"/artifacts/{artifact.type_name}/{artifact.id}/{blob.slot.path}"
-    if full_urls or not location.confidential:
-        return location.url
-    parts = urlsplit(location.url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
+    return shown_url(location.url, confidential=location.confidential, full=full_urls)

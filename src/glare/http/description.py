@@ -20,6 +20,8 @@ from glare.http.description_parts import JSON, SECURITY_SCHEME, shared_component
 from glare.http.description_paths import base_filters, type_paths
 from glare.http.description_schemas import component_schemas
 from glare.http.description_service import TAGS, service_paths
+from glare.http.description_takedowns import TAG as TAKEDOWNS_TAG
+from glare.http.description_takedowns import takedown_paths
 from glare.types.registry import TypeRegistry
 
 _STATIC: Final = resources.files("glare.http") / "static"
@@ -36,7 +38,7 @@ _ABOUT: Final = (
 def describe(types: TypeRegistry) -> Mapping[str, Any]:
     """The OpenAPI 3.1 document of a service that has these types; not to be changed."""
     specs = (*types.specs.values(), types.all)
-    paths = service_paths() | location_paths()
+    paths = service_paths() | location_paths() | takedown_paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -50,7 +52,12 @@ def describe(types: TypeRegistry) -> Mapping[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{SECURITY_SCHEME: []}],
-        "tags": [*({"name": spec.name, "description": _about(spec)} for spec in specs), *TAGS, LOCATIONS_TAG],
+        "tags": [
+            *({"name": spec.name, "description": _about(spec)} for spec in specs),
+            *TAGS,
+            LOCATIONS_TAG,
+            TAKEDOWNS_TAG,
+        ],
         "paths": paths,
         "components": {"schemas": component_schemas(types), **shared_components(base_filters(types.all))},
     }

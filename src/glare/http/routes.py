@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import artifacts, audit, blobs, description, locations, metrics, quotas, schemas, service
+from glare.http import artifacts, audit, blobs, description, locations, metrics, quotas, schemas, service, takedowns
 from glare.http.call import Endpoint
 
 PUBLIC: Sequence[BaseRoute] = (
@@ -33,6 +33,8 @@ API: Sequence[BaseRoute] = (
     Route("/locations", Endpoint(GET=locations.list_page)),
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),
     Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
+    Route("/takedowns", Endpoint(GET=takedowns.list_page, POST=takedowns.create)),
+    Route("/takedowns/{takedown_id}", Endpoint(GET=takedowns.show, DELETE=takedowns.delete)),
     Route("/audit", Endpoint(GET=audit.list_page)),
 )
 """Credentials and microversions. The order of methods is that of ``Allow``."""
