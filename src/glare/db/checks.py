@@ -7,7 +7,7 @@ together. Every function runs in the caller's transaction. Times are microsecond
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
@@ -31,7 +31,7 @@ class Target:
     artifact_id: str
     slot: Slot
     project: str
-    url: str
+    url: str = field(repr=False)  # It may hold a signature.
     host: str
     size: int
     sha256: str

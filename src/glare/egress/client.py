@@ -260,8 +260,8 @@ class EgressClient:
                 reason=f"redirect: {error.reason}",
                 cause=Cause.POLICY,
             ) from error
-        except ValueError as error:
-            raise OriginFailed("The origin's redirect has no valid Location.", reason=f"redirect: {error}") from error
+        except ValueError:  # Its text may hold what the origin sent, and that a signature.
+            _fail("The origin's redirect has no valid Location.", "Location is not a URL")
         if url.scheme == "https" and following.scheme != "https":
             _fail("The origin redirects from https to http.", "redirect from https to http", Cause.POLICY)
         return following
