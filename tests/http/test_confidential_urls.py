@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
 from glare.operations.verify_locations import verify
 from support.sample_types import SampleArtifact
-from support.service import ActorClient, Json, path_of
+from support.service import LOCATION, ActorClient, Json, path_of
 from support.verifying import HOUR, V2, Verifying, verifying
 
 pytestmark = pytest.mark.sqlite
@@ -208,3 +209,32 @@ def test_a_confidential_location_is_never_redirected_to(site: Verifying) -> None
             assert "location" not in answer.headers
     answer = site.glare.bob.request("GET", f"{path_of(redirected)}/blob?redirect=true")
     assert (answer.status_code, answer.headers["location"]) == (302, site.origin.url("/start"))
+
+
+def test_replicas_name_confidential_members_by_their_place_here(site: Verifying) -> None:
+    """Metalink, Link headers and the set give download managers the plain member's origin, and of the confidential one an address of Glare's."""
+    alice = site.glare.alice
+    image = alice.create("images", name="replicas", container_format="bare", disk_format="raw")
+    for key, target in (("open", "/mirror"), ("signed", f"/mirror?sig={SECRET}")):
+        site.origin.put(target, DATA)
+        body = json.dumps({"url": site.origin.url(target)}).encode()
+        recorded = alice.request(
+            "PUT", f"{path_of(image)}/locations/{key}", content=body, headers={"Content-Type": LOCATION, **V2}
+        )
+        assert recorded.status_code == 200, recorded.text
+    alice.upload(image, "image", DATA)
+    site.glare.admin.publish(alice.activate(image))
+    path = f"{path_of(image)}/locations"
+    for actor in (site.glare.bob, site.glare.anonymous):
+        answers = [
+            actor.request("GET", path, headers={"Accept": "application/metalink4+xml"}),
+            actor.request("GET", path, headers=V2),
+            actor.request("GET", f"{path}/open", headers=V2),
+            actor.request("GET", f"{path}/signed", headers=V2),
+            actor.request("HEAD", f"{path}/signed", headers=V2),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 5
+        assert leaks(answers) == []
+        for text in (answers[0].text, answers[3].headers["link"]):
+            assert site.origin.url("/mirror") in text
+            assert f"{path}/signed" in text

@@ -233,11 +233,18 @@ def test_equal_replicas_go_on_where_one_is_blocked(site: Verifying) -> None:
     asked = origin.count("/a")
     answer = glare.alice.request("GET", f"{path_of(image)}/locations/a", headers=V2)
     assert answer.content == DATA
+    assert origin.url("/b") in answer.headers["link"]
+    assert origin.url("/a") not in answer.headers["link"]
     assert origin.count("/a") == asked
+    metalink = {"Accept": "application/metalink4+xml"}
+    listed = glare.alice.request("GET", f"{path_of(image)}/locations", headers=metalink)
+    assert origin.url("/b") in listed.text
+    assert origin.url("/a") not in listed.text
     folder = glare.alice.request("GET", f"{path_of(image)}/locations", headers=V2).json()
     assert list(folder["members"]) == ["b"]
     take_down(glare, "url", origin.url("/b"))
-    assert glare.alice.request("GET", f"{path_of(image)}/locations", headers=V2).status_code == 451
+    for headers in (V2, metalink):
+        assert glare.alice.request("GET", f"{path_of(image)}/locations", headers=headers).status_code == 451
     assert is_blocked(glare.alice.request("GET", f"{path_of(image)}/locations/a", headers=V2), first)
     assert set(glare.alice.request("GET", path_of(image), headers=V2).json()["locations"]) == {"a", "b"}
 
@@ -343,6 +350,22 @@ def test_what_is_no_takedown_is_refused(site: Verifying, body: Any) -> None:
     answer = site.glare.admin.request("POST", "/takedowns", json=body)
     assert answer.status_code == 400, answer.text
     assert site.glare.admin.request("GET", "/takedowns").json()["takedowns"] == []
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("kind", "value", "stored_as"),
+    [
+        ("host", "2130706433", "127.0.0.1"),
+        ("host", "[2001:DB8::1]", "2001:db8::1"),
+        ("host", "2001:db8:0::1", "2001:db8::1"),
+        ("host", "Bücher.Example.", "xn--bcher-kva.example"),
+        ("url", "https://FILES.example.org:443", "https://files.example.org/"),
+    ],
+)
+def test_values_are_stored_in_one_spelling(site: Verifying, kind: str, value: str, stored_as: str) -> None:
+    """A host or URL is kept as the client that would be sent there reads it, so no spelling of it gets around."""
+    assert take_down(site.glare, kind, value)["value"] == stored_as
 
 
 def test_the_audit_log_says_who_took_what_down_and_holds_no_url(site: Verifying) -> None:
