@@ -37,7 +37,7 @@ from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
-from glare.operations import fsck
+from glare.operations import fsck, takedowns
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.fan_out import fan_out
 from glare.operations.heartbeats import Heartbeats
@@ -83,8 +83,12 @@ def build_services(
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
-        egress=EgressClient(settings.egress, resolve=resolve, report=metrics.outbound_ended),
-        webhooks=EgressClient(settings.webhooks, resolve=resolve, report=metrics.outbound_ended),
+        egress=EgressClient(
+            settings.egress, resolve=resolve, report=metrics.outbound_ended, blocked=takedowns.asked_by(db)
+        ),
+        webhooks=EgressClient(
+            settings.webhooks, resolve=resolve, report=metrics.outbound_ended, blocked=takedowns.asked_by(db)
+        ),
         secrets=SecretBox(settings.subscriptions.secret_key_file),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),

@@ -7,6 +7,7 @@ The tree, printed once so that nobody has to search for it::
     ├── BadRequest                  invalid       the request cannot be understood
     │   └── InvalidParameterValue   invalid       one named value is not acceptable
     │       └── LocationRefused     invalid       an external location cannot be recorded
+    │           └── Blocked         legal         an administrator has taken the content, its host or its URL down
     ├── Unauthorized                unauthenticated
     ├── Forbidden                   forbidden
     │   └── PolicyException         forbidden     a policy rule said no
@@ -63,6 +64,7 @@ class Category(StrEnum):
     BAD_GATEWAY = "bad-gateway"
     UNAVAILABLE = "unavailable"
     FULL = "full"
+    LEGAL = "legal"
     DECLARATION = "declaration"
 
 
@@ -130,6 +132,23 @@ class LocationRefused(InvalidParameterValue):
         super().__init__(message)
         self.reason = reason or self.message
         self.cause = cause
+
+
+class Blocked(LocationRefused):
+    """A takedown is in the way. It is a `LocationRefused` so that whoever asks an origin for something expects it."""
+
+    category = Category.LEGAL
+    code = "Blocked"
+    wire_type = "Blocked"
+    sentence = "This is not available here for legal reasons; the operator knows more."
+
+    @classmethod
+    def by(cls, takedown: str) -> Blocked:
+        """The error that the takedown of this id causes."""
+        return cls(
+            f"This is not available here for legal reasons; the operator knows more (takedown {takedown}).",
+            reason=f"takedown {takedown}",
+        )
 
 
 class Unauthorized(GlareError):

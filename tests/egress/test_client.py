@@ -16,8 +16,9 @@ from glare.egress.decision import UNREACHABLE, Address
 from glare.egress.loop import carried_on, passed_through
 from glare.egress.names import system_resolve
 from glare.egress.response import Response
+from glare.egress.url import Url
 from glare.egress.wire import system_connect
-from glare.errors import LocationRefused, OriginFailed
+from glare.errors import Blocked, LocationRefused, OriginFailed
 from support.egress import quick, resolve
 from support.hostile import CONTENT, Hostile
 from support.origin import Origin
@@ -443,6 +444,39 @@ def test_operator_host_is_not_resolved(origin: Origin) -> None:
     client = EgressClient(quick(origin.port, forbidden_hosts=frozenset({"test.example"})), resolve=pytest.fail)
     with pytest.raises(LocationRefused, match="may not be reached"):
         client.open(client.parse(origin.url("/a", NAME)))
+
+
+def test_a_takedown_is_asked_about_before_the_name_is_resolved(
+    origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is blocked is refused with an error of its own, for any method, and the log has the attempt."""
+    asked: list[str] = []
+
+    def blocked(url: Url) -> str:
+        asked.append(url.host)
+        return "takedown-1"
+
+    client = EgressClient(quick(origin.port), resolve=pytest.fail, blocked=blocked)
+    for method in ("GET", "POST"):
+        with pytest.raises(Blocked, match="takedown-1"):
+            client.open(client.parse(origin.url("/a", NAME)), method=method)
+    assert asked == [NAME, NAME]
+    assert [vars(record)["egress"]["outcome"] for record in caplog.records if "egress" in vars(record)] == [
+        "refused"
+    ] * 2
+    assert origin.seen == []
+
+
+@pytest.mark.parametrize("location", ["http://[s3cr3t", "http://a\u2100s3cr3t/", "//user:s3cr3t@x/"])
+def test_a_broken_redirect_is_not_quoted(
+    client: EgressClient, origin: Origin, caplog: pytest.LogCaptureFixture, location: str
+) -> None:
+    """Neither the error nor the log repeats a Location that is no URL, since it may hold a signature."""
+    caplog.set_level(logging.INFO)
+    origin.refuse("/start", 302, {"Location": location.encode().decode("latin-1")})
+    with pytest.raises(OriginFailed) as caught:
+        client.open(client.parse(origin.url("/start")))
+    assert "s3cr3t" not in f"{caught.value} {caught.value.reason} {[vars(record) for record in caplog.records]}"
 
 
 def test_slow_name_blocks_nobody(origin: Origin) -> None:

@@ -33,6 +33,7 @@ class World:
         self.glare = glare
         self.origin = origin
         self._numbers = itertools.count()
+        self.takedown = ""
 
     def draft(self) -> Json:
         return self.glare.alice.create("sample_artifact", name=f"draft {next(self._numbers)}", string_required="x")
@@ -42,8 +43,20 @@ class World:
         return self.glare.alice.locate(artifact, "blob", self.origin.url(SIGNED), md5=None)
 
     def ask_for_check(self, artifact: Json) -> httpx2.Response:
-        [location] = self.glare.alice.request("GET", f"/locations?artifact={artifact['id']}").json()["locations"]
+        location = self.glare.alice.request("GET", f"/locations?artifact={artifact['id']}").json()["locations"][0]
         return self.glare.alice.request("POST", f"/locations/{location['id']}/checks")
+
+    def take_down(self, digit: str) -> httpx2.Response:
+        body = {"kind": "digest", "value": digit * 64, "reason": "hunter2"}
+        return self.glare.admin.request("POST", "/takedowns", json=body)
+
+    def blocking(self) -> Json:
+        """Something is taken down; no artifact is concerned."""
+        self.takedown = self.take_down("3").json()["id"]
+        return {}
+
+    def give_back(self) -> httpx2.Response:
+        return self.glare.admin.request("DELETE", f"/takedowns/{self.takedown}")
 
 
 @pytest.fixture
@@ -106,6 +119,12 @@ CHANGES: dict[tuple[str, str], list[tuple[str, Callable[[World], Json], Change, 
             ),
             ["set_quotas"],
         ),
+    ],
+    ("POST", "/takedowns"): [
+        ("a takedown", lambda world: {}, lambda world, _: world.take_down("2"), ["takedown_create"]),
+    ],
+    ("DELETE", "/takedowns/{takedown_id}"): [
+        ("a takedown", World.blocking, lambda world, _: world.give_back(), ["takedown_delete"]),
     ],
 }
 """For each route that changes something: what it needs, one way to use it, and the entries that it leaves."""

@@ -33,6 +33,10 @@ def put_quotas(glare: Glare, _artifact: Json) -> Any:
     return glare.alice.request("PUT", "/quotas", json=[])
 
 
+def take_down(glare: Glare) -> Any:
+    return glare.alice.request("POST", "/takedowns", json={})
+
+
 def reads(path: str) -> Request:
     return lambda glare, _artifact: glare.alice.request("GET", path)
 
@@ -90,6 +94,13 @@ OVERRIDES: list[tuple[str, tuple[str, str], Request, str, int, int]] = [
     ("location:list", ("drafted", "private"), reads("/locations"), "role:admin", 200, 403),
     ("location:list_all", ("drafted", "private"), reads("/locations?project=builders"), "@", 403, 200),
     ("audit:list", ("drafted", "private"), reads("/audit"), "@", 403, 200),
+    ("takedown:list", ("drafted", "private"), reads("/takedowns"), "@", 403, 200),
+    ("takedown:get", ("drafted", "private"), reads("/takedowns/none"), "@", 403, 404),
+    ("takedown:create", ("drafted", "private"), lambda g, _: take_down(g), "@", 403, 400),
+    (
+        *("takedown:delete", ("drafted", "private"), lambda g, _: g.alice.request("DELETE", "/takedowns/none")),
+        *("@", 403, 404),
+    ),
     ("artifact:list_project_quotas", ("drafted", "private"), reads("/project-quotas"), "role:admin", 200, 403),
     ("artifact:list_project_quotas", ("drafted", "private"), reads("/project-quotas/builders"), "@", 403, 200),
     ("context_is_admin", ("drafted", "private"), reads("/quotas"), "role:member", 403, 200),
@@ -120,7 +131,7 @@ def test_rule_decides(
 
 
 def test_every_rule_has_an_override_in_the_table() -> None:
-    """No rule of the policy goes untested. Locations and lists of everything have tests of their own."""
+    """No rule of the policy goes untested. Locations, subscriptions and lists of everything have tests of their own."""
     elsewhere = {
         "artifact:set_location",
         "artifact:set_internal_location",
@@ -128,6 +139,7 @@ def test_every_rule_has_an_override_in_the_table() -> None:
         "artifact:list_all_artifacts",
         "location:get",
         "location:check",
+        *(f"subscription:{verb}" for verb in ("create", "list", "get", "update", "delete")),
     }
     assert {row[0] for row in OVERRIDES} == {rule.name for rule in RULES} - elsewhere
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from support.audit import entries
+from support.policies import ruled
 from support.receiver import Answer, Receiver
 from support.service import Glare
 from support.subscribers import change, show, state, subscribe, telling, work
@@ -63,6 +65,26 @@ def test_a_secret_is_shown_where_it_is_made_and_never_again(service: Glare, some
     ]
     for secret in (made["secret"], replaced["secret"], own):
         assert not any(secret.removeprefix("whsec_") in text for text in texts)
+
+
+@pytest.mark.sqlite
+def test_policies_decide(service: Glare, somebody: Any, tmp_path: Path) -> None:
+    """Each rule of subscriptions is asked, and its override obeyed."""
+    made = subscribe(somebody, HOOK)
+    path = f"/subscriptions/{made['id']}"
+    requests = {
+        "create": ("POST", "/subscriptions", {"target": HOOK}),
+        "list": ("GET", "/subscriptions", None),
+        "get": ("GET", path, None),
+        "update": ("PATCH", path, {"description": "new"}),
+        "delete": ("DELETE", path, None),
+    }
+    for verb, (method, address, body) in requests.items():
+        options = {} if body is None else {"json": body}
+        with ruled(service, tmp_path, {f"subscription:{verb}": "role:admin"}):
+            refused = somebody.request(method, address, **options)
+            assert (verb, refused.status_code) == (verb, 403)
+        assert somebody.request(method, address, **options).is_success
 
 
 def test_others_do_not_see_it(service: Glare, somebody: Any) -> None:

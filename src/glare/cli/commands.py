@@ -24,6 +24,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("token",): "make, list and revoke the tokens of the token file",
     ("audit",): "see who changed what",
     ("locations",): "see external locations, and have them checked",
+    ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
     ("config",): "see what can be configured",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
@@ -157,6 +158,29 @@ def _locations_check(parser: ArgumentParser) -> None:
         default="full",
         help="what to ask of the origin (default: full, the whole body)",
     )
+
+
+def _takedown_add(parser: ArgumentParser) -> None:
+    parser.add_argument("kind", metavar="KIND", help="digest, host or url")
+    parser.add_argument(
+        "value", metavar="VALUE", help="the sha256 of a content, the name or address of a host, or a URL"
+    )
+    parser.add_argument(
+        "--reason", required=True, metavar="TEXT", help="a note for administrators; readers never see it"
+    )
+
+
+def _takedown_list(parser: ArgumentParser) -> None:
+    for name, metavar, text in (
+        ("kind", "KIND", "of this kind: digest, host or url"),
+        ("limit", "N", "so many at most (default: 100)"),
+        ("marker", "ID", "after this takedown"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _takedown_remove(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="id of the takedown, as `glare takedown list` prints it")
 
 
 def _types_show(parser: ArgumentParser) -> None:
@@ -300,6 +324,34 @@ COMMANDS = (
             "glare locations check 0123456789abcdef0123456789abcdef",
             "glare locations check --kind spot 0123456789abcdef0123456789abcdef",
         ),
+    ),
+    Command(
+        ("takedown", "add"),
+        "take down a content, a host or a URL",
+        "Keep a content (by its sha256), a host with all names below it, or a URL from being read, requested and recorded. Readers are answered "
+        "451; the records stay. Every process obeys at once. The id is printed.",
+        "glare.cli.takedowns:add",
+        _takedown_add,
+        (
+            "glare takedown add host files.example.org --reason 'notice 2026-17'",
+            "glare takedown add url https://files.example.org/disk.img --reason 'notice 2026-18'",
+        ),
+    ),
+    Command(
+        ("takedown", "list"),
+        "list what is taken down",
+        "List what is taken down. Of URLs their query is left out; the API has it.",
+        "glare.cli.takedowns:list_takedowns",
+        _takedown_list,
+        ("glare takedown list --kind host",),
+    ),
+    Command(
+        ("takedown", "remove"),
+        "undo a takedown",
+        "Undo a takedown: what it was about can be read, requested and recorded again at once.",
+        "glare.cli.takedowns:remove",
+        _takedown_remove,
+        ("glare takedown remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
     ),
     Command(
         ("config", "sample"),

@@ -20,6 +20,7 @@ from glare.domain.representation import represent_location
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.errors import NotFound
+from glare.operations import takedowns
 from glare.operations.locations import parse_query, represent_check
 from glare.operations.services import Services
 from glare.operations.verify_locations import verify
@@ -33,7 +34,7 @@ _HISTORY = 20
 
 def list_locations(args: Namespace) -> int:
     """`glare locations list`."""
-    with _services(args) as services:
+    with services_of(args) as services:
         given = {name: value for name in _FILTERS if (value := getattr(args, name)) is not None}
         query = parse_query(given, services.rules.query.max_page, project=given.get("project"))
         documents = _page(services, query)
@@ -48,7 +49,7 @@ def list_locations(args: Namespace) -> int:
 
 def show(args: Namespace) -> int:
     """`glare locations show`."""
-    with _services(args) as services:
+    with services_of(args) as services:
         with services.db.read() as connection:
             history = checks.history(connection, args.id, _HISTORY)
         document = _document(services, args.id)
@@ -68,14 +69,17 @@ def show(args: Namespace) -> int:
 
 def check(args: Namespace) -> int:
     """`glare locations check`. 1 unless the origin serves what was recorded, as far as this kind of check can tell."""
-    with _services(args) as services:
+    with services_of(args) as services:
         with services.db.read() as connection:
             target = checks.find(connection, args.id)
-        if target is None:
-            raise _missing(args.id)
+            if target is None:
+                raise _missing(args.id)
+            takedowns.require_open(connection, sha256=target.sha256, url=target.url)
         finding = verify(services, target, CheckKind(args.kind), Cancellation())
         if finding is None:
-            raise NotFound(f"The artifact of location '{args.id}' is deleted; its locations are not checked.")
+            raise NotFound(
+                f"The artifact of location '{args.id}' is deleted, or the URL leads to what is taken down; it is not checked."
+            )
         document = _document(services, args.id)
     why = f" ({finding.reason})" if finding.reason else ""
     print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document['state']}")
@@ -83,7 +87,8 @@ def check(args: Namespace) -> int:
 
 
 @contextmanager
-def _services(args: Namespace) -> Iterator[Services]:
+def services_of(args: Namespace) -> Iterator[Services]:
+    """The services that a command works with, on a database of this version."""
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)

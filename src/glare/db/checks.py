@@ -7,7 +7,7 @@ together. Every function runs in the caller's transaction. Times are microsecond
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
@@ -31,7 +31,7 @@ class Target:
     artifact_id: str
     slot: Slot
     project: str
-    url: str
+    url: str = field(repr=False)  # It may hold a signature.
     host: str
     size: int
     sha256: str
@@ -145,6 +145,15 @@ def leave_out(connection: Connection, location_id: str) -> None:
     """Check this location no more."""
     connection.execute(
         update(blobs).where(_blobs.location_id == location_id).values(check_at=None, full_at=None, asked_at=None)
+    )
+
+
+def postpone(connection: Connection, location_id: str, check_at: int) -> None:
+    """Check this location no sooner than `check_at`. What is known of it stays."""
+    connection.execute(
+        update(blobs)
+        .where(_blobs.location_id == location_id, _blobs.check_at.is_not(None))
+        .values(check_at=check_at, asked_at=None)
     )
 
 

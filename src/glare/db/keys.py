@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from glare.domain.artifact import Visibility
@@ -26,6 +27,11 @@ def slot_id(artifact_id: str, field: str, key: str | None) -> str:
 def uniqueness(type_name: str, name: str, version: str, scope: str) -> str:
     """What no two artifacts that are not deleted may share, 64 hex digits. `version` is canonical, build included."""
     return _digest("name", type_name, name, version, scope)
+
+
+def takedown(kind: str, parts: Sequence[str | None]) -> str:
+    """What a takedown of this kind and a blob, or a request, that it is about have in common, 64 hex digits."""
+    return _digest("takedown", kind, *parts)
 
 
 def _digest(*parts: str | None) -> str:

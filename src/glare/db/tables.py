@@ -458,3 +458,16 @@ def _list_indexes() -> None:
 
 
 _list_indexes()
+
+takedowns = Table(
+    "takedowns",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("kind", _ascii(8), nullable=False),  # digest, host or url
+    # sha256 (hex) of the tagged, normalised value: what each download and each outbound request asks for.
+    Column("key", _ascii(64), nullable=False, unique=True),
+    Column("value", _text(), nullable=False),
+    Column("reason", _text(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", _text(255)),  # the user, null where the service does not know
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from glare.digest import Digests
@@ -54,7 +54,7 @@ class Managed:
 class Source:
     """The external location that managed bytes were copied from."""
 
-    url: str
+    url: str = field(repr=False)  # It may hold a signature.
     confidential: bool
 
 
@@ -68,7 +68,7 @@ class External:
     `id` names this record: a later one in the same slot has another.
     """
 
-    url: str
+    url: str = field(repr=False)  # It may hold a signature.
     confidential: bool
     state: LocationState
     proven_at: int | None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import Face, TypeSpec
 from glare.domain.blob import Blob, BlobStatus, External
 from glare.domain.microversion import Microversion
+from glare.domain.shown_url import shown_url
 from glare.domain.verification import shown_reason
 
 
@@ -20,7 +21,7 @@ def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion,
     artifact's own and are not to be changed in place.
     """
     shown = _fields(spec, spec.face(microversion), artifact, full_urls=full_urls)
-    return _formatted(spec, artifact, shown)
+    return _formatted(spec, artifact, shown, full_urls=full_urls)
 
 
 def represent_for_all(
@@ -30,7 +31,7 @@ def represent_for_all(
     shown = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
     shown["type_name"] = artifact.type_name
     shown["display_type_name"] = spec.display_name
-    return _formatted(spec, artifact, shown)
+    return _formatted(spec, artifact, shown, full_urls=full_urls)
 
 
 def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[str, Any]:
@@ -115,18 +116,35 @@ def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) 
     return shown
 
 
-def _formatted(spec: TypeSpec, artifact: Artifact, shown: dict[str, Any]) -> dict[str, Any]:
+def _formatted(spec: TypeSpec, artifact: Artifact, shown: dict[str, Any], *, full_urls: bool) -> dict[str, Any]:
     if not spec.hooks.format:
         return shown
-    return {**spec.artifact_type.format(spec.view(artifact), shown), **shown}
+    # What the hook adds is shown to the same reader, so it sees of a URL what the reader may.
+    seen = artifact if full_urls else _without_secrets(artifact)
+    return {**spec.artifact_type.format(spec.view(seen), shown), **shown}
+
+
+def _without_secrets(artifact: Artifact) -> Artifact:
+    """The artifact with scheme and host only of confidential URLs; itself where it has none."""
+    blobs = {slot: _without_secret(blob) for slot, blob in artifact.blobs.items()}
+    return (
+        artifact
+        if all(blobs[slot] is blob for slot, blob in artifact.blobs.items())
+        else replace(artifact, blobs=blobs)
+    )
+
+
+def _without_secret(blob: Blob) -> Blob:
+    location, source = blob.location, blob.source
+    if isinstance(location, External) and location.confidential:
+        blob = replace(blob, location=replace(location, url=shown_url(location.url, confidential=True, full=False)))
+    if source is not None and source.confidential:
+        blob = replace(blob, source=replace(source, url=shown_url(source.url, confidential=True, full=False)))
+    return blob
 
 
 def _url(artifact: Artifact, blob: Blob, *, full_urls: bool) -> str:
     location = blob.location
     if not isinstance(location, External):
         return f"/artifacts/{artifact.type_name}/{artifact.id}/{blob.slot.path}"
-    if full_urls or not location.confidential:
-        return location.url
-    parts = urlsplit(location.url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
+    return shown_url(location.url, confidential=location.confidential, full=full_urls)

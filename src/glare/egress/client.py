@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Never
 from urllib.parse import urljoin
@@ -23,13 +23,22 @@ from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url, parse
 from glare.egress.wire import Connect, Deadline, Wire, dial, system_connect
-from glare.errors import Cause, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, LocationRefused, OriginFailed
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
     | {"authorization", "proxy-authorization", "cookie", "x-auth-token"}
 )
 _FOLLOWED: Final = ("GET", "HEAD")
+
+
+Blocks = Callable[[Url], str | None]
+"""Which takedown forbids a request to a URL, by its id; None where none does."""
+
+
+def nothing_blocked(_: Url) -> str | None:
+    """Where there are no takedowns."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,8 @@ class EgressClient:
     """The guarded client. It holds no connections: each request has one of its own, closed with its `Response`.
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
-    and credentials are never used. `report` is told of each hop when it is over. It may be shared by threads.
+    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each. It may be shared
+    by threads.
     """
 
     def __init__(
@@ -62,6 +72,7 @@ class EgressClient:
         tls: ssl.SSLContext | None = None,
         log: logging.Logger | None = None,
         report: Report = not_reported,
+        blocked: Blocks = nothing_blocked,
     ) -> None:
         self.settings = settings
         self._rules = settings.rules
@@ -70,6 +81,7 @@ class EgressClient:
         self._tls = tls or ssl.create_default_context()
         self._log = log or logging.getLogger("glare.egress")
         self._report = report
+        self._blocked = blocked
 
     def parse(self, text: str) -> Url:
         """The URL that `text` spells, under this client's rules. Raises `LocationRefused`."""
@@ -99,7 +111,7 @@ class EgressClient:
         a few times a second while the origin is waited for. `unframed` is for who wants the status, and takes a body that ends
         with the connection.
 
-        Raises `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
+        Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
         never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
         message names an address; `reason` does, and is logged here.
         """
@@ -160,6 +172,9 @@ class EgressClient:
     def _exchange(self, url: Url, request: _Request, attempt: Attempt) -> tuple[Head, h11.Connection, Wire]:
         """One hop: decide, connect to what was decided on, ask."""
         deadline = request.deadline
+        takedown = self._blocked(url)
+        if takedown is not None:
+            raise Blocked.by(takedown)
         attempt.addresses = self._decided(url, deadline)
         length = {"Content-Length": str(len(request.body))} if request.body or request.method not in _FOLLOWED else {}
         headers = {"Host": url.host_header, **request.headers, **length}
@@ -250,8 +265,8 @@ class EgressClient:
                 reason=f"redirect: {error.reason}",
                 cause=Cause.POLICY,
             ) from error
-        except ValueError as error:
-            raise OriginFailed("The origin's redirect has no valid Location.", reason=f"redirect: {error}") from error
+        except ValueError:  # Its text may hold what the origin sent, and that a signature.
+            _fail("The origin's redirect has no valid Location.", "Location is not a URL")
         if url.scheme == "https" and following.scheme != "https":
             _fail("The origin redirects from https to http.", "redirect from https to http", Cause.POLICY)
         return following

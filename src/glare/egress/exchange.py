@@ -61,6 +61,11 @@ class HeadLimits:
     count: int
 
 
+def protocol_reason(error: h11.RemoteProtocolError) -> str:
+    """What is wrong with an answer, without the bytes that are: they may be a redirect with a signature."""
+    return f"protocol: {str(error).partition(':')[0]}"
+
+
 def ask(
     wire: Wire,
     state: h11.Connection,
@@ -77,7 +82,7 @@ def ask(
         wire.send(sent + (state.send(h11.EndOfMessage()) or b""), deadline.remaining())
         response = _final(wire, state, limits, deadline)
     except h11.RemoteProtocolError as error:
-        raise OriginFailed("The origin's answer is not valid HTTP/1.1.", reason=f"protocol: {error}") from error
+        raise OriginFailed("The origin's answer is not valid HTTP/1.1.", reason=protocol_reason(error)) from error
     except TimeoutError:
         deadline.remaining()  # Says it in the words of the deadline.
         raise OriginFailed("The origin stopped answering.", reason="timeout", cause=Cause.TIMEOUT) from None

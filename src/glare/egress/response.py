@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 import h11
 
-from glare.egress.exchange import PIECE, Head
+from glare.egress.exchange import PIECE, Head, protocol_reason
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url
 from glare.egress.wire import Wire
@@ -237,7 +237,7 @@ class _Chunked:
                     self._more()
             except h11.RemoteProtocolError as error:
                 raise OriginFailed(
-                    "The origin's chunked body is broken or ends early.", reason=f"protocol: {error}"
+                    "The origin's chunked body is broken or ends early.", reason=protocol_reason(error)
                 ) from error
             if isinstance(event, h11.Data):
                 self._waiting = memoryview(bytes(event.data))

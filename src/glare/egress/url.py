@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import quote
@@ -49,7 +49,7 @@ class Url:
     scheme: str
     host: str
     port: int
-    target: str
+    target: str = field(repr=False)  # It may hold a signature.
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:

@@ -22,6 +22,8 @@ from glare.http.description_schemas import component_schemas
 from glare.http.description_service import TAGS, service_paths
 from glare.http.description_subscriptions import DOCUMENTS as SUBSCRIPTION_DOCUMENTS
 from glare.http.description_subscriptions import TAG, subscription_paths
+from glare.http.description_takedowns import TAG as TAKEDOWNS_TAG
+from glare.http.description_takedowns import takedown_paths
 from glare.types.registry import TypeRegistry
 
 _STATIC: Final = resources.files("glare.http") / "static"
@@ -38,7 +40,7 @@ _ABOUT: Final = (
 def describe(types: TypeRegistry) -> Mapping[str, Any]:
     """The OpenAPI 3.1 document of a service that has these types; not to be changed."""
     specs = (*types.specs.values(), types.all)
-    paths = service_paths() | location_paths() | subscription_paths()
+    paths = service_paths() | location_paths() | subscription_paths() | takedown_paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -52,7 +54,13 @@ def describe(types: TypeRegistry) -> Mapping[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{SECURITY_SCHEME: []}],
-        "tags": [*({"name": spec.name, "description": _about(spec)} for spec in specs), *TAGS, LOCATIONS_TAG, TAG],
+        "tags": [
+            *({"name": spec.name, "description": _about(spec)} for spec in specs),
+            *TAGS,
+            LOCATIONS_TAG,
+            TAKEDOWNS_TAG,
+            TAG,
+        ],
         "paths": paths,
         "components": {
             "schemas": {**component_schemas(types), **SUBSCRIPTION_DOCUMENTS},

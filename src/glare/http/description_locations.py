@@ -142,6 +142,7 @@ def _check() -> dict[str, Any]:
         403,
         404,
         429,
+        451,
     )
     responses = told["responses"]
     return told | {"responses": {"202": responses.pop("200")} | responses}

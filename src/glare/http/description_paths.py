@@ -149,7 +149,7 @@ def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part
         content = {"description": "The data as the type rewrites it.", "headers": headers(sent)}
         responses: Part = {"200": content | {"content": {_ANYTHING: {}}}}
         conditions: list[Part] = []
-        statuses: tuple[int, ...] = (403, 404, 409, 502)
+        statuses: tuple[int, ...] = (403, 404, 409, 451, 502)
     else:
         known = (*sent, "ETag", "Accept-Ranges", *DIGESTS)
         whole = headers((*known, "Content-Length", "Content-Digest"))
@@ -160,14 +160,14 @@ def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part
             "304": {"description": "The data is still what If-None-Match says.", "headers": headers(known)},
         }
         conditions = parameters("Range", "IfRange", "IfMatch", "IfNoneMatch")
-        statuses = (403, 404, 409, 412, 416, 502)
+        statuses = (403, 404, 409, 412, 416, 451, 502)
     return _operation(
         spec,
         f"{field.name}.{name}",
         summary,
         responses | problems(*statuses),
         description="Data at an external location is checked block by block on its way: what differs from what was "
-        "recorded is never sent. A broken origin is 502, one that is known to have changed 409.",
+        "recorded is never sent. A broken origin is 502, one that is known to have changed 409, and 451 what an administrator has taken down.",
         parameters=conditions,
     )
 
@@ -179,7 +179,7 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
         f"{field.name}.upload",
         f"Upload `{field.name}`, or record where it lives",
         {"200": answer("The artifact with the blob.", shown_name(spec), "ETag")}
-        | problems(403, 404, 408, 409, 412, 413, 429, 502, 507),
+        | problems(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
         description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads once "
         f"to measure it; nothing is kept where that fails. {data} At most {field.max_blob_size} bytes.",
         parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "IfMatch"),

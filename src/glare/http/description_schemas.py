@@ -15,6 +15,7 @@ from glare.domain.compile import ALL
 from glare.domain.validators import UUID_PATTERN
 from glare.http.description_documents import DOCUMENTS, Schema, reference
 from glare.http.description_locations import LOCATION_SCHEMAS
+from glare.http.description_takedowns import TAKEDOWN_SCHEMAS
 from glare.http.microversion import MAXIMUM
 from glare.types.registry import TypeRegistry
 
@@ -41,6 +42,7 @@ def component_schemas(types: TypeRegistry) -> dict[str, Schema]:
         BASE: {"description": "What artifacts of all types have in common.", **_shown(types.all, BASE_FIELDS)},
         **DOCUMENTS,
         **LOCATION_SCHEMAS,
+        **TAKEDOWN_SCHEMAS,
     }
     for spec in (*types.specs.values(), types.all):
         own = {"description": spec.description, **_shown(spec, spec.fields.keys() - BASE_FIELDS.keys())}

@@ -60,7 +60,7 @@ def link_headers(call: Call, found: Download) -> dict[str, str]:
     field = found.spec.fields[found.slot.field]
     if not field.replicas:
         return {}
-    members = _members(found.artifact, field.name)
+    members = good_ones(found.candidates)  # Of which none is taken down.
     links = [
         f"<{_uri(url)}>; rel=duplicate; pri={priority}"
         for priority, url in enumerate(_urls(call, found.artifact, members)[:_MAX_LINKS], 1)
@@ -108,10 +108,6 @@ class _Parts:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _members(artifact: Artifact, field: str) -> list[Blob]:
-    return good_ones(blob for slot, blob in artifact.blobs.items() if slot.field == field)
 
 
 def _urls(call: Call, artifact: Artifact, members: Sequence[Blob]) -> list[str]:

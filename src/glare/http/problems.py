@@ -10,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from glare.errors import (
+    Blocked,
     Category,
     GlareError,
     InvalidGlobalAPIVersion,
@@ -36,6 +37,7 @@ STATUS: Final[dict[Category, int]] = {
     Category.MEDIA_TYPE: 415,
     Category.RANGE: 416,
     Category.THROTTLED: 429,
+    Category.LEGAL: 451,
     Category.UNIMPLEMENTED: 501,
     Category.BAD_GATEWAY: 502,
     Category.UNAVAILABLE: 503,
@@ -61,6 +63,7 @@ _TITLES: Final[dict[int, tuple[str, str]]] = {
     415: ("Unsupported Media Type", "The request media type is not supported by this server."),
     416: ("Range Not Satisfiable", "The requested range cannot be served."),
     429: ("Too Many Requests", "The client has sent too many requests."),
+    451: ("Unavailable For Legal Reasons", "The operator has to keep this resource from being read."),
     500: (
         "Internal Server Error",
         "The server has either erred or is incapable of performing the requested operation.",
@@ -92,7 +95,7 @@ def problem(error: Exception, *, debug: bool, request_id: str) -> Response:
             f"The service met an unexpected error; give the operator this request id: {request_id}."
         )
         return _response(unexpected, error if debug else None)
-    if isinstance(error, LocationRefused | OriginFailed):
+    if isinstance(error, LocationRefused | OriginFailed) and not isinstance(error, Blocked):
         _log.warning("origin refused", extra={"request_id": request_id, "code": error.code, "reason": error.reason})
     elif status_of(error) > 500:
         # A client can bring these about as often as it likes, so each is one line.

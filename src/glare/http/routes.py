@@ -17,6 +17,7 @@ from glare.http import (
     schemas,
     service,
     subscriptions,
+    takedowns,
 )
 from glare.http.call import Endpoint
 
@@ -44,6 +45,8 @@ API: Sequence[BaseRoute] = (
     Route("/locations", Endpoint(GET=locations.list_page)),
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),
     Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
+    Route("/takedowns", Endpoint(GET=takedowns.list_page, POST=takedowns.create)),
+    Route("/takedowns/{takedown_id}", Endpoint(GET=takedowns.show, DELETE=takedowns.delete)),
     Route("/audit", Endpoint(GET=audit.list_page)),
     Route("/subscriptions", Endpoint(GET=subscriptions.list_page, POST=subscriptions.create)),
     Route(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from glare.domain.actor import Actor
@@ -37,7 +37,7 @@ class LocationRequest:
     type_name: str
     artifact_id: str
     path: str
-    url: str
+    url: str = field(repr=False)  # It may hold a signature.
     claims: Claims
     confidential: bool
     expected: access.Expected = access.ANYTHING

@@ -23,7 +23,7 @@ from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.index import index_values
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
-from glare.operations import access, audit, quotas, replicas
+from glare.operations import access, audit, quotas, replicas, takedowns
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -274,8 +274,11 @@ def show(
 ) -> int:
     """Show one blob in the caller's transaction, and return the bytes of quota that it takes beyond what was reserved.
 
-    Raises `Conflict` where the attempt is not ours any more.
+    Raises `Conflict` where the attempt is not ours any more, `Blocked` where the content or its location is taken down.
     """
+    takedowns.require_open(
+        connection, sha256=content.digests.sha256, url=location.url if isinstance(location, External) else None
+    )
     replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content)
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, reservation.artifact.owner):

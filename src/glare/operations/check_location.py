@@ -19,7 +19,7 @@ from glare.egress.client import cause_of_status
 from glare.egress.exchange import Headers
 from glare.egress.response import Response
 from glare.egress.url import Url
-from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed
 from glare.operations.services import Services
 
 _PIECE: Final = 256 << 10
@@ -31,7 +31,7 @@ _BROKEN: Final = frozenset({Cause.INCOMPLETE})
 def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding:
     """Ask the origin of `target`, once. A spot check of an origin that knows no ranges becomes a conditional one.
 
-    Raises the reason of `cancellation` where it was cancelled.
+    Raises the reason of `cancellation` where it was cancelled, `Blocked` where a takedown forbids to ask.
     """
     if target.size <= BLOCK * services.rules.verification.spot_blocks:
         kind = CheckKind.FULL  # It costs no more, and proves.
@@ -43,6 +43,8 @@ def check(services: Services, target: Target, kind: CheckKind, cancellation: Can
         if kind is CheckKind.SPOT:
             return asking.spot(url) or asking.conditional(url)
         return asking.conditional(url)
+    except Blocked:
+        raise
     except (OriginFailed, LocationRefused) as failed:
         if cancellation.cancelled:
             raise cancellation.reason from failed

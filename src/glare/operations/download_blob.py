@@ -12,7 +12,7 @@ from glare.domain.blob import Blob, Damage, External, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BlobDamaged, Conflict, Forbidden, GlareError, LocationChanged, NotFound
-from glare.operations import access, hooks
+from glare.operations import access, hooks, takedowns
 from glare.operations.candidates import candidates_of
 from glare.operations.services import Services
 from glare.policy.engine import target_of
@@ -45,18 +45,19 @@ def find_blob(
     """The blob that `path` names. No request leaves Glare, and no byte is read.
 
     Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
-    stored), `LocationChanged` and `BlobDamaged`.
+    stored), `LocationChanged`, `BlobDamaged` and `Blocked`.
     """
     spec = access.find_type(services, type_name)
-    artifact = access.find_artifact(services, actor, spec, artifact_id)
-    require_readable(services, actor, artifact)
-    field, slot = access.find_slot(spec, path, microversion)
-    blob = artifact.blobs.get(slot)
-    if blob is None:
-        raise access.no_data(artifact, slot)
-    if blob.location is None or blob.size is None or blob.digests is None:
-        raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
-    candidates = candidates_of(artifact, field, blob)
+    with services.db.read() as connection:
+        artifact = access.read_artifact(services, connection, actor, spec, artifact_id)
+        require_readable(services, actor, artifact)
+        field, slot = access.find_slot(spec, path, microversion)
+        blob = artifact.blobs.get(slot)
+        if blob is None:
+            raise access.no_data(artifact, slot)
+        if blob.location is None or blob.size is None or blob.digests is None:
+            raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
+        candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
     if not candidates:
         raise _not_served(blob)
     change = hooks.of_blob(ChangeKind.DOWNLOAD, actor, slot)

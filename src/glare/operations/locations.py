@@ -21,7 +21,7 @@ from glare.domain.events import artifact_event
 from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, shown_reason
 from glare.errors import Forbidden, InvalidParameterValue, NotFound, TooManyRequests, Unauthorized
-from glare.operations import access, audit
+from glare.operations import access, audit, takedowns
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
@@ -89,7 +89,7 @@ def list_checks(services: Services, actor: Actor, location_id: str, pairs: Seque
 def ask_for_check(services: Services, actor: Actor, location_id: str) -> Document:
     """Have the location checked whole as soon as a worker is free; who asks while such a check waits shares it.
 
-    Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, and `TooManyRequests`
+    Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and `TooManyRequests`
     where the project has used up its measurements.
     """
     artifact, blob = _find(services, actor, location_id)
@@ -103,6 +103,7 @@ def ask_for_check(services: Services, actor: Actor, location_id: str) -> Documen
         target = checks.find(connection, location_id, lock=True)
         if target is None:
             raise _missing(location_id)
+        takedowns.require_open(connection, sha256=target.sha256, url=target.url)
         if checks.ask(connection, location_id, now):
             _charge(services, connection, target, now)
             checks.expect(connection, target.host, AT_ONCE)

@@ -11,7 +11,7 @@ from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Blob, External
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent_blob, represent_location
-from glare.operations import access
+from glare.operations import access, takedowns
 from glare.operations.download_blob import require_readable
 from glare.operations.replicas import good_ones
 from glare.operations.services import Services
@@ -34,13 +34,18 @@ class Folder:
 def find_folder(
     services: Services, actor: Actor, type_name: str, artifact_id: str, name: str, microversion: Microversion
 ) -> Folder:
-    """The folder `name`. Raises as a download of one of its blobs does, but for what is about that blob alone."""
+    """The folder `name`. Raises as a download of one of its blobs does, but for what is about that blob alone.
+
+    Members that are taken down are left out.
+    """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
     require_readable(services, actor, artifact)
     field = access.find_folder(spec, name, microversion)
     admin = services.policy.is_admin(actor)
     blobs = {slot.key or "": blob for slot, blob in artifact.blobs.items() if slot.field == name}
+    with services.db.read() as connection:
+        blobs = takedowns.open_members(connection, blobs)
     return Folder(spec, artifact, field, blobs, admin or actor.project == artifact.owner, admin)
 
 

@@ -26,7 +26,7 @@ from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.domain.hooks import Ingested, Member, Members
 from glare.errors import BadRequest, GlareError, RequestEntityTooLarge
-from glare.operations import access, attempts, audit, quotas
+from glare.operations import access, attempts, audit, quotas, takedowns
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 from glare.operations.staging import StagedData, Stored, stage, staged_of
@@ -232,6 +232,7 @@ def _publish(
 
     def store(connection: Connection) -> tuple[Artifact, list[Managed]]:
         artifact_rows.lock(connection, upload.artifact.id)
+        takedowns.require_open(connection, sha256=group.upload.content.digests.sha256)
         before = access.reread(connection, upload.artifact.id)
         if not keep and not attempts.end_attempt(services, connection, upload.artifact, upload.attempt_id):
             raise attempts.lost(upload)

@@ -18,7 +18,7 @@ from glare.db import contents
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
-from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed
 from glare.operations.check_soon import check_soon
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Fetch:
             extra={"location": getattr(location, "id", None), "block": block, "reason": reason},
         )
         busy = isinstance(error, (OriginFailed, LocationRefused)) and error.cause is Cause.BUSY
-        if isinstance(location, External) and location.id and not busy:
+        if isinstance(location, External) and location.id and not busy and not isinstance(error, Blocked):
             check_soon(self._services, location.id)
 
     def _digest(self, block: int) -> bytes:

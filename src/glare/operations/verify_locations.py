@@ -22,7 +22,8 @@ from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
 from glare.egress.cancellation import Cancellation
-from glare.operations import audit
+from glare.errors import Blocked
+from glare.operations import audit, takedowns
 from glare.operations.check_location import check
 from glare.operations.location_events import location_event
 from glare.operations.services import Services
@@ -60,13 +61,21 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
 
 
 def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
-    """Check one location now, and store what came of it; None where its artifact is gone."""
+    """Check one location now, and store what came of it; None where its artifact is gone, or a takedown forbids to ask."""
     with services.db.read() as connection:
         kept = checks.is_kept(connection, target.artifact_id)
+        blocked = takedowns.closed(connection, sha256=target.sha256, url=target.url) is not None
     if not kept:
         services.db.transact(lambda connection: checks.leave_out(connection, target.id))
         return None
-    finding = check(services, target, kind, cancellation)
+    try:
+        finding = None if blocked else check(services, target, kind, cancellation)
+    except Blocked:  # By where a redirect leads.
+        finding = None
+    if finding is None:
+        later = services.clock() + services.rules.verification.rhythm.check_interval
+        services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
+        return None
     services.db.transact(lambda connection: _record(services, connection, target, finding))
     services.metrics.location_checked(finding.kind.value, finding.outcome.value)
     return finding

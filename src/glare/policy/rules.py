@@ -138,6 +138,15 @@ RULES: Final[tuple[Rule, ...]] = (
         "See the quotas of one project. The target is %(project_id)s.",
         ("GET /project-quotas", "GET /project-quotas/{project}"),
     ),
+    Rule(
+        "takedown:create",
+        ADMIN,
+        "Take down a content, a host or a URL. There is no target.",
+        ("POST /takedowns",),
+    ),
+    Rule("takedown:list", ADMIN, "List what is taken down. There is no target.", ("GET /takedowns",)),
+    Rule("takedown:get", ADMIN, "Show a takedown. There is no target.", ("GET /takedowns/{id}",)),
+    Rule("takedown:delete", ADMIN, "Undo a takedown. There is no target.", ("DELETE /takedowns/{id}",)),
     Rule("audit:list", ADMIN, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
     Rule(
         "subscription:create",

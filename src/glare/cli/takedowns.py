@@ -1,0 +1,63 @@
+"""`glare takedown`: what is not to be read, requested or recorded."""
+
+from __future__ import annotations
+
+import getpass
+from argparse import Namespace
+
+from glare.cli.configuration import say
+from glare.cli.locations import services_of
+from glare.cli.tables import table
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.takedown import Takedown
+from glare.operations.manage_takedowns import give_back, read_takedowns, take_down
+
+_COLUMNS = ("ID", "KIND", "VALUE", "CREATED", "BY", "REASON")
+
+
+def add(args: Namespace) -> int:
+    """`glare takedown add`. The id alone goes to standard output."""
+    with services_of(args) as services:
+        takedown = take_down(services, _somebody(), args.kind, args.value, args.reason)
+    say(f"the {takedown.kind} is taken down; `glare takedown remove {takedown.id}` undoes it.")
+    print(takedown.id)
+    return 0
+
+
+def list_takedowns(args: Namespace) -> int:
+    """`glare takedown list`."""
+    given = {name: value for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None}
+    with services_of(args) as services:
+        page = read_takedowns(services, given)
+    if page.takedowns:
+        print("\n".join(table([_COLUMNS, *map(_row, page.takedowns)])))
+        if page.marker is not None:
+            say(f"there may be more: --marker {page.marker}")
+    else:
+        say("nothing is taken down.")
+    return 0
+
+
+def remove(args: Namespace) -> int:
+    """`glare takedown remove`."""
+    with services_of(args) as services:
+        takedown = give_back(services, _somebody(), args.id)
+    say(f"takedown {takedown.id} of a {takedown.kind} is undone.")
+    return 0
+
+
+def _somebody() -> Actor:
+    """Whoever runs this command."""
+    return Actor(getpass.getuser(), None, frozenset())
+
+
+def _row(takedown: Takedown) -> tuple[str, ...]:
+    return (
+        takedown.id,
+        takedown.kind.value,
+        takedown.value.partition("?")[0],
+        moment.show(takedown.created_at),
+        takedown.created_by or "-",
+        " ".join(takedown.reason.split())[:60],
+    )
