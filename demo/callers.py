@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,21 @@ class Caller:
             Surprise: the answer is not 200.
         """
         return self._document(self.curl(path), 200)
+
+    def quietly(self, path: str) -> dict[str, Any]:
+        """A JSON document of the service, of which nothing is printed: for asking again and again.
+
+        Raises:
+            Surprise: there is none.
+        """
+        request = urllib.request.Request(self.programs.glare + path, headers={"X-Auth-Token": self.token})  # noqa: S310 - the service's own http address
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as answer:
+                document: dict[str, Any] = json.load(answer)
+        except OSError as error:
+            raise Surprise(f"GET {path}", "an answer", error) from None
+        return document
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         """What was created."""

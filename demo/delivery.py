@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callers import Answer
-from narrator import Surprise
 from programs import run, succeed
 from sample import digest, same_bytes
 from world import EXTERNAL, MIB, STORED, World
@@ -19,13 +18,13 @@ def download(world: World) -> None:
     for name in (STORED, EXTERNAL):
         saved = f"{name}.client"
         world.bob.client_done("download", "images", name, "--file", saved)
-        _expect_same(world, world.work / saved)
+        world.same(world.work / saved)
         answer = world.bob.curl(world.blob(name), "-D", "headers.txt", save=f"{name}.curl")
         say.expect("HTTP status and exit status of curl", (answer.status, answer.exit), (200, 0))
         headers = _headers(world.work / "headers.txt")
         say.expect("Content-Length", headers.get("content-length"), str(world.sample.size))
         say.expect("Content-MD5", headers.get("content-md5"), world.sample.md5)
-        _expect_same(world, answer.body)
+        world.same(answer.body)
 
 
 def download_ranges(world: World) -> None:
@@ -60,7 +59,7 @@ def changed_later_block(world: World) -> None:
     with_changed(world, place, lambda: _broken_off(world, place))
     answer = world.bob.curl(world.blob(EXTERNAL), save="whole.bin")
     world.narrator.expect("HTTP status and exit status of curl", (answer.status, answer.exit), (200, 0))
-    _expect_same(world, answer.body)
+    world.same(answer.body)
 
 
 def _broken_off(world: World, place: int) -> None:
@@ -127,15 +126,6 @@ def delete(world: World) -> None:
     say.answer(f"the web server's log has: {', '.join(f'{count} {name}' for name, count in sorted(methods.items()))}")
     say.expect_that("nothing but reading was asked of the web server", set(methods) <= {"GET", "HEAD"}, methods)
     say.expect_that("and it was asked", sum(methods.values()) > 0, methods)
-
-
-def _expect_same(world: World, saved: Path) -> None:
-    world.narrator.command(f"cmp {saved.name} {world.sample.path}")
-    if not same_bytes(saved, world.sample.path):
-        raise Surprise(
-            "the downloaded bytes are those of the file", "no difference", f"{saved.stat().st_size} bytes, different"
-        )
-    world.narrator.expect_that("the same bytes", True, None)
 
 
 def _headers(path: Path) -> dict[str, str]:

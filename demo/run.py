@@ -23,6 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 
 import catalogue
 import delivery
+import mirrors
 from callers import Caller, Programs
 from narrator import Narrator, Surprise
 from origin import web_server
@@ -46,6 +47,9 @@ STEPS = (
     ("Download a part and compare", delivery.download_ranges),
     ("Change the external file in its first block, and see it found out", delivery.changed_first_block),
     ("Change it in a later block, and see the download break off", delivery.changed_later_block),
+    ("Record two mirrors as replicas of one image", mirrors.mirror),
+    ("Subscribe a receiver to what happens to them", mirrors.subscribe),
+    ("Change one mirror on disk, see Glare notice and tell, and repair it", mirrors.notice),
     ("Delete, and find the external file untouched", delivery.delete),
 )
 
@@ -96,12 +100,14 @@ def demonstrate(narrator: Narrator, work: Path, stack: ExitStack) -> None:
         copy = shutil.copyfile(sample.path, origin_folder / "files" / sample.path.name)
         narrator.expect_that("the copy has the same bytes", same_bytes(copy, sample.path), "a difference")
     env = plain_environment(work)
-    glare_port, origin_port = free_ports(2)
-    with narrator.step("Start a web server on loopback"):
+    glare_port, origin_port, mirror_port, receiver_port = free_ports(4)
+    with narrator.step("Start two web servers on loopback"):
         origin = stack.enter_context(web_server(narrator, origin_folder, origin_port, env))
+        shutil.copytree(origin_folder / "files", work / "mirror" / "files")
+        mirror = stack.enter_context(web_server(narrator, work / "mirror", mirror_port, env))
     with narrator.step("Start the service: a fresh database, three tokens"):
         installation = Installation(work, glare_port, env)
-        narrator.answer(installation.write_config(origin_port).replace(str(work), "."))
+        narrator.answer(installation.write_config((origin_port, mirror_port), receiver_port).replace(str(work), "."))
         installation.glare(narrator, "db", "upgrade")
         tokens = {
             name: installation.glare(
@@ -115,7 +121,8 @@ def demonstrate(narrator: Narrator, work: Path, stack: ExitStack) -> None:
         alice, bob, admin = (Caller(name, project, tokens[name], shared) for name, project, _ in PEOPLE)
         narrator.note("$ALICE, $BOB and $ADMIN are the tokens, $GLARE is the address, and $AS_ALICE stands for")
         narrator.note("--os-auth-type admin_token --os-token $ALICE --os-endpoint $GLARE, likewise for the others.")
-    world = World(narrator, work, sample, origin, service, alice, bob, admin, {})
+    people = alice, bob, admin
+    world = World(narrator, work, sample, origin, service, *people, {}, mirror, receiver_port, env, stack)
     for title, tell in STEPS:
         with narrator.step(title):
             tell(world)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,21 @@ pipeline = token_file
 # Loopback is not public, and neither is this port the web's: both are refused unless the operator opens them.
 [locations]
 allowed_networks = 127.0.0.0/8
-allowed_ports = {origin_port}
+allowed_ports = {origin_ports}
+
+# So often that one can watch it. This process checks nothing; a worker will.
+[verification]
+workers = 0
+poll_interval = 0.5 s
+host_interval = 0
+check_interval = 2 s
+quarantine_interval = 2 s
+recovery_gap = 2 s
+
+# A receiver on this machine, without TLS.
+[subscriptions]
+allowed_schemes = http
+allowed_ports = {receiver_port}
 """
 
 
@@ -62,9 +76,11 @@ class Installation:
     def log(self) -> Path:
         return self.folder / "glare.log"
 
-    def write_config(self, origin_port: int) -> str:
+    def write_config(self, origin_ports: Sequence[int], receiver_port: int) -> str:
         """Write the configuration, and return it."""
-        text = CONFIG.format(port=self.port, state=self.folder / "state", origin_port=origin_port)
+        ports = ", ".join(map(str, origin_ports))
+        state = self.folder / "state"
+        text = CONFIG.format(port=self.port, state=state, origin_ports=ports, receiver_port=receiver_port)
         self.config.write_text(text, "utf-8")
         return text
 
