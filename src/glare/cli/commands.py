@@ -301,7 +301,7 @@ COMMANDS = (
     Command(
         ("locations", "list"),
         "list external locations",
-        "List external locations of all projects: their state, the time of the last proof, and their URL without its query.",
+        "List external locations of all projects: their state, the time of the last proof, and their URL; of confidential ones scheme and host.",
         "glare.cli.locations:list_locations",
         _locations_list,
         ("glare locations list --state changed", "glare locations list --host mirror.example.org --limit 20"),
