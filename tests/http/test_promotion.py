@@ -113,6 +113,21 @@ def test_the_policy_may_forbid_it(stored: Working, tmp_path: Path) -> None:
 
 
 @pytest.mark.sqlite
+def test_what_is_taken_down_is_not_promoted(stored: Working) -> None:
+    """Neither asked for, nor copied where the takedown came while the promotion waited."""
+    first, second = stored.record("/a", DATA, name="a"), stored.record("/b", DATA + b"!", name="b")
+    address = asked(stored, second)
+    for sha256 in (first["image"]["sha256"], second["image"]["sha256"]):
+        body = {"kind": "digest", "value": sha256, "reason": "a court said so"}
+        assert stored.glare.admin.request("POST", "/takedowns", json=body).status_code == 201
+    refused = stored.glare.alice.request("POST", f"/locations/{stored.location_of(first)['id']}/promotion")
+    assert refused.status_code == 451
+    stored.do()
+    assert stored.told(address)["promotion"]["status"] == "failed"
+    assert stored.glare.usage("wonderland")[1] == 0
+
+
+@pytest.mark.sqlite
 def test_a_draining_worker_gives_a_promotion_back(stored: Working) -> None:
     """What was cancelled with its worker leaves nothing in the store, and is begun again by the next one."""
     image = stored.record("/raw", DATA)

@@ -238,6 +238,19 @@ def test_deleting_the_artifact_cancels_a_job_under_way(later: Working, monkeypat
     assert later.told(address)["error"]["type"] == "Cancelled"
 
 
+@pytest.mark.sqlite
+def test_what_is_taken_down_is_not_recorded(later: Working) -> None:
+    """A host that is taken down is refused at once, and while the job waits."""
+    image = later.image()
+    address = later.ask(image, later.origin.url("/raw", "mirror.test.example")).headers["location"]
+    body = {"kind": "host", "value": "mirror.test.example", "reason": "malware"}
+    assert later.glare.admin.request("POST", "/takedowns", json=body).status_code == 201
+    later.do()
+    assert later.told(address)["status"] == "failed"
+    assert later.origin.count("/raw") == 0
+    assert later.ask(image, later.origin.url("/raw", "mirror.test.example")).status_code == 451
+
+
 def test_a_saving_blob_keeps_its_artifact_drafted(later: Working) -> None:
     """What is not recorded yet is not activated."""
     image = later.image()

@@ -13,7 +13,7 @@ from glare.db.jobs import Job, JobState
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.errors import Category, Cause, Conflict, GlareError, LocationRefused, OriginFailed, TooManyRequests
+from glare.errors import Blocked, Category, Cause, Conflict, GlareError, LocationRefused, OriginFailed, TooManyRequests
 from glare.operations import access
 from glare.operations.outbound import Charge, charged
 from glare.operations.services import Services
@@ -71,6 +71,8 @@ def done(services: Services, connection: Connection, job: Job) -> None:
 
 def may_pass(error: GlareError) -> bool:
     """Whether to try again what failed with `error`."""
+    if isinstance(error, Blocked):
+        return False
     if isinstance(error, (LocationRefused, OriginFailed)):
         return error.cause in _PASSING
     return error.category in _OURS
