@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from glare.db import blobs as blob_rows
-from glare.db import checks, leases
+from glare.db import checks, jobs, leases
 from glare.db.counters import ALL_TYPES, Limits
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
@@ -41,9 +42,20 @@ from glare.operations import fsck, takedowns
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.fan_out import fan_out
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.jobs import do_next
 from glare.operations.prepare_stores import prepare_stores
+from glare.operations.promote_by_policy import PromotionRounds
 from glare.operations.refusals import Refusals
-from glare.operations.services import OutboundLimits, Rules, Services, SubscriptionRules, Verification
+from glare.operations.services import (
+    JobRules,
+    OutboundLimits,
+    Promoting,
+    PromotionRules,
+    Rules,
+    Services,
+    SubscriptionRules,
+    Verification,
+)
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
@@ -72,6 +84,7 @@ def build_services(
         db.transact(lambda connection: leases.beat(connection, ids, now))
         until = now + int(settings.uploads.attempt_timeout * 1_000_000)
         db.transact(lambda connection: checks.beat(connection, ids, until))
+        db.transact(lambda connection: jobs.beat(connection, ids, until))
 
     stores = _stores(settings, db, metrics)
 
@@ -222,6 +235,11 @@ class Worker:
             (f"verification-{number}", settings.verification.poll_interval, lambda: self._verify(services))
             for number in range(settings.verification.workers)
         )
+        doers = (
+            (f"jobs-{number}", settings.jobs.poll_interval, partial(self._do_jobs, services))
+            for number in range(settings.jobs.workers)
+        )
+        rounds = PromotionRounds()
         self._threads = [
             threading.Thread(target=self._repeat, args=args, name=args[0], daemon=True)
             for args in (  # name, period in seconds, job
@@ -234,6 +252,8 @@ class Worker:
                     ("webhooks", settings.outbox.poll_interval, lambda: _drain(deliverer.run_once, self._stopping))
                     for _ in range(settings.subscriptions.delivery_threads)
                 ),
+                ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
+                *doers,
             )
         ]
 
@@ -243,7 +263,7 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """End after the jobs under way. Checks of locations are broken off: they may take hours, and begin again."""
+        """End after the work under way. Checks of locations and jobs are broken off and given back: they may take hours, and begin again."""
         self._stopping.set()
         self._cancellation.cancel()
         self._deliverer.stop()
@@ -259,6 +279,11 @@ class Worker:
             except GlareError:
                 if not self._cancellation.cancelled:
                     raise
+
+    def _do_jobs(self, services: Services) -> None:
+        project: str | None = ""
+        while project is not None and not self._stopping.is_set():
+            project = do_next(services, self._cancellation, project)
 
     def _repeat(self, name: str, period: float, job: Any) -> None:
         while not self._stopping.is_set():
@@ -286,11 +311,12 @@ def _with_cors(settings: Settings, app: ASGIApp) -> ASGIApp:
 
 _REQUEST_HEADERS: Final = (
     *("X-Auth-Token", "OpenStack-API-Version", "X-OpenStack-Request-ID", "Content-Type", "Content-MD5", "Repr-Digest"),
-    *("Content-Digest", "If-Match", "If-None-Match", "If-Range", "Range"),
+    *("Content-Digest", "If-Match", "If-None-Match", "If-Range", "Range", "Prefer"),
 )
 _ANSWER_HEADERS: Final = (
     *("ETag", "OpenStack-API-Version", "X-OpenStack-Request-ID", "X-Glare-Error-Code", "Content-MD5", "Repr-Digest"),
     *("Content-Digest", "Content-Range", "Accept-Ranges", "Content-Disposition"),
+    *("Location", "Preference-Applied"),
     *("X-OpenStack-Glare-Content-SHA1", "X-OpenStack-Glare-Content-SHA256"),
 )
 
@@ -366,6 +392,7 @@ def _rules(settings: Settings) -> Rules:
     quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
     delayed = {ALL_TYPES: settings.quotas.delayed_delete}
     redirect = {ALL_TYPES: settings.locations.redirect}
+    promoting = {ALL_TYPES: Promoting(settings.promotion.when)}
     default_store = {ALL_TYPES: _STORE_NAMES[settings.glance_store.default_store]}
     for name, section in settings.artifact_types.items():
         if section.default_store is not None:
@@ -375,6 +402,8 @@ def _rules(settings: Settings) -> Rules:
             redirect[name] = section.redirect
         if section.delayed_delete is not None:
             delayed[name] = section.delayed_delete
+        if section.promote_when is not None:
+            promoting[name] = Promoting(section.promote_when)
     return Rules(
         quotas=quotas,
         delayed_delete=delayed,
@@ -403,6 +432,17 @@ def _rules(settings: Settings) -> Rules:
         ),
         verification=_verification(settings),
         subscriptions=_subscription_rules(settings),
+        jobs=JobRules(
+            tries=settings.jobs.tries,
+            retry_first=settings.jobs.retry_first,
+            retry_most=settings.jobs.retry_most,
+            busy_wait=settings.jobs.busy_wait,
+            per_project=settings.jobs.project_jobs,
+            retention=settings.jobs.retention,
+        ),
+        promotion=PromotionRules(when=promoting, batch=settings.promotion.batch, retry=settings.promotion.retry),
+        measure=settings.locations.measure == "require",
+        measure_later=settings.locations.measure_later,
         scrub_time=settings.scrubber.scrub_time,
         scrub_pool_size=settings.scrubber.scrub_pool_size,
         event_retention=settings.outbox.retention,

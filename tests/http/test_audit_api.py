@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,8 +12,10 @@ from sqlalchemy import select, text
 from starlette.routing import Route
 
 from glare.db.tables import audit
+from glare.egress.cancellation import Cancellation
 from glare.http.call import Endpoint
 from glare.http.routes import API, PUBLIC
+from glare.operations.jobs import do_next
 from glare.operations.sweep import sweep
 from support.audit import actions, entries
 from support.clock import Clock
@@ -42,9 +44,9 @@ class World:
         artifact = self.draft()
         return self.glare.alice.locate(artifact, "blob", self.origin.url(SIGNED), md5=None)
 
-    def ask_for_check(self, artifact: Json) -> httpx2.Response:
+    def ask_for(self, artifact: Json, what: str) -> httpx2.Response:
         location = self.glare.alice.request("GET", f"/locations?artifact={artifact['id']}").json()["locations"][0]
-        return self.glare.alice.request("POST", f"/locations/{location['id']}/checks")
+        return self.glare.alice.request("POST", f"/locations/{location['id']}/{what}")
 
     def take_down(self, digit: str) -> httpx2.Response:
         body = {"kind": "digest", "value": digit * 64, "reason": "hunter2"}
@@ -60,9 +62,11 @@ class World:
 
 
 @pytest.fixture
-def world(glare: Glare, origin: Origin) -> World:
+def world(glare: Glare, origin: Origin) -> Iterator[World]:
     origin.put(SIGNED, b"data")
-    return World(glare, origin)
+    yield World(glare, origin)
+    while do_next(glare.services, Cancellation()) is not None:
+        pass
 
 
 Change = Callable[[World, Json], httpx2.Response]
@@ -101,7 +105,10 @@ CHANGES: dict[tuple[str, str], list[tuple[str, Callable[[World], Json], Change, 
         ),
     ],
     ("POST", "/locations/{location_id}/checks"): [
-        ("a check", World.located, lambda world, it: world.ask_for_check(it), ["check_location"]),
+        ("a check", World.located, lambda world, it: world.ask_for(it, "checks"), ["check_location"]),
+    ],
+    ("POST", "/locations/{location_id}/promotion"): [
+        ("a promotion", World.located, lambda world, it: world.ask_for(it, "promotion"), ["promote"]),
     ],
     ("PUT", "/quotas"): [
         (

@@ -32,6 +32,8 @@ EXPECTED = {
         "driver.delete: call",
     ),
     "location": ("attempts._reserve_once: commit", "attempts.publish: commit"),
+    "record later": ("jobs.do_next: commit", "outbound.charged: commit", "attempts.publish: commit"),
+    "promote": (*WRITES, "jobs.do_next: commit", "promote._restage: commit", "promote._show: commit"),
     "delete blob": ("delete_blob.delete_blob: commit",),
     "check": ("verify_locations.verify_next: commit", "verify_locations.verify: commit"),
     "delete": ("delete_artifact.remove: commit", "driver.delete: returned", "objects._remove: commit"),
@@ -55,8 +57,18 @@ EXPECTED = {
 
 _DATA = ("upload", "upload again", "upload over a dead one", "unpack")
 _REST = ("chunked upload", *list(SCENARIOS)[5:])
-_LIKE_OTHERS = ("upload", "upload over a dead one", "chunked upload", "sweep", "delete from the database")
+_LIKE_OTHERS = (
+    "upload",
+    "upload over a dead one",
+    "chunked upload",
+    "sweep",
+    "delete from the database",
+    "record later",
+)
 """Scenarios whose transactions others have too: on a server, where a run costs more, these others do."""
+
+_GOES_ON = ("sweep", "record later", "promote")
+"""What logs what fails, and goes on, or begins again later."""
 
 HALVES = pytest.mark.parametrize(
     "names",
@@ -105,7 +117,7 @@ def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]
 def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can be done again."""
     for name, report in broken(tmp_path, origin, "fail", names).items():
-        if name != "sweep":  # Which logs what fails, and goes on.
+        if name not in _GOES_ON:
             assert any(finding.error for finding in report.findings)
             assert [one for one in report.findings if not one.error and not one.happened] == [], name
 
@@ -129,7 +141,7 @@ def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
 def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all; it can be done again."""
     for name, report in broken(tmp_path, origin, "cut,ask,tell", names).items():
-        if name != "sweep":
+        if name not in _GOES_ON:
             assert [one for one in report.findings if not one.error and not one.happened] == [], name
         # What breaks before the commit is tried again.
         assert [one for one in report.findings if one.error and one.fault == "cut"] == [], name

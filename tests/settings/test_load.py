@@ -98,7 +98,7 @@ def test_a_type_has_its_own_limits_and_options(read: Read) -> None:
         ("[DEFAULT]\ndebug = perhaps\n", ("debug", "true or false")),
         ("[DEFAULT]\nenabled_artifact_types =\n", ("enabled_artifact_types", "at least one")),
         ("[uploads]\nstall_timeout = soon\n", ("[uploads] stall_timeout", "'soon'", "a duration")),
-        ("[locations]\nmeasure = off\n", ("[locations] measure", "'off'", "planned", "require")),
+        ("[locations]\nmeasure = never\n", ("[locations] measure", "'never'", "require or off")),
         ("[locations]\nallowed_schemes = ftp\n", ("allowed_schemes", "http and https")),
         ("[locations]\nallowed_networks = 10.0.0.1/8\n", ("allowed_networks", "'10.0.0.1/8'")),
         ("[locations]\nnat64_prefixes = 2001:db8::/33\n", ("nat64_prefixes", "96")),

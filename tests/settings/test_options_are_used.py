@@ -13,11 +13,6 @@ from glare.settings.values import all_options
 PACKAGE = Path(glare.settings.__file__).parents[1]
 DECLARATIONS = {PACKAGE / "settings" / name for name in ("service.py", "content.py")}
 
-ANSWERED_BY_REFUSAL = {
-    "measure": "its one value is what this version always does; others are refused when they are read"
-}
-"""Options whose value changes nothing, and why they exist."""
-
 
 @pytest.fixture(scope="module")
 def source() -> str:
@@ -25,7 +20,7 @@ def source() -> str:
     return "\n".join(path.read_text() for path in sorted(PACKAGE.rglob("*.py")) if path not in DECLARATIONS)
 
 
-@pytest.mark.parametrize("name", sorted({option.name for option in all_options()} - set(ANSWERED_BY_REFUSAL)))
+@pytest.mark.parametrize("name", sorted({option.name for option in all_options()}))
 def test_an_option_is_read_somewhere(source: str, name: str) -> None:
     """Each option is read by code, so that setting it does something."""
     assert re.search(rf"\.{name}\b", source), f"nothing reads {name}"

@@ -43,7 +43,7 @@ from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.blob import External, Slot
+from glare.domain.blob import External, Managed, Slot
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, Unavailable
 from glare.operations import attempts
@@ -52,7 +52,10 @@ from glare.operations.create_artifact import create_artifact
 from glare.operations.delete_artifact import delete_artifact
 from glare.operations.delete_blob import delete_blob
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.jobs import do_next
 from glare.operations.locations import ask_for_check
+from glare.operations.promote import ask_for_promotion
+from glare.operations.record_later import record_later
 from glare.operations.services import Services
 from glare.operations.staging import staged_of
 from glare.operations.sweep import scrub, sweep
@@ -278,6 +281,37 @@ def _is_gone(artifact: Artifact | None) -> bool:
     return artifact is None
 
 
+def _asked(services: Services, origin: str) -> str:
+    """A recording waits for its worker."""
+    artifact_id = _create(services, "sample_artifact")
+    record_later(
+        services,
+        OWNER,
+        LocationRequest("sample_artifact", artifact_id, "blob", origin, Claims(), confidential=False),
+    )
+    return artifact_id
+
+
+def _promoting(services: Services, origin: str) -> str:
+    """A promotion waits for its worker."""
+    artifact_id = _with_location(services, origin)
+    with services.db.read() as connection:
+        artifact = fetch_artifact(connection, artifact_id)
+    assert artifact is not None
+    location = artifact.blobs[Slot("blob")].location
+    assert isinstance(location, External)
+    ask_for_promotion(services, OWNER, location.id)
+    return artifact_id
+
+
+def _work(services: Services, _: str, __: str) -> None:
+    do_next(services, Cancellation())
+
+
+def _is_managed(artifact: Artifact | None) -> bool:
+    return artifact is not None and any(isinstance(blob.location, Managed) for blob in artifact.blobs.values())
+
+
 SCENARIOS = {
     "upload": Scenario(
         lambda services, _: _create(services), lambda s, _, i: _put(s, i, NEW), _is_new, "attempts.publish"
@@ -294,6 +328,13 @@ SCENARIOS = {
         lambda artifact: artifact is not None and any(blob.digests for blob in artifact.blobs.values()),
         "attempts.publish",
     ),
+    "record later": Scenario(
+        _asked,
+        _work,
+        lambda artifact: artifact is not None and any(blob.digests for blob in artifact.blobs.values()),
+        "attempts.publish",
+    ),
+    "promote": Scenario(_promoting, _work, _is_managed, "promote._show"),
     "delete blob": Scenario(
         _with_location,
         lambda s, _, i: delete_blob(s, OWNER, "sample_artifact", i, "blob"),

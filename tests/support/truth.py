@@ -39,7 +39,9 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.audit import DONE
 from glare.domain.blob import Blob, Managed, Slot
 from glare.domain.index import IndexValue, index_values
+from glare.egress.cancellation import Cancellation
 from glare.errors import NotFound
+from glare.operations.jobs import do_next
 from glare.operations.services import Services
 from glare.operations.sweep import sweep
 from glare.stores.filesystem import MARKER
@@ -48,9 +50,11 @@ _HOUR = 3600 * 1_000_000
 
 
 def recover(services: Services) -> None:
-    """Sweep as if so much time had passed that whatever is not alive counts as dead."""
+    """Do jobs and sweep as if so much time had passed that whatever is not alive counts as dead."""
     later = replace(services, clock=lambda: services.clock() + _HOUR)
     sweep(later)
+    while do_next(later, Cancellation()) is not None:
+        pass
     sweep(later)
     for store in services.stores.values():
         store.sweep_temporaries(0)

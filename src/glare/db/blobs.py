@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from glare.db.keys import slot_id
 from glare.db.tables import artifacts, blobs, doomed_objects
-from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
+from glare.domain.blob import Blob, BlobStatus, External, LocationState, Managed, Slot
 from glare.errors import Conflict
 
 _columns = blobs.c
@@ -21,7 +21,10 @@ _columns = blobs.c
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
-    """What an attempt writes into its slot: `reserved` are bytes of quota, `staged` where its bytes will go (None: nowhere)."""
+    """What an attempt writes into its slot: `reserved` are bytes of quota, `staged` where its bytes will go (None: nowhere).
+
+    That `of_job` has no heartbeat: it is there as long as the job is.
+    """
 
     id: str
     started_at: int
@@ -29,6 +32,7 @@ class NewAttempt:
     content_type: str | None
     external: bool
     staged: Managed | None
+    of_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def begin_attempt(connection: Connection, artifact_id: str, slot: Slot, attempt:
     key = slot_id(artifact_id, slot.field, slot.key)
     held = {
         "attempt_id": attempt.id,
-        "attempt_heartbeat": attempt.started_at,
+        "attempt_heartbeat": None if attempt.of_job else attempt.started_at,
         "attempt_reserved": attempt.reserved,
         "attempt_store": attempt.staged.store if attempt.staged else None,
         "attempt_object": attempt.staged.object if attempt.staged else None,
@@ -101,7 +105,7 @@ def publish(
         return False
     managed = blob.location if isinstance(blob.location, Managed) else None
     external = blob.location if isinstance(blob.location, External) else None
-    digests = blob.digests
+    digests = blob.digests or blob.claimed
     shown = {
         "status": blob.status.value,
         "content_type": blob.content_type,
@@ -139,6 +143,55 @@ def publish(
     if done.rowcount and before.object is not None:
         doom(connection, [Managed(before.store, before.object)])
     return bool(done.rowcount)
+
+
+def restage(connection: Connection, attempt_id: str, staged: Managed) -> Managed | None:
+    """Let an attempt begin again with another object; returns the one that it had, which is doomed. None where it is no longer there."""
+    mine = _columns.attempt_id == attempt_id
+    before = connection.execute(select(_columns.attempt_store, _columns.attempt_object).where(mine).with_for_update())
+    row = before.first()
+    if row is None or row.attempt_object is None:
+        return None
+    old = Managed(row.attempt_store, row.attempt_object)
+    doom(connection, [old])
+    connection.execute(update(blobs).where(mine).values(attempt_store=staged.store, attempt_object=staged.object))
+    return old
+
+
+def measured(connection: Connection, location_id: str, blob: Blob) -> bool:
+    """Put what was measured of an external location in the place of what was claimed; False where that has happened before."""
+    location, digests = blob.location, blob.digests
+    if not isinstance(location, External) or digests is None:
+        raise AssertionError("what was measured has digests")
+    values = {
+        "content_type": blob.content_type,
+        "size": blob.size,
+        "md5": digests.md5,
+        "sha1": digests.sha1,
+        "sha256": digests.sha256,
+        "state": location.state.value,
+        "reason": location.reason,
+        "proven_at": location.proven_at,
+        "seen_at": location.seen_at,
+        "etag": location.etag,
+        "last_modified": location.last_modified,
+        "check_at": location.check_at,
+        "full_at": location.full_at,
+        "asked_at": None,
+        "failures": 0,
+        "generation": _columns.generation + 1,
+    }
+    mine = and_(_columns.location_id == location_id, _columns.size.is_(None))
+    return bool(connection.execute(update(blobs).where(mine).values(**values)).rowcount)
+
+
+def refuted(connection: Connection, location_id: str, reason: str, now: int) -> bool:
+    """What was claimed of an external location is wrong; False where something was measured of it before."""
+    mine = and_(_columns.location_id == location_id, _columns.size.is_(None))
+    values = {"state": LocationState.CHANGED.value, "reason": reason, "seen_at": now, "asked_at": None}
+    return bool(
+        connection.execute(update(blobs).where(mine).values(**values, generation=_columns.generation + 1)).rowcount
+    )
 
 
 def end_attempt(connection: Connection, attempt_id: str, *, beaten_before: int | None = None) -> int | None:

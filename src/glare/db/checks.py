@@ -242,6 +242,12 @@ def ask(connection: Connection, location_id: str, now: int) -> bool:
     return bool(connection.execute(wish).rowcount)
 
 
+def hint(connection: Connection, location_id: str) -> bool:
+    """Make a full check of a verified location due at once, and at nobody's expense; False where one is to come soon anyway."""
+    well = and_(_blobs.location_id == location_id, _blobs.state == LocationState.VERIFIED.value, _blobs.failures == 0)
+    return bool(connection.execute(update(blobs).where(well).values(check_at=AT_ONCE, full_at=AT_ONCE)).rowcount)
+
+
 def suspect(connection: Connection, location_id: str, proven_before: int) -> str | None:
     """Make a full check due at once where a reader was not served, and return the host to expect.
 

@@ -16,7 +16,18 @@ from sqlalchemy import Connection, Row, bindparam, select
 from glare.db.tables import artifacts, blobs
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.blob import Attempt, Blob, BlobStatus, Damage, External, LocationState, Managed, Slot, Source
+from glare.domain.blob import (
+    Attempt,
+    Blob,
+    BlobStatus,
+    ClaimedDigests,
+    Damage,
+    External,
+    LocationState,
+    Managed,
+    Slot,
+    Source,
+)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -131,14 +142,16 @@ def _blob(row: Sequence[Any]) -> Blob:
         )  # fmt: skip
     elif stored_object is not None:
         location = Managed(store, stored_object)
+    measured = size is not None and sha256 is not None
     return Blob(
         Slot(field, key),
         BlobStatus(status),
         content_type,
         size,
-        Digests(md5, sha1, sha256) if sha256 is not None else None,
+        Digests(md5, sha1, sha256) if measured else None,
         location,
         Attempt(attempt_id, attempt_heartbeat, attempt_reserved) if attempt_id is not None else None,
         Damage(damage) if damage is not None else None,
         Source(source_url, bool(source_confidential)) if source_url is not None else None,
+        ClaimedDigests(md5, sha1, sha256) if location is not None and not measured else None,
     )

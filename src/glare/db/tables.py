@@ -294,6 +294,32 @@ outbound_leases = Table(
     Column("heartbeat", BigInteger, nullable=False, index=True),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    # Work that outlives the request that asked for it, and the process that does it.
+    Column("id", _ascii(32), primary_key=True),
+    Column("kind", _ascii(16), nullable=False),
+    Column("state", _ascii(16), nullable=False),  # waiting, running, done, failed
+    Column("project", _text(255), nullable=False),
+    Column("type_name", _ascii(64), nullable=False),
+    Column("artifact_id", _ascii(36), nullable=False, index=True),
+    Column("field", _ascii(64), nullable=False),
+    Column("item_key", _text()),
+    Column("location_id", _ascii(32), nullable=False, index=True),
+    Column("host", _ascii(255), nullable=False),
+    Column("payload", _bytes(), nullable=False),  # JSON, by kind
+    Column("due_at", BigInteger, nullable=False),
+    Column("claimed_by", _ascii(32), index=True),
+    Column("claimed_until", BigInteger),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, index=True),
+    Column("outcome", _bytes()),  # JSON: why it failed, or failed last
+    Index("ix_jobs_state_due_at", "state", "due_at"),
+    Index("ix_jobs_state_project_due_at", "state", "project", "due_at"),
+)
+
 outbox = Table(
     "outbox",
     metadata,

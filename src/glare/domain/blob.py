@@ -86,16 +86,35 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A store or measurement under way. Dead when its heartbeat (microseconds) is older than the attempt time-out."""
+    """A store or measurement under way. Dead when its heartbeat (microseconds) is older than the attempt time-out.
+
+    That of a job has no heartbeat: it lives as long as the job, which is taken over when its worker dies.
+    """
 
     id: str
-    heartbeat: int
+    heartbeat: int | None
     reserved: int
+
+    @property
+    def of_job(self) -> bool:
+        return self.heartbeat is None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDigests:
+    """What somebody says of bytes that nobody has measured, each None where nothing is said. Nothing is decided by it."""
+
+    md5: str | None
+    sha1: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One blob. `location`, `size` and `digests` are None while its first attempt is under way (status `saving`)."""
+    """One blob. `location`, `size` and `digests` are None while its first attempt is under way (status `saving`).
+
+    Of a location that was recorded without being measured, `claimed` stands in the place of `size` and `digests`.
+    """
 
     slot: Slot
     status: BlobStatus
@@ -106,6 +125,7 @@ class Blob:
     attempt: Attempt | None = None
     damage: Damage | None = None
     source: Source | None = None
+    claimed: ClaimedDigests | None = None
 
     @property
     def good(self) -> bool:

@@ -37,7 +37,7 @@ def represent_for_all(
 def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[str, Any]:
     """The eight keys that clients see of a blob."""
     saving = blob.status is BlobStatus.SAVING
-    digests = None if saving else blob.digests
+    digests = None if saving else blob.digests or blob.claimed
     return {
         "url": _url(artifact, blob, full_urls=full_urls),
         "status": blob.status.value,
@@ -57,12 +57,13 @@ def represent_location(
 
     Without `full_url` a confidential one shows scheme and host only; what would tell about networks is for operators.
     """
-    location, digests = blob.location, blob.digests
+    location, digests = blob.location, blob.digests or blob.claimed
     if not isinstance(location, External):
         raise AssertionError("only an external blob is shown so")  # noqa: TRY004 - a defect of ours, and no argument's type
     old = stale_before is not None and location.proven_at is not None and location.proven_at < stale_before
     return {
         "id": location.id,
+        "status": BlobStatus.ACTIVE.value,
         "artifact": artifact.id,
         "artifact_type": artifact.type_name,
         "project": artifact.owner,

@@ -22,7 +22,7 @@ EVENTS: Final = (
     *(f"artifact.{action}" for action in _ACTIONS),
     "artifact.last_good_location_lost",
     *("location.changed", "location.unreachable", "location.recovered", "location.verified", "location.stale"),
-    *("location.promoted", "location.failed"),
+    *("location.promoted", "location.promotion_failed", "location.failed"),
     SUSPENDED,
 )
 """What can be subscribed to, by the names that subscribers know."""

@@ -17,7 +17,7 @@ from glare.domain.microversion import NEWEST
 from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, PreconditionFailed
 from glare.http import folders
-from glare.http.artifacts import answer, named_revisions
+from glare.http.artifacts import answer, named_revisions, represented
 from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
 from glare.http.call import Call
 from glare.http.conditions import parse_range, parse_tags
@@ -26,6 +26,7 @@ from glare.operations.access import Expected
 from glare.operations.add_location import LocationRequest, add_location, parse_location
 from glare.operations.delete_blob import delete_blob
 from glare.operations.download_blob import Download, find_blob, redirect_target
+from glare.operations.record_later import record_later
 from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 
 LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
@@ -63,6 +64,8 @@ async def _put_location(call: Call) -> Response:
     request = LocationRequest(
         *_named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", ""), call.microversion
     )
+    if call.services.rules.measure and prefers_async(call.headers.get("prefer")):
+        return await call.run(_record_later, call, request)
     cancellation = Cancellation()
     watcher = asyncio.ensure_future(call.until_disconnected())
     watcher.add_done_callback(lambda _: cancellation.cancel())
@@ -72,6 +75,20 @@ async def _put_location(call: Call) -> Response:
             return await call.run_stream(answer, call, operation)
     finally:
         watcher.cancel()
+
+
+def _record_later(call: Call, request: LocationRequest) -> Response:
+    spec, artifact, location_id = record_later(call.services, call.actor, request)
+    response = represented(call, spec, artifact, 202)
+    response.headers["preference-applied"] = "respond-async"
+    response.headers["location"] = f"/locations/{location_id}"
+    return response
+
+
+def prefers_async(prefer: str | None) -> bool:
+    """Whether a ``Prefer`` header (RFC 7240) asks for an answer before the work is done."""
+    preferences = (part.partition(";")[0].partition("=")[0] for part in (prefer or "").split(","))
+    return any(name.strip().lower() == "respond-async" for name in preferences)
 
 
 async def delete(call: Call) -> Response:

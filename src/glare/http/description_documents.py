@@ -83,7 +83,8 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
             "external": {"type": "boolean", "description": "Whether the data lives at a URL outside of the service."},
             "content_type": {"type": ["string", "null"]},
         },
-        description="What is known of one blob. Size and checksums are measured, never taken from a client.",
+        description="What is known of one blob. Size and checksums are measured, and taken from a client only where the "
+        "operator has switched measuring off.",
         additionalProperties=False,
     ),
     "Location": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from glare.db.jobs import JobState
 from glare.domain.blob import LocationState
 from glare.domain.verification import CheckKind, Outcome
 from glare.http.description_documents import Schema, reference
@@ -26,6 +27,7 @@ _STATE: Final[Schema] = {"enum": [state.value for state in LocationState]}
 
 _LOCATION: Final[dict[str, Schema]] = {
     "id": _TEXT,
+    "status": {"const": "active"},
     "artifact": _TEXT,
     "artifact_type": _TEXT,
     "project": _TEXT,
@@ -46,6 +48,34 @@ _LOCATION: Final[dict[str, Schema]] = {
     "failures": _COUNT | {"description": "Failed checks in a row."},
     "next_check_at": _TIME_OR_NULL | {"description": "Null also where it is due at once."},
 }
+
+_ERROR: Final[Schema] = {
+    "type": ["object", "null"],
+    "properties": {"type": _TEXT, "message": _TEXT},
+    "required": ["type", "message"],
+    "description": "Why it failed, or failed last.",
+}
+
+_OF_JOB: Final[dict[str, Schema]] = {
+    "id": _TEXT,
+    "artifact": _TEXT,
+    "artifact_type": _TEXT,
+    "project": _TEXT,
+    "blob": _TEXT,
+    "url": _TEXT,
+    "confidential": {"type": "boolean"},
+}
+
+_RECORDING: Final[dict[str, Schema]] = {
+    **_OF_JOB,
+    "status": {"enum": ["saving", "failed"]},
+    "error": _ERROR,
+    "tries": _COUNT,
+    "asked_at": _TIME,
+    "finished_at": _TIME_OR_NULL,
+}
+
+_STATES: Final = [state.value for state in JobState]
 
 _CHECK: Final[dict[str, Schema]] = {
     "kind": {"enum": [kind.value for kind in CheckKind]},
@@ -78,6 +108,23 @@ def _page(name: str, item: str) -> Schema:
 LOCATION_SCHEMAS: Final[dict[str, Schema]] = {
     "RecordedLocation": _object(_LOCATION),
     "RecordedCheck": _object(_CHECK),
+    "Recording": _object(_RECORDING)
+    | {"description": "A location that is still to be recorded, or could not be; for its owner and administrators."},
+    "Promotion": _object(
+        {
+            **_OF_JOB,
+            "promotion": _object(
+                {
+                    "status": {"enum": _STATES},
+                    "error": _ERROR,
+                    "tries": _COUNT,
+                    "asked_at": _TIME,
+                    "finished_at": _TIME_OR_NULL,
+                }
+            ),
+        }
+    ),
+    "LocationOrRecording": {"oneOf": [reference("RecordedLocation"), reference("Recording")]},
     "LocationPage": _page("locations", "RecordedLocation"),
     "CheckPage": _page("checks", "RecordedCheck"),
 }
@@ -92,9 +139,10 @@ def location_paths() -> dict[str, Any]:
         "/locations": described(get=_list()),
         "/locations/{location_id}": described(
             the_id,
-            get=operation("locations.show", LOCATIONS, "One location", answer("It.", "RecordedLocation"), 403, 404),
+            get=operation("locations.show", LOCATIONS, "One location", answer("It.", "LocationOrRecording"), 403, 404),
         ),
         "/locations/{location_id}/checks": described(the_id, get=_history(), post=_check()),
+        "/locations/{location_id}/promotion": described(the_id, get=_promotion(), post=_promote()),
     }
 
 
@@ -131,6 +179,29 @@ def _history() -> dict[str, Any]:
     return told | {
         "parameters": [_LIMIT, in_query("marker", "Where the page begins; part of `next`.", pattern="^[0-9]{1,18}$")]
     }
+
+
+def _promotion() -> dict[str, Any]:
+    return operation(
+        "locations.promotion",
+        LOCATIONS,
+        "How far its last promotion is, or how it ended",
+        answer("The promotion.", "Promotion"),
+        403,
+        404,
+    )
+
+
+def _promote() -> dict[str, Any]:
+    told = operation(
+        "locations.promote",
+        LOCATIONS,
+        "Have it copied into a store in its place; who asks meanwhile joins",
+        answer("The promotion, which a worker does.", "Promotion"),
+        *(403, 404, 409, 413, 429, 451),
+    )
+    responses = told["responses"]
+    return told | {"responses": {"202": responses.pop("200")} | responses}
 
 
 def _check() -> dict[str, Any]:

@@ -32,6 +32,8 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     "Repr-Digest": ("ReprDigest", "sha256 of the whole blob (RFC 9530), also where a part of it is sent."),
     "Content-Digest": ("ContentDigest", "sha256 of what is sent (RFC 9530)."),
     "Content-MD5": ("ContentMd5", "md5 of the whole blob, in hexadecimal digits."),
+    "Location": ("LocationHeader", "Address of what is being recorded."),
+    "Preference-Applied": ("PreferenceApplied", "`respond-async` (RFC 7240)."),
     "X-Openstack-Glare-Content-SHA1": ("ContentSha1", "sha1 of the whole blob, in hexadecimal digits."),
     "X-Openstack-Glare-Content-SHA256": ("ContentSha256", "sha256 of the whole blob, in hexadecimal digits."),
 }
@@ -77,6 +79,7 @@ _PARAMETERS: Final[Mapping[str, Part]] = {
     ),
     "ContentDigest": _header("Content-Digest", "The same as Repr-Digest."),
     "ContentMd5": _header("Content-MD5", "A claim about the data: md5 in hexadecimal digits or base64."),
+    "Prefer": _header("Prefer", "`respond-async` (RFC 7240): answer before an external location is measured."),
     "Id": {
         "name": "id",
         "in": "path",

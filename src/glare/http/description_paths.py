@@ -178,11 +178,18 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
         spec,
         f"{field.name}.upload",
         f"Upload `{field.name}`, or record where it lives",
-        {"200": answer("The artifact with the blob.", shown_name(spec), "ETag")}
+        {
+            "200": answer("The artifact with the blob.", shown_name(spec), "ETag"),
+            "202": answer(
+                "A worker will measure the location; until then the blob is `saving`.",
+                shown_name(spec),
+                *("ETag", "Location", "Preference-Applied"),
+            ),
+        }
         | problems(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
         description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads once "
-        f"to measure it; nothing is kept where that fails. {data} At most {field.max_blob_size} bytes.",
-        parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "IfMatch"),
+        f"to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the answer. {data} At most {field.max_blob_size} bytes.",
+        parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "IfMatch", "Prefer"),
         requestBody={
             "required": True,
             "content": {"application/octet-stream": {}, LOCATION: {"schema": reference("Location")}},

@@ -11,6 +11,7 @@ from glare.http.call import Call, json_response
 from glare.http.query import query_pairs
 from glare.operations import locations
 from glare.operations.locations import Page
+from glare.operations.promote import ask_for_promotion, find_promotion
 
 
 async def list_page(call: Call) -> Response:
@@ -37,6 +38,18 @@ async def check(call: Call) -> Response:
     return await call.run(_check, call)
 
 
+async def promote(call: Call) -> Response:
+    """POST /locations/ID/promotion"""
+    await call.require_no_body()
+    return await call.run(_promote, call)
+
+
+async def show_promotion(call: Call) -> Response:
+    """GET /locations/ID/promotion"""
+    await call.require_no_body()
+    return await call.run(_show_promotion, call)
+
+
 def _list(call: Call) -> Response:
     pairs = query_pairs(call.query)
     return _page(call, "locations", pairs, locations.list_locations(call.services, call.actor, pairs))
@@ -54,6 +67,14 @@ def _list_checks(call: Call) -> Response:
 def _check(call: Call) -> Response:
     asked = locations.ask_for_check(call.services, call.actor, _id(call))
     return json_response(asked, 202)
+
+
+def _promote(call: Call) -> Response:
+    return json_response(ask_for_promotion(call.services, call.actor, _id(call)), 202)
+
+
+def _show_promotion(call: Call) -> Response:
+    return json_response(find_promotion(call.services, call.actor, _id(call)))
 
 
 def _id(call: Call) -> str:

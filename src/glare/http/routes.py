@@ -45,6 +45,7 @@ API: Sequence[BaseRoute] = (
     Route("/locations", Endpoint(GET=locations.list_page)),
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),
     Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
+    Route("/locations/{location_id}/promotion", Endpoint(GET=locations.show_promotion, POST=locations.promote)),
     Route("/takedowns", Endpoint(GET=takedowns.list_page, POST=takedowns.create)),
     Route("/takedowns/{takedown_id}", Endpoint(GET=takedowns.show, DELETE=takedowns.delete)),
     Route("/audit", Endpoint(GET=audit.list_page)),

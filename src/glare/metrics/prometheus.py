@@ -21,6 +21,8 @@ DEPTHS: Final[Mapping[str, str]] = {
     "glare_outbox_oldest_seconds": "Age of the oldest of them; 0 when there is none.",
     "glare_locations_changed": "External locations that no longer serve what was recorded.",
     "glare_locations_unreachable": "External locations that failed several checks in a row.",
+    "glare_jobs_waiting": "Jobs that wait for a worker, or for their next try, up to 10000.",
+    "glare_jobs_running": "Jobs that a worker is at, or has left, up to 10000.",
     "glare_location_hosts_due": "Hosts whose locations are due for a check.",
     "glare_outbox_unfanned_events": "Events that have not become messages to subscribers yet.",
     "glare_webhook_queue": "Messages to subscribers that wait for their delivery, those to suspended targets included.",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
@@ -20,8 +23,9 @@ from glare.egress.measure import OCTETS, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, Forbidden
 from glare.operations import access, attempts, hooks, replicas
-from glare.operations.outbound import charged
+from glare.operations.outbound import Charge, charged
 from glare.operations.services import Services
+from glare.operations.unmeasured import record_unmeasured
 from glare.operations.upload_blob import Claims
 
 MAX_URL: Final = 2048
@@ -82,61 +86,87 @@ def add_location(
     counters of outbound requests.
     """
     url = services.egress.parse(request.url)
-    spec, artifact, field, slot = _authorise(services, actor, request)
+    spec, artifact, field, slot = authorise(services, actor, request)
     change = hooks.of_blob(ChangeKind.ADD_LOCATION, actor, slot, request.url)
     values = hooks.before(spec, change, artifact)
 
     def check(current: Artifact) -> None:
-        _require_free(services, current, slot)
-        access.require_changeable(field, current, slot)
-        replicas.require_possible(current, field, slot, request.claims)
+        require_takeable(services, current, field, slot, request)
 
     reservation = attempts.reserve(
         services, actor, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
     )
-    with (
-        services.heartbeats.keep(reservation.attempt_id),
-        attempts.undone_on_error(services, reservation),
-        charged(services, artifact.owner, url.host) as charge,
-    ):
-        measured = measure(
-            services.egress,
-            url,
-            pool=services.hashing,
-            limit=reservation.limit if charge.left is None else min(reservation.limit, charge.left),
-            over=reservation.over if charge.left is None or reservation.limit <= charge.left else charge.over,
-            cancellation=cancellation,
-            cdn_loop=request.cdn_loop,
-            progress=charge.add,
-        )
-        request.claims.check(measured.content, f"the external location of blob '{slot.path}'")
-        location = _location(services, request, url, measured)
-        after = attempts.publish(
-            services,
-            reservation,
-            measured.content,
-            location,
-            measured.content_type,
-            "set_location",
-            host=url.host,
-            values=values,
-        )
+    with services.heartbeats.keep(reservation.attempt_id), attempts.undone_on_error(services, reservation):
+        if services.rules.measure:
+            with charged(services, artifact.owner, url.host) as charge:
+                after = fill(
+                    services, reservation, request, cancellation, values, charge, uuid.uuid4().hex, progress=charge.add
+                )
+        else:
+            after = record_unmeasured(
+                services, reservation, url, request.claims, values, confidential=request.confidential
+            )
     hooks.after(spec, change, after)
     return spec, after
 
 
-def _authorise(
-    services: Services, actor: Actor, request: LocationRequest
-) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
+def fill(
+    services: Services,
+    reservation: attempts.Reservation,
+    request: LocationRequest,
+    cancellation: Cancellation,
+    values: Mapping[str, Any],
+    charge: Charge,
+    location_id: str,
+    *,
+    progress: Callable[[int], None],
+    also: Callable[[Connection], None] = lambda _: None,
+) -> Artifact:
+    """Measure the URL into the reservation's slot, and publish it; `also` is done in the same transaction."""
+    url = services.egress.parse(request.url)
+    measured = measure(
+        services.egress,
+        url,
+        pool=services.hashing,
+        limit=reservation.limit if charge.left is None else min(reservation.limit, charge.left),
+        over=reservation.over if charge.left is None or reservation.limit <= charge.left else charge.over,
+        cancellation=cancellation,
+        cdn_loop=request.cdn_loop,
+        progress=progress,
+    )
+    request.claims.check(measured.content, f"the external location of blob '{reservation.slot.path}'")
+    location = proven_location(services, url, measured, location_id, confidential=request.confidential)
+    return attempts.publish(
+        services,
+        reservation,
+        measured.content,
+        location,
+        measured.content_type,
+        "set_location",
+        host=url.host,
+        values=values,
+        also=also,
+    )
+
+
+def require_takeable(
+    services: Services, artifact: Artifact, field: FieldSpec, slot: Slot, request: LocationRequest
+) -> None:
+    """Raises what keeps the location from the slot: something is there, or being stored; nothing may change; replicas differ."""
+    _require_free(services, artifact, slot)
+    access.require_changeable(field, artifact, slot)
+    replicas.require_possible(artifact, field, slot, request.claims)
+
+
+def authorise(services: Services, actor: Actor, request: LocationRequest) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
+    """What the request names, for a caller that may record a location there now."""
     spec = access.find_type(services, request.type_name)
     artifact = access.find_artifact(services, actor, spec, request.artifact_id)
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:set_location", actor, artifact)
     field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
-    _require_free(services, artifact, slot)
-    access.require_changeable(field, artifact, slot)
-    replicas.require_possible(artifact, field, slot, request.claims)
+    require_takeable(services, artifact, field, slot, request)
     return spec, artifact, field, slot
 
 
@@ -151,18 +181,21 @@ def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
         )
 
 
-def _location(services: Services, request: LocationRequest, url: Url, measured: Measured) -> External:
+def proven_location(
+    services: Services, url: Url, measured: Measured, location_id: str, *, confidential: bool
+) -> External:
+    """The record of a location that was measured just now. One whose query holds a secret is always confidential."""
     now = services.clock()
     check_at, full_at = services.rules.verification.rhythm.first(now, services.chance())
     return External(
         url=url.text,
-        confidential=request.confidential or is_confidential(url),
+        confidential=confidential or is_confidential(url),
         state=LocationState.VERIFIED,
         proven_at=now,
         seen_at=now,
         etag=measured.etag,
         last_modified=measured.last_modified,
-        id=uuid.uuid4().hex,
+        id=location_id,
         check_at=check_at,
         full_at=full_at,
     )

@@ -67,6 +67,7 @@ class Reservation:
 
 
 Check = Callable[[Artifact], None]
+JobOf = Callable[[Connection, Reservation], None]
 
 
 def reserve(
@@ -81,17 +82,27 @@ def reserve(
     declared: int | None,
     content_type: str | None,
     store: str | None,
+    job: JobOf | None = None,
 ) -> Reservation:
     """Take the slot and the quota for `declared` bytes (None: unknown, quota is taken in steps as the data grows).
 
     `store` is the managed store that the bytes will go to, None for an external location. `check` decides, on each read
-    of the artifact, whether the slot may be taken. Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when
+    of the artifact, whether the slot may be taken. `job` records the job that fills the slot, in the same transaction. Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when
     the declared size is over a limit.
     """
     for tries_left in reversed(range(_RESERVE_TRIES)):
         try:
             return _reserve_once(
-                services, actor, artifact, spec, field, slot, declared=declared, content_type=content_type, store=store
+                services,
+                actor,
+                artifact,
+                spec,
+                field,
+                slot,
+                declared=declared,
+                content_type=content_type,
+                store=store,
+                job=job,
             )
         except _RevisionRace:
             if not tries_left:
@@ -120,6 +131,7 @@ def _reserve_once(
     declared: int | None,
     content_type: str | None,
     store: str | None,
+    job: JobOf | None,
 ) -> Reservation:
     present = artifact.blobs.get(slot)
     replaced = 0
@@ -170,11 +182,14 @@ def _reserve_once(
                 content_type,
                 external=store is None,
                 staged=reservation.staged,
+                of_job=job is not None,
             ),
         )
         artifact_rows.touch_any(connection, artifact.id, now)
         if reservation.reserved:
             quotas.take(services, connection, artifact, slot, reservation.reserved)
+        if job is not None:
+            job(connection, reservation)
 
     services.db.transact(take)
     return reservation
@@ -231,16 +246,19 @@ def publish(
     *,
     host: str | None = None,
     values: Mapping[str, Any] | None = None,
+    also: Callable[[Connection], None] = lambda _: None,
 ) -> Artifact:
     """Show the blob: one transaction, only if the attempt is still ours. Returns the artifact as it is then.
 
-    `host` is that of an external location; `values` are fields that the type's hook sets with the blob.
+    `host` is that of an external location; `values` are fields that the type's hook sets with the blob; `also` is done in the same
+    transaction.
     """
     now = services.clock()
     artifact = reservation.artifact
 
     def store(connection: Connection) -> Artifact:
         artifact_rows.lock(connection, artifact.id)
+        also(connection)
         settle = show(connection, reservation, content, location, content_type, now, host=host)
         if settle:
             counters.use(connection, artifact.owner, artifact.type_name, size=settle)
@@ -367,7 +385,8 @@ def end_attempt(
 
 def is_dead(services: Services, blob: Blob, now: int) -> bool:
     """Whether the blob's attempt has stopped its heartbeat long enough ago to be taken over."""
-    return blob.attempt is not None and blob.attempt.heartbeat < _alive_since(services, now)
+    heartbeat = blob.attempt.heartbeat if blob.attempt is not None else None
+    return heartbeat is not None and heartbeat < _alive_since(services, now)
 
 
 def _alive_since(services: Services, now: int) -> int:
@@ -388,7 +407,7 @@ def without_dead(services: Services, artifact: Artifact) -> Artifact:
     """
     before = _alive_since(services, services.clock())
     attempts = [blob.attempt for blob in artifact.blobs.values() if blob.attempt is not None]
-    dead = [attempt.id for attempt in attempts if attempt.heartbeat < before]
+    dead = [attempt.id for attempt in attempts if attempt.heartbeat is not None and attempt.heartbeat < before]
     if not dead:
         return artifact
 
@@ -400,10 +419,14 @@ def without_dead(services: Services, artifact: Artifact) -> Artifact:
     return services.db.transact(end)
 
 
-def require_no_attempt(artifact: Artifact) -> None:
-    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact."""
+def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None:
+    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact; a promotion changes no content.
+
+    With `but_of_jobs` no attempt of a job matters, which can be cancelled.
+    """
     for slot, blob in artifact.blobs.items():
-        if blob.attempt is not None:
+        harmless = blob.attempt is None or (blob.attempt.of_job and (but_of_jobs or blob.location is not None))
+        if not harmless:
             raise blob_rows.slot_busy(slot)
 
 

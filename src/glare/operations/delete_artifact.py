@@ -16,6 +16,7 @@ from glare.domain.events import artifact_event
 from glare.domain.hooks import Change, ChangeKind
 from glare.errors import Forbidden
 from glare.operations import access, attempts, audit, hooks
+from glare.operations.jobs import without_jobs
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -39,7 +40,8 @@ def delete_artifact(
     change = Change(ChangeKind.DELETE, actor)
     hooks.before(spec, change, artifact)
     artifact = attempts.without_dead(services, artifact)
-    attempts.require_no_attempt(artifact)
+    attempts.require_no_attempt(artifact, but_of_jobs=True)
+    artifact = without_jobs(services, actor, artifact)
     if services.rules.deletes_later(spec.name):
         if artifact.status is not Status.DELETED:
             _mark_deleted(services, actor, artifact)

@@ -15,6 +15,7 @@ from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden
 from glare.operations import access, attempts, audit, replicas
+from glare.operations.jobs import without_jobs
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 
@@ -30,6 +31,8 @@ def delete_blob(
 ) -> tuple[TypeSpec, Artifact]:
     """Remove the external blob that `path` names, or any member of a folder of replicas; returns the artifact as it is then.
 
+    A job that records or promotes it is cancelled.
+
     Raises `NotFound` where there is no such blob, `Forbidden` for other managed blobs and where the field may not change,
     `Conflict` for the last good replica of an active artifact.
     """
@@ -42,6 +45,12 @@ def delete_blob(
     blob = artifact.blobs.get(slot)
     if blob is None:
         raise access.no_data(artifact, slot)
+    if blob.attempt is not None and blob.attempt.of_job:
+        if blob.location is None:
+            access.require_changeable(field, artifact, slot)
+            return spec, without_jobs(services, actor, artifact, of_slot=slot.path)
+        artifact = without_jobs(services, actor, artifact, of_slot=slot.path)
+        blob = artifact.blobs.get(slot, blob)
     if not isinstance(blob.location, External) and not (field.replicas and blob.location is not None):
         raise Forbidden(
             f"Blob '{slot.path}' holds data that Glare stores; only external blobs can be deleted by themselves."

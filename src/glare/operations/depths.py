@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from glare.db import checks
-from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, outbox, subscriptions
+from glare.db.jobs import JobState
+from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, outbox, subscriptions
 from glare.domain.blob import LocationState
 from glare.domain.subscription import DeliveryState, SubscriptionState
 from glare.operations.services import Services
@@ -58,6 +59,8 @@ def _read(services: Services, connection: Connection) -> dict[str, float]:
         "glare_dead_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat < alive_since),
         "glare_locations_changed": _count(connection, blobs, *_in_state(LocationState.CHANGED)),
         "glare_locations_unreachable": _count(connection, blobs, *_in_state(LocationState.UNREACHABLE)),
+        "glare_jobs_waiting": _count(connection, jobs, jobs.c.state == JobState.WAITING.value),
+        "glare_jobs_running": _count(connection, jobs, jobs.c.state == JobState.RUNNING.value),
         "glare_location_hosts_due": checks.count_due(connection, now, _AT_MOST),
         "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at.is_not(None)),
         "glare_database_up": 1,

@@ -55,6 +55,11 @@ def find_blob(
         blob = artifact.blobs.get(slot)
         if blob is None:
             raise access.no_data(artifact, slot)
+        if blob.claimed is not None:
+            raise Conflict(
+                f"Nobody has measured the external location of blob '{slot.path}' yet, or it is not what was claimed; it is served once "
+                "it is verified."
+            )
         if blob.location is None or blob.size is None or blob.digests is None:
             raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
         candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))

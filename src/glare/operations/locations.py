@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from glare.db import artifacts as artifact_rows
 from glare.db import checks, counters
 from glare.db.checks import LocationQuery, RecordedCheck, Target
 from glare.db.counters import UNLIMITED
@@ -22,7 +23,9 @@ from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, shown_reason
 from glare.errors import Forbidden, InvalidParameterValue, NotFound, TooManyRequests, Unauthorized
 from glare.operations import access, audit, takedowns
+from glare.operations.jobs import find_recording
 from glare.operations.services import Services
+from glare.operations.unmeasured import ask_for_measuring
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
 
@@ -66,7 +69,10 @@ def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Pa
 
 
 def show_location(services: Services, actor: Actor, location_id: str) -> Document:
-    """One location. Raises `NotFound`, also where the caller may not see its artifact."""
+    """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller may not see its artifact."""
+    recording = find_recording(services, actor, location_id) if _may_be_id(location_id) else None
+    if recording is not None:
+        return recording
     artifact, blob = _find(services, actor, location_id)
     return _shown(services, actor, artifact, blob)
 
@@ -100,10 +106,16 @@ def ask_for_check(services: Services, actor: Actor, location_id: str) -> Documen
 
     def ask(connection: Connection) -> None:
         now = services.clock()
+        artifact_rows.lock(connection, artifact.id)
         target = checks.find(connection, location_id, lock=True)
         if target is None:
             raise _missing(location_id)
         takedowns.require_open(connection, sha256=target.sha256, url=target.url)
+        if blob.digests is None:
+            ask_for_measuring(services, connection, artifact, blob)
+            event = artifact_event("check_location", artifact, now)
+            audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
+            return
         if checks.ask(connection, location_id, now):
             _charge(services, connection, target, now)
             checks.expect(connection, target.host, AT_ONCE)
@@ -126,7 +138,7 @@ def _charge(services: Services, connection: Connection, target: Target, now: int
 
 
 def _find(services: Services, actor: Actor, location_id: str) -> tuple[Artifact, Blob]:
-    if len(location_id) != _ID_LENGTH or not location_id.isalnum() or not location_id.isascii():
+    if not _may_be_id(location_id):
         raise _missing(location_id)
     with services.db.read() as connection:
         target = checks.find(connection, location_id)
@@ -136,6 +148,10 @@ def _find(services: Services, actor: Actor, location_id: str) -> tuple[Artifact,
         raise _missing(location_id)
     services.policy.require("location:get", actor, target_of(artifact))
     return artifact, blob
+
+
+def _may_be_id(text: str) -> bool:
+    return len(text) == _ID_LENGTH and text.isalnum() and text.isascii()
 
 
 def _blob_of(artifact: Artifact, location_id: str) -> Blob | None:

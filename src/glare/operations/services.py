@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from enum import StrEnum
 
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, Limits
 from glare.db.engine import Database
@@ -76,9 +77,46 @@ class SubscriptionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRules:
+    """How jobs are worked on; durations in seconds.
+
+    `tries` bounds how often one is begun; a failure that may pass waits `retry_first`, doubled with each further one up to `retry_most`.
+    `busy_wait` is the wait where limits of measurements are reached. `per_project` bounds the jobs of a project that are not ended.
+    """
+
+    tries: int
+    retry_first: float
+    retry_most: float
+    busy_wait: float
+    per_project: int
+    retention: float
+
+
+class Promoting(StrEnum):
+    """When locations are copied into a store without being asked for it."""
+
+    NEVER = "never"
+    UNREACHABLE = "unreachable"
+    LAST_GOOD = "last_good"
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRules:
+    """Which locations are promoted by themselves: by type, `ALL_TYPES` for the others. `retry` in seconds, after a failed one."""
+
+    when: Mapping[str, Promoting]
+    batch: int
+    retry: float
+
+    def of(self, type_name: str) -> Promoting:
+        return self.when.get(type_name, self.when[ALL_TYPES])
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's settings that operations decide with.
 
+    `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those that were not.
     `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes.
     """
 
@@ -94,6 +132,10 @@ class Rules:
     outbound: OutboundLimits
     verification: Verification
     subscriptions: SubscriptionRules
+    jobs: JobRules
+    promotion: PromotionRules
+    measure: bool
+    measure_later: bool
     scrub_time: float
     scrub_pool_size: int
     event_retention: float

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from glare.db import artifacts as artifact_rows
 from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, contents, counters, deliveries, leases, outbox
+from glare.db import checks, contents, counters, deliveries, jobs, leases, outbox
 from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
@@ -37,7 +37,7 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    retiring = (retire_events, retire_audit, retire_checks, retire_deliveries)
+    retiring = (retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs)
     for step in (*steps, *retiring, tell_stale, expire_subscriptions):
         try:
             step(services)
@@ -188,6 +188,13 @@ def retire_checks(services: Services) -> None:
     """Drop entries of histories of locations that are older than their retention."""
     before = services.clock() - int(services.rules.verification.history_retention * _SECOND)
     while services.db.transact(lambda connection: checks.retire(connection, before, _BATCH * 10)) == _BATCH * 10:
+        pass
+
+
+def retire_jobs(services: Services) -> None:
+    """Drop jobs that ended longer ago than their retention."""
+    before = services.clock() - int(services.rules.jobs.retention * _SECOND)
+    while services.db.transact(lambda connection: jobs.retire(connection, before, _BATCH * 10)) == _BATCH * 10:
         pass
 
 

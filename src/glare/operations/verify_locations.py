@@ -65,7 +65,7 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
     with services.db.read() as connection:
         kept = checks.is_kept(connection, target.artifact_id)
         blocked = takedowns.closed(connection, sha256=target.sha256, url=target.url) is not None
-    if not kept:
+    if not kept or target.size is None:  # What was never measured has a job of its own.
         services.db.transact(lambda connection: checks.leave_out(connection, target.id))
         return None
     try:

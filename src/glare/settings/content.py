@@ -31,6 +31,9 @@ from glare.settings.declare import (
 )
 from glare.settings.service import DAY, GIB, KIB, MIB
 
+PROMOTE_WHEN = ("never", "unreachable", "last_good")
+"""When locations are promoted by themselves."""
+
 STORES = ("file", "filesystem", "database")
 """Names of the stores; the first two are one store, the local file system."""
 
@@ -89,6 +92,7 @@ class ArtifactTypeSettings(Section):
         STORES,
         planned=LATER_STORES,
     )
+    promote_when: str | None = optional_choice("As `[promotion] when`, for this type. Unset: as there.", PROMOTE_WHEN)
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -201,9 +205,14 @@ class LocationsSettings(Section):
 
     measure: str = choice(
         "require",
-        "`require`: Glare downloads every location and records what it measured itself.",
-        ("require",),
-        planned={"off": "recording locations without measuring them is planned, and not part of this version"},
+        "`require`: Glare downloads every location and records what it measured itself. `off`, for API nodes without a way out: what "
+        "the client says is recorded, and the state is `unverified` until a worker has measured it. Until then the blob is not served.",
+        ("require", "off"),
+    )
+    measure_later: bool = flag(
+        "true",
+        "Whether workers measure what was recorded with `measure = off`. Set it to false where no process has a way out: an owner "
+        "may still ask for a check.",
     )
     allowed_schemes: tuple[str, ...] = words(
         "http, https", "URL schemes that may be recorded.", allowed=("http", "https"), empty=False
@@ -299,6 +308,61 @@ class LocationsSettings(Section):
     project_concurrency: int = integer("8", "Measurements of one project at the same time.", at_least=1, at_most=4096)
     host_concurrency: int = integer(
         "4", "Measurements from one host at the same time, over all projects.", at_least=1, at_most=4096
+    )
+
+
+@section("jobs")
+class JobsSettings(Section):
+    """Work that outlives the request that asked for it: asynchronous recording, later measuring, promotion. Any number of processes shares it."""
+
+    workers: int = integer(
+        "2",
+        "Threads of each process with background work that do jobs, one each at a time; 0 leaves them to other processes.",
+        at_least=0,
+        at_most=256,
+    )
+    poll_interval: float = seconds("1 s", "Pause between two looks for a job that is due.", at_least=0.1, at_most=3600)
+    tries: int = integer(
+        "5",
+        "How often a job is begun before it fails for good, where its failure may pass, such as a server that does not answer.",
+        at_least=1,
+        at_most=1000,
+    )
+    retry_first: float = seconds(
+        "30 s", "Time until a job is tried again; doubled with each further failure.", at_least=0.1, at_most=DAY
+    )
+    retry_most: float = seconds("1 h", "Longest time until a job is tried again.", at_least=0.1, at_most=365 * DAY)
+    busy_wait: float = seconds(
+        "5 s",
+        "How long a job waits where its project or host has as much under way as `[locations]` allows, or its window is used up.",
+        at_least=0.1,
+        at_most=DAY,
+    )
+    project_jobs: int = integer(
+        "1000", "Jobs of one project that have not ended; 429 beyond it.", at_least=1, at_most=10**6
+    )
+    retention: float = seconds(
+        "30 d",
+        "How long ended jobs are kept, and with them why a recording failed; the sweep removes older ones.",
+        at_least=60,
+        at_most=3650 * DAY,
+    )
+
+
+@section("promotion")
+class PromotionSettings(Section):
+    """Copying external blobs of active artifacts into a store without being asked for it. The owner's quota holds."""
+
+    when: str = choice(
+        "never",
+        "`unreachable`: when another location of the same content has become unreachable or has changed, and this one is the last good "
+        "one. `last_good`: whenever a location is the only good one of its content.",
+        PROMOTE_WHEN,
+    )
+    interval: float = seconds("1 min", "Pause between two looks for locations to promote.", at_least=0.1, at_most=DAY)
+    batch: int = integer("100", "Locations that one look goes through.", at_least=1, at_most=10000)
+    retry: float = seconds(
+        "1 d", "Time until a promotion that failed is tried again by itself.", at_least=1, at_most=365 * DAY
     )
 
 

@@ -14,7 +14,9 @@ from glare.events.messaging import FORMATS, Bus
 from glare.settings.content import (
     ArtifactTypeSettings,
     GlanceStoreSettings,
+    JobsSettings,
     LocationsSettings,
+    PromotionSettings,
     QuotaSettings,
     StoreSettings,
     SubscriptionsSettings,
@@ -76,6 +78,8 @@ class Settings:
     locations: LocationsSettings
     verification: VerificationSettings
     subscriptions: SubscriptionsSettings
+    jobs: JobsSettings
+    promotion: PromotionSettings
     fsck: FsckSettings
     transport: TransportSettings
     notifications: NotificationSettings

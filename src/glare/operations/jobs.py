@@ -1,0 +1,175 @@
+"""Jobs: doing the next one that is due, cancelling, and telling what became of a recording."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection
+
+from glare.db import artifacts as artifact_rows
+from glare.db import jobs
+from glare.db.jobs import Job, JobKind, JobState
+from glare.db.rows import fetch_artifact
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
+from glare.domain.shown_url import shown_url
+from glare.egress.cancellation import Cancellation
+from glare.errors import GlareError
+from glare.operations import access, claimed_jobs, promote, record_later, unmeasured
+from glare.operations.claimed_jobs import Busy, ClaimLost
+from glare.operations.objects import remove_due
+from glare.operations.services import Services
+
+_log = logging.getLogger(__name__)
+
+_SECOND: Final = 1_000_000
+_STAGED: Final = 100
+_CANCELLED: Final[Mapping[str, Any]] = {
+    "error": {"type": "Cancelled", "message": "It was cancelled: its blob or its artifact was deleted."}
+}
+
+
+class Perform(Protocol):
+    """Does a job, and ends it in the transaction that makes its effect visible. What it raises leaves the job as it is."""
+
+    def __call__(self, services: Services, job: Job, cancellation: Cancellation) -> None: ...
+
+
+_PERFORM: Final[Mapping[JobKind, Perform]] = {
+    JobKind.RECORD: record_later.perform,
+    JobKind.MEASURE: unmeasured.perform,
+    JobKind.PROMOTE: promote.perform,
+}
+
+
+def do_next(services: Services, cancellation: Cancellation, after: str = "") -> str | None:
+    """Do the job that is due longest, of the next project after `after` that has one. Returns that project, None without a job.
+
+    Whatever becomes of the job, it is no error of the caller's but where the database does not answer. A job that is cancelled is
+    given back at once.
+    """
+    now = services.clock()
+    with services.db.read() as connection:
+        if not jobs.any_due(connection, now):
+            return None
+    holder = uuid.uuid4().hex
+    until = now + int(services.rules.attempt_timeout * _SECOND)
+    job = services.db.transact(lambda connection: jobs.claim(connection, holder, now, until, after))
+    if job is None:
+        return None
+    with services.heartbeats.keep(holder):
+        _do(services, job, cancellation)
+    return job.project
+
+
+def _do(services: Services, job: Job, cancellation: Cancellation) -> None:
+    rules = services.rules.jobs
+    try:
+        if job.tries > rules.tries and job.kind is not JobKind.MEASURE:
+            raise GlareError(f"It was begun {rules.tries} times, and its worker ended each time.")
+        _PERFORM[job.kind](services, job, cancellation)
+    except ClaimLost:
+        _log.warning("a job was taken over or cancelled", extra={"job": job.id})
+    except Busy:
+        _postpone(services, job, rules.busy_wait, None, counted=False)
+    except GlareError as error:
+        if cancellation.cancelled:
+            _postpone(services, job, 0, None, counted=False)
+        else:
+            _failed(services, job, error, passing=claimed_jobs.may_pass(error))
+    except Exception:  # noqa: BLE001 - the other jobs are done all the same
+        _log.exception("a job failed in an unexpected way", extra={"job": job.id})
+        _failed(services, job, GlareError(), passing=True)
+
+
+def _failed(services: Services, job: Job, error: GlareError, *, passing: bool) -> None:
+    """Try again later what may pass, or has to be done some day; else it has failed."""
+    rules = services.rules.jobs
+    reason = getattr(error, "reason", error.message)
+    _log.warning("a job did not succeed", extra={"job": job.id, "kind": job.kind.value, "reason": reason})
+    outcome = claimed_jobs.told(error)
+    if job.kind is JobKind.MEASURE or (passing and job.tries < rules.tries):
+        wait = min(rules.retry_first * 2 ** min(job.tries - 1, 32), rules.retry_most)
+        _postpone(services, job, wait, outcome, counted=True)
+        return
+    if services.db.transact(lambda connection: _end(services, connection, job, outcome, None)):
+        services.metrics.attempt_ended("undone")
+    if job.kind is JobKind.PROMOTE:
+        remove_due(services, _STAGED)
+
+
+def _postpone(
+    services: Services, job: Job, seconds: float, outcome: Mapping[str, Any] | None, *, counted: bool
+) -> None:
+    due_at = services.clock() + int(seconds * _SECOND)
+    services.db.transact(lambda connection: jobs.postpone(connection, job, due_at, outcome, counted=counted))
+
+
+def _end(services: Services, connection: Connection, job: Job, outcome: Mapping[str, Any], actor: Actor | None) -> bool:
+    """End a job that did not succeed, and undo what was reserved for it; False where somebody else has ended or taken it."""
+    artifact_rows.lock(connection, job.artifact_id)
+    if not jobs.finish(connection, job, JobState.FAILED, services.clock(), outcome):
+        return False
+    artifact = fetch_artifact(connection, job.artifact_id)
+    if artifact is None:
+        return True
+    if job.kind is JobKind.RECORD:
+        record_later.undo(services, connection, artifact, job, outcome, actor)
+    elif job.kind is JobKind.PROMOTE:
+        promote.undo(services, connection, artifact, job, outcome, actor)
+    return True
+
+
+def without_jobs(services: Services, actor: Actor, artifact: Artifact, *, of_slot: str | None = None) -> Artifact:
+    """The artifact after its jobs were cancelled: all of them, or those that hold the slot of this path.
+
+    A worker that is at one of them learns of it when it looks, and shows nothing.
+    """
+
+    def cancel(connection: Connection) -> Artifact | None:
+        artifact_rows.lock(connection, artifact.id)
+        found = [job for job in jobs.of_artifact(connection, artifact.id) if of_slot in (None, job.slot.path)]
+        for job in found:
+            current = jobs.find(connection, job.id, lock=True)
+            if current is not None and current.state.value in jobs.LIVING:
+                _end(services, connection, current, _CANCELLED, actor)
+        return access.reread(connection, artifact.id) if found else None
+
+    with services.db.read() as connection:
+        if not jobs.of_artifact(connection, artifact.id):
+            return artifact
+    after = services.db.transact(cancel)
+    remove_due(services, _STAGED)
+    return after or artifact
+
+
+def find_recording(services: Services, actor: Actor, location_id: str) -> dict[str, Any] | None:
+    """A location that is still to be recorded, or could not be, for its owner's project and admins; None for everybody else.
+
+    One that was recorded is not told of here, but by its record.
+    """
+    with services.db.read() as connection:
+        job = jobs.find(connection, location_id)
+    if job is None or job.kind is not JobKind.RECORD or job.state is JobState.DONE:
+        return None
+    if actor.anonymous or not (actor.project == job.project or services.policy.is_admin(actor)):
+        return None
+    failed = job.state is JobState.FAILED
+    return {
+        "id": job.location_id,
+        "status": "failed" if failed else "saving",
+        "artifact": job.artifact_id,
+        "artifact_type": job.type_name,
+        "project": job.project,
+        "blob": job.slot.path,
+        "url": shown_url(job.payload["url"], confidential=job.payload["confidential"], full=True),
+        "confidential": job.payload["confidential"],
+        "error": job.outcome["error"] if job.outcome is not None else None,
+        "tries": job.tries,
+        "asked_at": moment.show(job.created_at),
+        "finished_at": None if job.finished_at is None else moment.show(job.finished_at),
+    }

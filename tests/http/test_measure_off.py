@@ -1,0 +1,138 @@
+"""`[locations] measure = off`: what was claimed is recorded, nobody takes it for true, and a worker measures it later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.jobs import Working, working
+
+DATA = bytes(range(256)) * 5000
+MD5 = hashlib.md5(DATA).hexdigest()
+SHA256 = hashlib.sha256(DATA).hexdigest()
+OFF = "measure = off\n"
+
+
+@pytest.fixture
+def off(tmp_path: Path) -> Iterator[Working]:
+    with working(tmp_path, OFF) as service:
+        yield service
+
+
+def test_claims_are_recorded_as_they_are(off: Working) -> None:
+    """The blob is active with the given checksums and no size; nothing is asked of the origin, and nothing is called verified."""
+    image = off.image()
+    blob = off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5, size=len(DATA))["image"]
+    assert (blob["status"], blob["external"], blob["md5"]) == ("active", True, MD5)
+    assert {blob[name] for name in ("size", "sha1", "sha256", "content_type")} == {None}
+    assert off.state(image) == "unverified"
+    assert off.location_of(image)["proven_at"] is None
+    assert off.origin.count("/raw") == 0
+    assert off.glare.alice.download(image, "image").status_code == 409
+    off.glare.alice.activate(image)
+    assert off.glare.usage("wonderland") == (1, 0)
+
+
+def test_a_worker_measures_it_later(off: Working) -> None:
+    """Equal claims become measured values; then it is served, and checked like any other."""
+    off.origin.put("/raw", DATA)
+    image = off.image()
+    off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5, size=len(DATA))
+    image = off.glare.alice.activate(image)
+    assert off.do() == ["wonderland"]
+    assert off.state(image) == "verified"
+    shown = off.glare.alice.show(image)["image"]
+    assert (shown["size"], shown["sha256"]) == (len(DATA), SHA256)
+    assert off.events(image) == ["location.verified"]
+    assert off.glare.alice.download(image, "image").content == DATA
+    assert off.later(7 * 3600) == 1
+
+
+@pytest.mark.parametrize("claims", [{"md5": "0" * 32}, {"sha256": "0" * 64}, {"size": 1}])
+def test_claims_that_are_wrong_are_told(off: Working, claims: dict[str, object]) -> None:
+    """The location has changed, for the reason that it is not what was claimed, and an event says so."""
+    off.origin.put("/raw", DATA)
+    image = off.image()
+    off.glare.alice.locate(image, "image", off.origin.url("/raw"), **claims)
+    off.do()
+    told = off.location_of(image)
+    assert (told["state"], told["reason"]) == ("changed", "claim_mismatch")
+    assert off.events(image) == ["location.changed"]
+    assert off.glare.alice.download(image, "image").status_code == 409
+    assert off.do() == []
+
+
+def test_an_origin_that_is_away_is_asked_until_it_answers(off: Working) -> None:
+    """It stays unverified however often it fails, and is measured once it can be."""
+    image = off.image()
+    off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5)
+    for _ in range(8):
+        off.do()
+        assert off.state(image) == "unverified"
+        off.clock.forward(3600)
+    off.origin.put("/raw", DATA)
+    off.do()
+    assert off.state(image) == "verified"
+
+
+def test_its_owner_may_ask_for_measuring(tmp_path: Path) -> None:
+    """Where workers do not measure by themselves, a check that is asked for does."""
+    with working(tmp_path, OFF + "measure_later = false\n") as off:
+        off.origin.put("/raw", DATA)
+        image = off.image()
+        off.glare.alice.locate(image, "image", off.origin.url("/raw"), sha256=SHA256)
+        assert (off.do(), off.work()) == ([], 0)
+        address = f"/locations/{off.location_of(image)['id']}/checks"
+        assert off.glare.alice.request("POST", address).status_code == 202
+        assert off.glare.alice.request("POST", address).status_code == 202
+        assert off.do() == ["wonderland"]
+        assert off.state(image) == "verified"
+        assert off.history(image) == [("full", "equal", None, 1)]
+
+
+@pytest.mark.sqlite
+def test_what_is_deleted_is_not_measured(off: Working) -> None:
+    """The job ends with its location or its artifact."""
+    off.origin.put("/raw", DATA)
+    first, second = off.image("first"), off.image("second")
+    for image in (first, second):
+        off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5)
+    off.glare.alice.request("DELETE", f"/artifacts/images/{first['id']}/image")
+    off.glare.alice.delete(second)
+    off.do()
+    assert off.origin.count("/raw") == 0
+    assert sorted(state for _, state, _ in off.rows()) == ["done", "failed"]
+
+
+@pytest.mark.sqlite
+def test_promotion_wants_a_measured_location(off: Working) -> None:
+    """What nobody has measured is not copied."""
+    image = off.image()
+    off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5)
+    answer = off.glare.alice.request("POST", f"/locations/{off.location_of(image)['id']}/promotion")
+    assert answer.status_code == 409
+
+
+@pytest.mark.sqlite
+def test_replicas_that_differ_are_found_out(off: Working) -> None:
+    """Claims fix nothing; of two members that are measured later, the second must be the same."""
+    image = off.glare.alice.create("images", name="replicas", container_format="bare", disk_format="raw")
+    off.origin.put("/a", DATA)
+    off.origin.put("/b", DATA + b"!")
+    for key in "ab":
+        body = b'{"url": "%s"}' % off.origin.url(f"/{key}").encode()
+        answer = off.glare.alice.request(
+            "PUT",
+            f"/artifacts/images/{image['id']}/locations/{key}",
+            content=body,
+            headers={
+                "Content-Type": "application/vnd+openstack.glare-custom-location+json",
+                "OpenStack-API-Version": "artifact 1.2",
+            },
+        )
+        assert answer.status_code == 200, answer.text
+    off.do()
+    assert sorted(off.location_of(image, f"locations/{key}")["state"] for key in "ab") == ["changed", "verified"]
