@@ -27,7 +27,7 @@ def secret_of(size: int) -> str:
 @pytest.mark.parametrize(
     ("text", "valid"),
     [
-        (new_secret(), True),
+        pytest.param(new_secret(), True, id="a new one"),
         (secret_of(24), True),
         (secret_of(64), True),
         (secret_of(23), False),
