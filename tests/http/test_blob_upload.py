@@ -159,7 +159,12 @@ def multiply(glare: Glare, artifact: Json, count: int) -> None:
     with glare.services.db.write() as connection:
         one = connection.execute(select(blobs).where(blobs.c.artifact_id == artifact["id"])).mappings().one()
         copies = [
-            {**one, "item_key": str(n), "slot_id": slot_id(artifact["id"], "dict_of_blobs", str(n))}
+            {
+                **one,
+                "item_key": str(n),
+                "slot_id": slot_id(artifact["id"], "dict_of_blobs", str(n)),
+                "location_id": f"{n:032x}",
+            }
             for n in range(1, count)
         ]
         connection.execute(insert(blobs), copies)

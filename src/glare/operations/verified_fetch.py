@@ -68,14 +68,14 @@ class Fetch:
         self._digests_from = first
         self._ready = threading.Condition()
         self._reading = False
-        self._failed: GlareError | None = None
+        self._failure: str | None = None
         self.cancellation = Cancellation()
         self.readers = 0
 
     def covers(self, block: int, last: int) -> bool:
         """Whether a reader that wants the blocks `block` to `last` can take part."""
         with self._ready:
-            usable = self._failed is None and not self.cancellation.cancelled and last <= self._last
+            usable = self._failure is None and not self.cancellation.cancelled and last <= self._last
             return usable and (block in self._kept or block == self._next)
 
     def take(self, block: int, wanted: Cancellation) -> bytes:
@@ -84,8 +84,8 @@ class Fetch:
             while block not in self._kept:
                 if block < self._next:
                     raise Behind
-                if self._failed is not None:
-                    raise self._failed
+                if self._failure is not None:
+                    raise OriginFailed(MESSAGE, reason=self._failure)
                 if wanted.cancelled:
                     raise OriginFailed(MESSAGE, reason="the reader has gone")
                 if not self._reading:
@@ -104,31 +104,29 @@ class Fetch:
 
     def _read_next(self) -> bytes:
         """Read the next block, which this thread alone does, and keep it for the others."""
-        block, failed, data = self._next, None, b""
         try:
-            data = self._checked(block)
-        except GlareError as error:
-            failed = error
-        except BaseException:
-            failed = GlareError("A reader of an external location ended in an unexpected way.")
+            data = self._checked(self._next)
+        except BaseException as error:
+            self._ended(None, getattr(error, "reason", str(error)))
             raise
-        finally:
-            with self._ready:
-                self._reading = False
-                self._failed = failed
-                if failed is None:
-                    self._kept[block] = data
-                    self._next = block + 1
-                    for old in sorted(self._kept)[: -self._fetches.share(self.readers)]:
-                        del self._kept[old]
-                self._ready.notify_all()
-        if failed is not None:
-            raise failed
+        self._ended(data, None)
         return data
+
+    def _ended(self, data: bytes | None, failure: str | None) -> None:
+        """The next block is there, or nothing more will be."""
+        with self._ready:
+            self._reading = False
+            self._failure = failure
+            if data is not None:
+                self._kept[self._next] = data
+                self._next += 1
+                for old in sorted(self._kept)[: -self._fetches.share(self.readers)]:
+                    del self._kept[old]
+            self._ready.notify_all()
 
     def _checked(self, block: int) -> bytes:
         """The block from the source at hand, or from the next one that delivers it."""
-        last_error: GlareError = OriginFailed(MESSAGE, reason="no location is left")
+        reason, cause = "no location is left", Cause.PROTOCOL
         while self._source is not None or self._candidates:
             blob = self._candidates[0] if self._source is None else self._source.blob
             try:
@@ -143,18 +141,18 @@ class Fetch:
                 self.close()
                 if self.cancellation.cancelled:
                     raise
-                self._note(blob, error, block)
-                last_error = error
-        raise last_error
+                reason, cause = self._note(blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
+        # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
+        raise OriginFailed(MESSAGE, reason=reason, cause=cause)
 
     def _open(self, blob: Blob, block: int) -> _Source:
         if isinstance(blob.location, Managed):
             return _Stored(self._services, blob, blob.location, block)
         return _Remote(self._services, blob, (block, self._last), self._size, self._cdn_loop, self.cancellation)
 
-    def _note(self, blob: Blob, error: GlareError, block: int) -> None:
-        """What failed is looked at soon. The reader may never notice, where another one delivers."""
-        reason = getattr(error, "reason", error.message)
+    def _note(self, blob: Blob, error: GlareError, block: int) -> str:
+        """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers."""
+        reason: str = getattr(error, "reason", error.message)
         location = blob.location
         _log.warning(
             "a location did not deliver a block",
@@ -163,6 +161,7 @@ class Fetch:
         busy = isinstance(error, (OriginFailed, LocationRefused)) and error.cause is Cause.BUSY
         if isinstance(location, External) and location.id and not busy and not isinstance(error, Blocked):
             check_soon(self._services, location.id)
+        return reason
 
     def _digest(self, block: int) -> bytes:
         """The recorded sha256 of a block. They are read as they are needed: a large content has many."""
