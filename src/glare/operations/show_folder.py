@@ -11,6 +11,7 @@ from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Blob, External
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent_blob, represent_location
+from glare.domain.shown_url import shown_url
 from glare.operations import access, takedowns
 from glare.operations.download_blob import require_readable
 from glare.operations.replicas import good_ones
@@ -68,6 +69,7 @@ def represent_folder(services: Services, folder: Folder) -> Document:
 
 def _member(services: Services, folder: Folder, blob: Blob) -> Document:
     shown = represent_blob(folder.artifact, blob, full_urls=folder.full_urls) | {"good": blob.good}
+    shown["copied_from"] = _source(folder, blob)
     empty = {"location": None, "state": None, "reason": None, "proven_at": None, "seen_at": None, "stale": False}
     if not isinstance(blob.location, External):
         return shown | empty | {"reason": blob.damage.value if blob.damage else None}
@@ -76,3 +78,9 @@ def _member(services: Services, folder: Folder, blob: Blob) -> Document:
         folder.artifact, blob, full_url=folder.full_urls, to_operator=folder.to_operator, stale_before=stale_before
     )
     return shown | {"location": location["id"]} | {name: location[name] for name in empty if name != "location"}
+
+
+def _source(folder: Folder, blob: Blob) -> str | None:
+    """Where stored bytes were copied from, None where they were uploaded."""
+    source = blob.source
+    return shown_url(source.url, confidential=source.confidential, full=folder.full_urls) if source else None
