@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glare.digest import BLOCK
@@ -140,6 +140,7 @@ def test_without_a_good_one_it_fails_visibly(api: Glare, image: Json, origins: l
     assert int(answer.headers["content-length"]) == len(DATA)
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.sampled_from(["changed", "cut", "refused"])), min_size=ORIGINS, max_size=ORIGINS
@@ -228,6 +229,22 @@ def test_a_reader_that_leaves_does_not_end_the_others(api: Glare, image: Json, o
             threading.Timer(0, gate.open.set).start()
         assert follower.answer().body == DATA
     assert origins[0].visits == 1
+
+
+def test_readers_that_leave_together_end_the_request(api: Glare, image: Json, origins: list[Crooked]) -> None:
+    """Three who share a silent origin hang up: nobody waits for it any longer, and the next one gets an answer."""
+    gate = Gate()
+    origins[0].behave = gate
+    with ExitStack() as stack:
+        started(api, image, stack)
+        assert gate.waiting.acquire(timeout=10)
+        for _ in range(2):
+            started(api, image, stack)
+        eventually(lambda: attached(api) == 3)
+    eventually(lambda: api.services.fetches.live == 0)
+    origins[0].behave = honest(DATA)
+    assert get(api, image).body == DATA
+    gate.open.set()
 
 
 def test_the_last_reader_that_leaves_ends_the_request(api: Glare, image: Json, origins: list[Crooked]) -> None:

@@ -58,6 +58,7 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("location:list_all", {}, ADMINS),
     ("location:get", target(), ALL),
     ("location:check", target("public"), OWNERS),
+    ("artifact:promote_location", target("public"), OWNERS),
     *((f"takedown:{verb}", {}, ADMINS) for verb in ("create", "list", "get", "delete")),
     ("artifact:get", target(), ALL),
     ("artifact:list", {}, ALL),

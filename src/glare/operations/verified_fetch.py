@@ -70,7 +70,8 @@ class Fetch:
         self._reading = False
         self._failure: str | None = None
         self.cancellation = Cancellation()
-        self.readers = 0
+        self.readers = 0  # Who takes part, also where the client has gone and a thread is not back yet.
+        self.wanted_by: set[object] = set()
 
     def covers(self, block: int, last: int) -> bool:
         """Whether a reader that wants the blocks `block` to `last` can take part."""
@@ -190,25 +191,28 @@ class Fetches:
         most = _MOST if readers > 1 else _ALONE
         return max(_LEAST, min(most, self._blocks // max(1, self._live)))
 
-    def join(self, sha256: str, block: int, last: int) -> Fetch | None:
+    def join(self, reader: object, sha256: str, block: int, last: int) -> Fetch | None:
         """Take part in a fetch that is under way; None where none fits."""
         with self._lock:
             for fetch in self._of.get(sha256, ()):
                 if fetch.covers(block, last):
                     fetch.readers += 1
+                    fetch.wanted_by.add(reader)
                     return fetch
         return None
 
-    def begin(self, sha256: str, fetch: Fetch) -> Fetch:
+    def begin(self, reader: object, sha256: str, fetch: Fetch) -> Fetch:
         """Offer a new fetch to others. Its maker is its first reader."""
         with self._lock:
             fetch.readers = 1
+            fetch.wanted_by.add(reader)
             self._of[sha256].append(fetch)
             self._live += 1
         return fetch
 
-    def leave(self, sha256: str, fetch: Fetch) -> None:
+    def leave(self, reader: object, sha256: str, fetch: Fetch) -> None:
         """End a part in a fetch."""
+        self.abandon(reader, fetch)
         with self._lock:
             fetch.readers -= 1
             if fetch.readers:
@@ -220,10 +224,11 @@ class Fetches:
                 del self._of[sha256]
         fetch.close()
 
-    def abandon(self, fetch: Fetch) -> None:
-        """A reader has gone: where it is the only one, nobody waits for the origin any longer. May be called anywhere."""
+    def abandon(self, reader: object, fetch: Fetch) -> None:
+        """A reader has gone: once nobody wants it, nobody waits for the origin any longer. May be called anywhere, and again."""
         with self._lock:
-            if fetch.readers == 1:
+            fetch.wanted_by.discard(reader)
+            if not fetch.wanted_by:
                 fetch.cancellation.cancel()
 
     @property

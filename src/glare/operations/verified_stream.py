@@ -56,12 +56,12 @@ class VerifiedStream:
         self._cancellation.cancel()
         fetch = self._fetch
         if fetch is not None:
-            self._services.fetches.abandon(fetch)
+            self._services.fetches.abandon(self, fetch)
 
     def close(self) -> None:
         """Let go of what is shared."""
         if self._fetch is not None:
-            self._services.fetches.leave(self._sha256, self._fetch)
+            self._services.fetches.leave(self, self._sha256, self._fetch)
             self._fetch = None
 
     def _piece(self) -> bytes:
@@ -94,16 +94,23 @@ class VerifiedStream:
                 self._begin()
 
     def _attach(self) -> Fetch:
-        self._fetch = self._services.fetches.join(self._sha256, self._block, self._last_block)
+        self._fetch = self._services.fetches.join(self, self._sha256, self._block, self._last_block)
         self._own = False
-        return self._fetch or self._begin()
+        if self._fetch is None:
+            return self._begin()
+        self._heed()
+        return self._fetch
 
     def _begin(self) -> Fetch:
         fetch = Fetch(
             self._services, self._services.fetches, self._candidates, self._block, self._last_block, self._cdn_loop
         )
-        self._fetch = self._services.fetches.begin(self._sha256, fetch)
+        self._fetch = self._services.fetches.begin(self, self._sha256, fetch)
         self._own = True
-        if self._cancellation.cancelled:
-            fetch.cancellation.cancel()
+        self._heed()
         return fetch
+
+    def _heed(self) -> None:
+        """A reader that has gone before it took part wants nothing."""
+        if self._cancellation.cancelled and self._fetch is not None:
+            self._services.fetches.abandon(self, self._fetch)
