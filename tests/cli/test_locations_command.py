@@ -63,3 +63,15 @@ def test_check_now(site: Verifying, conf: str, capsys: pytest.CaptureFixture[str
     assert (code, out) == (1, "full: changed (digest); 1000 bytes read; the location is changed\n")
     _, out = run(capsys, "show", "--config-file", conf, location)
     assert [line.split()[3:5] for line in out.splitlines()[-2:]] == [["full", "changed"], ["full", "equal"]]
+
+
+def test_what_was_never_measured_is_not_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A location that was recorded as it was claimed is listed and shown; a check of it says what it waits for."""
+    with verifying(tmp_path, "measure = off\nmeasure_later = false\n") as site:
+        conf = str(tmp_path / "glare.conf")
+        image = site.glare.alice.create("images", name="claimed")
+        site.glare.alice.locate(image, "image", site.origin.url("/a"), md5="0" * 32)
+        location = str(site.location_of(image)["id"])
+        assert run(capsys, "list", "--config-file", conf)[1].splitlines()[1].split()[:2] == [location, "unverified"]
+        assert run(capsys, "show", "--config-file", conf, location)[0] == 0
+        assert run(capsys, "check", "--config-file", conf, location) == (1, "")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.jobs import Working, working
+from support.service import path_of
 
 DATA = bytes(range(256)) * 5000
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -136,3 +137,22 @@ def test_replicas_that_differ_are_found_out(off: Working) -> None:
         assert answer.status_code == 200, answer.text
     off.do()
     assert sorted(off.location_of(image, f"locations/{key}")["state"] for key in "ab") == ["changed", "verified"]
+
+
+@pytest.mark.sqlite
+def test_only_a_redirect_serves_it_before(tmp_path: Path) -> None:
+    """Where the operator allows redirects, who asks for one is sent to the origin, without a digest; never to a confidential one."""
+    with working(tmp_path, "measure = off\nmeasure_later = false\nredirect = true\n") as off:
+        image, secret = off.image(), off.image("secret")
+        off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5)
+        off.glare.alice.locate(secret, "image", off.origin.url("/raw"), md5=MD5, confidential=True)
+        url = f"{path_of(image)}/image?redirect=true"
+        for method in ("GET", "HEAD"):
+            answer = off.glare.alice.request(method, url)
+            assert (answer.status_code, answer.headers["location"]) == (302, off.origin.url("/raw"))
+            assert "digest" not in answer.headers
+        assert off.glare.alice.download(image, "image").status_code == 409
+        assert off.glare.alice.request("GET", f"{path_of(secret)}/image?redirect=true").status_code == 409
+        taken = {"kind": "host", "value": "127.0.0.1", "reason": "law"}
+        off.glare.admin.request("POST", "/takedowns", json=taken)
+        assert off.glare.alice.request("GET", url).status_code == 451

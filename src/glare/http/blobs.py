@@ -25,7 +25,7 @@ from glare.http.query import query_pairs
 from glare.operations.access import Expected
 from glare.operations.add_location import LocationRequest, add_location, parse_location
 from glare.operations.delete_blob import delete_blob
-from glare.operations.download_blob import Download, find_blob, redirect_target
+from glare.operations.download_blob import Download, Unmeasured, find_blob, redirect_target
 from glare.operations.record_later import record_later
 from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 
@@ -105,7 +105,12 @@ async def get(call: Call) -> Response:
 
 def _get(call: Call) -> Response:
     microversion = NEWEST if folders.of_replicas(call) else call.microversion
-    found = find_blob(call.services, call.actor, *_named(call), microversion)
+    try:
+        found = find_blob(call.services, call.actor, *_named(call), microversion)
+    except Unmeasured as unmeasured:
+        if unmeasured.url is None or not _may_be_redirected(call):
+            raise
+        return _redirected(unmeasured.url, None)
     headers = _safe_headers(found) | folders.link_headers(call, found)
     if found.spec.hooks.download:
         return StoreBody.rewritten(call, found, headers)
@@ -127,7 +132,7 @@ def _get(call: Call) -> Response:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
     origin = redirect_target(call.services, found, wanted=_may_be_redirected(call))
     if origin is not None:
-        return _redirected(found, origin)
+        return _redirected(origin, found.digests.sha256)
     headers["content-length"] = str(last - first + 1)
     if call.is_head:
         return Response(status_code=status, headers=headers)
@@ -182,15 +187,11 @@ def _may_be_redirected(call: Call) -> bool:
     return call.actor.anonymous and not any(name in call.headers for name in _CREDENTIALS)
 
 
-def _redirected(found: Download, origin: str) -> Response:
-    """To the origin, whose bytes are proven as of the last check only. No cache may keep it: tomorrow it may be wrong."""
-    encoded = base64.b64encode(bytes.fromhex(found.digests.sha256)).decode()
-    headers = {
-        "location": origin,
-        "cache-control": "no-store",
-        "digest": f"SHA-256={encoded}",
-        "content-length": "0",
-    }
+def _redirected(origin: str, sha256: str | None) -> Response:
+    """To the origin, whose bytes are proven as of the last check only, if at all. No cache may keep it: tomorrow it may be wrong."""
+    headers = {"location": origin, "cache-control": "no-store", "content-length": "0"}
+    if sha256 is not None:
+        headers["digest"] = f"SHA-256={base64.b64encode(bytes.fromhex(sha256)).decode()}"
     return Response(status_code=302, headers=headers)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sqlalchemy import Connection
+
 from glare.digest import Digests
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import Blob, Damage, External, Slot
+from glare.domain.blob import Blob, Damage, External, LocationState, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BlobDamaged, Conflict, Forbidden, GlareError, LocationChanged, NotFound
@@ -34,6 +36,17 @@ class Download:
     candidates: tuple[Blob, ...] = ()
 
 
+class Unmeasured(Conflict):
+    """Nobody has measured the location. `url` is where a reader may be sent all the same, where the operator allows that."""
+
+    def __init__(self, slot: Slot, url: str | None) -> None:
+        super().__init__(
+            f"Nobody has measured the external location of blob '{slot.path}' yet, or it is not what was claimed; it is served once "
+            "it is verified."
+        )
+        self.url = url
+
+
 def find_blob(
     services: Services,
     actor: Actor,
@@ -45,7 +58,7 @@ def find_blob(
     """The blob that `path` names. No request leaves Glare, and no byte is read.
 
     Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
-    stored), `LocationChanged`, `BlobDamaged` and `Blocked`.
+    stored), `Unmeasured`, `LocationChanged`, `BlobDamaged` and `Blocked`.
     """
     spec = access.find_type(services, type_name)
     with services.db.read() as connection:
@@ -56,10 +69,7 @@ def find_blob(
         if blob is None:
             raise access.no_data(artifact, slot)
         if blob.claimed is not None:
-            raise Conflict(
-                f"Nobody has measured the external location of blob '{slot.path}' yet, or it is not what was claimed; it is served once "
-                "it is verified."
-            )
+            raise Unmeasured(slot, _unmeasured_url(services, connection, spec, blob))
         if blob.location is None or blob.size is None or blob.digests is None:
             raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
         candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
@@ -90,6 +100,16 @@ def redirect_target(services: Services, found: Download, *, wanted: bool) -> str
     if not wanted or not isinstance(location, External) or location.confidential or found.spec.rewrites_downloads:
         return None
     return location.url if found.blob.good and services.rules.may_redirect(found.spec.name) else None
+
+
+def _unmeasured_url(services: Services, connection: Connection, spec: TypeSpec, blob: Blob) -> str | None:
+    """Where a reader of an unmeasured location may be sent; nowhere, where it has proven wrong, is confidential, or is taken down."""
+    location = blob.location
+    if not isinstance(location, External) or location.confidential or location.state is LocationState.CHANGED:
+        return None
+    claimed = blob.claimed.sha256 if blob.claimed is not None else None
+    takedowns.require_open(connection, sha256=claimed, url=location.url)
+    return location.url if services.rules.may_redirect(spec.name) else None
 
 
 def _not_served(blob: Blob) -> GlareError:
