@@ -12,7 +12,7 @@ from support.hostile import BEHAVIOURS, CONTENT, Hostile
 from support.service import Glare, Json, path_of, running
 
 QUICK = (
-    "header_deadline = 0.6\nmax_redirects = 3\nmax_header_bytes = 8 KiB\nminimum_throughput = 1 MiB\ntotal_time = 1\n"
+    "header_deadline = 1.5\nmax_redirects = 3\nmax_header_bytes = 8 KiB\nminimum_throughput = 1 MiB\ntotal_time = 1\n"
 )
 """Options of [locations] that end slow origins soon."""
 

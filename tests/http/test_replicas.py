@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from glare.digest import BLOCK
 from support.service import LOCATION, Json, path_of
 from support.verifying import HOUR, V2, Verifying, verifying
+from support.zips import packed
 
 DATA = random.Random(21).randbytes(BLOCK + 9)
 OTHER = DATA[:-1] + bytes([DATA[-1] ^ 1])
@@ -191,6 +193,37 @@ def test_an_older_artifact_is_as_before(site: Verifying) -> None:
         assert len(page["artifacts"]) == 1
     assert folder(site, image)["members"] == {}
     assert folder(site, image)["size"] is None
+
+
+def test_what_is_taken_down_is_good_for_nobody(site: Verifying) -> None:
+    """The last member that may be read stays, though another one is there; one that is taken down may leave."""
+    image = draft(site)
+    locate(site, image, "eu", "/a")
+    locate(site, image, "us", "/b")
+    site.glare.alice.activate(image)
+    taken = {"kind": "url", "value": site.origin.url("/a"), "reason": "law"}
+    assert site.glare.admin.request("POST", "/takedowns", json=taken).status_code == 201
+    assert remove(site, image, "us") == 409
+    assert remove(site, image, "eu") == 200
+
+
+@pytest.mark.sqlite
+def test_archives_unpack_into_replicas(site: Verifying) -> None:
+    """Equal members come, other ones replace all of them at once, and unequal ones are 409 with nothing changed."""
+    crate = site.glare.alice.create("crate_artifact", name="crate")
+
+    def unpack(*contents: bytes) -> int:
+        data = packed({f"{number}": content for number, content in enumerate(contents)})
+        return int(site.glare.alice.try_upload(crate, "doubled", data).status_code)
+
+    assert unpack(b"one", b"one") == 200
+    assert unpack(b"one", b"two") == 409
+    assert unpack(b"two", b"two") == 200
+    shown = site.glare.alice.show(crate)["copies"]
+    assert {key: blob["sha256"] for key, blob in shown.items()} == dict.fromkeys(
+        ("0", "1"), hashlib.sha256(b"two").hexdigest()
+    )
+    assert site.glare.alice.try_upload(crate, "copies/2", b"three").status_code == 409
 
 
 @pytest.mark.sqlite

@@ -172,6 +172,8 @@ class CrateArtifact(ArtifactType):
         max_size=5, max_blob_size=1000, max_folder_size=2000, max_key_length=20, required_on_activate=False
     )
     many = BlobDict(max_blob_size=10**9, max_folder_size=10**9, required_on_activate=False)
+    copies = BlobDict(replicas=True, required_on_activate=False)
+    doubled = Blob(required_on_activate=False)
 
     def ingest(self, upload: Ingest, stream: Reader) -> Reader | Ingested:
         match upload.field:
@@ -181,6 +183,8 @@ class CrateArtifact(ArtifactType):
                 return unpack_zip(upload, stream, into="many", limits=UnpackLimits(members=3, size=2_000_000, ratio=50))
             case "big":
                 return unpack_zip(upload, stream, into="many")
+            case "doubled":
+                return unpack_zip(upload, stream, into="copies")
             case "lines":
                 return Ingested(stream, split_lines)
             case "wrong":

@@ -289,15 +289,19 @@ def show(
     now: int,
     *,
     host: str | None = None,
+    replaced_too: frozenset[Slot] = frozenset(),
 ) -> int:
     """Show one blob in the caller's transaction, and return the bytes of quota that it takes beyond what was reserved.
+
+    `replaced_too` are slots whose blobs the same transaction replaces next: replicas need not be equal to those.
 
     Raises `Conflict` where the attempt is not ours any more, `Blocked` where the content or its location is taken down.
     """
     takedowns.require_open(
         connection, sha256=content.digests.sha256, url=location.url if isinstance(location, External) else None
     )
-    replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content)
+    slots = replaced_too | {reservation.slot}
+    replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content, slots)
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, reservation.artifact.owner):
         raise lost(reservation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
@@ -14,7 +16,7 @@ from glare.domain.blob import External, Managed
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden
-from glare.operations import access, attempts, audit, replicas
+from glare.operations import access, attempts, audit, replicas, takedowns
 from glare.operations.jobs import without_jobs
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
@@ -63,7 +65,8 @@ def delete_blob(
     def remove(connection: Connection) -> Artifact:
         artifact_rows.touch(connection, artifact, now)
         if field.replicas:
-            replicas.require_leaving(access.reread(connection, artifact.id), slot)
+            is_open = partial(takedowns.is_open, connection)
+            replicas.require_leaving(access.reread(connection, artifact.id), slot, is_open)
         if not blob_rows.drop_blob(connection, artifact.id, blob):
             raise artifact_rows.lost_race(artifact.id)
         if isinstance(blob.location, Managed):

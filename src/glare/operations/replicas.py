@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,15 @@ class Fixed:
     sha256: str
 
 
-def fixed_by_others(artifact: Artifact, field: FieldSpec, slot: Slot) -> Fixed | None:
-    """What the folder's other members fix for `slot`; None where nothing is fixed yet."""
+def fixed_by_others(
+    artifact: Artifact, field: FieldSpec, slot: Slot, replaced: frozenset[Slot] = frozenset()
+) -> Fixed | None:
+    """What the folder's other members, but for those that are `replaced`, fix for `slot`; None where nothing is fixed yet."""
     if not field.replicas:
         return None
     for blob in _others(artifact, slot):
+        if blob.slot in replaced:
+            continue
         if blob.digests is not None and blob.size is not None:
             return Fixed(blob.size, blob.digests.sha256)
     return None
@@ -59,21 +63,35 @@ def too_large(slot: Slot, fixed: Fixed) -> Conflict:
     return _differs(slot, fixed, f"more than {fixed.size} bytes")
 
 
-def require_equal(connection: Connection, field: FieldSpec, artifact_id: str, slot: Slot, content: Content) -> None:
-    """Raises `Conflict` where the folder's other members are something else. The caller has locked the artifact."""
+def require_equal(
+    connection: Connection,
+    field: FieldSpec,
+    artifact_id: str,
+    slot: Slot,
+    content: Content,
+    replaced: frozenset[Slot] = frozenset(),
+) -> None:
+    """Raises `Conflict` where the folder's other members are something else, but for those that are `replaced`.
+
+    The caller has locked the artifact.
+    """
     if not field.replicas:
         return
-    fixed = fixed_by_others(access.reread(connection, artifact_id), field, slot)
+    fixed = fixed_by_others(access.reread(connection, artifact_id), field, slot, replaced)
     if fixed is not None and (content.size, content.digests.sha256) != (fixed.size, fixed.sha256):
         raise _differs(slot, fixed, f"{content.size} bytes with sha256 {content.digests.sha256}")
 
 
-def require_leaving(artifact: Artifact, slot: Slot) -> None:
-    """Raises `Conflict` where an active artifact would lose its last good member of a folder, or its last one."""
+def require_leaving(artifact: Artifact, slot: Slot, is_open: Callable[[Blob], bool]) -> None:
+    """Raises `Conflict` where an active artifact would lose its last good member of a folder, or its last one.
+
+    `is_open` is whether a member may be read: one that is taken down is good for nobody.
+    """
     if artifact.status is not Status.ACTIVE:
         return
     others = [blob for blob in _others(artifact, slot) if blob.digests is not None]
-    if not others or (artifact.blobs[slot].good and not any(blob.good for blob in others)):
+    mine = artifact.blobs[slot]
+    if not others or (mine.good and is_open(mine) and not any(blob.good and is_open(blob) for blob in others)):
         raise Conflict(
             f"Blob '{slot.path}' is the last good one of folder '{slot.field}', and artifact '{artifact.id}' is active; add another "
             "good one first."

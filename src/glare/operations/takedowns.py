@@ -43,6 +43,11 @@ def open_ones(connection: Connection, candidates: Sequence[Blob]) -> tuple[Blob,
     return left
 
 
+def is_open(connection: Connection, blob: Blob) -> bool:
+    """Whether a blob may be read."""
+    return not rows.which(connection, _names_of(blob))
+
+
 def open_members(connection: Connection, members: Mapping[str, Blob]) -> dict[str, Blob]:
     """The members of a folder that may be read. Raises `Blocked` where takedowns leave none of them."""
     left = {id(blob) for blob in open_ones(connection, list(members.values()))}

@@ -238,9 +238,13 @@ def _publish(
             raise attempts.lost(upload)
         gone = _clear(services, connection, before, group, now)
         settle = -sum(blob.size or 0 for blob in gone if isinstance(blob.location, Managed))
+        coming = {one.reservation.slot for one in shown}
         for one in shown:
-            location = staged_of(one.reservation)
-            settle += attempts.show(connection, one.reservation, one.content, location, one.content_type, now)
+            location, replaced_too = staged_of(one.reservation), frozenset(coming)
+            settle += attempts.show(
+                connection, one.reservation, one.content, location, one.content_type, now, replaced_too=replaced_too
+            )
+            coming.discard(one.reservation.slot)
         if settle:
             counters.use(connection, upload.artifact.owner, upload.artifact.type_name, size=settle)
         after = attempts.changed(connection, upload.spec, upload.artifact.id, values, now)

@@ -18,7 +18,7 @@ from glare.db import contents
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed, Unavailable
 from glare.operations.check_soon import check_soon
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Fetch:
 
     def _checked(self, block: int) -> bytes:
         """The block from the source at hand, or from the next one that delivers it."""
-        reason, cause = "no location is left", Cause.PROTOCOL
+        reason, cause, taken_down = "no location is left", Cause.PROTOCOL, None
         while self._source is not None or self._candidates:
             blob = self._candidates[0] if self._source is None else self._source.blob
             try:
@@ -140,10 +140,13 @@ class Fetch:
                 raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
             except GlareError as error:
                 self.close()
-                if self.cancellation.cancelled:
-                    raise
+                if self.cancellation.cancelled or (blob.external and isinstance(error, Unavailable)):
+                    raise  # It is our database that does not answer: no other location would help.
                 reason, cause = self._note(blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
+                taken_down = error.message if isinstance(error, Blocked) else None
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
+        if taken_down is not None:
+            raise Blocked(taken_down, reason=reason)
         raise OriginFailed(MESSAGE, reason=reason, cause=cause)
 
     def _open(self, blob: Blob, block: int) -> _Source:
