@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 from glare.digest import BLOCK
 from support.crooked import Behaviour, Crooked, Visit, honest
 from support.nginx import WAYS, in_front_of
+from support.programs import find_program
 from support.server import PATIENCE, Server
 from support.service import ACTORS, Json, path_of
 
@@ -90,14 +90,11 @@ class Download:
 
 def curl(directory: Path, url: str, image: Json, *options: str) -> Download:
     """What a user of curl gets."""
-    program = shutil.which("curl")
-    if program is None:
-        pytest.skip("curl is not installed")
     target = directory / "body"
     target.unlink(missing_ok=True)
     ended = subprocess.run(
         [
-            *(program, "--silent", "--noproxy", "*", "--max-time", str(PATIENCE), "--output", str(target)),
+            *(find_program("curl"), "--silent", "--noproxy", "*", "--max-time", str(PATIENCE), "--output", str(target)),
             *("--write-out", "%{http_code}", "--header", f"X-Auth-Token: {ACTORS['alice']}"),
             *(*options, f"{url}{path_of(image)}/image"),
         ],

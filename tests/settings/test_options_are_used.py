@@ -11,7 +11,7 @@ import glare.settings
 from glare.settings.values import all_options
 
 PACKAGE = Path(glare.settings.__file__).parents[1]
-DECLARATIONS = {PACKAGE / "settings" / name for name in ("service.py", "content.py")}
+DECLARATIONS = {PACKAGE / "settings" / name for name in ("service.py", "content.py", "outside.py")}
 
 
 @pytest.fixture(scope="module")

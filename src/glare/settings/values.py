@@ -14,18 +14,20 @@ from glare.events.messaging import FORMATS, Bus
 from glare.settings.content import (
     ArtifactTypeSettings,
     GlanceStoreSettings,
-    JobsSettings,
-    LocationsSettings,
-    PromotionSettings,
     QuotaSettings,
     StoreSettings,
-    SubscriptionsSettings,
     TypesSettings,
     UnpackingSettings,
     UploadSettings,
-    VerificationSettings,
 )
 from glare.settings.declare import Declared, Section, options_of
+from glare.settings.outside import (
+    JobsSettings,
+    LocationsSettings,
+    PromotionSettings,
+    SubscriptionsSettings,
+    VerificationSettings,
+)
 from glare.settings.service import (
     AnonymousSettings,
     ApiSettings,
