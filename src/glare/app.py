@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 
 from sqlalchemy import event
 from starlette.middleware.cors import CORSMiddleware
@@ -16,19 +15,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from glare.db import blobs as blob_rows
 from glare.db import checks, jobs, leases
-from glare.db.counters import ALL_TYPES, Limits
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
-from glare.domain.hooks import UnpackLimits
-from glare.domain.query import QueryLimits
-from glare.domain.verification import Rhythm
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.names import Resolver, system_resolve
 from glare.errors import GlareError
 from glare.events.consumer import Backoff, Consumer, LogSink, NoSink, Sink
 from glare.events.messaging import MessagingSink
-from glare.events.webhooks import Retries, SecretBox, make_key_file
+from glare.events.webhooks import SecretBox, make_key_file
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description import describe
@@ -47,20 +42,14 @@ from glare.operations.prepare_stores import prepare_stores
 from glare.operations.promote_by_policy import PromotionRounds
 from glare.operations.refusals import Refusals
 from glare.operations.services import (
-    JobRules,
-    OutboundLimits,
-    Promoting,
-    PromotionRules,
-    Rules,
     Services,
-    SubscriptionRules,
-    Verification,
 )
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
+from glare.settings.rules import DATABASE, FILE, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
 from glare.stores.database import DatabaseDriver
@@ -105,7 +94,7 @@ def build_services(
         secrets=SecretBox(settings.subscriptions.secret_key_file),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
-        rules=_rules(settings),
+        rules=rules_of(settings),
         metrics=metrics,
         fetches=Fetches(settings.locations.shared_memory),
     )
@@ -378,117 +367,6 @@ def _stores(settings: Settings, db: Database, metrics: Metrics) -> Mapping[str, 
     reserve = settings.store.free_space_reserve
     directory = settings.glance_store.filesystem_store_datadir
     return {
-        _FILE: Store(FilesystemDriver(directory, name=_FILE, reserve=reserve), observe),
-        _DATABASE: Store(DatabaseDriver(db, name=_DATABASE, reserve=reserve), observe),
+        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve), observe),
+        DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve), observe),
     }
-
-
-_FILE: Final = "file"
-_DATABASE: Final = "database"
-_STORE_NAMES: Final = {"file": _FILE, "filesystem": _FILE, "database": _DATABASE}
-
-
-def _rules(settings: Settings) -> Rules:
-    quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
-    delayed = {ALL_TYPES: settings.quotas.delayed_delete}
-    redirect = {ALL_TYPES: settings.locations.redirect}
-    promoting = {ALL_TYPES: Promoting(settings.promotion.when)}
-    default_store = {ALL_TYPES: _STORE_NAMES[settings.glance_store.default_store]}
-    for name, section in settings.artifact_types.items():
-        if section.default_store is not None:
-            default_store[name] = _STORE_NAMES[section.default_store]
-        quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
-        if section.redirect is not None:
-            redirect[name] = section.redirect
-        if section.delayed_delete is not None:
-            delayed[name] = section.delayed_delete
-        if section.promote_when is not None:
-            promoting[name] = Promoting(section.promote_when)
-    return Rules(
-        quotas=quotas,
-        delayed_delete=delayed,
-        default_store=default_store,
-        redirect=redirect,
-        reservation_step=settings.uploads.reservation_step,
-        attempt_timeout=settings.uploads.attempt_timeout,
-        unpacking=UnpackLimits(
-            members=settings.unpacking.max_members,
-            size=settings.unpacking.max_unpacked_size,
-            ratio=settings.unpacking.max_ratio,
-        ),
-        query=QueryLimits(
-            default_page=settings.lists.default_api_limit,
-            max_page=settings.lists.max_api_limit,
-            max_conditions=settings.api.max_filters,
-            max_values=settings.api.max_filter_values,
-        ),
-        max_patch_operations=settings.api.max_patch_operations,
-        outbound=OutboundLimits(
-            window=int(settings.locations.window),
-            requests=settings.locations.project_requests,
-            bytes=settings.locations.project_bytes,
-            concurrency=settings.locations.project_concurrency,
-            host_concurrency=settings.locations.host_concurrency,
-        ),
-        verification=_verification(settings),
-        subscriptions=_subscription_rules(settings),
-        jobs=JobRules(
-            tries=settings.jobs.tries,
-            retry_first=settings.jobs.retry_first,
-            retry_most=settings.jobs.retry_most,
-            busy_wait=settings.jobs.busy_wait,
-            per_project=settings.jobs.project_jobs,
-            retention=settings.jobs.retention,
-        ),
-        promotion=PromotionRules(when=promoting, batch=settings.promotion.batch, retry=settings.promotion.retry),
-        measure=settings.locations.measure == "require",
-        measure_later=settings.locations.measure_later,
-        scrub_time=settings.scrubber.scrub_time,
-        scrub_pool_size=settings.scrubber.scrub_pool_size,
-        event_retention=settings.outbox.retention,
-        audit_retention=settings.audit.retention,
-        refusal_retention=settings.audit.refusal_retention,
-    )
-
-
-def _verification(settings: Settings) -> Verification:
-    v = settings.verification
-
-    def micros(seconds: float) -> int:
-        return int(seconds * 1_000_000)
-
-    return Verification(
-        rhythm=Rhythm(
-            check_interval=micros(v.check_interval),
-            full_interval=micros(v.full_interval),
-            retry_first=micros(v.retry_first),
-            retry_most=micros(v.retry_most),
-            quarantine_interval=micros(v.quarantine_interval),
-            recovery_gap=micros(v.recovery_gap),
-            failures=v.failures,
-        ),
-        daily_bytes=v.daily_bytes,
-        spot_blocks=v.spot_blocks,
-        spot_share=v.spot_percent / 100,
-        host_interval=v.host_interval,
-        hint_interval=v.hint_interval,
-        outage_hosts=v.outage_hosts,
-        outage_share=v.outage_percent / 100,
-        outage_window=v.outage_window,
-        stale_after=v.stale_after,
-        history_retention=v.history_retention,
-    )
-
-
-def _subscription_rules(settings: Settings) -> SubscriptionRules:
-    options = settings.subscriptions
-    return SubscriptionRules(
-        most=options.max_per_project,
-        confirmation_time=options.confirmation_time,
-        delivery_timeout=options.delivery_timeout,
-        retries=Retries(options.retry_delay, options.max_retry_delay, options.retry_time, options.max_retry_after),
-        suspend_after=options.suspend_after,
-        secret_overlap=options.secret_overlap,
-        log_retention=options.log_retention,
-        source=settings.server.public_endpoint or f"urn:glare:{quote(settings.lists.glare_publisher_id, safe='')}",
-    )

@@ -1,0 +1,135 @@
+"""The operator's options as the rules that operations decide with."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from glare.db.counters import ALL_TYPES, Limits
+from glare.domain.hooks import UnpackLimits
+from glare.domain.query import QueryLimits
+from glare.domain.verification import Rhythm
+from glare.events.webhooks import Retries
+from glare.operations.services import (
+    JobRules,
+    OutboundLimits,
+    Promoting,
+    PromotionRules,
+    Rules,
+    SubscriptionRules,
+    Verification,
+)
+from glare.settings.values import Settings
+
+FILE: Final = "file"
+DATABASE: Final = "database"
+"""Names of the stores."""
+
+_STORES: Final = {"file": FILE, "filesystem": FILE, "database": DATABASE}
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What operations decide with."""
+    quotas = {ALL_TYPES: Limits(settings.quotas.max_artifact_number, settings.quotas.max_uploaded_data)}
+    delayed = {ALL_TYPES: settings.quotas.delayed_delete}
+    redirect = {ALL_TYPES: settings.locations.redirect}
+    promoting = {ALL_TYPES: Promoting(settings.promotion.when)}
+    default_store = {ALL_TYPES: _STORES[settings.glance_store.default_store]}
+    for name, section in settings.artifact_types.items():
+        if section.default_store is not None:
+            default_store[name] = _STORES[section.default_store]
+        quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
+        if section.redirect is not None:
+            redirect[name] = section.redirect
+        if section.delayed_delete is not None:
+            delayed[name] = section.delayed_delete
+        if section.promote_when is not None:
+            promoting[name] = Promoting(section.promote_when)
+    return Rules(
+        quotas=quotas,
+        delayed_delete=delayed,
+        default_store=default_store,
+        redirect=redirect,
+        reservation_step=settings.uploads.reservation_step,
+        attempt_timeout=settings.uploads.attempt_timeout,
+        unpacking=UnpackLimits(
+            members=settings.unpacking.max_members,
+            size=settings.unpacking.max_unpacked_size,
+            ratio=settings.unpacking.max_ratio,
+        ),
+        query=QueryLimits(
+            default_page=settings.lists.default_api_limit,
+            max_page=settings.lists.max_api_limit,
+            max_conditions=settings.api.max_filters,
+            max_values=settings.api.max_filter_values,
+        ),
+        max_patch_operations=settings.api.max_patch_operations,
+        outbound=OutboundLimits(
+            window=int(settings.locations.window),
+            requests=settings.locations.project_requests,
+            bytes=settings.locations.project_bytes,
+            concurrency=settings.locations.project_concurrency,
+            host_concurrency=settings.locations.host_concurrency,
+        ),
+        verification=_verification(settings),
+        subscriptions=_subscription_rules(settings),
+        jobs=JobRules(
+            tries=settings.jobs.tries,
+            retry_first=settings.jobs.retry_first,
+            retry_most=settings.jobs.retry_most,
+            busy_wait=settings.jobs.busy_wait,
+            per_project=settings.jobs.project_jobs,
+            retention=settings.jobs.retention,
+        ),
+        promotion=PromotionRules(when=promoting, batch=settings.promotion.batch, retry=settings.promotion.retry),
+        measure=settings.locations.measure == "require",
+        measure_later=settings.locations.measure_later,
+        scrub_time=settings.scrubber.scrub_time,
+        scrub_pool_size=settings.scrubber.scrub_pool_size,
+        event_retention=settings.outbox.retention,
+        audit_retention=settings.audit.retention,
+        refusal_retention=settings.audit.refusal_retention,
+    )
+
+
+def _verification(settings: Settings) -> Verification:
+    v = settings.verification
+
+    def micros(seconds: float) -> int:
+        return int(seconds * 1_000_000)
+
+    return Verification(
+        rhythm=Rhythm(
+            check_interval=micros(v.check_interval),
+            full_interval=micros(v.full_interval),
+            retry_first=micros(v.retry_first),
+            retry_most=micros(v.retry_most),
+            quarantine_interval=micros(v.quarantine_interval),
+            recovery_gap=micros(v.recovery_gap),
+            failures=v.failures,
+        ),
+        daily_bytes=v.daily_bytes,
+        spot_blocks=v.spot_blocks,
+        spot_share=v.spot_percent / 100,
+        host_interval=v.host_interval,
+        hint_interval=v.hint_interval,
+        outage_hosts=v.outage_hosts,
+        outage_share=v.outage_percent / 100,
+        outage_window=v.outage_window,
+        stale_after=v.stale_after,
+        history_retention=v.history_retention,
+    )
+
+
+def _subscription_rules(settings: Settings) -> SubscriptionRules:
+    options = settings.subscriptions
+    return SubscriptionRules(
+        most=options.max_per_project,
+        confirmation_time=options.confirmation_time,
+        delivery_timeout=options.delivery_timeout,
+        retries=Retries(options.retry_delay, options.max_retry_delay, options.retry_time, options.max_retry_after),
+        suspend_after=options.suspend_after,
+        secret_overlap=options.secret_overlap,
+        log_retention=options.log_retention,
+        source=settings.server.public_endpoint or f"urn:glare:{quote(settings.lists.glare_publisher_id, safe='')}",
+    )
