@@ -85,7 +85,9 @@ def send(actor: ActorClient, case: schemathesis.Case[Any]) -> httpx2.Response:
     return actor.request(parts["method"], parts["url"], headers=headers, params=parts.get("params"), **body)
 
 
-@pytest.mark.parametrize("group", [*BLOBS, "all", "service", "schemas", "quotas", "subscriptions", "takedowns"])
+@pytest.mark.parametrize(
+    "group", [*BLOBS, "all", "service", "schemas", "quotas", "locations", "subscriptions", "takedowns"]
+)
 def test_answers_are_as_described(
     service: Glare, stock: Stock, described: schemathesis.schemas.BaseSchema, group: str
 ) -> None:

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from glare.db import checks
-from glare.db.tables import location_hosts, outbox
+from glare.db.tables import content_blocks, location_hosts, outbox
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
+from glare.errors import GlareError
 from glare.operations.check_soon import check_soon
 from glare.operations.verify_locations import tell_stale, verify, verify_next
 from support.policies import ruled
@@ -335,6 +336,22 @@ def test_events_carry_no_secret_and_what_a_subscriber_needs(site: Verifying) -> 
     assert payload["id"] == image["id"]
     assert (payload["location"]["state"], payload["location"]["reason"]) == ("changed", "digest")
     assert payload["location"]["url"] == f"http://{site.origin.host}"
+
+
+@pytest.mark.sqlite
+def test_a_fault_of_our_own_does_not_hold_up_the_host(site: Verifying) -> None:
+    """A location whose digests are missing here is put off, with nothing held against it; the next one of its host is checked."""
+    broken, image = site.record("/a", DATA), site.record("/b", CHANGED, name="other")
+    with site.glare.services.db.write() as connection:
+        connection.execute(delete(content_blocks).where(content_blocks.c.sha256 == site.location_of(broken)["sha256"]))
+    site.luck(0.1)
+    site.clock.forward(7 * HOUR)
+    with pytest.raises(GlareError, match="digests"):
+        site.work()
+    site.clock.forward(1)
+    assert site.work() == 1
+    assert (site.state(broken), site.history(broken)) == ("verified", [])
+    assert site.history(image) == [("spot", "equal", None, 1)]
 
 
 def test_what_is_deleted_is_asked_for_no_more(site: Verifying) -> None:

@@ -298,6 +298,7 @@ def stale(connection: Connection, proven_before: int, limit: int) -> list[Target
         _blobs.proven_at < proven_before,
         _blobs.stale_told_at.is_(None),
         _blobs.host.is_not(None),
+        _blobs.check_at.is_not(None),  # Else its artifact is deleted.
     )
     return [_target(row) for row in connection.execute(_targets().where(old).order_by(_blobs.proven_at).limit(limit))]
 

@@ -22,7 +22,7 @@ from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked
+from glare.errors import Blocked, GlareError
 from glare.operations import audit, takedowns
 from glare.operations.check_location import check
 from glare.operations.location_events import location_event
@@ -72,6 +72,11 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         finding = None if blocked else check(services, target, kind, cancellation)
     except Blocked:  # By where a redirect leads.
         finding = None
+    except GlareError:
+        if not cancellation.cancelled:  # It is our own fault, and must not keep the host from its other locations.
+            later = services.clock() + services.rules.verification.rhythm.retry_first
+            services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
+        raise
     if finding is None:
         later = services.clock() + services.rules.verification.rhythm.check_interval
         services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
@@ -84,10 +89,13 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
 def tell_stale(services: Services) -> None:
     """Tell of proofs that have become too old."""
     before = services.clock() - int(services.rules.verification.stale_after * _SECOND)
-    with services.db.read() as connection:
-        found = checks.stale(connection, before, _STALE_BATCH)
-    for target in found:
-        services.db.transact(partial(_tell_stale, services, target))
+    while True:
+        with services.db.read() as connection:
+            found = checks.stale(connection, before, _STALE_BATCH)
+        for target in found:
+            services.db.transact(partial(_tell_stale, services, target))
+        if len(found) < _STALE_BATCH:
+            return
 
 
 def _tell_stale(services: Services, target: Target, connection: Connection) -> None:
