@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from glare.digest import BLOCK
 from glare.domain.verification import AT_ONCE
+from glare.stores.base import Store
 from support.clock import Clock
 from support.conversation import Answer, Conversation, eventually
 from support.crooked import Behaviour, Crooked, Visit, honest
@@ -57,6 +59,27 @@ def well(request: pytest.FixtureRequest, origins: list[Crooked]) -> None:
     """Each test begins with honest origins."""
     for origin in origins:
         origin.behave, origin.visits = honest(DATA), 0
+
+
+def spoil(api: Glare, how: str) -> None:
+    """Do something to the file of the stored replica."""
+    directory = api.settings.glance_store.filesystem_store_datadir / "objects"
+    (file,) = (path for path in directory.rglob("*") if path.is_file() and path.stat().st_size == len(DATA))
+    file.chmod(0o600)
+    if how == "lost":
+        file.unlink()
+    else:
+        file.write_bytes(DATA[:-1] if how == "cut off" else bytes(len(DATA)))
+
+
+@pytest.fixture
+def stored(api: Glare, image: Json) -> Iterator[str]:
+    """The key of a replica that Glare stores."""
+    path = f"{path_of(image)}/locations/stored"
+    answer = api.alice.request("PUT", path, content=DATA, headers={"Content-Type": "application/octet-stream", **V2})
+    assert answer.status_code == 200
+    yield "stored"
+    assert api.alice.request("DELETE", path, headers=V2).status_code == 200
 
 
 def locate(api: Glare, image: Json, key: str, url: str) -> None:
@@ -114,18 +137,66 @@ def test_a_range_fails_over_too(api: Glare, image: Json, origins: list[Crooked])
     assert (answer.status, answer.body) == (206, DATA[BLOCK - 10 : 2 * BLOCK + 1])
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_stored_replica_takes_over(api: Glare, image: Json, origins: list[Crooked]) -> None:
     """Where all origins fail, a member that Glare stores delivers the rest."""
-    path = f"{path_of(image)}/locations/stored"
     for origin in origins:
         origin.behave = failing(1, "cut")
-    stored = api.alice.request("PUT", path, content=DATA, headers={"Content-Type": "application/octet-stream", **V2})
-    assert stored.status_code == 200
-    try:
-        answer = get(api, image)
+    answer = get(api, image)
+    assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
+
+
+@pytest.mark.parametrize("span", [None, (1, 5), (BLOCK - 10, 2 * BLOCK)])
+@pytest.mark.parametrize("how", ["lost", "cut off", "changed"])
+def test_origins_take_over_for_stored_bytes(
+    api: Glare, image: Json, stored: str, how: str, span: tuple[int, int] | None
+) -> None:
+    """A stored replica whose file is gone, too short or, in what is read as blocks, wrong comes from the origins."""
+    spoil(api, how)
+    answer = get(api, image, stored, **({"Range": f"bytes={span[0]}-{span[1]}"} if span else {}))
+    first, last = span or (0, len(DATA) - 1)
+    assert (answer.status, answer.complete) == (206 if span else 200, True)
+    assert answer.body == DATA[first : last + 1]
+
+
+@pytest.mark.parametrize("how", ["lost", "cut off"])
+def test_origins_take_over_for_a_file_that_the_server_would_send(
+    api: Glare, image: Json, stored: str, how: str
+) -> None:
+    """A server that sends files itself is not given one that is gone or too short."""
+    spoil(api, how)
+    path = f"{path_of(image)}/locations/{stored}"
+    with Conversation(api, "GET", path, V2, sends_files=True) as download:
+        download.end()
+        answer = download.answer()
+    assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
+
+
+def test_a_store_that_this_node_lacks_is_passed_over(
+    api: Glare, image: Json, origins: list[Crooked], stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever member is named, the one origin that is left delivers, and no fetch is left behind."""
+    for origin in origins[:2]:
+        origin.behave = failing(0, "cut")
+    monkeypatch.delitem(cast(dict[str, Store], api.services.stores), "file")
+    for key in ("0", stored):
+        answer = get(api, image, key)
         assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
-    finally:
-        assert api.alice.request("DELETE", path, headers=V2).status_code == 200
+    monkeypatch.undo()  # The replica's deletion needs the store.
+    eventually(lambda: api.services.fetches.live == 0)
+
+
+def test_a_defect_of_ours_leaves_no_fetch_behind(
+    api: Glare, image: Json, origins: list[Crooked], stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that fails in a way that nobody foresaw is a 500 for its reader, and nothing that another one would join."""
+    for origin in origins:
+        origin.behave = failing(0, "cut")
+    monkeypatch.setitem(cast(dict[str, object], api.services.stores), "file", object())
+    assert get(api, image, stored, Range="bytes=1-5").status == 500
+    monkeypatch.undo()
+    eventually(lambda: api.services.fetches.live == 0)
+    assert get(api, image, stored).body == DATA
 
 
 def test_without_a_good_one_it_fails_visibly(api: Glare, image: Json, origins: list[Crooked]) -> None:

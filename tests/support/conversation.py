@@ -54,6 +54,7 @@ class Conversation:
         *,
         actor: str = "alice",
         hold_after: int | None = None,
+        sends_files: bool = False,
     ) -> None:
         portal = glare.client.portal
         assert portal is not None
@@ -77,7 +78,7 @@ class Conversation:
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("testserver", 80),
-            "extensions": {},
+            "extensions": {"http.response.pathsend": {}} if sends_files else {},
             "state": {},
         }
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
 from glare.domain.hooks import Reader
-from glare.errors import BlobDamaged, NotFound
+from glare.errors import BlobDamaged
 from glare.http.call import Call
 from glare.operations import hooks
 from glare.operations.download_blob import Download
@@ -41,7 +41,7 @@ class FileBody(Response):
         if not call.can_send_files or not isinstance(found.blob.location, Managed):
             return None
         location = found.blob.location
-        store = store_of(call, location)
+        store = call.services.store_with(location)
         path = store.path(location.object)
         if path is None:
             return None
@@ -60,7 +60,7 @@ def small_body(
     if location is None:
         raise AssertionError("only stored blobs are downloaded")
     length = last - first + 1
-    with closing(store_of(call, location).open(location.object, first, length)) as reader:
+    with closing(call.services.store_with(location).open(location.object, first, length)) as reader:
         data = reader.read(length)
         while len(data) < length and (more := reader.read(length - len(data))):
             data += more
@@ -182,14 +182,14 @@ class StoreBody(StreamBody):
         if not isinstance(location, Managed):
             raise TypeError("only managed blobs are read from a store")
         first, length = self._span
-        store = store_of(self._call, location)
+        store = self._call.services.store_with(location)
         _require_size(store, location, self._found)
         reader = store.open(location.object, first, length)
         return _FromReader(reader, reader)
 
 
 class VerifiedBody(StreamBody):
-    """Bytes of an external blob, each block checked before it is sent."""
+    """Bytes of an external blob, or of one with replicas, each block checked before it is sent."""
 
     def __init__(
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
@@ -210,7 +210,7 @@ class _RewrittenBody(StreamBody):
         super().__init__(call, headers, 200)
         self._found = found
         self._stream: VerifiedStream | None = None
-        if not isinstance(found.blob.location, Managed):
+        if not isinstance(found.blob.location, Managed) or len(found.candidates) > 1:
             last = found.size - 1
             self._stream = VerifiedStream(call.services, found.candidates, 0, last, call.headers.get("cdn-loop", ""))
 
@@ -225,20 +225,12 @@ class _RewrittenBody(StreamBody):
 
     def _raw(self, location: Managed | External | None) -> Source:
         """The blob's bytes as they are, wherever they are."""
-        if isinstance(location, Managed):
-            return store_of(self._call, location).open(location.object)
-        if self._stream is None:
+        if self._stream is not None:
+            self._stream.open()
+            return _FromPieces(self._stream)
+        if not isinstance(location, Managed):
             raise TypeError("only published blobs are downloaded")
-        self._stream.open()
-        return _FromPieces(self._stream)
-
-
-def store_of(call: Call, location: Managed) -> Store:
-    """The store of a managed blob. Raises `NotFound` where this node has no such store."""
-    store = call.services.stores.get(location.store)
-    if store is None:
-        raise NotFound(f"The store '{location.store}' of this blob is not configured here; tell the operator.")
-    return store
+        return self._call.services.store_with(location).open(location.object)
 
 
 def _require_size(store: Store, location: Managed, found: Download) -> None:

@@ -12,10 +12,12 @@ from enum import StrEnum
 
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, Limits
 from glare.db.engine import Database
+from glare.domain.blob import Managed
 from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient
+from glare.errors import NotFound
 from glare.events.webhooks import Retries, SecretBox
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
@@ -182,6 +184,13 @@ class Services:
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random
+
+    def store_with(self, location: Managed) -> Store:
+        """The store that has the bytes. Raises `NotFound` where this node has no such store."""
+        store = self.stores.get(location.store)
+        if store is None:
+            raise NotFound(f"The store '{location.store}' of this blob is not configured here; tell the operator.")
+        return store
 
 
 def effective_limits(defaults: Mapping[str, Limits], records: Mapping[str, int]) -> dict[str, Limits]:

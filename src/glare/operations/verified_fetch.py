@@ -309,7 +309,7 @@ class _Stored:
 
     def __init__(self, services: Services, blob: Blob, location: Managed, block: int) -> None:
         self.blob = blob
-        self._reader = services.stores[location.store].open(location.object, block * BLOCK)
+        self._reader = services.store_with(location).open(location.object, block * BLOCK)
 
     def read(self, size: int, /) -> bytes:
         data = b""

@@ -75,6 +75,9 @@ class VerifiedStream:
             if not self._cancellation.cancelled:
                 self._services.metrics.verified_download_failed()
             raise OriginFailed(MESSAGE, reason=getattr(failed, "reason", failed.message)) from failed
+        except BaseException:  # A defect of ours must not leave others waiting in a fetch that nobody ends.
+            self.close()
+            raise
         start = self._block * BLOCK
         self._block += 1
         begin, end = max(self._first - start, 0), min(self._last + 1 - start, len(data))
