@@ -16,6 +16,7 @@ from glare.domain.actor import Actor
 from glare.domain.audit import DONE, REFUSED, AuditEntry, AuditQuery, RecordedAudit
 from glare.domain.events import Event
 from glare.errors import InvalidParameterValue
+from glare.operations.page_size import page_size
 from glare.operations.services import Services
 
 RULE: Final = "audit:list"
@@ -25,7 +26,6 @@ NOTHING: Final[Mapping[str, Any]] = {}
 _TOLD: Final = ("name", "version", "status", "visibility")
 """Fields whose values are told. Any other may hold what its owner keeps to itself: only its name is told."""
 
-_DEFAULT_PAGE: Final = 100
 _EQUAL: Final = ("user", "project", "artifact", "type", "action", "outcome", "request_id")
 _MAX_TEXT: Final = 255
 
@@ -118,7 +118,7 @@ def parse_query(pairs: Sequence[tuple[str, str]], most: int) -> AuditQuery:
     if outcome not in (None, DONE, REFUSED):
         raise InvalidParameterValue(f"Parameter 'outcome' is '{outcome[:40]}'; give '{DONE}' or '{REFUSED}'.")
     return AuditQuery(
-        limit=_limit(given.get("limit"), most),
+        limit=page_size(given.get("limit"), most),
         since=_time(given, "since"),
         until=_time(given, "until"),
         user=_text(given, "user"),
@@ -130,14 +130,6 @@ def parse_query(pairs: Sequence[tuple[str, str]], most: int) -> AuditQuery:
         request_id=_ascii(given, "request_id"),
         after=_marker(given.get("marker")),
     )
-
-
-def _limit(text: str | None, most: int) -> int:
-    if text is None:
-        return min(_DEFAULT_PAGE, most)
-    if not (text.isascii() and text.isdigit() and int(text[:19])):
-        raise InvalidParameterValue(f"Parameter 'limit' is '{text[:40]}'; give an integer of 1 or more.")
-    return min(int(text[:19]), most)
 
 
 def _time(given: Mapping[str, str], name: str) -> int | None:

@@ -12,9 +12,10 @@ from glare.db import subscriptions as rows
 from glare.domain.actor import Actor
 from glare.domain.subscription import CONFIRMATION, Delivery, DeliveryState, Subscription, SubscriptionState
 from glare.errors import Conflict, InvalidParameterValue, NotFound
+from glare.operations.page_size import page_size
 from glare.operations.services import Services
 from glare.operations.subscription_access import find, noted
-from glare.operations.subscriptions import one_of, page_limit, single
+from glare.operations.subscriptions import one_of, single
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def list_deliveries(
     """One page of a subscription's log. Raises `NotFound`, `PolicyException`, `InvalidParameterValue`."""
     given = single(pairs, ("state", "limit", "marker"))
     state = one_of(given, "state", [state.value for state in DeliveryState])
-    limit = page_limit(given.get("limit"), services.rules.query.max_page)
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
     marker = given.get("marker")
     if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) < 19):
         raise InvalidParameterValue(f"Parameter 'marker' is '{marker[:40]}'; take it from 'next' of an earlier page.")

@@ -24,12 +24,12 @@ from glare.domain.verification import AT_ONCE, shown_reason
 from glare.errors import Forbidden, InvalidParameterValue, NotFound, TooManyRequests, Unauthorized
 from glare.operations import access, audit, takedowns
 from glare.operations.jobs import find_recording
+from glare.operations.page_size import page_size
 from glare.operations.services import Services
 from glare.operations.unmeasured import ask_for_measuring
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
 
-_DEFAULT_PAGE: Final = 100
 _ID_LENGTH: Final = 32
 _SECOND: Final = 1_000_000
 _FILTERS: Final = ("state", "artifact", "host", "project", "limit", "marker")
@@ -80,7 +80,7 @@ def show_location(services: Services, actor: Actor, location_id: str) -> Documen
 def list_checks(services: Services, actor: Actor, location_id: str, pairs: Sequence[tuple[str, str]]) -> Page:
     """One page of the history of a location, newest first. Raises as `show_location` does, and `InvalidParameterValue`."""
     given = dict(_once(pairs, ("limit", "marker")))
-    limit = _limit(services.rules.query.max_page, given.get("limit"))
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
     before = given.get("marker")
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
         raise InvalidParameterValue(f"Parameter 'marker' is '{before[:40]}'; take it from 'next' of an earlier page.")
@@ -214,7 +214,7 @@ def parse_query(given: Mapping[str, str], most: int, *, project: str | None) -> 
         if not given.get(name, "").isascii() or "\0" in given.get(name, ""):
             raise InvalidParameterValue(f"Parameter '{name}' may have ASCII characters only.")
     return LocationQuery(
-        limit=_limit(most, given.get("limit")),
+        limit=page_size(given.get("limit"), most),
         project=project,
         state=LocationState(state) if state is not None else None,
         host=given.get("host", "").lower() or None,
@@ -234,14 +234,6 @@ def _once(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> Sequence[tu
             raise InvalidParameterValue(f"Parameter '{name}' may have at most 255 characters, and no NUL.")
         seen.add(name)
     return pairs
-
-
-def _limit(most: int, text: str | None) -> int:
-    if text is None:
-        return min(_DEFAULT_PAGE, most)
-    if not (text.isascii() and text.isdigit() and int(text[:19])):
-        raise InvalidParameterValue(f"Parameter 'limit' is '{text[:40]}'; give an integer of 1 or more.")
-    return min(int(text[:19]), most)
 
 
 def _missing(location_id: str) -> NotFound:

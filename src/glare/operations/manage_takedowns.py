@@ -18,9 +18,9 @@ from glare.domain.audit import AuditEntry
 from glare.domain.shown_url import shown_url
 from glare.domain.takedown import Takedown, TakedownKind
 from glare.errors import BadRequest, Conflict, InvalidParameterValue, LocationRefused, NotFound
+from glare.operations.page_size import page_size
 from glare.operations.services import Services
 
-_DEFAULT_PAGE: Final = 100
 _MAX_REASON: Final = 2000
 _MAX_USER: Final = 255
 _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}\Z")
@@ -87,7 +87,7 @@ def read_takedowns(services: Services, given: dict[str, str]) -> Page:
     after = given.get("marker")
     if after is not None and not _may_be_id(after):
         raise InvalidParameterValue(f"Parameter 'marker' is '{after[:40]}'; take it from 'next' of an earlier page.")
-    limit = _limit(services.rules.query.max_page, given.get("limit"))
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
     with services.db.read() as connection:
         found = rows.page(connection, limit=limit, kind=kind, after=after)
     return Page(found, found[-1].id if len(found) == limit else None)
@@ -200,14 +200,6 @@ def _check_reason(reason: str) -> None:
         raise InvalidParameterValue(
             f"'reason' may have at most {_MAX_REASON} characters, none of them NUL or beyond U+FFFF."
         )
-
-
-def _limit(most: int, text: str | None) -> int:
-    if text is None:
-        return min(_DEFAULT_PAGE, most)
-    if not (text.isascii() and text.isdigit() and int(text[:19])):
-        raise InvalidParameterValue(f"Parameter 'limit' is '{text[:40]}'; give an integer of 1 or more.")
-    return min(int(text[:19]), most)
 
 
 def _missing(takedown_id: str) -> NotFound:

@@ -17,12 +17,12 @@ from glare.domain.visibility import ListScope, visible
 from glare.errors import ArtifactNotFound, Conflict, InvalidParameterValue
 from glare.events.webhooks import new_secret
 from glare.operations import access, confirmations
+from glare.operations.page_size import page_size
 from glare.operations.services import Services
 from glare.operations.subscription_access import find, noted, require_project
 from glare.operations.subscription_documents import parse_changes, parse_new, parse_secret
 
 _SECOND: Final = 1_000_000
-_DEFAULT_PAGE: Final = 100
 
 
 def create_subscription(services: Services, actor: Actor, body: Any) -> tuple[Subscription, str]:
@@ -91,7 +91,7 @@ def list_subscriptions(services: Services, actor: Actor, pairs: Sequence[tuple[s
     if "\0" in project or len(project) > 255:
         raise InvalidParameterValue("Parameter 'project' is no name of a project.")
     state = one_of(given, "state", [state.value for state in SubscriptionState])
-    limit = page_limit(given.get("limit"), services.rules.query.max_page)
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
     after = _place(given.get("marker"))
     with services.db.read() as connection:
         found = rows.page(connection, project, state, after, limit)
@@ -226,15 +226,6 @@ def one_of(given: Mapping[str, str], name: str, values: Sequence[str]) -> str | 
     if value is not None and value not in values:
         raise InvalidParameterValue(f"Parameter '{name}' is '{value[:40]}'; give one of {', '.join(values)}.")
     return value
-
-
-def page_limit(text: str | None, most: int) -> int:
-    """How long a page may be. Raises `InvalidParameterValue`."""
-    if text is None:
-        return min(_DEFAULT_PAGE, most)
-    if not (text.isascii() and text.isdigit() and int(text[:19])):
-        raise InvalidParameterValue(f"Parameter 'limit' is '{text[:40]}'; give an integer of 1 or more.")
-    return min(int(text[:19]), most)
 
 
 def _place(text: str | None) -> tuple[int, str] | None:
