@@ -22,6 +22,7 @@ def test_versions_document_answers_any_method(api: Glare, path: str, method: str
             {"version": "1.0", "status": "STABLE", "media-type": f"{MEDIA}1.0", "links": [ITEM]},
             {"version": "1.1", "status": "EXPERIMENTAL", "media-type": f"{MEDIA}1.1", "links": [ITEM]},
             {"version": "1.2", "status": "EXPERIMENTAL", "media-type": f"{MEDIA}1.2", "links": [ITEM]},
+            {"version": "1.3", "status": "EXPERIMENTAL", "media-type": f"{MEDIA}1.3", "links": [ITEM]},
         ]
     }
     assert "openstack-api-version" not in answer.headers
@@ -40,7 +41,7 @@ NEGOTIATED = [
     ({}, "1.0"),
     ({"OpenStack-API-Version": "artifact 1.0"}, "1.0"),
     ({"OpenStack-API-Version": "artifact 1.1"}, "1.1"),
-    ({"OpenStack-API-Version": "artifact latest"}, "1.2"),
+    ({"OpenStack-API-Version": "artifact latest"}, "1.3"),
     ({"OpenStack-API-Version": "  artifact   1.1  "}, "1.1"),
     ({"OpenStack-API-Version": "compute 2.40"}, "1.0"),
     ({"OpenStack-API-Version": "compute 2.40, artifact 1.1"}, "1.1"),
@@ -52,7 +53,7 @@ NEGOTIATED = [
     ({"Accept": "*/*"}, "1.0"),
     ({"Accept": f"{MEDIA}1.1"}, "1.1"),
     ({"Accept": f"{MEDIA}1.0"}, "1.0"),
-    ({"Accept": f"{MEDIA}latest"}, "1.2"),
+    ({"Accept": f"{MEDIA}latest"}, "1.3"),
     ({"Accept": f"{MEDIA}1.0", "OpenStack-API-Version": "artifact 1.1"}, "1.0"),
     ({"Accept": f"{MEDIA}1.1", "OpenStack-API-Version": "artifact 9.9"}, "1.1"),
     ({"Accept": f"application/json, {MEDIA}1.1"}, "1.0"),
@@ -88,7 +89,7 @@ def test_malformed_version_in_header_is_400(api: Glare, version: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"OpenStack-API-Version": "artifact {}"}, {"Accept": MEDIA + "{}"}])
-@pytest.mark.parametrize("version", ["1.3", "1.99", "2.0", "999999999.0"])
+@pytest.mark.parametrize("version", ["1.4", "1.99", "2.0", "999999999.0"])
 def test_version_out_of_range_is_406(api: Glare, headers: dict[str, str], version: str) -> None:
     """A well-formed version that is not spoken is 406, and the answer says which are."""
     answer = api.alice.request(
@@ -96,7 +97,7 @@ def test_version_out_of_range_is_406(api: Glare, headers: dict[str, str], versio
     )
     assert answer.status_code == 406
     body = answer.json()
-    assert (body["min_version"], body["max_version"]) == ("1.0", "1.2")
+    assert (body["min_version"], body["max_version"]) == ("1.0", "1.3")
     assert set(body) == {"code", "title", "explanation", "error", "min_version", "max_version"}
     assert body["error"]["type"] == "InvalidGlobalAPIVersion"
     assert answer.headers["openstack-api-version"] == "artifact 1.0"

@@ -9,7 +9,7 @@ from glare.domain.microversion import Microversion
 from glare.errors import BadRequest, InvalidGlobalAPIVersion
 
 MINIMUM: Final = Microversion(1, 0)
-MAXIMUM: Final = Microversion(1, 2)
+MAXIMUM: Final = Microversion(1, 3)
 DEFAULT: Final = MINIMUM
 
 _MEDIA_TYPE: Final = "application/vnd.openstack.artifacts-"

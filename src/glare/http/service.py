@@ -16,6 +16,7 @@ from glare.operations.health import readiness
 _VERSIONS: tuple[tuple[Any, str], ...] = (
     (MINIMUM, "STABLE"),
     (Microversion(1, 1), "EXPERIMENTAL"),
+    (Microversion(1, 2), "EXPERIMENTAL"),
     (MAXIMUM, "EXPERIMENTAL"),
 )
 
