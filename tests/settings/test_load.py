@@ -9,6 +9,7 @@ import pytest
 
 from glare.settings import Loaded, SettingsError, Sources, load
 from glare.settings.sample import sample
+from glare.settings.type_options import load_types
 from glare.settings.values import all_options
 
 Read = Callable[..., Loaded]
@@ -89,9 +90,21 @@ def test_a_type_has_its_own_limits_and_options(read: Read) -> None:
     assert settings.artifact_types["murano_packages"].delayed_delete is None
 
 
+def test_the_type_all_is_named_for_nothing(read: Read) -> None:
+    """A configuration of the original service that names `all` starts this one, which says that it need not be named."""
+    loaded = read("[DEFAULT]\nenabled_artifact_types = images, all\n[artifact_type:all]\nmax_artifact_number = 5\n")
+    assert loaded.settings.types.enabled_artifact_types == ("images",)
+    assert load_types(loaded.settings).names == {"images"}
+    named, limited = loaded.warnings
+    assert "enabled_artifact_types names 'all'" in named
+    assert "[artifact_type:all] has no effect" in limited
+    assert "[DEFAULT]" in limited
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
+        ("[DEFAULT]\nenabled_artifact_types = all\n", ("enabled_artifact_types", "'all' alone", "glare types list")),
         ("[DEFAULT]\nbind_port = high\n", ("[DEFAULT] bind_port", "'high'", "glare.conf", "from 1 to 65535", "'9494'")),
         ("[DEFAULT]\nbind_host = everywhere\n", ("bind_host", "IP address")),
         ("[DEFAULT]\nworkers = -1\n", ("workers", "'-1'", "from 0 to 256")),

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 import h11
 
-from glare.egress import decision
+from glare.egress import certificates, decision
 from glare.egress.attempt import Attempt, Report, not_reported
 from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Head, HeadLimits, ask, is_redirect
@@ -230,11 +230,8 @@ class EgressClient:
         try:
             wire.start_tls(self._tls, url.host, deadline.remaining())
         except ssl.SSLCertVerificationError as error:
-            raise OriginFailed(
-                "The origin's certificate is not valid for its name.",
-                reason=f"TLS: {error.verify_message}",
-                cause=Cause.TLS,
-            ) from error
+            reason = f"TLS: {error.verify_message} ({error.verify_code})"
+            raise OriginFailed(certificates.refusal(error), reason=reason, cause=Cause.TLS) from error
         except TimeoutError:
             deadline.remaining()
             raise OriginFailed("The origin stopped answering.", reason="timeout in TLS", cause=Cause.TIMEOUT) from None

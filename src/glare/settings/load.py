@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from oslo_config import cfg
 
+from glare.domain.compile import ALL
 from glare.settings.content import ArtifactTypeSettings
 from glare.settings.declare import Declared, Planned, Section, options_of
 from glare.settings.errors import SettingsError
@@ -63,22 +64,38 @@ def load(sources: Sources) -> Loaded:
     reader = _Reader(conf, sources, written)
     warnings = list(_unknown(written)) + _unknown_environment(sources)
     parts: dict[str, Any] = {name: reader.section(cls) for name, cls in sections().items()}
-    parts["artifact_types"] = {
-        name: reader.artifact_type(name) for name in _type_names(parts["types"].enabled_artifact_types, written)
-    }
+    named = parts["types"].enabled_artifact_types
+    enabled = tuple(name for name in named if name != ALL)
+    if ALL in named:
+        if not enabled:
+            raise SettingsError(_ONLY_ALL)
+        warnings.append(_ALL_IS_THERE)
+    parts["types"] = replace(parts["types"], enabled_artifact_types=enabled)
+    parts["artifact_types"] = {name: reader.artifact_type(name) for name in _type_names(enabled, written)}
     settings = Settings(**parts)
     check_relations(settings)
-    enabled = settings.types.enabled_artifact_types
-    warnings += [
-        f"[{TYPE_GROUP}{name}] has no effect: {name} is not in [DEFAULT] enabled_artifact_types."
-        for name in settings.artifact_types
-        if name not in enabled
-    ]
+    warnings += [_without_effect(name) for name in settings.artifact_types if name not in enabled]
     if settings.paste_deploy.flavor is not None:
         warnings.append(
             f"[paste_deploy] flavor is the older way to choose; set [identity] pipeline = {settings.pipeline} instead."
         )
     return Loaded(settings, tuple(warnings), files)
+
+
+_ALL_IS_THERE: Final = (
+    f"[DEFAULT] enabled_artifact_types names {ALL!r}, which is always there and shows the artifacts of all types; "
+    "remove it from the list."
+)
+_ONLY_ALL: Final = (
+    f"[DEFAULT] enabled_artifact_types is {ALL!r} alone, which shows the artifacts of the other types and has none of its own; "
+    "name the types to offer, as `glare types list` prints them."
+)
+
+
+def _without_effect(name: str) -> str:
+    if name == ALL:
+        return f"[{TYPE_GROUP}{ALL}] has no effect: limits of all types together stand in [DEFAULT]."
+    return f"[{TYPE_GROUP}{name}] has no effect: {name} is not in [DEFAULT] enabled_artifact_types."
 
 
 Written = Mapping[Path, Mapping[str, Mapping[str, str]]]
