@@ -89,7 +89,7 @@ class GlareError(Exception):
     """Base of everything that Glare raises on purpose.
 
     `message` is a sentence for the person who sees it: it names the field, the value and the remedy. It never holds a
-    token, a secret or the credentials of a URL.
+    token, a secret or the credentials of a URL. `retry_after` is in how many seconds it is worth to try again, where that is known.
     """
 
     category: ClassVar[Category] = Category.INTERNAL
@@ -97,8 +97,9 @@ class GlareError(Exception):
     wire_type: ClassVar[str | None] = None
     sentence: ClassVar[str] = "The service met a state that it did not expect; the operator's log has the details."
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, retry_after: int | None = None) -> None:
         self.message = message or self.sentence
+        self.retry_after = retry_after
         super().__init__(self.message)
 
 
@@ -128,8 +129,15 @@ class LocationRefused(InvalidParameterValue):
     wire_type = "BadRequest"
     sentence = "The external location cannot be recorded; nothing was stored."
 
-    def __init__(self, message: str | None = None, *, reason: str | None = None, cause: Cause = Cause.POLICY) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: str | None = None,
+        cause: Cause = Cause.POLICY,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.reason = reason or self.message
         self.cause = cause
 
@@ -284,8 +292,15 @@ class OriginFailed(GlareError):
     code = "OriginFailed"
     sentence = "The external location does not deliver the bytes that were recorded."
 
-    def __init__(self, message: str | None = None, *, reason: str | None = None, cause: Cause = Cause.PROTOCOL) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: str | None = None,
+        cause: Cause = Cause.PROTOCOL,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.reason = reason or self.message
         self.cause = cause
 

@@ -46,6 +46,11 @@ STATUS: Final[dict[Category, int]] = {
     Category.DECLARATION: 500,
 }
 
+RETRY_SECONDS: Final = 1
+"""What ``Retry-After`` says where it is known that it passes, and not when."""
+
+_PASSING: Final = frozenset({Category.THROTTLED, Category.UNAVAILABLE})
+
 _TITLES: Final[dict[int, tuple[str, str]]] = {
     400: (
         "Bad Request",
@@ -132,6 +137,11 @@ def _response(error: GlareError, trace: Exception | None) -> Response:
     response = Response(_encode(body), status, media_type="application/json")
     # The wire's `error.type` keeps the names that old clients know; this header carries the finer stable one.
     response.headers["X-Glare-Error-Code"] = error.code
+    retry_after = error.retry_after
+    if retry_after is None and error.category in _PASSING:
+        retry_after = RETRY_SECONDS
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     if isinstance(error, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.size}"
     return response

@@ -45,6 +45,9 @@ class Metrics:
     def delivery_ended(self, outcome: str) -> None:
         """A try to send a message to a subscriber is over: ``delivered``, ``retried`` (later again), ``failed`` or ``dropped``."""
 
+    def refused(self, what: str, reason: str) -> None:
+        """Work was turned away by a bound: of what (the name of the shares), and why (``party``, ``all``, ``time`` …)."""
+
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 

@@ -103,6 +103,9 @@ class PrometheusMetrics(Metrics):
         self._deliveries = Counter(
             "glare_webhook_deliveries", "Tries to send a message to a subscriber.", ("outcome",), registry=registry
         )
+        self._refused = Counter(
+            "glare_refused", "Work that was turned away by a bound.", ("what", "reason"), registry=registry
+        )
         self._dropped = Counter(
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
@@ -155,6 +158,9 @@ class PrometheusMetrics(Metrics):
 
     def delivery_ended(self, outcome: str) -> None:
         self._deliveries.labels(outcome).inc()
+
+    def refused(self, what: str, reason: str) -> None:
+        self._refused.labels(what, reason).inc()
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)

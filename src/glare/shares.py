@@ -1,0 +1,348 @@
+"""Fair shares of something that there is little of: threads, transfers, look-ups, the writer's turn.
+
+Whoever wants a part says for which `Party`. Parts in use are bounded in all and for each party; who has to wait stands in a queue that
+is bounded likewise. The next part goes to the party that has had least, so that a thousand waiting for one party delay another by no
+more than one of them. The rules, in the order in which they are asked:
+
+1. Who fits into what is free, and into its party's share, goes in at once unless others wait who fit too.
+2. A party whose queue is full is refused with `TooManyRequests`: it is alone to blame.
+3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party that comes,
+   it is refused itself. Both with `Unavailable`.
+4. Who has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
+
+All refusals carry `retry_after`, and are told to `refused`. Nothing here blocks but `hold`, which is for worker threads; the event loop
+uses `share`. Both may be used on one `Shares` at the same time.
+
+    >>> shares = Shares("example", Bounds(together=2, of_party=1, waiting=10, waiting_of_party=5, patience=1.0))
+    >>> with shares.hold(Party.project("p")):
+    ...     shares.in_use, shares.waiting
+    (1, 0)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from math import ceil
+from typing import Final
+
+from glare.errors import GlareError, TooManyRequests, Unavailable
+
+_FIRST_TIME: Final = 0.1
+_LONGEST_RETRY: Final = 60
+_WEIGHT_OF_NEWS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Whom work belongs to: a project, the network of an anonymous caller, or the service itself.
+
+    `kind` is ``project``, ``network`` or ``service``; two parties of different kinds are never the same.
+    """
+
+    kind: str
+    name: str
+
+    @classmethod
+    def project(cls, name: str) -> Party:
+        """A project by its id."""
+        return cls("project", name)
+
+    @classmethod
+    def network(cls, address: str | None) -> Party:
+        """The /24 or /64 of an address; one party for all whose address is unknown. An IPv4 address inside IPv6 counts as IPv4."""
+        try:
+            found = ip_address(address or "")
+        except ValueError:
+            return cls("network", "unknown")
+        mapped = getattr(found, "ipv4_mapped", None) or found
+        return cls("network", str(ip_network((mapped, 24 if mapped.version == 4 else 64), strict=False)))
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+SERVICE: Final = Party("service", "")
+"""The service's own work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much there is. All but `patience` (seconds) are sums of weights; what waits is counted by heads.
+
+    `together` may be in use at the same time, `of_party` by one party. `waiting` may wait in all, `waiting_of_party` of one party.
+    """
+
+    together: int
+    of_party: int
+    waiting: int
+    waiting_of_party: int
+    patience: float
+
+
+Refused = Callable[[str, str], None]
+"""Takes the name of the shares and the reason (``party``, ``all``, ``time``) of each refusal."""
+
+
+def _not_told(_: str, __: str) -> None:
+    return None
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One who waits or is in. `settle` is called once, without a lock: with None when it may go in, with the reason otherwise."""
+
+    party: Party
+    weight: int
+    settle: Callable[[GlareError | None], None]
+    inside: bool = False
+    began: float = 0.0
+    charged: float = 0.0
+
+
+@dataclass(slots=True)
+class _Account:
+    """What a party has: `spent` in weights times seconds, `in_use` in weights."""
+
+    spent: float
+    in_use: int = 0
+    tickets: deque[_Ticket] = field(default_factory=deque)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.in_use and not self.tickets
+
+
+class Shares:
+    """Parts for parties, given out fairly. Safe for threads and for several event loops.
+
+    `name` is what messages and metrics call it; `what` says in a sentence what there is too little of. `clock` gives seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bounds: Bounds,
+        *,
+        what: str = "requests",
+        refused: Refused = _not_told,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.bounds = bounds
+        self._what = what
+        self._refused = refused
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._accounts: dict[Party, _Account] = {}
+        self._in_use = 0
+        self._waiting = 0
+        self._level = (
+            0.0  # What the party that was served last had spent: newcomers begin there, and gain nothing by waiting.
+        )
+        self._typical = _FIRST_TIME
+
+    @property
+    def in_use(self) -> int:
+        """The weights that are in use."""
+        return self._in_use
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._waiting
+
+    @contextmanager
+    def hold(
+        self, party: Party, weight: int = 1, *, cancelled: Callable[[], GlareError | None] = lambda: None
+    ) -> Iterator[None]:
+        """A part for the block; waits for it in this thread.
+
+        `cancelled` is asked a few times a second while it waits; what it returns is raised. Raises `TooManyRequests`, `Unavailable`.
+        """
+        settled = threading.Event()
+        outcome: list[GlareError | None] = []
+
+        def settle(error: GlareError | None) -> None:
+            outcome.append(error)
+            settled.set()
+
+        ticket = self._enter(party, weight, settle)
+        try:
+            self._await(settled, ticket, cancelled)
+            if outcome[0] is not None:
+                raise outcome[0]
+            yield
+        finally:
+            self._leave(ticket)
+
+    @asynccontextmanager
+    async def share(self, party: Party, weight: int = 1) -> AsyncIterator[None]:
+        """A part for the block; waits for it on the event loop. Who is cancelled while it waits leaves the queue at once.
+
+        Raises `TooManyRequests`, `Unavailable`.
+        """
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[GlareError | None] = loop.create_future()
+
+        def note(error: GlareError | None) -> None:
+            if not settled.done():
+                settled.set_result(error)
+
+        ticket = self._enter(party, weight, lambda error: _on(loop, note, error))
+        try:
+            try:
+                async with asyncio.timeout(self.bounds.patience):
+                    error = await settled
+            except TimeoutError:
+                error = self._give_up(ticket)
+            if error is not None:
+                raise error
+            yield
+        finally:
+            self._leave(ticket)
+
+    def _await(self, settled: threading.Event, ticket: _Ticket, cancelled: Callable[[], GlareError | None]) -> None:
+        until = self._clock() + self.bounds.patience
+        while not settled.wait(min(0.25, max(0.0, until - self._clock()))):
+            reason = cancelled()
+            if reason is None and self._clock() >= until:
+                reason = self._give_up(ticket)
+            if reason is not None:
+                raise reason
+
+    def _enter(self, party: Party, weight: int, settle: Callable[[GlareError | None], None]) -> _Ticket:
+        ticket = _Ticket(party, min(weight, self.bounds.together, self.bounds.of_party), settle)
+        with self._lock:
+            account = self._accounts.get(party)
+            if account is None:
+                account = self._accounts[party] = _Account(self._level)
+            elif account.is_idle:
+                account.spent = max(account.spent, self._level)
+            told = self._make_room(account, ticket)
+            if told is None or told[0] is not ticket:
+                account.tickets.append(ticket)
+                self._waiting += 1
+            told_all = ([] if told is None else [told]) + self._admit()
+            self._forget(party)
+        for one, error in told_all:
+            one.settle(error)
+        return ticket
+
+    def _make_room(self, account: _Account, ticket: _Ticket) -> tuple[_Ticket, GlareError] | None:
+        """Whom the newcomer's coming costs the place in the queue, which may be itself; None where there is room."""
+        if self._fits(account, ticket) and not account.tickets:
+            return None  # It goes in now, or next: the queue is for those who cannot.
+        if len(account.tickets) >= self.bounds.waiting_of_party:
+            return ticket, self._refusal("party", ticket.party)
+        if self._waiting < self.bounds.waiting:
+            return None
+        longest = max(self._accounts.values(), key=lambda each: len(each.tickets))
+        if len(longest.tickets) <= len(account.tickets) + 1:
+            return ticket, self._refusal("all", ticket.party)
+        youngest = longest.tickets.pop()
+        self._waiting -= 1
+        return youngest, self._refusal("all", youngest.party)
+
+    def _fits(self, account: _Account, ticket: _Ticket) -> bool:
+        return (
+            self._in_use + ticket.weight <= self.bounds.together
+            and account.in_use + ticket.weight <= self.bounds.of_party
+        )
+
+    def _admit(self) -> list[tuple[_Ticket, GlareError | None]]:
+        """Let in who fits, the party first that has spent least. One that needs more than is free holds up those after it, so that
+        it is not passed by for ever; a party at its own bound holds up nobody.
+        """
+        let_in: list[tuple[_Ticket, GlareError | None]] = []
+        while True:
+            ready = [
+                each
+                for each in self._accounts.values()
+                if each.tickets and each.in_use + each.tickets[0].weight <= self.bounds.of_party
+            ]
+            if not ready:
+                return let_in
+            account = min(ready, key=lambda each: each.spent)
+            ticket = account.tickets[0]
+            if self._in_use + ticket.weight > self.bounds.together:
+                return let_in
+            account.tickets.popleft()
+            self._waiting -= 1
+            self._level = max(self._level, account.spent)
+            ticket.charged = ticket.weight * self._typical  # Corrected when it leaves.
+            account.spent += ticket.charged
+            account.in_use += ticket.weight
+            self._in_use += ticket.weight
+            ticket.inside, ticket.began = True, self._clock()
+            let_in.append((ticket, None))
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """Give back the part, or the place in the queue. Whatever was said before, it may be called once."""
+        with self._lock:
+            account = self._accounts.get(ticket.party)
+            if account is None:
+                return
+            if ticket.inside:
+                ticket.inside = False
+                seconds = self._clock() - ticket.began
+                account.spent += ticket.weight * seconds - ticket.charged
+                self._typical += _WEIGHT_OF_NEWS * (seconds - self._typical)
+                account.in_use -= ticket.weight
+                self._in_use -= ticket.weight
+            elif ticket in account.tickets:
+                account.tickets.remove(ticket)
+                self._waiting -= 1
+            let_in = self._admit()
+            self._forget(ticket.party)
+        for one, error in let_in:
+            one.settle(error)
+
+    def _give_up(self, ticket: _Ticket) -> GlareError | None:
+        """The refusal of one who has waited too long; None where it was let in at this moment."""
+        with self._lock:
+            if ticket.inside:
+                return None
+            return self._refusal("time", ticket.party)
+
+    def _forget(self, party: Party) -> None:
+        """Close the party's account when it has nothing and owes nothing. Debts of the idle are let off, the smallest first, when there
+        are more accounts than could wait or be in.
+        """
+        account = self._accounts.get(party)
+        if account is not None and account.is_idle and account.spent <= self._level:
+            del self._accounts[party]
+        if len(self._accounts) > 2 * (self.bounds.together + self.bounds.waiting):
+            idle = [name for name, each in self._accounts.items() if each.is_idle]
+            for name in sorted(idle, key=lambda name: self._accounts[name].spent)[: ceil(len(idle) / 2)]:
+                del self._accounts[name]
+
+    def _refusal(self, reason: str, party: Party) -> GlareError:
+        self._refused(self.name, reason)
+        after = self._retry_after()
+        if reason == "party":
+            return TooManyRequests(
+                f"The {party} has {self.bounds.waiting_of_party} {self._what} that wait already; send fewer at the same time, "
+                f"and this one again in {after} s.",
+                retry_after=after,
+            )
+        return Unavailable(
+            f"This server process has no room for more {self._what} now; send it again in {after} s.", retry_after=after
+        )
+
+    def _retry_after(self) -> int:
+        """Seconds in which those who wait now will probably have been served."""
+        return max(1, min(_LONGEST_RETRY, ceil(self._typical * self._waiting / self.bounds.together)))
+
+
+def _on(loop: asyncio.AbstractEventLoop, note: Callable[[GlareError | None], None], error: GlareError | None) -> None:
+    try:
+        loop.call_soon_threadsafe(note, error)
+    except RuntimeError:
+        return  # The loop has ended, and nobody waits on it any more.
