@@ -19,7 +19,7 @@ metrics = PrometheusMetrics(Path(sys.argv[1]))
 metrics.attempt_ended("published")
 metrics.transfer_began("upload")
 metrics.connection_taken()
-metrics.refused("uploads")
+metrics.refused("uploads", "party")
 sys.stdout.write(metrics.render({"glare_outbox_events": 7}).decode())
 """
 
@@ -39,7 +39,7 @@ def test_processes_add_up(tmp_path: Path) -> None:
     first, second = report(tmp_path), report(tmp_path)
     assert 'glare_attempts_ended_total{outcome="published"} 1.0' in first
     assert 'glare_attempts_ended_total{outcome="published"} 2.0' in second
-    assert 'glare_refused_total{reason="uploads"} 2.0' in second
+    assert 'glare_refused_total{reason="party",what="uploads"} 2.0' in second
     for text in (first, second):
         assert 'glare_transfers_under_way{kind="upload"} 1.0' in text
         assert "glare_database_connections_in_use 1.0" in text
@@ -67,5 +67,5 @@ def test_metrics_that_are_off_take_everything() -> None:
     metrics = Metrics()
     metrics.request_ended("GET", "/", "200", 0.1, 1, 2)
     metrics.store_called("file", "write", None, 5)
-    metrics.refused("uploads")
+    metrics.refused("uploads", "party")
     assert metrics.render({}) is None

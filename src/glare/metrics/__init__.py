@@ -51,9 +51,6 @@ class Metrics:
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 
-    def refused(self, reason: str) -> None:
-        """A bound of this process has turned a request or a piece of work away; `reason` is the short fixed name of the bound."""
-
     def render(self, depths: Mapping[str, float]) -> bytes | None:
         """All numbers in the text format of Prometheus, with gauges read at this moment; None where none are kept."""
         return None

@@ -109,12 +109,6 @@ class PrometheusMetrics(Metrics):
         self._dropped = Counter(
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
-        self._refused = Counter(
-            "glare_refused",
-            "Requests and pieces of work turned away by a bound, by which.",
-            ("reason",),
-            registry=registry,
-        )
 
     def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
         self._requests.labels(method, route, status).inc()
@@ -164,9 +158,6 @@ class PrometheusMetrics(Metrics):
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)
-
-    def refused(self, reason: str) -> None:
-        self._refused.labels(reason).inc()
 
     def render(self, depths: Mapping[str, float]) -> bytes:
         now = CollectorRegistry()
