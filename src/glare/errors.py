@@ -29,6 +29,8 @@ The tree, printed once so that nobody has to search for it::
     ├── LoopDetected                loop
     ├── OriginFailed                bad-gateway   an origin does not deliver what was recorded
     ├── Unavailable                 unavailable
+    ├── StoreFailed                 unavailable   the operating system refuses a store something
+    │   └── StoreReadOnly           unavailable   the store can be read, and takes no data
     ├── StoreFull                   full
     └── InvalidDeclaration          declaration   an artifact type is declared wrongly (refused at start)
 
@@ -309,6 +311,20 @@ class Unavailable(GlareError):
     category = Category.UNAVAILABLE
     code = "Unavailable"
     sentence = "The service cannot answer now; retry later."
+
+
+class StoreFailed(GlareError):
+    """What one object meets: it says nothing of the rest of the store, so it is no `Unavailable`."""
+
+    category = Category.UNAVAILABLE
+    code = "StoreFailed"
+    wire_type = "Unavailable"
+    sentence = "The store cannot do this now; retry later."
+
+
+class StoreReadOnly(StoreFailed):
+    code = "StoreReadOnly"
+    sentence = "The store takes no data now; nothing was stored. Retry later."
 
 
 class StoreFull(GlareError):

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 
-from glare.errors import Conflict, Forbidden, GlareError, NotFound, StoreFull, Unavailable
+from glare.errors import Conflict, GlareError, NotFound, StoreFailed, StoreFull, StoreReadOnly, Unavailable
 from glare.stores.base import Store, StoreCall
 from glare.stores.conformance import StoreConformance
 from glare.stores.filesystem import MARKER, STEP, FilesystemDriver
@@ -335,8 +335,17 @@ class BrokenDriver(FilesystemDriver):
         (errno.EDQUOT, StoreFull),
         (errno.ENOENT, NotFound),
         (errno.EEXIST, Conflict),
-        (errno.EACCES, Forbidden),
+        (errno.EROFS, StoreReadOnly),
+        (errno.EACCES, StoreFailed),
+        (errno.EPERM, StoreFailed),
+        (errno.EMFILE, StoreFailed),
+        (errno.ENFILE, StoreFailed),
+        (errno.ENOMEM, StoreFailed),
+        (errno.ESTALE, StoreFailed),
+        (errno.ETIMEDOUT, StoreFailed),
+        (errno.ENODEV, StoreFailed),
         (errno.EIO, GlareError),
+        (errno.ENOTDIR, GlareError),
     ],
 )
 def test_errors_of_the_system_get_a_name_and_keep_their_path(

@@ -16,7 +16,7 @@ from glare.domain import legacy
 from glare.domain.blob import External
 from glare.domain.microversion import NEWEST
 from glare.egress.cancellation import Cancellation
-from glare.errors import BadRequest, BlobDamaged, NotFound, PreconditionFailed, Unavailable
+from glare.errors import BadRequest, BlobDamaged, NotFound, PreconditionFailed, StoreFailed, Unavailable
 from glare.http import folders
 from glare.http.artifacts import answer, named_revisions, represented
 from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
@@ -155,7 +155,7 @@ def _with_replicas(
 ) -> Response:
     """A stored blob whose bytes may be lost or wrong: its replicas then deliver them. A whole file is sent by the server all the same."""
     if status == 200:
-        with suppress(NotFound, BlobDamaged, Unavailable):
+        with suppress(NotFound, BlobDamaged, Unavailable, StoreFailed):
             file = FileBody.of(call, found, headers)
             if file is not None:
                 return file

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from glare.errors import Conflict, Forbidden, GlareError, NotFound, StoreFull
+from glare.errors import Conflict, GlareError, NotFound, StoreFailed, StoreFull, StoreReadOnly
 
 LOG = logging.getLogger(__name__)
 
@@ -380,15 +380,19 @@ def _validate(object_name: str) -> None:
 
 
 def _named(error: OSError, store: str, action: str) -> GlareError:
-    """The error of the tree for one of the operating system's. It names the store, and no path."""
+    """The error of the tree for one of the operating system's. It names the store, and no path: the log has that.
+
+    None of them is the client's fault, except that what was asked for may have been deleted meanwhile.
+    """
+    reason = _reason(error)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return StoreFull(
-                f"Store {store!r} is full ({_reason(error)}); nothing was stored. Retry after its operator has made room."
+                f"Store {store!r} is full ({reason}); nothing was stored. Retry after its operator has made room."
             )
         case errno.EFBIG:
             return StoreFull(
-                f"Store {store!r} takes no object this large ({_reason(error)}); nothing was stored. Its operator may "
+                f"Store {store!r} takes no object this large ({reason}); nothing was stored. Its operator may "
                 "raise the limit on file sizes."
             )
         case errno.ENOENT if action in ("open", "size", "path", "read"):
@@ -399,13 +403,46 @@ def _named(error: OSError, store: str, action: str) -> GlareError:
             )
         case errno.EEXIST:
             return Conflict(f"Store {store!r} has an object of this name already; retry the request.")
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            # The contract answers 403, which looks like the user's fault: so the operator is told here.
-            LOG.error("Store %s denies %s: %s", store, action, error)
-            return Forbidden(
-                f"Store {store!r} denies this ({_reason(error)}); its operator must change its permissions."
-            )
-    return GlareError(f"Store {store!r} failed ({_reason(error)}); retry, and tell its operator if it persists.")
+    LOG.error("Store %s fails at %s: %s", store, action, error)
+    if error.errno == errno.EROFS:
+        return StoreReadOnly(
+            f"Store {store!r} takes no data now ({reason}); nothing was stored. Retry after its operator has made its "
+            "file system writable again."
+        )
+    if error.errno in _REFUSED:
+        return StoreFailed(
+            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the service's user the "
+            "right to read and write there."
+        )
+    if error.errno in _SHORT:
+        return StoreFailed(
+            f"The server is short of what it needs for store {store!r} ({reason}); retry. Its operator may raise the limits "
+            "of the process on open files and memory."
+        )
+    if error.errno in _AWAY:
+        return StoreFailed(
+            f"Store {store!r} is out of reach ({reason}). Retry after its operator has mounted its volume again."
+        )
+    return GlareError(
+        f"Store {store!r} failed ({reason}). Tell its operator, who has to look at its disk and at the service's log."
+    )
+
+
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
+_AWAY: Final = frozenset(
+    {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
+    | {
+        errno.ENOTCONN,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ESHUTDOWN,
+    }
+)
+"""What network file systems say when their server is away, and others when their device is."""
 
 
 def _reason(error: OSError) -> str:
