@@ -10,7 +10,7 @@ from pathlib import Path
 
 from processes import Server, free_port
 
-PROJECTS = ("first", "second")
+PROJECTS = ("first", "second", "third")
 
 CONFIGURATION = """\
 [DEFAULT]
