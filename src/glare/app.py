@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from glare.db import blobs as blob_rows
 from glare.db import checks, jobs, leases
+from glare.db import stores as store_rows
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
 from glare.egress.cancellation import Cancellation
@@ -109,7 +112,17 @@ def prepare(settings: Settings) -> None:
     make_key_file(settings.subscriptions.secret_key_file)
     db = _database(settings)
     try:
-        prepare_stores(db, _stores(settings, db, Metrics()))
+        prepare_stores(db, _stores(settings, db, Metrics(), compared=False), _now)
+    finally:
+        db.dispose()
+
+
+@contextmanager
+def bare_stores(settings: Settings) -> Iterator[tuple[Database, Mapping[str, Store]]]:
+    """The database, and stores that are not asked whether they are the ones that it knows: for who wants to see or change that."""
+    db = _database(settings)
+    try:
+        yield db, _stores(settings, db, Metrics(), compared=False)
     finally:
         db.dispose()
 
@@ -357,16 +370,29 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def _stores(settings: Settings, db: Database, metrics: Metrics) -> Mapping[str, Store]:
-    """All stores by name, whichever is for new blobs now: another one was before, and has some."""
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _stores(settings: Settings, db: Database, metrics: Metrics, *, compared: bool = True) -> Mapping[str, Store]:
+    """All stores by name, whichever is for new blobs now: another one was before, and has some.
+
+    `compared`: each works at the place only that the database knows it by.
+    """
 
     def observe(call: StoreCall) -> None:
         log_call(call)
         metrics.store_called(call.store, call.action, call.failed, call.bytes)
 
+    def recorded() -> str | None:
+        with db.read() as connection:
+            known = store_rows.find(connection, FILE)
+        return None if known is None else known.identity
+
     reserve = settings.store.free_space_reserve
+    asked = {"recorded": recorded} if compared else {}
     directory = settings.glance_store.filesystem_store_datadir
     return {
-        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve), observe),
+        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve, **asked), observe),
         DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve), observe),
     }

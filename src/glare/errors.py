@@ -29,6 +29,7 @@ The tree, printed once so that nobody has to search for it::
     ├── LoopDetected                loop
     ├── OriginFailed                bad-gateway   an origin does not deliver what was recorded
     ├── Unavailable                 unavailable
+    │   └── StoreMistaken           unavailable   the place of a store is another one than the database knows
     ├── StoreFailed                 unavailable   the operating system refuses a store something
     │   └── StoreReadOnly           unavailable   the store can be read, and takes no data
     ├── StoreFull                   full
@@ -311,6 +312,12 @@ class Unavailable(GlareError):
     category = Category.UNAVAILABLE
     code = "Unavailable"
     sentence = "The service cannot answer now; retry later."
+
+
+class StoreMistaken(Unavailable):
+    code = "StoreMistaken"
+    wire_type = "Unavailable"
+    sentence = "A store is not at its place."
 
 
 class StoreFailed(GlareError):

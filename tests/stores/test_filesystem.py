@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -17,7 +18,16 @@ from typing import Protocol
 
 import pytest
 
-from glare.errors import Conflict, GlareError, NotFound, StoreFailed, StoreFull, StoreReadOnly, Unavailable
+from glare.errors import (
+    Conflict,
+    GlareError,
+    NotFound,
+    StoreFailed,
+    StoreFull,
+    StoreMistaken,
+    StoreReadOnly,
+    Unavailable,
+)
 from glare.stores.base import Store, StoreCall
 from glare.stores.conformance import StoreConformance
 from glare.stores.filesystem import MARKER, STEP, FilesystemDriver
@@ -317,6 +327,77 @@ def test_a_directory_from_before_the_marker_is_known_by_its_objects(tmp_path: Pa
     marker = (tmp_path / MARKER).read_text()
     store.initialise([])
     assert (tmp_path / MARKER).read_text() == marker
+    (tmp_path / MARKER).unlink()
+    store.initialise([NAME], "what-the-database-knows")
+    assert store.identity() == "what-the-database-knows"
+
+
+def test_a_store_that_the_database_knows_is_made_nowhere_else(tmp_path: Path) -> None:
+    """Also one without any blob: an empty directory is none that was used before."""
+    store = Store(FilesystemDriver(tmp_path / "empty", name="local"))
+    with pytest.raises(Unavailable, match=r"was used before.*glare stores adopt local"):
+        store.initialise([], "known")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "identity"),
+    [
+        (b"plain-1\n", "plain-1"),
+        (b"  two words\n", "sha256:" + hashlib.sha256(b"two words").hexdigest()),
+        (b"\xff" * 300, "sha256:" + hashlib.sha256(b"\xff" * 300).hexdigest()),
+        (b"", "sha256:" + hashlib.sha256(b"").hexdigest()),
+    ],
+)
+def test_a_marker_made_by_hand_is_an_identity(tmp_path: Path, text: bytes, identity: str) -> None:
+    """Whatever a person has written into the marker tells this directory from others."""
+    (tmp_path / MARKER).write_bytes(text)
+    assert Store(FilesystemDriver(tmp_path, name="local")).identity() == identity
+
+
+def test_another_store_than_the_database_knows_is_not_worked_with(tmp_path: Path) -> None:
+    """Nothing is read, written, listed, swept or removed in a directory with another identity than the recorded one."""
+    make(tmp_path)
+    driver = FilesystemDriver(tmp_path, name="local", recorded=lambda: "another")
+    store = Store(driver)
+    for call in (
+        store.check,
+        lambda: store.create(NAME),
+        lambda: store.open(NAME),
+        lambda: store.size(NAME),
+        lambda: store.path(NAME),
+        lambda: store.delete(NAME),
+        store.free_space,
+        lambda: list(store.entries()),
+        lambda: store.sweep_temporaries(0),
+    ):
+        with pytest.raises(StoreMistaken, match="another store's marker"):
+            call()
+
+
+def test_the_database_is_asked_again_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process believes the recorded identity for a minute; then it notices that the store was given another place."""
+    make(tmp_path)
+    known = [Store(FilesystemDriver(tmp_path, name="local")).identity()]
+    asked: list[None] = []
+
+    def recorded() -> str | None:
+        asked.append(None)
+        return known[0]
+
+    now = [100.0]
+    monkeypatch.setattr("glare.stores.filesystem.time.monotonic", lambda: now[0])
+    store = Store(FilesystemDriver(tmp_path, name="local", recorded=recorded))
+    for _ in range(3):
+        store.free_space()
+    assert len(asked) == 1
+    known[0] = "another"
+    store.free_space()
+    now[0] += 61
+    with pytest.raises(StoreMistaken):
+        store.free_space()
+    (tmp_path / MARKER).write_text("another\n")
+    store.free_space()
 
 
 class BrokenDriver(FilesystemDriver):

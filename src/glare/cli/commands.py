@@ -25,6 +25,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("audit",): "see who changed what",
     ("locations",): "see external locations, and have them checked",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
+    ("stores",): "see which places of bytes the database knows, and tell it of a move",
     ("config",): "see what can be configured",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
@@ -181,6 +182,15 @@ def _takedown_list(parser: ArgumentParser) -> None:
 
 def _takedown_remove(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="id of the takedown, as `glare takedown list` prints it")
+
+
+def _stores_adopt(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the store, as `glare stores list` prints it")
+    parser.add_argument(
+        "--without-bytes",
+        action="store_true",
+        help="also where none of the store's bytes are there: their records stay, and their blobs answer 404",
+    )
 
 
 def _types_show(parser: ArgumentParser) -> None:
@@ -352,6 +362,25 @@ COMMANDS = (
         "glare.cli.takedowns:remove",
         _takedown_remove,
         ("glare takedown remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
+    ),
+    Command(
+        ("stores", "list"),
+        "list the stores, as the database knows them and as this node finds them",
+        "List the stores: the identity that the database knows each by, and the one that this node finds at its place. Exit code 1 where they differ: "
+        "this node does not work then.",
+        "glare.cli.stores:list_stores",
+        _nothing,
+        ("glare stores list",),
+    ),
+    Command(
+        ("stores", "adopt"),
+        "tell the database that a store is at another place now",
+        "Record that the place which this node is configured with is the store from now on: after a move to another directory that has a marker of "
+        "its own, or where the bytes were lost for good. Stop all nodes first. A copy with its marker, such as one by `rsync -a`, needs no "
+        "command.",
+        "glare.cli.stores:adopt",
+        _stores_adopt,
+        ("glare stores adopt file", "glare stores adopt file --without-bytes"),
     ),
     Command(
         ("config", "sample"),

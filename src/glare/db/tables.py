@@ -230,6 +230,15 @@ stored_chunks = Table(
     Column("data", _bytes(), nullable=False),  # all of `chunk_size` bytes, but the last
 )
 
+stores = Table(
+    "stores",
+    metadata,
+    # Which place each store of bytes is: a node with another one must not work with this database.
+    Column("name", _ascii(64), primary_key=True),
+    Column("identity", _ascii(128), nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
 fsck_runs = Table(
     "fsck_runs",
     metadata,

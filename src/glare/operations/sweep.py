@@ -18,7 +18,7 @@ from glare.db import checks, contents, counters, deliveries, jobs, leases, outbo
 from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
-from glare.errors import Conflict
+from glare.errors import Conflict, GlareError
 from glare.operations.confirmations import expire
 from glare.operations.delete_artifact import remove
 from glare.operations.objects import remove_due
@@ -79,8 +79,11 @@ def remove_due_objects(services: Services) -> None:
     """Remove objects that no row needs any more, and temporaries that nobody writes any more."""
     while remove_due(services, _BATCH) == _BATCH:
         pass
-    for store in services.stores.values():
-        store.sweep_temporaries(_TEMPORARY_AFTER_SECONDS)
+    for name, store in services.stores.items():
+        try:
+            store.sweep_temporaries(_TEMPORARY_AFTER_SECONDS)
+        except GlareError as failed:
+            _log.warning("temporaries are left to the next sweep", extra={"store": name, "reason": failed.message})
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,18 @@ class Driver(Protocol):
     def name(self) -> str:
         """The store's name in the configuration; blobs remember it."""
 
-    def initialise(self, known: Sequence[str]) -> None:
+    def initialise(self, known: Sequence[str], identity: str | None) -> None:
         """Make the store's place ready, once in its life; harmless afterwards, and in several processes at once.
 
-        `known` are some objects that the store has by what the database says, none for a new store. Raises
-        `Unavailable` where the place is not ready and has none of these: it is not the store's.
+        `known` are some objects that the store has by what the database says, and `identity` is what its place is known by;
+        none and None for a new store. Raises `Unavailable` where the place is not ready and has none of these objects,
+        though the store is not new: it is not the store's.
+        """
+
+    def identity(self) -> str | None:
+        """What the store's place is known by, 1 to 128 printable ASCII characters: another place has another, a moved one the same.
+
+        Asked once it is initialised. None for a store whose place cannot be mistaken, as that in the database itself.
         """
 
     def check(self) -> None:
@@ -166,10 +173,14 @@ class Store:
         self.name = driver.name
         self.calls = CallsUnderWay()
 
-    def initialise(self, known: Sequence[str] = ()) -> None:
-        """Make a new store's place ready; `known` are objects that it must have if it is none. Raises `Unavailable`."""
+    def initialise(self, known: Sequence[str] = (), identity: str | None = None) -> None:
+        """Make a new store's place ready; `known` and `identity` are what the database knows of one that is not new. Raises `Unavailable`."""
         with self._call("initialise"):
-            self._driver.initialise(known)
+            self._driver.initialise(known, identity)
+
+    def identity(self) -> str | None:
+        with self._call("identity"):
+            return self._driver.identity()
 
     def check(self) -> None:
         with self._call("check"):

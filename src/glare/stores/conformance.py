@@ -14,6 +14,7 @@ says so itself. pytest is needed to run the suite, not to import it.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -219,8 +220,14 @@ class StoreConformance:
         _write(store, name, b"stays")
         for again in (store, self.make_store(tmp_path)):
             again.initialise()
-            again.initialise([_new_name()])
+            again.initialise([_new_name()], "another")
             assert _read(again, name) == b"stays"
+
+    def test_a_store_has_one_identity(self, tmp_path: Path) -> None:
+        """What its place is known by is the same for all who use it, short plain text, or nothing for a store without a place."""
+        identity = self.make_store(tmp_path).identity()
+        assert self.make_store(tmp_path).identity() == identity
+        assert identity is None or re.fullmatch(r"[!-~]{1,128}", identity)
 
     def test_all_committed_objects_are_listed_in_order(self, tmp_path: Path) -> None:
         """`entries` gives every committed object once, with its size and time, in the order of names, from any of them on."""

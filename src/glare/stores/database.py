@@ -42,8 +42,11 @@ class DatabaseDriver:
         file = db.engine.url.database if db.is_sqlite else None
         self._room = Room(Path(file).absolute().parent, store=name, reserve=reserve) if file else None
 
-    def initialise(self, known: Sequence[str]) -> None:
+    def initialise(self, known: Sequence[str], identity: str | None) -> None:
         """Nothing to make: migrations make the tables, and the service does not start without them."""
+
+    def identity(self) -> str | None:
+        return None
 
     def check(self) -> None:
         with self._db.read() as connection:

@@ -2,38 +2,48 @@
 
 ::
 
-    <directory>/glare-store                         the marker: an identifier, written once
+    <directory>/glare-store                         the marker: the store's identity, written once
     <directory>/objects/<aa>/<bb>/<object name>     committed, never changed again
     <directory>/temporaries/<object name>.<random>  being written, or left by a crash
 
 A committed object is a hard link that is made once its bytes are on disk: linking is atomic like a rename, but refuses to
 replace what exists. Any number of processes may share the directory; it must be one file system with hard links.
 
-The marker tells the store from the empty directory below a volume that is not mounted: without it nothing is read or written.
+The marker tells the store from the empty directory below a volume that is not mounted, and from another store's: without it, or
+with another identity than the database has recorded, nothing is read or written.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import logging
 import os
+import re
 import secrets
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from glare.errors import Unavailable
+from glare.errors import StoreMistaken, Unavailable
 from glare.stores.base import OBJECT_NAME, Entry
 from glare.stores.room import Room
+
+_log = logging.getLogger(__name__)
 
 STEP: Final = 16 << 20
 """After so many bytes a writer looks at the free space, and asks the kernel to begin writing to disk."""
 
 MARKER: Final = "glare-store"
 """The file whose presence says that the directory is a store's."""
+
+_PLAIN: Final = re.compile(rb"[!-~]{1,128}")
+_TRUSTED_SECONDS: Final = 60.0
+"""How long a process believes that the database knows the store by the same identity as before."""
 
 _READABLE_BY_OWNER: Final = 0o600
 _OWN_DIRECTORY: Final = 0o700
@@ -42,39 +52,45 @@ _OWN_DIRECTORY: Final = 0o700
 class FilesystemDriver:
     """A `Driver` for a directory, which `initialise` makes.
 
-    `reserve` is the free space in bytes that uploads may not use, and `option` what the operator calls it.
+    `reserve` is the free space in bytes that uploads may not use. `recorded` gives the identity that the database knows the store by,
+    None where it knows none; it is asked at the first use, and now and then.
     """
 
     def __init__(
-        self, directory: Path, *, name: str, reserve: int = 0, option: str = "[store] free_space_reserve"
+        self, directory: Path, *, name: str, reserve: int = 0, recorded: Callable[[], str | None] = lambda: None
     ) -> None:
         self.name = name
+        self._recorded = recorded
         self._directory = directory
-        self.room = Room(directory, store=name, reserve=reserve, option=option)
+        self.room = Room(directory, store=name, reserve=reserve)
         self._objects = directory / "objects"
         self._temporaries = directory / "temporaries"
         self._marker = directory / MARKER
-        self._identifier: bytes | None = None
+        self._seen: bytes | None = None
+        self._ask_again = 0.0
         # Directories whose entry in their parent this process has made durable. Another process may have made one and
         # crashed before its fsync, so that a directory that exists is no proof.
         self._durable: set[Path] = set()
 
-    def initialise(self, known: Sequence[str]) -> None:
+    def initialise(self, known: Sequence[str], identity: str | None) -> None:
         if self._marker.exists():
             return
         # A directory from before there were markers has its objects, which an empty mount point has not.
-        if known and not any(self._locate(name).exists() for name in known):
+        if (known or identity is not None) and not any(self._locate(name).exists() for name in known):
             raise Unavailable(
-                f"Store {self.name!r} has blobs, but {self._directory} has neither its marker ({MARKER}) nor their bytes. "
-                "Mount the volume, or restore the directory from a copy. To go on without these bytes, make the marker "
-                "by hand, a file with a line of your choice."
+                f"Store {self.name!r} {'has blobs' if known else 'was used before'}, but {self._directory} has neither its marker "
+                f"({MARKER}) nor their bytes. Mount the volume, or restore the directory from a copy. To go on without these bytes, "
+                f"run `glare stores adopt {self.name} --without-bytes`."
             )
         try:
             self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)
             self._make_directories()
-            self._mark()
+            self._mark(identity or str(uuid.uuid4()))
         except OSError as error:
             raise self._unusable(error) from error
+
+    def identity(self) -> str:
+        return _identity(self._read_marker())
 
     def check(self) -> None:
         """Prove that an object can be linked into place: permissions, hard links, one file system."""
@@ -147,6 +163,7 @@ class FilesystemDriver:
                             yield Entry(name, state.st_size, state.st_mtime)
 
     def sweep_temporaries(self, older_than: float) -> int:
+        self.require_marker()
         limit = time.time() - older_than
         removed = 0
         with suppress(FileNotFoundError):  # Nothing was ever written.
@@ -158,21 +175,34 @@ class FilesystemDriver:
         return removed
 
     def require_marker(self) -> None:
-        """Raise `Unavailable` if the directory is not the one that this process began with, or none of a store's."""
+        """Raise `Unavailable` if the directory has no marker, or is another store's than the database's."""
+        marker = self._read_marker()
+        if marker != self._seen or time.monotonic() > self._ask_again:
+            self._require_own(marker)
+
+    def _read_marker(self) -> bytes:
         try:
-            identifier = self._marker.read_bytes()
+            return self._marker.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise Unavailable(
                 f"Store {self.name!r} is not at its place: its directory has no marker ({MARKER}). Retry after its operator "
                 "has mounted the volume, or restored the directory."
             ) from None
-        if self._identifier is None:
-            self._identifier = identifier
-        elif self._identifier != identifier:
-            raise Unavailable(
-                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry after "
-                "its operator has mounted the right volume, or has restarted the service."
+
+    def _require_own(self, marker: bytes) -> None:
+        recorded, found = self._recorded(), _identity(marker)
+        # Without a database to ask, the first one that this process has seen is the right one.
+        expected = recorded or (None if self._seen is None else _identity(self._seen))
+        if expected not in (None, found):
+            _log.error(
+                "a store's directory is another one than the database knows",
+                extra={"store": self.name, "directory": str(self._directory), "found": found, "expected": expected},
             )
+            raise StoreMistaken(
+                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry after "
+                "its operator has mounted the right volume."
+            )
+        self._seen, self._ask_again = marker, time.monotonic() + _TRUSTED_SECONDS
 
     def make_durable(self, directory: Path) -> None:
         """Make `directory` exist, as deep as it is, also after a power cut."""
@@ -193,12 +223,12 @@ class FilesystemDriver:
         self.make_durable(self._temporaries)
         self.make_durable(self._objects)
 
-    def _mark(self) -> None:
+    def _mark(self, identity: str) -> None:
         """Link a whole marker into place: a process that looks meanwhile sees none or all of it, and one of two wins."""
         written = self._temporaries / f"{MARKER}.{secrets.token_hex(8)}"
         try:
             with os.fdopen(_create(written), "wb") as file:
-                file.write(f"{uuid.uuid4()}\n".encode())
+                file.write(f"{identity}\n".encode())
                 file.flush()
                 os.fsync(file.fileno())
             with suppress(FileExistsError):
@@ -288,6 +318,14 @@ class FilesystemReader:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _identity(marker: bytes) -> str:
+    """What a marker says, whoever wrote it: the line itself where it is a plain short one, else its sha256."""
+    line = marker.strip()
+    if _PLAIN.fullmatch(line):
+        return line.decode()
+    return f"sha256:{hashlib.sha256(line).hexdigest()}"
 
 
 def _names_in(directory: Path, first: str) -> list[str]:

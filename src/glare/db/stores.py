@@ -1,0 +1,47 @@
+"""Which place of bytes is which store of this database: an identity by store name, written once and changed on purpose only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from glare.db.tables import stores
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStore:
+    """A store as the database knows it; `recorded_at` in microseconds."""
+
+    name: str
+    identity: str
+    recorded_at: int
+
+
+def find(connection: Connection, name: str) -> KnownStore | None:
+    """The store of this name, where it was ever recorded."""
+    row = connection.execute(
+        select(stores.c.name, stores.c.identity, stores.c.recorded_at).where(stores.c.name == name)
+    ).first()
+    return None if row is None else KnownStore(*row)
+
+
+def record_first(connection: Connection, store: KnownStore) -> KnownStore:
+    """Record a store that is not known yet; returns the one that is known then. Run it in a transaction that is tried again."""
+    known = find(connection, store.name)
+    if known is None:
+        connection.execute(
+            insert(stores).values(name=store.name, identity=store.identity, recorded_at=store.recorded_at)
+        )
+    return known or store
+
+
+def replace(connection: Connection, store: KnownStore) -> KnownStore | None:
+    """Record that a store is another place from now on; returns what was known before."""
+    known = record_first(connection, store)
+    if known.identity == store.identity:
+        return None
+    connection.execute(
+        update(stores).where(stores.c.name == store.name).values(identity=store.identity, recorded_at=store.recorded_at)
+    )
+    return known
