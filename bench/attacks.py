@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -227,10 +229,62 @@ def _require_time(began: float, what: str) -> None:
         raise ValueError(f"the {what} did not happen within {_LONGEST:g} s")
 
 
+class Names:
+    """A name server for a service that is started with `wrapper`. It may fall silent about the attackers' names. Needs root.
+
+    ``goodN.victim.example`` is the address of origin N, every other name that of the first; there are no IPv6 addresses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        configuration = folder / "resolv.conf"
+        configuration.write_text("nameserver 127.5.0.50\n")
+        self._server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._server.bind(("127.5.0.50", 53))
+        self.is_silent = False
+        threading.Thread(target=self._serve, daemon=True).start()
+        self.wrapper = (
+            *("unshare", "--mount", "sh", "-c"),
+            *(f'mount --bind {configuration} /etc/resolv.conf && exec "$@"', "sh"),
+        )
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this user may do it here."""
+        return os.geteuid() == 0 and not subprocess.run(["unshare", "--mount", "true"], check=False).returncode
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                question, client = self._server.recvfrom(512)
+                answer = self._answer(question)
+                if answer is not None:
+                    self._server.sendto(answer, client)
+
+    def _answer(self, question: bytes) -> bytes | None:
+        """By RFC 1035: the header and the question are said again, and one address is added."""
+        end = question.index(b"\0", 12)
+        labels, at = [], 12
+        while at < end:
+            labels.append(question[at + 1 : at + 1 + question[at]].decode())
+            at += 1 + question[at]
+        good = labels[-2:] == ["victim", "example"]
+        if self.is_silent and not good:
+            return None
+        asked = question[12 : end + 5]
+        has_answer = asked[-4:-2] == b"\0\1"  # Type A.
+        address = _ORIGINS[int(labels[0].removeprefix("good"))] if good else _ORIGINS[0]
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(address) if has_answer else b""
+        counts = b"\0\1\0" + bytes([has_answer]) + b"\0\0\0\0"
+        return question[:2] + b"\x81\x80" + counts + asked + record
+
+
 class Range:
     """The service, its origins, and what the attackers need, made once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, names: bool) -> None:
         self._made = 0
         self._flag = folder / "hostile"
         port = free_port()
@@ -240,24 +294,36 @@ class Range:
         self._port = port
         if self._origins.stdout is None or not self._origins.stdout.readline():
             raise RuntimeError("the origins do not start")
-        options = "\n[DEFAULT]\nallow_anonymous_access = true\n"
-        self.glare = Glare(folder / "glare", origin=port, options=options)
+        self._names = Names(folder) if names else None
+        self.glare = Glare(
+            folder / "glare",
+            origin=port,
+            options="\n[DEFAULT]\nallow_anonymous_access = true\n",
+            wrapper=self._names.wrapper if self._names else (),
+        )
         self.victim = Victim(self.glare, self.url)
         self._own = Client(self.glare.port, self.glare.token, keep=True)
         admin = self.glare._run("token", "create", "--project", "cloud", "--user", "root", "--role", "admin")
         self._admin = Client(self.glare.port, admin, keep=True)
 
     def url(self, address: str, kind: str, size: int) -> str:
+        """An address at an origin; those of the victim have names where there is a name server that does not answer."""
         self._made += 1
+        if self._names and address in _ORIGINS[29:]:
+            address = f"good{_ORIGINS.index(address)}.victim.example"
         return f"http://{address}:{self._port}/{kind}/{self._made}?size={size}"
 
     def stop(self) -> None:
         self.glare.stop()
         self._origins.kill()
         self._origins.wait()
+        if self._names:
+            self._names.close()
 
     def hostile(self, on: bool) -> None:
         """Let the origins misbehave, or stop."""
+        if self._names:
+            self._names.is_silent = on
         if on:
             self._flag.touch()
         else:
@@ -341,6 +407,14 @@ class Range:
         public = self._published(path)
         return {"attack": "readers", "paths": [public], "reader": None, "count": 20, "extra": "Range: bytes=-1\r\n"}
 
+    def _for_silent_names(self) -> dict[str, Any]:
+        paths = []
+        for number in range(28):
+            path = self._own.image(self._name())
+            self._own.locate(f"{path}/image", self.url(f"n{number}.silent{number % 4}.example", "good", _MIB))
+            paths.append(f"{path}/image")
+        return {"attack": "readers", "paths": paths, "reader": self.glare.token, "count": 28, "extra": ""}
+
     def _for_crumbs(self) -> dict[str, Any]:
         paths = []
         for number in range(8):
@@ -363,6 +437,7 @@ ATTACKS: Final = {
     "dripping_uploads": "64 uploads at 2 KiB/s",
     "dripping_origins": "two origins at 18 KB/s: 16 recordings, 16 checks",
     "silent_origins": "five origins never answer: 20 recordings, 20 checks",
+    "silent_names": "28 readers, name server never answers",
     "reflected": "20 readers of the last byte, origin without ranges",
     "crumbs": "8 origins send 112-byte pieces",
     "writers": "24 heavy writers",
@@ -422,8 +497,12 @@ def main() -> int:
     print(f"| while | {' | '.join(_WANTED)} |\n|{'---|' * (len(_WANTED) + 1)}")
     print(f"| wanted | {' | '.join(f'≤ {wanted:g}' for wanted in _WANTED.values())} |", flush=True)
     for name in chosen:  # Each with a service of its own: what one leaves behind must not help or harm the next.
+        names = name == "silent_names"
+        if names and not Names.possible():
+            print(f"| {ATTACKS[name]} | not measured: it needs root |", flush=True)
+            continue
         with tempfile.TemporaryDirectory(prefix="glare-attacks-") as folder:
-            field = Range(Path(folder))
+            field = Range(Path(folder), names=names)
             try:
                 print(row(name, attack(field, name, options.seconds, options.settle)), flush=True)
             finally:

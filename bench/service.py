@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from processes import Server, free_port
@@ -39,7 +39,7 @@ class Glare(Server):
     """The service with quotas on, one process, and a token for each of `PROJECTS`.
 
     `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on loopback that locations may reach,
-    `options` what stands in the configuration besides.
+    `options` what stands in the configuration besides. `wrapper` is a command that starts the one which follows it.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Glare(Server):
         origin: int = 80,
         options: str = "",
         prepare: Callable[[Path], None] = lambda _: None,
+        wrapper: Sequence[str] = (),
     ) -> None:
         folder.mkdir()
         state = folder / "state"
@@ -63,7 +64,9 @@ class Glare(Server):
         self.tokens = {
             project: self._run("token", "create", "--project", project, "--user", "bench") for project in PROJECTS
         }
-        super().__init__(self._command("serve"), port, folder / "glare.log", cores=cores, environment=self._environment)
+        super().__init__(
+            [*wrapper, *self._command("serve")], port, folder / "glare.log", cores=cores, environment=self._environment
+        )
 
     @property
     def token(self) -> str:
