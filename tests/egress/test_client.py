@@ -15,10 +15,11 @@ from glare.egress.client import EgressClient
 from glare.egress.decision import UNREACHABLE, Address
 from glare.egress.loop import carried_on, passed_through
 from glare.egress.names import system_resolve
+from glare.egress.race import begin_connect
 from glare.egress.response import Response
 from glare.egress.url import Url
-from glare.egress.wire import system_connect
 from glare.errors import Blocked, LocationRefused, OriginFailed
+from support.black_hole import BlackHole
 from support.egress import quick, resolve
 from support.hostile import CONTENT, Hostile
 from support.origin import Origin
@@ -169,15 +170,14 @@ def test_slow_reader_is_not_the_origins_fault(hostile: Hostile) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
-        ("gzipped", "content encoding"),
+        ("gzipped", "content encoding 'gzip'.*'size' and 'sha256'"),
         ("partial", "status 206"),
         ("missing", "status 404"),
-        ("choices", "status 300"),
         ("not_modified", "status 304"),
         ("lost", "status 302"),
         ("both_framings", "both a length"),
         ("two_lengths", "not valid HTTP"),
-        ("no_length", "declares no length"),
+        ("no_length", "declares no length.*'size' and 'sha256'"),
         ("not_http", "not valid HTTP"),
         ("switch", "not valid HTTP"),
         ("hang_up", "without an answer"),
@@ -203,7 +203,7 @@ def test_a_body_that_ends_with_the_connection_is_taken_where_it_is_asked_for(
 ) -> None:
     """Who wants the status above all gets such an answer with its body; everybody else has it refused."""
     url = client.parse(hostile.url("no_length"))
-    with client.open(url, unframed=True) as response:
+    with client.open(url, provable=True) as response:
         assert (response.status, response.length) == (200, None)
         body = bytearray()
         while data := response.read(1 << 20):
@@ -250,7 +250,7 @@ def test_whole_for_range(client: EgressClient, hostile: Hostile) -> None:
 # Redirects
 
 
-@pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
+@pytest.mark.parametrize("status", ["300", "301", "302", "303", "307", "308"])
 def test_redirects(client: EgressClient, hostile: Hostile, status: str) -> None:
     """A redirect is followed, relative or absolute, with a fragment dropped, and its own body never read."""
     for to in ("/honest", hostile.url("honest", NAME) + "#part"):
@@ -260,10 +260,10 @@ def test_redirects(client: EgressClient, hostile: Hostile, status: str) -> None:
 
 
 def test_redirect_in_utf8(client: EgressClient, hostile: Hostile, origin: Origin) -> None:
-    """A Location in UTF-8 leads to the same path as its percent-encoded form."""
+    """Bytes of a Location that are not ASCII lead to the path with those bytes percent-encoded, whatever they spell."""
     origin.put("/%C3%BC", b"1")
-    with pytest.raises(OriginFailed, match="no valid Location"):
-        read(client, hostile.url("redirect", to=origin.url("/ü")))  # One byte, Latin-1
+    origin.put("/%FC", b"2")
+    assert read(client, hostile.url("redirect", to=origin.url("/ü"))) == b"2"  # One byte, Latin-1
     to = origin.url("/ü").encode().decode("latin-1")
     assert read(client, hostile.url("redirect", to=to)) == b"1"
 
@@ -284,15 +284,15 @@ def test_redirect_to_a_forbidden_place(hostile: Hostile, to: str) -> None:
     """A redirect is decided like a first request, and nothing connects to where it may not lead."""
     tried = []
 
-    def connect(host: str, port: int, seconds: float) -> socket.socket:
+    def connect(host: str, port: int) -> socket.socket:
         tried.append(host)
-        return system_connect(host, port, seconds)
+        return begin_connect(host, port)
 
     client = EgressClient(quick(hostile.port, 80), resolve=resolve, connect=connect)
     with pytest.raises(LocationRefused) as caught:
         client.open(client.parse(hostile.url("redirect", to=to)))
     assert caught.value.message == UNREACHABLE
-    assert tried == ["127.0.0.1"]
+    assert set(tried) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
@@ -302,8 +302,9 @@ def test_redirect_to_a_forbidden_place(hostile: Hostile, to: str) -> None:
         "http://u:p@8.8.8.8/",
         "file:///etc/passwd",
         "//[::1",
-        "/a b",
-        "\\\\8.8.8.8",
+        "http://a b.example/",
+        "http:/path",
+        "http://8.8.8.8\\@127.0.0.1/",
         "http://8.8.8.8:22/",
     ],
 )
@@ -377,9 +378,9 @@ def test_address_that_changes_after_the_decision(origin: Origin) -> None:
     answers = iter([[ip_address("127.0.0.1")], [ip_address("127.0.0.2")]])
     tried = []
 
-    def connect(host: str, port: int, seconds: float) -> socket.socket:
+    def connect(host: str, port: int) -> socket.socket:
         tried.append(host)
-        return system_connect(host, port, seconds)
+        return begin_connect(host, port)
 
     origin.put("/a", b"1")
     client = EgressClient(quick(origin.port), resolve=lambda _: next(answers), connect=connect)
@@ -393,11 +394,11 @@ def test_next_address(origin: Origin) -> None:
     """Where the first of a name's addresses does not answer, the next one is tried."""
     tried = []
 
-    def connect(host: str, port: int, seconds: float) -> socket.socket:
+    def connect(host: str, port: int) -> socket.socket:
         tried.append(host)
         if host == "8.8.8.8":
             raise ConnectionRefusedError
-        return system_connect(host, port, seconds)
+        return begin_connect(host, port)
 
     origin.put("/a", b"1")
     addresses = [ip_address("8.8.8.8"), ip_address("127.0.0.1")]
@@ -504,14 +505,10 @@ def test_slow_name_blocks_nobody(origin: Origin) -> None:
 
 def test_connection_that_hangs_ends_at_the_deadline(origin: Origin) -> None:
     """An address that never answers is unreachable, like a closed port."""
-
-    def connect(host: str, port: int, seconds: float) -> socket.socket:
-        time.sleep(seconds)
-        raise TimeoutError("timed out")
-
-    client = EgressClient(quick(origin.port, header_seconds=0.2), connect=connect)
-    with pytest.raises(LocationRefused) as caught:
-        client.open(client.parse(origin.url("/a")))
+    with BlackHole() as hole:
+        client = EgressClient(quick(origin.port, header_seconds=0.2), connect=lambda *_: hole.connect())
+        with pytest.raises(LocationRefused) as caught:
+            client.open(client.parse(origin.url("/a")))
     assert caught.value.message == UNREACHABLE
 
 

@@ -70,7 +70,6 @@ def test_malformed_metadata(client: EgressClient, hostile: Hostile, pool: Execut
             "silent",
             "hang_up",
             "missing",
-            "choices",
             "not_modified",
         ),
     ],

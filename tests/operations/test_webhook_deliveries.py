@@ -144,7 +144,7 @@ def test_over_tls_with_a_certificate_that_is_checked(tmp_path: Path) -> None:
     ):
         ours = ssl.create_default_context()
         trusted.configure_trust(ours)
-        glare.services.webhooks._tls = ours
+        glare.services.webhooks.connector.tls = ours
         assert good.url.startswith("https://")
         subscribed(glare, glare.alice, good)
         made = subscribe(glare.bob, bad.url)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from glare.errors import ClientDisconnected, GlareError
+
+CANCELLED: Final = "The request to the origin was cancelled."
 
 
 class Cancellation:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Never
-from urllib.parse import urljoin
 
 import h11
 
-from glare.egress import certificates, decision
+from glare.egress import decision, reference
+from glare.egress.answer import Wanted
 from glare.egress.attempt import Attempt, Report, not_reported
 from glare.egress.cancellation import Cancellation
-from glare.egress.exchange import Head, HeadLimits, ask, is_redirect
+from glare.egress.connector import Connector
+from glare.egress.exchange import Head, ask, is_redirect
+from glare.egress.lately import Lately
 from glare.egress.loop import carried_on
 from glare.egress.names import Names, Resolver, system_resolve
-from glare.egress.ranges import check_range
+from glare.egress.race import Connect, begin_connect
 from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
-from glare.egress.url import Url, parse
-from glare.egress.wire import Connect, Deadline, Wire, dial, system_connect
+from glare.egress.url import UnusableUrl, Url, parse
+from glare.egress.wire import Deadline, Timing, Wire
 from glare.errors import Blocked, Cause, LocationRefused, OriginFailed
 
 _OURS: Final = frozenset(
@@ -30,6 +33,8 @@ _OURS: Final = frozenset(
     | {"authorization", "proxy-authorization", "cookie", "x-auth-token"}
 )
 _FOLLOWED: Final = ("GET", "HEAD")
+_ERRORS: Final = 400
+"""From here on a status says that there is no answer."""
 
 
 Blocks = Callable[[Url], str | None]
@@ -45,14 +50,11 @@ def nothing_blocked(_: Url) -> str | None:
 class _Request:
     """What stays the same over all redirects."""
 
-    method: str
+    wanted: Wanted
     headers: Mapping[str, str]
     body: bytes
-    byte_range: tuple[int, int] | None
-    statuses: Collection[int] | None
-    deadline: Deadline
+    timing: Timing
     cancellation: Cancellation
-    unframed: bool
 
 
 class EgressClient:
@@ -60,7 +62,7 @@ class EgressClient:
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
     and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each. It may be shared
-    by threads.
+    by threads. `lately` holds what failed a short while ago: addresses, and what its callers add.
     """
 
     def __init__(
@@ -75,10 +77,10 @@ class EgressClient:
         blocked: Blocks = nothing_blocked,
     ) -> None:
         self.settings = settings
+        self.lately = Lately(settings.failure_seconds, settings.max_failures)
         self._rules = settings.rules
         self._names = Names(resolve or system_resolve, settings.resolver_threads)
-        self._connect = connect or system_connect
-        self._tls = tls or ssl.create_default_context()
+        self.connector = Connector(settings, connect or begin_connect, tls or ssl.create_default_context(), self.lately)
         self._log = log or logging.getLogger("glare.egress")
         self._report = report
         self._blocked = blocked
@@ -99,48 +101,76 @@ class EgressClient:
         statuses: Collection[int] | None = (200,),
         cdn_loop: str = "",
         cancellation: Cancellation | None = None,
-        unframed: bool = False,
+        provable: bool = False,
+        hurried: bool = False,
     ) -> Response:
         """Send a request and return its final answer, with the body still to be read.
 
-        Redirects of GET and HEAD are followed, each decided afresh. `byte_range` is first and last byte, inclusive:
+        Redirects of GET and HEAD are followed, each decided afresh; a request that fails where a redirect led is sent once more, from
+        the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive:
         accepted are a 206 with exactly that range and, unless `whole_for_range` is off, the 200 of an origin that knows
         no ranges; `Response.offset` tells where the body begins. Without a range `statuses` are accepted; None accepts any
         status, with a range too.
         `cdn_loop` is the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked
-        a few times a second while the origin is waited for. `unframed` is for who wants the status, and takes a body that ends
-        with the connection.
+        a few times a second while the origin is waited for. `provable` is for who can prove the bytes, or does not want them: see
+        `Wanted`. `hurried` is for who can ask another origin, and gives this one less time for a first sign of life.
 
         Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
         never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
         message names an address; `reason` does, and is logged here.
         """
+        settings = self.settings
         if byte_range is not None and statuses is not None:
             statuses = (206, 200) if whole_for_range else (206,)
+        hurry = settings.hurry_seconds if hurried else math.inf
         request = _Request(
-            method,
+            Wanted(method, byte_range, statuses, provable),
             self._headers(headers or {}, byte_range, cdn_loop),
             body,
-            byte_range,
-            statuses,
-            Deadline(self.settings.header_seconds),
+            Timing(
+                Deadline(settings.header_seconds),
+                min(settings.connect_seconds, hurry),
+                min(settings.answer_seconds, hurry),
+            ),
             cancellation or Cancellation(),
-            unframed,
         )
-        return self._follow(url, request)
+        return self._from_start(url, request)
 
-    def _follow(self, url: Url, request: _Request) -> Response:
+    def _from_start(self, url: Url, request: _Request) -> Response:
+        """The final answer. What fails where a redirect led is asked for once more."""
+        trail = _Trail()
+        try:
+            response = self._follow(url, request, trail)
+            if not (trail.redirected and request.wanted.statuses is None and response.status >= _ERRORS):
+                return response
+            response.dismiss()
+        except Blocked:
+            raise
+        except (LocationRefused, OriginFailed):
+            # Whatever keeps the last hop out of reach: who watches the first must not learn what it was.
+            if (
+                not trail.redirected
+                or trail.endless
+                or request.timing.deadline.passed
+                or request.cancellation.cancelled
+            ):
+                raise
+        return self._follow(url, request, _Trail())
+
+    def _follow(self, url: Url, request: _Request, trail: _Trail) -> Response:
         """The answer at the end of the redirects that begin at `url`. Every hop is one attempt in the log."""
+        wanted = request.wanted
         for hop in range(self.settings.max_redirects + 1):
-            attempt = Attempt(self._log, request.method, url, hop, self._report)
+            attempt = Attempt(self._log, wanted.method, url, hop, self._report)
             # Each hop has its own: an origin that redirects late would else use the floor up for the next one.
             floor = time.monotonic() + self.settings.refusal_floor_seconds
             try:
                 head, state, wire = self._exchange(url, request, attempt)
                 with _closing_on_error(wire):
-                    if not (is_redirect(head.status, head.headers) and request.method in _FOLLOWED):
-                        offset = _accept(head, request)
+                    if not (is_redirect(head.status, head.headers) and wanted.method in _FOLLOWED):
+                        offset = wanted.check(head)
                         return Response(head, url, wire, state, Pace(self.settings), attempt.end, offset)
+                    trail.redirected = True
                     wire.close()
                     following = self._redirected(url, head)
             except (LocationRefused, OriginFailed) as error:
@@ -150,6 +180,7 @@ class EgressClient:
                 raise
             attempt.end("redirected", f"{head.status} to {following.redacted}", 0)
             url = following
+        trail.endless = True
         raise OriginFailed(
             f"The origin redirects more than {self.settings.max_redirects} times.", reason="too many redirects"
         )
@@ -171,20 +202,24 @@ class EgressClient:
 
     def _exchange(self, url: Url, request: _Request, attempt: Attempt) -> tuple[Head, h11.Connection, Wire]:
         """One hop: decide, connect to what was decided on, ask."""
-        deadline = request.deadline
         takedown = self._blocked(url)
         if takedown is not None:
             raise Blocked.by(takedown)
-        attempt.addresses = self._decided(url, deadline)
-        length = {"Content-Length": str(len(request.body))} if request.body or request.method not in _FOLLOWED else {}
+        attempt.addresses = self._decided(url, request.timing.deadline)
+        method, connector = request.wanted.method, self.connector
+        length = {"Content-Length": str(len(request.body))} if request.body or method not in _FOLLOWED else {}
         headers = {"Host": url.host_header, **request.headers, **length}
-        asked = h11.Request(method=request.method, target=url.target, headers=[*headers.items()])
-        wire = self._reach(url, attempt.addresses, deadline, request.cancellation)
+        asked = h11.Request(method=method, target=url.target, headers=[*headers.items()])
+        wire, address = connector.reach(url, attempt.addresses, request.timing, request.cancellation)
         with _closing_on_error(wire):
-            if url.scheme == "https":
-                self._secure(wire, url, deadline)
-            state = self._state()
-            head = ask(wire, state, asked, request.body, self._limits, deadline, unframed=request.unframed)
+            state = connector.state()
+            try:
+                head = ask(wire, state, asked, request.body, connector.limits, request.timing)
+            except OriginFailed:
+                if not request.cancellation.cancelled:
+                    connector.noted(url, address, well=False)
+                raise
+            connector.noted(url, address, well=True)
             return head, state, wire
 
     def _decided(self, url: Url, deadline: Deadline) -> tuple[decision.Address, ...]:
@@ -194,114 +229,34 @@ class EgressClient:
         seconds = min(deadline.remaining(), self.settings.resolve_seconds)
         return decision.decide(self._names.addresses(url.host, seconds), self._rules)
 
-    def _reach(
-        self, url: Url, addresses: tuple[decision.Address, ...], deadline: Deadline, cancellation: Cancellation
-    ) -> Wire:
-        """A connection to one of `addresses`, through the proxy where there is one."""
-        if self.settings.proxy is None:
-            return Wire(dial(addresses, url.port, deadline, self._connect), cancellation)
-        refused = []
-        for address in addresses:
-            try:
-                return self._tunnel(self.settings.proxy, address, url.port, deadline, cancellation)
-            except (OSError, OriginFailed) as error:
-                refused.append(f"{address}: {getattr(error, 'reason', None) or error}")
-        raise LocationRefused(decision.UNREACHABLE, reason=f"egress proxy: {'; '.join(refused)}", cause=Cause.CONNECT)
-
-    def _tunnel(
-        self,
-        proxy: tuple[str, int],
-        address: decision.Address,
-        port: int,
-        deadline: Deadline,
-        cancellation: Cancellation,
-    ) -> Wire:
-        """A connection to `address` through the operator's proxy. Raises OSError, `OriginFailed`."""
-        tunnel = Wire(self._connect(*proxy, deadline.remaining()), cancellation)
-        with _closing_on_error(tunnel):
-            target = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-            request = h11.Request(method="CONNECT", target=target, headers=[("Host", target)])
-            head = ask(tunnel, self._state(), request, b"", self._limits, deadline)
-            if not 200 <= head.status < 300:
-                _fail("The egress proxy refuses the connection.", f"status {head.status}")
-            return tunnel
-
-    def _secure(self, wire: Wire, url: Url, deadline: Deadline) -> None:
-        try:
-            wire.start_tls(self._tls, url.host, deadline.remaining())
-        except ssl.SSLCertVerificationError as error:
-            reason = f"TLS: {error.verify_message} ({error.verify_code})"
-            raise OriginFailed(certificates.refusal(error), reason=reason, cause=Cause.TLS) from error
-        except TimeoutError:
-            deadline.remaining()
-            raise OriginFailed("The origin stopped answering.", reason="timeout in TLS", cause=Cause.TIMEOUT) from None
-        except OSError as error:
-            raise OriginFailed(
-                "The origin does not speak TLS that this service accepts.", reason=f"TLS: {error}", cause=Cause.TLS
-            ) from error
-
-    def _state(self) -> h11.Connection:
-        return h11.Connection(h11.CLIENT, max_incomplete_event_size=self.settings.max_header_bytes)
-
-    @property
-    def _limits(self) -> HeadLimits:
-        return HeadLimits(self.settings.max_header_bytes, self.settings.max_headers)
-
     def _redirected(self, url: Url, head: Head) -> Url:
         """Where a redirect leads. Its fragment is dropped, as browsers do. Raises `OriginFailed`."""
-        values = head.headers.all("location")
-        if len(values) != 1 or any(character <= " " for character in values[0]):
-            _fail("The origin's redirect has no valid Location.", "invalid Location")
+        values = set(head.headers.all("location"))
+        if len(values) != 1:
+            _fail("The origin's redirect has several targets that differ.", "several Locations")
         try:
-            location = values[0].encode("latin-1").decode("utf-8")
-            joined = urljoin(url.text, location.partition("#")[0])
-            following = self.parse(joined)
-        except LocationRefused as error:
+            following = reference.resolve(url, values.pop(), self.settings.url_rules, self.settings.max_header_bytes)
+        except UnusableUrl as why:
             raise OriginFailed(
-                "The origin redirects to a URL that this service does not accept.",
-                reason=f"redirect: {error.reason}",
+                f"The origin redirects to a URL that this service does not accept: {why}.",
+                reason=f"redirect: {why}",
                 cause=Cause.POLICY,
-            ) from error
-        except ValueError:  # Its text may hold what the origin sent, and that a signature.
-            _fail("The origin's redirect has no valid Location.", "Location is not a URL")
+            ) from None
         if url.scheme == "https" and following.scheme != "https":
             _fail("The origin redirects from https to http.", "redirect from https to http", Cause.POLICY)
         return following
-
-
-def _accept(head: Head, request: _Request) -> int:
-    """The offset of the body in the content, where the answer is one that was asked for. Raises `OriginFailed`."""
-    if request.statuses is not None and head.status not in request.statuses:
-        _fail(f"The origin answered with status {head.status}.", f"status {head.status}", cause_of_status(head.status))
-    encoding = head.headers.get("content-encoding", "identity").strip().lower()
-    if request.method == "GET" and encoding not in ("", "identity"):
-        _fail(
-            "The origin answers with a content encoding although it was asked for none; its bytes are not the content's.",
-            f"content encoding {encoding[:40]!r}",
-        )
-    if request.byte_range is None or head.status != 206:
-        return 0
-    check_range(head, *request.byte_range)
-    return request.byte_range[0]
 
 
 def _fail(message: str, reason: str, cause: Cause = Cause.PROTOCOL) -> Never:
     raise OriginFailed(message, reason=reason, cause=cause)
 
 
-def cause_of_status(status: int) -> Cause:
-    """What an origin means by a status that is no success."""
-    return _STATUSES.get(status, Cause.STATUS)
+@dataclass(slots=True)
+class _Trail:
+    """Whether there were redirects, and too many of them."""
 
-
-_STATUSES: Final = {
-    401: Cause.DENIED,
-    403: Cause.DENIED,
-    404: Cause.GONE,
-    410: Cause.GONE,
-    429: Cause.THROTTLED,
-    503: Cause.THROTTLED,
-}
+    redirected: bool = False
+    endless: bool = False
 
 
 class _closing_on_error:  # noqa: N801 - reads as the context manager that it is.

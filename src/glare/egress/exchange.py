@@ -9,7 +9,7 @@ from typing import Final
 
 import h11
 
-from glare.egress.wire import Deadline, Wire
+from glare.egress.wire import Timing, Wire
 from glare.errors import Cause, OriginFailed
 
 PIECE: Final = 256 << 10
@@ -43,14 +43,16 @@ class Headers(Mapping[str, str]):
 class Head:
     """The final status and headers.
 
-    `length` is the declared one of the content, None for a chunked body; `bodiless` where no body follows whatever is
-    declared (answers to HEAD, 204, 304, and redirects, whose bodies are not read).
+    `length` is the declared one of the content, None where none is; `bodiless` where no body follows whatever is
+    declared (answers to HEAD, 204, 304, and redirects, whose bodies are not read); `unframed` where the body ends with the
+    connection, so that nobody can tell the whole of it from a part.
     """
 
     status: int
     headers: Headers
     length: int | None
     bodiless: bool
+    unframed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +69,17 @@ def protocol_reason(error: h11.RemoteProtocolError) -> str:
 
 
 def ask(
-    wire: Wire,
-    state: h11.Connection,
-    request: h11.Request,
-    body: bytes,
-    limits: HeadLimits,
-    deadline: Deadline,
-    *,
-    unframed: bool = False,
+    wire: Wire, state: h11.Connection, request: h11.Request, body: bytes, limits: HeadLimits, timing: Timing
 ) -> Head:
-    """Send `request` and wait for its final answer; `unframed` allows a body that ends with the connection. Raises `OriginFailed`."""
+    """Send `request` and wait for its final answer. Raises `OriginFailed`."""
     try:
         sent = (state.send(request) or b"") + (state.send(h11.Data(data=body)) or b"" if body else b"")
-        wire.send(sent + (state.send(h11.EndOfMessage()) or b""), deadline.remaining())
-        response = _final(wire, state, limits, deadline)
+        wire.send(sent + (state.send(h11.EndOfMessage()) or b""), timing.deadline.remaining())
+        response = _final(wire, state, limits, timing)
     except h11.RemoteProtocolError as error:
         raise OriginFailed("The origin's answer is not valid HTTP/1.1.", reason=protocol_reason(error)) from error
     except TimeoutError:
-        deadline.remaining()  # Says it in the words of the deadline.
-        raise OriginFailed("The origin stopped answering.", reason="timeout", cause=Cause.TIMEOUT) from None
+        raise timing.silent("timeout") from None
     except ssl.SSLError as error:
         raise OriginFailed("The origin broke the TLS connection.", reason=f"TLS: {error}", cause=Cause.TLS) from error
     except OSError as error:
@@ -94,21 +88,22 @@ def ask(
         ) from error
     if len(response.headers) > limits.count:
         raise OriginFailed("The origin's answer has too many headers.", reason=f"{len(response.headers)} headers")
-    return _framed(response, request.method, unframed=unframed)
+    return _framed(response, request.method)
 
 
-def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, deadline: Deadline) -> h11.Response:
+def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, timing: Timing) -> h11.Response:
     received = 0
+    first = timing.answering()
     while True:
         event = state.next_event()
         if isinstance(event, h11.Response):
             return event
-        left = deadline.remaining()  # Also between interim responses that came in one piece.
+        left = timing.deadline.remaining()  # Also between interim responses that came in one piece.
         if event is not h11.NEED_DATA:
             continue
         if received >= limits.size:
             raise OriginFailed("The origin's headers are too large.", reason=f"over {limits.size} bytes of headers")
-        data = wire.receive(min(_HEAD_PIECE, limits.size - received), left)
+        data = wire.receive(min(_HEAD_PIECE, limits.size - received), left if received else min(first, left))
         if not data:
             raise OriginFailed(
                 "The origin closed the connection without an answer.", reason="end before headers", cause=Cause.CONNECT
@@ -117,11 +112,8 @@ def _final(wire: Wire, state: h11.Connection, limits: HeadLimits, deadline: Dead
         state.receive_data(data)
 
 
-def _framed(response: h11.Response, method: bytes, *, unframed: bool) -> Head:
-    """Check that the end of the body can be known from the headers.
-
-    A body that ends with the connection is refused, unless `unframed`: nobody could tell the whole of it from a part.
-    """
+def _framed(response: h11.Response, method: bytes) -> Head:
+    """How the end of the body can be known from the headers. Raises `OriginFailed` where they contradict each other."""
     headers = Headers(list(response.headers))
     status = response.status_code
     if "transfer-encoding" in headers and "content-length" in headers:
@@ -129,15 +121,9 @@ def _framed(response: h11.Response, method: bytes, *, unframed: bool) -> Head:
     bodiless = method in (b"HEAD", b"CONNECT") or status in (204, 304) or is_redirect(status, headers)
     if "content-length" in headers:
         return Head(status, headers, int(headers["content-length"]), bodiless)
-    if not bodiless and not unframed and "transfer-encoding" not in headers:
-        raise OriginFailed(
-            "The origin declares no length for its body, so that a part could not be told from the whole; "
-            "it must send Content-Length or a chunked body.",
-            reason="body ends with the connection",
-        )
-    return Head(status, headers, None, bodiless)
+    return Head(status, headers, None, bodiless, unframed=not bodiless and "transfer-encoding" not in headers)
 
 
 def is_redirect(status: int, headers: Headers) -> bool:
-    """Whether the answer sends us elsewhere. 300 and 304 do not."""
-    return status in (301, 302, 303, 307, 308) and "location" in headers
+    """Whether the answer sends us elsewhere. A 300 does by its preferred choice (RFC 9110, 15.4.1); a 304 does not."""
+    return status in (300, 301, 302, 303, 307, 308) and "location" in headers

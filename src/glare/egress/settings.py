@@ -29,6 +29,20 @@ class EgressSettings:
     """Host and port of an HTTP proxy. Names are still resolved and decided here; it is asked to CONNECT to an address."""
     header_seconds: float = 15.0
     """One deadline over name resolution, connecting, TLS, redirects, interim responses and headers."""
+    connect_seconds: float = 5.0
+    """How long connecting to one host may take, all of its addresses together."""
+    answer_seconds: float = 10.0
+    """How long the first byte of an answer may take: in TLS from the connection on, else from the request on."""
+    hurry_seconds: float = 2.0
+    """The same two limits where another location of the content waits."""
+    attempt_delay: float = 0.25
+    """How long an address may take to connect until the next one is tried as well (RFC 8305)."""
+    max_addresses: int = 16
+    """Addresses of one name that are tried for one request."""
+    failure_seconds: float = 60.0
+    """How long what has failed is asked after what has not."""
+    max_failures: int = 10_000
+    """How many failures are remembered; the oldest are forgotten first."""
     body_seconds: float = 6 * 3600.0
     """How long all waiting for one body may take together; the time that its reader takes does not count."""
     grace_seconds: float = 20.0

@@ -27,7 +27,8 @@ _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _NUMBER: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 _PORT: Final = re.compile(r"[0-9]{1,5}\Z")
-_SENT_AS_IS: Final = "/?:@!$&'()*+,;=-._~%[]"
+SENT_AS_IS: Final = "/?:@!$&'()*+,;=-._~%[]"
+"""What is not percent-encoded in a path or query, beside letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,10 @@ class Url:
         return self.target.partition("?")[2]
 
 
+class UnusableUrl(ValueError):
+    """Its text says what is wrong with a URL. It never repeats path, query or user info."""
+
+
 def parse(text: str, rules: UrlRules) -> Url:
     """The URL that `text` spells.
 
@@ -88,55 +93,69 @@ def parse(text: str, rules: UrlRules) -> Url:
     browsers do; nothing else of them is touched. Raises `LocationRefused` with a message that says what to change and
     never repeats path, query or user info.
     """
+    try:
+        return _parse(text, rules)
+    except UnusableUrl as why:
+        raise LocationRefused(f"The value of 'url' cannot be used: {why}.") from None
+
+
+def _parse(text: str, rules: UrlRules) -> Url:
     if len(text) > MAX_LENGTH:
-        raise _refused(f"it has {len(text)} characters, and at most {MAX_LENGTH} are allowed")
+        raise UnusableUrl(f"it has {len(text)} characters, and at most {MAX_LENGTH} are allowed")
     _check_characters(text)
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in rules.schemes:
-        allowed = " or ".join(f"{name}://" for name in sorted(rules.schemes))
-        raise _refused(f"it must begin with {allowed} in lower case")
+    if not separator:
+        raise UnusableUrl(_allowed(rules))
     cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-    host, port = _split_authority(rest[:cut])
-    number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
-    if number not in rules.ports:
-        raise _refused(f"port {number} is not opened; opened are {', '.join(map(str, sorted(rules.ports)))}")
-    target = quote(rest[cut:], safe=_SENT_AS_IS)
-    url = Url(scheme, host, number, target if target.startswith("/") else f"/{target}")
+    url = compose(scheme, rest[:cut], quote(rest[cut:], safe=SENT_AS_IS), rules)
     if len(url.text) > MAX_LENGTH:
-        raise _refused(f"with its characters percent-encoded it is longer than {MAX_LENGTH}")
+        raise UnusableUrl(f"with its characters percent-encoded it is longer than {MAX_LENGTH}")
     return url
 
 
-def _refused(why: str) -> LocationRefused:
-    return LocationRefused(f"The value of 'url' cannot be used: {why}.")
+def compose(scheme: str, authority: str, target: str, rules: UrlRules) -> Url:
+    """The URL of these parts. `target` is path and query, encoded as they are sent. Raises `UnusableUrl`."""
+    if scheme not in rules.schemes:
+        raise UnusableUrl(_allowed(rules))
+    host, port = _split_authority(authority)
+    number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
+    if number not in rules.ports:
+        raise UnusableUrl(f"port {number} is not opened; opened are {', '.join(map(str, sorted(rules.ports)))}")
+    return Url(scheme, host, number, target if target.startswith("/") else f"/{target}")
+
+
+def _allowed(rules: UrlRules) -> str:
+    return f"it must begin with {' or '.join(f'{name}://' for name in sorted(rules.schemes))} in lower case"
 
 
 def _check_characters(text: str) -> None:
     if "#" in text:
-        raise _refused("it has a fragment; leave out '#' and what follows")
+        raise UnusableUrl("it has a fragment; leave out '#' and what follows")
     if "\\" in text:
-        raise _refused("it has a backslash; percent-encode it as %5C")
+        raise UnusableUrl("it has a backslash; percent-encode it as %5C")
     for character in text:
         if character == " " or unicodedata.category(character)[0] in "CZ":
-            raise _refused(f"it has the character U+{ord(character):04X}; percent-encode spaces and control characters")
+            raise UnusableUrl(
+                f"it has the character U+{ord(character):04X}; percent-encode spaces and control characters"
+            )
 
 
 def _split_authority(authority: str) -> tuple[str, str]:
     """Normalised host, and port as it is written ("" where there is none)."""
     if "@" in authority:
-        raise _refused("it holds user info; locations are read without credentials")
+        raise UnusableUrl("it holds user info; locations are read without credentials")
     if "%" in authority:
-        raise _refused("its host holds a percent sign; zone ids and encoded hosts are not allowed")
+        raise UnusableUrl("its host holds a percent sign; zone ids and encoded hosts are not allowed")
     if authority.startswith("["):
         literal, bracket, after = authority[1:].partition("]")
         if not bracket or (after and not after.startswith(":")):
-            raise _refused("its IPv6 address is not closed with a bracket")
+            raise UnusableUrl("its IPv6 address is not closed with a bracket")
         host, port = _ipv6(literal), after[1:]
     else:
         name, _, port = authority.partition(":")
         host = _ipv4_or_name(name)
     if port and not _PORT.match(port):
-        raise _refused("its port is not a number")
+        raise UnusableUrl("its port is not a number")
     return host, port
 
 
@@ -144,7 +163,7 @@ def _ipv6(literal: str) -> str:
     try:
         address = IPv6Address(literal)
     except ValueError:
-        raise _refused("its host is not an IPv6 address") from None
+        raise UnusableUrl("its host is not an IPv6 address") from None
     mapped = address.ipv4_mapped
     if mapped is None:
         return str(address)
@@ -157,15 +176,15 @@ def _ipv4_or_name(name: str) -> str:
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError):
-            raise _refused("its host is not a valid international name") from None
+            raise UnusableUrl("its host is not a valid international name") from None
     host = name.lower().removesuffix(".")
     labels = host.split(".")
     if _NUMBER.match(labels[-1]):
         return _ipv4(labels)
     if len(host) > _MAX_HOST or not all(_LABEL.match(label) for label in labels):
-        raise _refused("its host is not a valid name")
+        raise UnusableUrl("its host is not a valid name")
     if len(labels) == 1:
-        raise _refused("its host is a single label; use a fully qualified name")
+        raise UnusableUrl("its host is a single label; use a fully qualified name")
     return host
 
 
@@ -177,9 +196,9 @@ def _ipv4(labels: list[str]) -> str:
         numbers = []
     *leading, last = numbers or [-1]
     if len(numbers) not in range(1, 5) or any(part > 255 for part in leading):
-        raise _refused("its host looks like an IPv4 address and is none")
+        raise UnusableUrl("its host looks like an IPv4 address and is none")
     if last >= 256 ** (4 - len(leading)):
-        raise _refused("its host looks like an IPv4 address and is none")
+        raise UnusableUrl("its host looks like an IPv4 address and is none")
     value = sum(part << (8 * (3 - at)) for at, part in enumerate(leading)) + last
     return str(IPv4Address(value))
 

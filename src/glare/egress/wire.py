@@ -6,24 +6,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from glare.egress.cancellation import Cancellation
-from glare.egress.decision import UNREACHABLE, Address
-from glare.errors import Cause, LocationRefused, OriginFailed
+from glare.egress.cancellation import CANCELLED, Cancellation
+from glare.errors import Cause, OriginFailed
 
-Connect = Callable[[str, int, float], socket.socket]
-"""Address text (or the operator's proxy), port and timeout in seconds to a connected socket. Raises OSError."""
-
-CANCELLED = "The request to the origin was cancelled."
 _SLICE = 0.25  # How long a wait lasts before it asks whether it was cancelled.
-
-
-def system_connect(host: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection. `host` is an address, so that no name is resolved here, except for the operator's proxy."""
-    connection = socket.create_connection((host, port), seconds)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 class Deadline:
@@ -32,6 +20,10 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until = time.monotonic() + seconds
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self._until
 
     def remaining(self) -> float:
         """Seconds left. Raises `OriginFailed` where none are."""
@@ -43,6 +35,30 @@ class Deadline:
                 cause=Cause.TIMEOUT,
             )
         return left
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The deadline of all hops of a request, and how long one origin may take to show a first sign of life, in seconds."""
+
+    deadline: Deadline
+    connect: float
+    answer: float
+
+    def connecting(self) -> float:
+        """How long connecting may take from now on. Raises `OriginFailed` past the deadline."""
+        return min(self.connect, self.deadline.remaining())
+
+    def answering(self) -> float:
+        """How long the first byte may take from now on. Raises `OriginFailed` past the deadline."""
+        return min(self.answer, self.deadline.remaining())
+
+    def silent(self, reason: str) -> OriginFailed:
+        """The error for an origin that did not answer in time. Raises it in the words of the deadline, where that has passed."""
+        self.deadline.remaining()
+        return OriginFailed(
+            f"The origin did not begin to answer within {self.answer:g} s.", reason=reason, cause=Cause.TIMEOUT
+        )
 
 
 class Wire:
@@ -109,17 +125,3 @@ class Wire:
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         except OSError:
             return  # Already ended, by either side.
-
-
-def dial(addresses: Sequence[Address], port: int, deadline: Deadline, connect: Connect) -> socket.socket:
-    """A connection to the first of `addresses` that answers; each gets an equal share of the time that is left.
-
-    Raises `LocationRefused` with the message that all unreachable places share.
-    """
-    failures = []
-    for at, address in enumerate(addresses):
-        try:
-            return connect(str(address), port, deadline.remaining() / (len(addresses) - at))
-        except (OSError, OriginFailed) as error:  # A deadline that ends between two addresses tells no more either.
-            failures.append(f"{address}: {error}")
-    raise LocationRefused(UNREACHABLE, reason="; ".join(failures), cause=Cause.CONNECT)

@@ -14,8 +14,8 @@ from glare.db.checks import Target
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
 from glare.egress import measure
+from glare.egress.answer import cause_of_status
 from glare.egress.cancellation import Cancellation
-from glare.egress.client import cause_of_status
 from glare.egress.exchange import Headers
 from glare.egress.response import Response
 from glare.egress.url import Url

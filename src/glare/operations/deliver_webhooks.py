@@ -150,7 +150,7 @@ class Deliverer:
                 body=body,
                 statuses=None,
                 cancellation=self._cancellation,
-                unframed=True,
+                provable=True,
             ) as response:
                 retry_after = response.headers.get("retry-after")
                 well = 200 <= response.status < 300

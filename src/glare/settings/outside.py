@@ -72,6 +72,47 @@ class LocationsSettings(Section):
         at_least=0.1,
         at_most=300,
     )
+    connect_timeout: float = seconds(
+        "5 s",
+        "Time for the connection to one host, all of its addresses together. It lies within `header_deadline`.",
+        at_least=0.1,
+        at_most=300,
+    )
+    answer_timeout: float = seconds(
+        "10 s",
+        "Time until an origin sends a first byte, in TLS counted from the connection, then from the request. It lies within "
+        "`header_deadline`.",
+        at_least=0.1,
+        at_most=300,
+    )
+    hurry: float = seconds(
+        "2 s",
+        "What `connect_timeout` and `answer_timeout` are at most where another location of the same content waits; where all of them fail, "
+        "those that only were too slow are asked again without hurry.",
+        at_least=0.1,
+        at_most=300,
+    )
+    address_delay: float = seconds(
+        "250 ms",
+        "Time that an address of a host gets to connect until the next one is tried beside it (RFC 8305).",
+        at_least=0.01,
+        at_most=60,
+    )
+    max_addresses: int = integer(
+        "16", "Addresses of one host that one request tries at most.", at_least=1, at_most=1000
+    )
+    failure_memory: float = seconds(
+        "1 min",
+        "How long each process asks what has just failed, an address or a location, only after what has not.",
+        at_least=0,
+        at_most=DAY,
+    )
+    remembered_failures: int = integer(
+        "10000",
+        "How many such failures each process remembers; the oldest are forgotten first.",
+        at_least=1,
+        at_most=10**6,
+    )
     total_time: float = seconds(
         "6 h",
         "Time that one measurement may wait for its origin: enough for 100 GB at 5 MB a second.",
@@ -85,12 +126,16 @@ class LocationsSettings(Section):
         at_most=GIB,
     )
     max_header_bytes: int = size(
-        "64 KiB", "Largest head of an origin's answer, interim answers included.", at_least=KIB, at_most=MIB
+        "64 KiB",
+        "Largest head of an origin's answer, interim answers included; and the longest URL that a redirect may lead to.",
+        at_least=KIB,
+        at_most=MIB,
     )
     max_headers: int = integer("100", "Most header fields in an origin's answer.", at_least=10, at_most=1000)
     max_redirects: int = integer(
         "5",
-        "Redirects that are followed; each is decided afresh, and the body of none is read.",
+        "Redirects that are followed; each is decided afresh, and the body of none is read. A request that fails where a redirect led is sent "
+        "once more, from the start.",
         at_least=0,
         at_most=20,
     )

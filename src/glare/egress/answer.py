@@ -1,0 +1,94 @@
+"""Whether the answer of an origin is one that was asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Never
+
+from glare.egress.exchange import Head, Headers
+from glare.egress.ranges import check_range
+from glare.errors import Cause, OriginFailed
+
+PROOF: Final = "give 'size' and 'sha256' of the bytes that it sends, and they are taken as they come where they match"
+"""What helps where the headers leave in doubt whether the bytes are the content, or all of it."""
+
+_SUCCESS: Final = frozenset({200, 203, 206})
+_CODING: Final = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~, -]{1,40}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller takes.
+
+    `statuses` None takes any; `byte_range` is first and last byte, inclusive. `provable` is for who can prove the bytes, or does not
+    want them: taken are then also a body under a content coding, as it comes, one that ends with the connection, and one that
+    a proxy on the way says to have transformed (203).
+    """
+
+    method: str
+    byte_range: tuple[int, int] | None
+    statuses: Collection[int] | None
+    provable: bool
+
+    def check(self, head: Head) -> int:
+        """The offset of the body in the content. Raises `OriginFailed` where the answer is another one."""
+        if self.statuses is not None:
+            self._check_status(head.status)
+        if self.method == "GET" and head.status in _SUCCESS and not self.provable:
+            _check_doubts(head)
+        if self.byte_range is None or head.status != 206:
+            return 0
+        check_range(head, *self.byte_range)
+        return self.byte_range[0]
+
+    def _check_status(self, status: int) -> None:
+        if self.statuses is None or status in self.statuses:
+            return
+        if status == 203 and 200 in self.statuses:
+            if not self.provable:
+                _fail(f"A proxy before the origin says that it has changed what it sends (203); {PROOF}.", "status 203")
+            return
+        _fail(f"The origin answered with status {status}.", f"status {status}", cause_of_status(status))
+
+
+def _check_doubts(head: Head) -> None:
+    said = coding(head.headers)
+    if said is not None:
+        shown = f" {said!r}" if _CODING.match(said) else ""
+        _fail(
+            f"The origin names a content encoding{shown} although it was asked for none, so that its bytes may not be the content's; {PROOF}.",
+            f"content encoding {said[:40]!r}",
+        )
+    if head.unframed:
+        _fail(
+            f"The origin declares no length for its body, so that a part could not be told from the whole; {PROOF}.",
+            "body ends with the connection",
+        )
+
+
+def coding(headers: Headers) -> str | None:
+    """The content coding that the origin names, None where it names none, or only `identity`."""
+    said = headers.get("content-encoding", "")
+    named = [part.strip().lower() for part in said.split(",")]
+    return None if all(part in ("", "identity") for part in named) else said.strip()
+
+
+def cause_of_status(status: int) -> Cause:
+    """What an origin means by a status that is no success."""
+    return _STATUSES.get(status, Cause.STATUS)
+
+
+_STATUSES: Final = {
+    401: Cause.DENIED,
+    403: Cause.DENIED,
+    404: Cause.GONE,
+    410: Cause.GONE,
+    429: Cause.THROTTLED,
+    503: Cause.THROTTLED,
+}
+
+
+def _fail(message: str, reason: str, cause: Cause = Cause.PROTOCOL) -> Never:
+    raise OriginFailed(message, reason=reason, cause=cause)
