@@ -110,8 +110,8 @@ def test_an_international_host() -> None:
     ("reference", "why"),
     [
         ("", "empty"),
-        ("ftp://mirror.example/", "must begin with http"),
-        ("file:///etc/passwd", "must begin with http"),
+        ("ftp://mirror.example/", "scheme is none of http, https"),
+        ("file:///etc/passwd", "scheme is none of http, https"),
         ("mailto:a@b.example", "names a scheme and no host"),
         ("http:next", "names a scheme and no host"),
         ("https:/next", "names a scheme and no host"),

@@ -16,7 +16,7 @@ QUICK = (
 )
 """Options of [locations] that end slow origins soon."""
 
-ACCEPTED = {"honest", "interim_once", "chunked", "odd_headers", "two_faced", "changing"}
+ACCEPTED = {"choices", "honest", "interim_once", "chunked", "odd_headers", "two_faced", "changing"}
 """Behaviours whose answer to a plain request is the whole content."""
 
 TOO_LARGE = {"endless"}
@@ -78,7 +78,7 @@ def test_an_odd_origin_that_delivers_its_content_is_recorded(
     """Interim answers, chunks and headers of nonsense do no harm: what is recorded is what was measured."""
     blob = api.alice.locate(artifact, "blob", hostile.url(behaviour))["blob"]
     assert blob["size"] == len(CONTENT)
-    expected = "image/qcow2" if behaviour == "honest" else "application/octet-stream"
+    expected = "image/qcow2" if behaviour in ("honest", "choices") else "application/octet-stream"
     assert blob["content_type"] == expected
 
 

@@ -83,7 +83,11 @@ class Url:
 
 
 class UnusableUrl(ValueError):
-    """Its text says what is wrong with a URL. It never repeats path, query or user info."""
+    """Its text says what is wrong with a URL, and `remedy` what its author can do. They never repeat path, query or user info."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 def parse(text: str, rules: UrlRules) -> Url:
@@ -96,7 +100,8 @@ def parse(text: str, rules: UrlRules) -> Url:
     try:
         return _parse(text, rules)
     except UnusableUrl as why:
-        raise LocationRefused(f"The value of 'url' cannot be used: {why}.") from None
+        what = "; ".join(filter(None, (str(why), why.remedy)))
+        raise LocationRefused(f"The value of 'url' cannot be used: {what}.") from None
 
 
 def _parse(text: str, rules: UrlRules) -> Url:
@@ -104,8 +109,9 @@ def _parse(text: str, rules: UrlRules) -> Url:
         raise UnusableUrl(f"it has {len(text)} characters, and at most {MAX_LENGTH} are allowed")
     _check_characters(text)
     scheme, separator, rest = text.partition("://")
-    if not separator:
-        raise UnusableUrl(_allowed(rules))
+    if not separator or scheme not in rules.schemes:
+        allowed = " or ".join(f"{name}://" for name in sorted(rules.schemes))
+        raise UnusableUrl(f"it must begin with {allowed} in lower case")
     cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     url = compose(scheme, rest[:cut], quote(rest[cut:], safe=SENT_AS_IS), rules)
     if len(url.text) > MAX_LENGTH:
@@ -116,23 +122,19 @@ def _parse(text: str, rules: UrlRules) -> Url:
 def compose(scheme: str, authority: str, target: str, rules: UrlRules) -> Url:
     """The URL of these parts. `target` is path and query, encoded as they are sent. Raises `UnusableUrl`."""
     if scheme not in rules.schemes:
-        raise UnusableUrl(_allowed(rules))
+        raise UnusableUrl(f"its scheme is none of {', '.join(sorted(rules.schemes))}")
     host, port = _split_authority(authority)
     number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
     if number not in rules.ports:
-        raise UnusableUrl(f"port {number} is not opened; opened are {', '.join(map(str, sorted(rules.ports)))}")
+        raise UnusableUrl(f"port {number} is not opened", f"opened are {', '.join(map(str, sorted(rules.ports)))}")
     return Url(scheme, host, number, target if target.startswith("/") else f"/{target}")
-
-
-def _allowed(rules: UrlRules) -> str:
-    return f"it must begin with {' or '.join(f'{name}://' for name in sorted(rules.schemes))} in lower case"
 
 
 def _check_characters(text: str) -> None:
     if "#" in text:
-        raise UnusableUrl("it has a fragment; leave out '#' and what follows")
+        raise UnusableUrl("it has a fragment", "leave out '#' and what follows")
     if "\\" in text:
-        raise UnusableUrl("it has a backslash; percent-encode it as %5C")
+        raise UnusableUrl("it has a backslash", "percent-encode it as %5C")
     for character in text:
         if character == " " or unicodedata.category(character)[0] in "CZ":
             raise UnusableUrl(
@@ -143,7 +145,7 @@ def _check_characters(text: str) -> None:
 def _split_authority(authority: str) -> tuple[str, str]:
     """Normalised host, and port as it is written ("" where there is none)."""
     if "@" in authority:
-        raise UnusableUrl("it holds user info; locations are read without credentials")
+        raise UnusableUrl("it holds user info", "locations are read without credentials")
     if "%" in authority:
         raise UnusableUrl("its host holds a percent sign; zone ids and encoded hosts are not allowed")
     if authority.startswith("["):
@@ -184,7 +186,7 @@ def _ipv4_or_name(name: str) -> str:
     if len(host) > _MAX_HOST or not all(_LABEL.match(label) for label in labels):
         raise UnusableUrl("its host is not a valid name")
     if len(labels) == 1:
-        raise UnusableUrl("its host is a single label; use a fully qualified name")
+        raise UnusableUrl("its host is a single label", "use a fully qualified name")
     return host
 
 
