@@ -241,3 +241,33 @@ def test_no_bound_is_ever_passed(steps: list[tuple[str, int, bool]]) -> None:
 def test_the_anonymous_are_told_apart_by_network(address: str | None, name: str) -> None:
     """A caller who has many addresses of one network is one party."""
     assert Party.network(address) == Party("network", name)
+
+
+def test_who_has_gone_while_it_waited_is_not_begun() -> None:
+    """A task is told so at once, leaves the queue, and counts as refused; who is let in at once watches for nothing."""
+
+    async def run() -> None:
+        refusals: list[str] = []
+        shares = Shares("test", Bounds(1, 1, 10, 5, patience=30.0), refused=lambda _, reason: refusals.append(reason))
+        left = asyncio.Event()
+        watched = 0
+
+        async def gone() -> None:
+            nonlocal watched
+            watched += 1
+            await left.wait()
+
+        async def one() -> None:
+            async with shares.share(B, gone=gone):
+                raise AssertionError
+
+        async with shares.share(A, gone=gone):
+            waiting = asyncio.create_task(one())
+            await asyncio.sleep(0)
+            left.set()
+            with pytest.raises(ClientDisconnected):
+                await waiting
+            assert (shares.waiting, watched, refusals) == (0, 1, ["gone"])
+        assert shares.in_use == 0
+
+    asyncio.run(run())

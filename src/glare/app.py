@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,8 +31,11 @@ from glare.events.messaging import MessagingSink
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
-from glare.http.description import describe
+from glare.http.description import described
 from glare.http.drain import Drain
+from glare.http.lanes import Lanes, LaneSettings
+from glare.http.parties import Parties
+from glare.http.probes import Probe
 from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
@@ -38,7 +43,9 @@ from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations import fsck, takedowns
 from glare.operations.deliver_webhooks import Deliverer
+from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
+from glare.operations.health import readiness
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.jobs import do_next
 from glare.operations.prepare_stores import prepare_stores
@@ -61,6 +68,8 @@ from glare.stores.filesystem import FilesystemDriver
 _log = logging.getLogger(__name__)
 
 _HASH_THREADS: Final = 8
+_SAMPLE_SECONDS: Final = 1.0
+_SWITCH_SECONDS: Final = 0.001  # What a thread that computes may keep the event loop waiting (decision 0135).
 
 
 def build_services(
@@ -145,8 +154,17 @@ def create_application(
                 trusted_peers=settings.identity.trusted_peers,
             )
         ),
+        parties=Parties(settings.api.trusted_proxies),
         refusals=Refusals(services, settings.audit.refusals_per_minute),
-        threads=ThreadPoolExecutor(settings.api.request_threads, "request"),
+        lanes=Lanes.of(
+            LaneSettings(
+                threads=(settings.api.request_threads, settings.api.request_threads_per_project),
+                list_threads=(settings.api.list_threads, settings.api.list_threads_per_project),
+                waiting=(settings.api.max_waiting, settings.api.max_waiting_per_project),
+                patience=settings.api.max_wait,
+            ),
+            services.metrics.refused,
+        ),
         streams=ThreadPoolExecutor(settings.uploads.max_concurrent, "stream"),
         settings=HttpSettings(
             max_document=settings.api.max_body_size,
@@ -159,8 +177,10 @@ def create_application(
             metrics_peers=settings.metrics.allowed_peers,
             public_endpoint=settings.server.public_endpoint,
         ),
-        description=describe(services.types),
+        description=described(services.types),
         drain=drain or Drain(settings.server.shutdown_timeout),
+        readiness=Probe(partial(readiness, services), settings.api.probe_age),
+        numbers=Probe(lambda: services.metrics.render(depths(services)), settings.api.probe_age),
     )
     worker = Worker(settings, services) if with_worker else None
     return _Lifespan(_with_cors(settings, Boundary(application, PUBLIC, API)), application, worker)
@@ -339,15 +359,26 @@ class _Lifespan:
             self._application.refusals.start()
             if self._worker is not None:
                 self._worker.start()
+            sys.setswitchinterval(_SWITCH_SECONDS)
+            sampling = asyncio.ensure_future(self._sample())
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            sampling.cancel()
             if self._worker is not None:
                 self._worker.stop()
             self._application.refusals.stop()
-            self._application.threads.shutdown(wait=False, cancel_futures=True)
+            self._application.lanes.close()
             self._application.streams.shutdown(wait=False, cancel_futures=True)
             close(self._application.services)
             await send({"type": "lifespan.shutdown.complete"})
+
+    async def _sample(self) -> None:
+        """Tell how much is in use: a moment of each second will do, and costs requests nothing."""
+        application = self._application
+        while True:
+            for shares in application.lanes.shares:
+                application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
+            await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 def _sink(settings: Settings) -> Sink:

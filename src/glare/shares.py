@@ -9,6 +9,7 @@ more than one of them. The rules, in the order in which they are asked:
 3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party that comes,
    it is refused itself. Both with `Unavailable`.
 4. Who has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
+5. Who has gone while it waited is not begun.
 
 All refusals carry `retry_after`, and are told to `refused`. Nothing here blocks but `hold`, which is for worker threads; the event loop
 uses `share`. Both may be used on one `Shares` at the same time.
@@ -25,14 +26,14 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
-from glare.errors import GlareError, TooManyRequests, Unavailable
+from glare.errors import ClientDisconnected, GlareError, TooManyRequests, Unavailable
 
 _FIRST_TIME: Final = 0.1
 _LONGEST_RETRY: Final = 60
@@ -87,7 +88,7 @@ class Bounds:
 
 
 Refused = Callable[[str, str], None]
-"""Takes the name of the shares and the reason (``party``, ``all``, ``time``) of each refusal."""
+"""Takes the name of the shares and the reason (``party``, ``all``, ``time``, ``gone``) of each refusal."""
 
 
 def _not_told(_: str, __: str) -> None:
@@ -183,30 +184,62 @@ class Shares:
             self._leave(ticket)
 
     @asynccontextmanager
-    async def share(self, party: Party, weight: int = 1) -> AsyncIterator[None]:
+    async def share(
+        self, party: Party, weight: int = 1, *, gone: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[None]:
         """A part for the block; waits for it on the event loop. Who is cancelled while it waits leaves the queue at once.
 
-        Raises `TooManyRequests`, `Unavailable`.
+        `gone` is awaited only where there is a wait, and returns when nobody wants the work any more; it is cancelled at the end of
+        the wait. Raises `TooManyRequests`, `Unavailable`, `ClientDisconnected`.
         """
         loop = asyncio.get_running_loop()
+        here = threading.get_ident()
         settled: asyncio.Future[GlareError | None] = loop.create_future()
 
         def note(error: GlareError | None) -> None:
             if not settled.done():
                 settled.set_result(error)
 
-        ticket = self._enter(party, weight, lambda error: _on(loop, note, error))
+        def settle(error: GlareError | None) -> None:
+            if threading.get_ident() == here:
+                note(error)
+            else:
+                _on(loop, note, error)
+
+        ticket = self._enter(party, weight, settle)
         try:
-            try:
-                async with asyncio.timeout(self.bounds.patience):
-                    error = await settled
-            except TimeoutError:
-                error = self._give_up(ticket)
+            error = settled.result() if settled.done() else await self._wait(ticket, settled, gone)
             if error is not None:
                 raise error
             yield
         finally:
             self._leave(ticket)
+
+    async def _wait(
+        self,
+        ticket: _Ticket,
+        settled: asyncio.Future[GlareError | None],
+        gone: Callable[[], Awaitable[None]] | None,
+    ) -> GlareError | None:
+        """What becomes of a ticket that stands in the queue."""
+        watch = asyncio.ensure_future(gone()) if gone is not None else None
+        try:
+            # No task of its own and no exception where it is let in: this is what happens to every request of a busy service.
+            waiting: list[asyncio.Future[Any]] = [settled] if watch is None else [settled, watch]
+            await asyncio.wait(
+                waiting,
+                timeout=self.bounds.patience,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            if watch is not None:
+                watch.cancel()
+        if settled.done():
+            return settled.result()
+        if watch is not None and watch.done():
+            self._refused(self.name, "gone")
+            return ClientDisconnected("The client has left; what it asked for was not begun.")
+        return self._give_up(ticket)
 
     def _await(self, settled: threading.Event, ticket: _Ticket, cancelled: Callable[[], GlareError | None]) -> None:
         until = self._clock() + self.bounds.patience

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from glare.context import PARTY
 from glare.domain.actor import Actor
 from glare.operations.refusals import Refusals
 from glare.operations.sweep import sweep
+from glare.shares import Party
 from support.audit import actions, entries, refusals
 from support.clock import Clock
 from support.conversation import eventually
@@ -45,8 +47,10 @@ def recorder(glare: Glare) -> tuple[Refusals, Clock]:
 
 def refuse(recorder: Refusals, project: str, times: int) -> None:
     actor = Actor("u", project, frozenset())
+    party = PARTY.set(Party.project(project))
     for number in range(times):
         recorder.take(actor, "GET /x", f"req-{number}", "Forbidden", "no", type_name=None, artifact_id=None)
+    PARTY.reset(party)
 
 
 def test_one_caller_cannot_fill_the_log_nor_hide_the_others(glare: Glare, recorder: tuple[Refusals, Clock]) -> None:

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from glare.app import build_services, create_application, prepare
 from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage, stored_objects
+from glare.http.lanes import Lanes
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
 from glare.stores.filesystem import MARKER
@@ -137,6 +138,12 @@ class Glare:
         """Somebody with this test token."""
         return ActorClient(self.client, token)
 
+    @property
+    def lanes(self) -> Lanes:
+        """Where its requests are worked on. A test that takes a place keeps others waiting."""
+        lanes: Lanes = self.client.app._application.lanes  # type: ignore[attr-defined]  # it is within
+        return lanes
+
     def usage(self, project: str) -> tuple[int, int]:
         """Artifacts and bytes that a project uses, of all types."""
         with self.services.db.read() as connection:
@@ -195,6 +202,7 @@ def configuration(directory: Path, text: str = "") -> Settings:
         "sample_artifact, hooks_artifact, non_nullable_fields_artifact, unpacking_artifact, crate_artifact\n"
         "custom_artifact_types_modules = support.sample_types\n"
         "[identity]\npipeline = test_token\n"
+        "[api]\nprobe_age = 0 s\n"
         "[store]\nfree_space_reserve = 0\n"
         "[locations]\nallowed_networks = 127.0.0.0/8\nrefusal_floor = 0.05\n" + text
     )

@@ -92,7 +92,7 @@ async def delete(call: Call) -> Response:
 async def list_page(call: Call) -> Response:
     """GET /artifacts/T"""
     await call.require_no_body()
-    return await call.run(_list, call)
+    return await call.run_list(_list, call)
 
 
 def _list(call: Call) -> Response:

@@ -17,7 +17,7 @@ from glare.operations.audit import list_audit
 async def list_page(call: Call) -> Response:
     """GET /audit"""
     await call.require_no_body()
-    return await call.run(_list, call)
+    return await call.run_list(_list, call)
 
 
 def _list(call: Call) -> Response:

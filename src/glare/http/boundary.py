@@ -18,11 +18,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from glare.context import REQUEST_ID
+from glare.context import PARTY, REQUEST_ID
 from glare.domain.actor import ANONYMOUS
 from glare.egress.loop import passed_through
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
-from glare.http.call import Application
+from glare.http.call import Application, peer_of
+from glare.http.inbox import Inbox
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
@@ -56,14 +57,18 @@ class Boundary:
         }
         scope["state"] = state
         watch = Watch(scope, receive, self._application.services.metrics)
+        state["inbox"] = inbox = Inbox(watch.receive)
         reply = _Reply(scope, send, watch)
-        current = REQUEST_ID.set(state["request_id"])
+        request_id = REQUEST_ID.set(state["request_id"])
+        party = PARTY.set(self._application.parties.of_address(peer_of(scope), headers))
         try:
             with self._application.drain.request():
-                await self._answer(scope, watch.receive, reply)
+                await self._answer(scope, inbox.receive, reply)
         finally:
+            inbox.close()
             watch.end()
-            REQUEST_ID.reset(current)
+            PARTY.reset(party)
+            REQUEST_ID.reset(request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         state = scope["state"]
@@ -114,9 +119,9 @@ class Boundary:
         state["versioned"] = True
         self._application.drain.require_running()
         state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
-        client = scope.get("client")
-        credentials = Credentials(headers, client[0] if client else None)
-        state["actor"] = storable(self._application.identity.authenticate(credentials))
+        credentials = Credentials(headers, peer_of(scope))
+        state["actor"] = actor = storable(self._application.identity.authenticate(credentials))
+        PARTY.set(self._application.parties.of_actor(actor, PARTY.get()))
         await self._api(scope, receive, send)
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from glare.context import PARTY
 from glare.domain.actor import Actor
 from glare.domain.microversion import Microversion
 from glare.errors import (
@@ -32,10 +33,16 @@ from glare.errors import (
     UnsupportedMediaType,
 )
 from glare.http.drain import Drain
+from glare.http.inbox import Inbox
+from glare.http.lanes import Lane, Lanes, weight_of_list
+from glare.http.parties import Parties
+from glare.http.probes import Probe
+from glare.http.query import query_pairs
 from glare.http.streams import BodyReader, Patience
 from glare.identity.base import Identity
 from glare.operations.refusals import Refusals
 from glare.operations.services import Services
+from glare.shares import Party
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,34 +72,44 @@ class HttpSettings:
     public_endpoint: str | None
 
 
+class Description(NamedTuple):
+    """The description of the API as bytes, and what names them: the same for everybody."""
+
+    body: bytes
+    tag: str
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What handlers share: the services, who is calling, and two pools of threads.
+    """What handlers share: the services, who is calling, whom that belongs to, and where there are threads.
 
-    `threads` run what ends soon; `streams` run what lasts as long as a body does. `bodies_under_way` counts the latter by
+    `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does. `readiness` and `numbers` answer probes. `bodies_under_way` counts the latter by
     project, and is changed on the event loop only.
     """
 
     services: Services
     identity: Identity
+    parties: Parties
     refusals: Refusals
-    threads: Executor
+    lanes: Lanes
     streams: Executor
     settings: HttpSettings
-    description: Mapping[str, Any]
+    description: Description
     drain: Drain
+    readiness: Probe[dict[str, str]]
+    numbers: Probe[bytes | None]
     bodies_under_way: Counter[str] = field(default_factory=Counter)
 
 
 class Call:
     """What a handler works with. `actor` and `microversion` are known before any handler runs."""
 
-    __slots__ = ("_receive", "_scope", "actor", "application", "headers", "microversion", "parameters", "request_id")
+    __slots__ = ("_inbox", "_scope", "actor", "application", "headers", "microversion", "parameters", "request_id")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope) -> None:
         state = scope["state"]
         self._scope = scope
-        self._receive = receive
+        self._inbox: Inbox = state["inbox"]
         self.application: Application = state["application"]
         self.actor: Actor = state["actor"]
         self.microversion: Microversion = state["microversion"]
@@ -128,8 +145,7 @@ class Call:
     @property
     def peer(self) -> str | None:
         """The address at the other end of the connection."""
-        client = self._scope.get("client")
-        return client[0] if client else None
+        return peer_of(self._scope)
 
     @property
     def is_head(self) -> bool:
@@ -144,9 +160,22 @@ class Call:
         """Whether the server takes the path of a file instead of its bytes."""
         return "http.response.pathsend" in self._scope.get("extensions", {})
 
+    @property
+    def party(self) -> Party:
+        """Whom this request belongs to."""
+        return PARTY.get()
+
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what decides or touches the database: in a worker thread, one hop."""
-        return await self._hop(self.application.threads, partial(function, *args, **kwargs))
+        """Run what decides or touches the database: in a worker thread, one hop, when it is its party's turn.
+
+        Raises `TooManyRequests` and `Unavailable` where there is no room to wait; `ClientDisconnected` where the client left meanwhile.
+        """
+        return await self._in_lane(self.application.lanes.short, 1, partial(function, *args, **kwargs))
+
+    async def run_list(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for what costs as much as the query asks for."""
+        weight = weight_of_list(query_pairs(self.query), self.services.rules.query.default_page)
+        return await self._in_lane(self.application.lanes.lists, weight, partial(function, *args, **kwargs))
 
     @contextmanager
     def body_under_way(self, kind: str) -> Iterator[None]:
@@ -198,7 +227,7 @@ class Call:
     def body_reader(self) -> BodyReader:
         """The body as a reader for worker threads."""
         loop = asyncio.get_running_loop()
-        return BodyReader(self._receive, loop, self.declared_length(), self.application.settings.patience)
+        return BodyReader(self._inbox.receive, loop, self.declared_length(), self.application.settings.patience)
 
     async def document(self) -> Any:
         """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit, `RequestTimeout`."""
@@ -221,9 +250,13 @@ class Call:
     async def until_disconnected(self) -> None:
         """Return when the client has gone away. The body must have been read."""
         while True:
-            message = await self._receive()
+            message = await self._inbox.receive()
             if message["type"] == "http.disconnect":
                 return
+
+    async def _in_lane(self, lane: Lane, weight: int, function: Callable[[], T]) -> T:
+        async with lane.shares.share(self.party, weight, gone=self._inbox.gone):
+            return await self._hop(lane.threads, function)
 
     async def _hop(self, threads: Executor, function: Callable[[], T]) -> T:
         # The event loop does not take the context along by itself, and without it the thread would log under no request.
@@ -241,7 +274,7 @@ class Call:
         while True:
             try:
                 async with asyncio.timeout(stall_seconds):
-                    message = await self._receive()
+                    message = await self._inbox.receive()
             except TimeoutError:
                 raise RequestTimeout(
                     f"No byte of the request body arrived for {stall_seconds:g} seconds; send it again."
@@ -282,8 +315,14 @@ class Endpoint:
         if handler is None:
             scope["state"]["allow"] = self.allow
             raise MethodNotAllowed(f"{scope['method']} is not possible here; possible are {self.allow}.")
-        response = await handler(Call(scope, receive))
+        response = await handler(Call(scope))
         await response(scope, receive, send)
+
+
+def peer_of(scope: Scope) -> str | None:
+    """The address at the other end of a request's connection; None for a Unix socket."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def json_response(document: Any, status: int = 200, media_type: str = JSON_TYPE) -> Response:

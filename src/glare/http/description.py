@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from glare.domain.artifact_type import TypeSpec
-from glare.http.call import Call, encode
+from glare.http.call import Call, Description, encode
 from glare.http.conditions import parse_tags
 from glare.http.description_locations import TAG as LOCATIONS_TAG
 from glare.http.description_locations import location_paths
@@ -69,14 +69,19 @@ def describe(types: TypeRegistry) -> Mapping[str, Any]:
     }
 
 
+def described(types: TypeRegistry) -> Description:
+    """`describe` as it is sent."""
+    body = encode(describe(types))
+    return Description(body, hashlib.sha256(body).hexdigest()[:32])
+
+
 def _about(spec: TypeSpec) -> str:
     return ". ".join(text.rstrip(".") for text in (spec.display_name, spec.description) if text) + "."
 
 
 async def openapi(call: Call) -> Response:
     """GET /openapi.json"""
-    body = encode(call.application.description)
-    tag = hashlib.sha256(body).hexdigest()[:32]
+    body, tag = call.application.description
     headers = {"content-type": JSON, "etag": f'"{tag}"', "cache-control": "no-cache"}
     known = parse_tags(call.headers.get("if-none-match"))
     if known is not None and known.match_weakly(tag):

@@ -17,7 +17,7 @@ from glare.operations.promote import ask_for_promotion, find_promotion
 async def list_page(call: Call) -> Response:
     """GET /locations"""
     await call.require_no_body()
-    return await call.run(_list, call)
+    return await call.run_list(_list, call)
 
 
 async def show(call: Call) -> Response:
@@ -29,7 +29,7 @@ async def show(call: Call) -> Response:
 async def list_checks(call: Call) -> Response:
     """GET /locations/ID/checks"""
     await call.require_no_body()
-    return await call.run(_list_checks, call)
+    return await call.run_list(_list_checks, call)
 
 
 async def check(call: Call) -> Response:

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from glare.errors import Forbidden, NotFound
 from glare.http.call import Call
-from glare.operations.depths import depths
 
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -18,11 +17,7 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 async def show(call: Call) -> Response:
     """GET /metrics: for the peers that the operator has named."""
     _require_peer(call)
-    return await call.run(_rendered, call)
-
-
-def _rendered(call: Call) -> Response:
-    text = call.services.metrics.render(depths(call.services))
+    text = await call.application.numbers.result(call.application.lanes.probes)
     if text is None:
         raise NotFound("This service keeps no metrics; its operator may set [metrics] enabled.")
     return Response(text, headers={"content-type": _CONTENT_TYPE, "cache-control": "no-store"})

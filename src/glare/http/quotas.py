@@ -22,7 +22,7 @@ async def put(call: Call) -> Response:
 async def get_all(call: Call) -> Response:
     """GET /quotas"""
     await call.require_no_body()
-    return json_response(await call.run(all_quotas, call.services, call.actor))
+    return json_response(await call.run_list(all_quotas, call.services, call.actor))
 
 
 async def get_of_project(call: Call) -> Response:

@@ -11,7 +11,6 @@ from glare.domain import legacy
 from glare.domain.microversion import Microversion
 from glare.http.call import Call, json_response
 from glare.http.microversion import MAXIMUM, MINIMUM
-from glare.operations.health import readiness
 
 _VERSIONS: tuple[tuple[Any, str], ...] = (
     (MINIMUM, "STABLE"),
@@ -46,7 +45,7 @@ async def ready(call: Call) -> Response:
     """GET /readyz: the database and the stores answer too."""
     try:
         async with asyncio.timeout(5):
-            problems = await call.run(readiness, call.services)
+            problems = await call.application.readiness.result(call.application.lanes.probes)
     except TimeoutError:
         problems = {"time": "the checks took longer than 5 seconds"}
     if call.application.drain.stopping:

@@ -32,7 +32,7 @@ async def list_page(call: Call) -> Response:
     """GET /subscriptions"""
     await call.require_no_body()
     pairs = query_pairs(call.query)
-    page = await call.run(subscriptions.list_subscriptions, call.services, call.actor, pairs)
+    page = await call.run_list(subscriptions.list_subscriptions, call.services, call.actor, pairs)
     return _page(call, pairs, "subscriptions", [shown(one) for one in page.subscriptions], page.marker)
 
 
@@ -76,7 +76,7 @@ async def list_deliveries(call: Call) -> Response:
     """GET /subscriptions/ID/deliveries"""
     await call.require_no_body()
     pairs = query_pairs(call.query)
-    page = await call.run(deliveries.list_deliveries, call.services, call.actor, _id(call), pairs)
+    page = await call.run_list(deliveries.list_deliveries, call.services, call.actor, _id(call), pairs)
     return _page(call, pairs, "deliveries", [shown_delivery(one) for one in page.deliveries], page.marker)
 
 

@@ -27,7 +27,7 @@ async def create(call: Call) -> Response:
 async def list_page(call: Call) -> Response:
     """GET /takedowns"""
     await call.require_no_body()
-    return await call.run(_list, call)
+    return await call.run_list(_list, call)
 
 
 async def show(call: Call) -> Response:

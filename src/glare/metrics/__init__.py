@@ -48,6 +48,9 @@ class Metrics:
     def refused(self, what: str, reason: str) -> None:
         """Work was turned away by a bound: of what (the name of the shares), and why (``party``, ``all``, ``time`` …)."""
 
+    def shares_now(self, what: str, in_use: int, waiting: int) -> None:
+        """How much is in use of something that is shared out, and how many wait for it, in this process at this moment."""
+
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 

@@ -106,6 +106,20 @@ class PrometheusMetrics(Metrics):
         self._refused = Counter(
             "glare_refused", "Work that was turned away by a bound.", ("what", "reason"), registry=registry
         )
+        self._in_use = Gauge(
+            "glare_shares_in_use",
+            "What is in use of something that is shared out, such as threads for requests.",
+            ("what",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._waiting = Gauge(
+            "glare_shares_waiting",
+            "Who waits for a part of it.",
+            ("what",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._dropped = Counter(
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
@@ -155,6 +169,10 @@ class PrometheusMetrics(Metrics):
 
     def refused(self, what: str, reason: str) -> None:
         self._refused.labels(what, reason).inc()
+
+    def shares_now(self, what: str, in_use: int, waiting: int) -> None:
+        self._in_use.labels(what).set(in_use)
+        self._waiting.labels(what).set(waiting)
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)

@@ -7,10 +7,12 @@ import threading
 from collections import Counter
 from typing import Final
 
+from glare.context import PARTY
 from glare.db import audit as audit_rows
 from glare.domain.actor import Actor
 from glare.domain.audit import REFUSED, AuditEntry
 from glare.operations.services import Services
+from glare.shares import Party
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ DROPPED: Final = "refusals_not_recorded"
 _ACTION: Final = 64  # As long as the column.
 _MINUTE: Final = 60_000_000
 _WRITE_EVERY: Final = 0.5
-_SHARE: Final = 4  # One caller has a quarter of a minute's rows, so that it cannot hide the others.
+_SHARE: Final = 4  # One party has a quarter of a minute's rows, so that it cannot hide the others.
 
 
 class Refusals:
@@ -36,7 +38,7 @@ class Refusals:
         self._lock = threading.Lock()
         self._waiting: list[AuditEntry] = []
         self._minute = 0
-        self._taken: Counter[tuple[str | None, str | None]] = Counter()
+        self._taken: Counter[Party] = Counter()
         self._dropped = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
@@ -62,16 +64,19 @@ class Refusals:
         type_name: str | None,
         artifact_id: str | None,
     ) -> None:
-        """Remember that `actor` was refused. It costs a moment of a lock, and no I/O."""
-        now = self._services.clock()
-        caller = (actor.user, actor.project)
+        """Remember that `actor` was refused. It costs a moment of a lock, and no I/O.
+
+        What counts against its bound is the party that this thread works for: to have many users, or many addresses of a
+        network, hides nobody.
+        """
+        now, party = self._services.clock(), PARTY.get()
         with self._lock:
             self._turn(now)
-            if self._taken.total() >= self._per_minute or self._taken[caller] >= self._per_minute // _SHARE:
+            if self._taken.total() >= self._per_minute or self._taken[party] >= self._per_minute // _SHARE:
                 self._dropped += 1
                 self._services.metrics.refusals_dropped(1)
                 return
-            self._taken[caller] += 1
+            self._taken[party] += 1
             self._waiting.append(
                 AuditEntry(
                     occurred_at=now,

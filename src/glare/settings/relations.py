@@ -60,11 +60,11 @@ def _heartbeat(settings: Settings) -> str | None:
 
 
 def _threads(settings: Settings) -> str | None:
-    threads, pool = settings.api.request_threads, settings.database.max_pool_size
-    if threads < pool:
+    threads, lists, pool = settings.api.request_threads, settings.api.list_threads, settings.database.max_pool_size
+    if threads + lists < pool:
         return None
     return (
-        f"[api] request_threads is {threads}, but it must be below [database] max_pool_size, which is {pool}, because each "
+        f"[api] request_threads is {threads} and list_threads is {lists}, but together they must be below [database] max_pool_size, which is {pool}, because each "
         "thread needs a connection and so does the background work; lower the one or raise the other."
     )
 

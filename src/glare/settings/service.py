@@ -112,10 +112,53 @@ class ApiSettings(Section):
     """What one server process may spend on requests."""
 
     request_threads: int = integer(
-        "16",
-        "Threads per process that decide requests and talk to the database; each holds at most one connection.",
+        "12",
+        "Threads per process that decide requests and talk to the database; each holds at most one connection. Lists have threads of "
+        "their own.",
         at_least=1,
         at_most=512,
+    )
+    request_threads_per_project: int = integer(
+        "6",
+        "How many of them one project may have at the same time, or one network of anonymous callers; the others stay for others.",
+        at_least=1,
+        at_most=512,
+    )
+    list_threads: int = integer(
+        "4",
+        "Threads per process that read lists. A page of more than 100, or a query of more than ten conditions, counts as two. They are few, so that "
+        "lists leave the processor to short requests.",
+        at_least=1,
+        at_most=512,
+    )
+    list_threads_per_project: int = integer(
+        "2", "How many of them one project, or one network of anonymous callers, may have.", at_least=1, at_most=512
+    )
+    max_waiting: int = integer(
+        "1024",
+        "Requests that may wait for a thread in one process, of short ones and of lists each; 503 beyond it, to whoever has most that wait.",
+        at_least=1,
+        at_most=100000,
+    )
+    max_waiting_per_project: int = integer(
+        "128",
+        "How many of these may be of one project, or of one network of anonymous callers; 429 beyond it.",
+        at_least=1,
+        at_most=100000,
+    )
+    max_wait: float = seconds(
+        "10 s", "How long a request may wait for a thread before it is answered 503.", at_least=0.1, at_most=600
+    )
+    probe_age: float = seconds(
+        "1 s",
+        "How old what `/readyz` and `/metrics` say may be. One look serves all who ask within this time.",
+        at_least=0,
+        at_most=60,
+    )
+    trusted_proxies: tuple[Network, ...] = networks(
+        "127.0.0.0/8, ::1",
+        "Addresses of proxies whose X-Forwarded-For is believed, to tell the networks of anonymous callers apart. Nothing else is "
+        "decided by that header.",
     )
     max_patch_operations: int = integer(
         "1000",
@@ -258,7 +301,7 @@ class DatabaseSettings(Section):
     )
     max_pool_size: int = integer(
         "20",
-        "Database connections of one process: one per request thread and a few for the background work.",
+        "Database connections of one process: one for each thread of requests and lists, and a few for the background work.",
         at_least=2,
         at_most=1000,
     )

@@ -1,0 +1,64 @@
+"""What a client sends during one request, for several who want to know: those who read the body, and those who see it leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from starlette.types import Message, Receive
+
+_GONE: Final = "http.disconnect"
+
+
+class Inbox:
+    """An ASGI `receive` that loses nothing when somebody stops waiting for it. Used on the event loop only.
+
+    At most one message is taken from the server before somebody reads it.
+    """
+
+    __slots__ = ("_kept", "_pending", "_receive")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._kept: deque[Message] = deque()
+        self._pending: asyncio.Future[Message] | None = None
+
+    async def receive(self) -> Message:
+        """The next message. Whoever is cancelled while waiting has taken none."""
+        if self._kept:
+            message = self._kept.popleft()
+            if message["type"] == _GONE:
+                self._kept.append(message)  # Who has left stays away.
+            return message
+        return await (self._receive() if self._pending is None else self._next())
+
+    async def gone(self) -> None:
+        """Return when the client has left.
+
+        Only one message is looked ahead, so while there is a body that nobody reads this is not known, and waits.
+        """
+        while True:
+            last = self._kept[-1] if self._kept else None
+            if last is not None and last["type"] == _GONE:
+                return
+            if last is not None and last.get("more_body", False):
+                await asyncio.get_running_loop().create_future()
+            self._kept.append(await self._next())
+
+    def close(self) -> None:
+        """Nobody wants to know any more."""
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
+        self._kept.clear()
+
+    async def _next(self) -> Message:
+        """A message from the server, in a task of its own: cancelling `receive` itself could lose what it has taken already."""
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(self._receive())
+        pending = self._pending
+        await asyncio.wait([pending])
+        if self._pending is pending:
+            self._pending = None
+        return pending.result()

@@ -1,0 +1,92 @@
+"""The lanes in which requests are worked on: so many threads each, given out fairly. What is costly has a lane of its own.
+
+A request waits for its place on the event loop, without a thread, a connection of the database or a copy of its body; what is
+refused is answered there too. So threads never have a queue of their own, and what nobody waits for any more is not begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from glare.shares import Bounds, Refused, Shares
+
+SHORT: Final = "requests"
+LISTS: Final = "lists"
+
+_PROBE_THREADS: Final = 2  # One for each probe, so that neither waits for the other.
+_LARGE_PAGE: Final = 100
+_MANY_CONDITIONS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Places, and the threads of those who have one: never fewer than places."""
+
+    shares: Shares
+    threads: Executor
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """Bounds, each in all and for one party: threads, and requests that may wait for one. `patience` is in seconds."""
+
+    threads: tuple[int, int]
+    list_threads: tuple[int, int]
+    waiting: tuple[int, int]
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
+
+    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have it.
+    """
+
+    short: Lane
+    lists: Lane
+    probes: Executor
+
+    @classmethod
+    def of(cls, settings: LaneSettings, refused: Refused) -> Lanes:
+        """Lanes with these bounds; refusals are told to `refused`."""
+
+        def lane(name: str, threads: tuple[int, int]) -> Lane:
+            together, of_party = threads
+            bounds = Bounds(together, min(of_party, together), *settings.waiting, settings.patience)
+            return Lane(
+                Shares(name, bounds, what="requests", refused=refused), ThreadPoolExecutor(together, f"glare-{name}")
+            )
+
+        return cls(
+            lane(SHORT, settings.threads),
+            lane(LISTS, settings.list_threads),
+            ThreadPoolExecutor(_PROBE_THREADS, "glare-probes"),
+        )
+
+    @property
+    def shares(self) -> tuple[Shares, ...]:
+        """What is given out here."""
+        return self.short.shares, self.lists.shares
+
+    def close(self) -> None:
+        """End the threads, and what waits for one."""
+        for threads in (self.short.threads, self.lists.threads, self.probes):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def weight_of_list(pairs: Sequence[tuple[str, str]], default_limit: int) -> int:
+    """What a list costs, seen from its query alone: 1, and 2 where it asks for a large page or has many conditions.
+
+    It need not be exact: what a list has really cost is counted when it is over.
+    """
+    limit, conditions = default_limit, 0
+    for name, value in pairs:
+        if name == "limit":
+            limit = int(value[:9]) if value.isascii() and value.isdigit() else 0  # Refused later, which costs little.
+        elif name not in ("sort", "marker"):
+            conditions += 1 + value.count(",")
+    return 2 if limit > _LARGE_PAGE or conditions > _MANY_CONDITIONS else 1

@@ -1,0 +1,34 @@
+"""What probes ask: found out in threads of their own, once for all who ask at the same time, and again when it is too old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Probe(Generic[T]):
+    """The result of `look`, at most `age` seconds old. Used on the event loop only; `clock` gives seconds.
+
+    One `look` runs at a time, whoever waits for it, so one that hangs costs one thread.
+    """
+
+    def __init__(self, look: Callable[[], T], age: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._look = look
+        self._age = age
+        self._clock = clock
+        self._began = 0.0
+        self._last: asyncio.Future[T] | None = None
+
+    async def result(self, threads: Executor) -> T:
+        """What `look` returns or raises."""
+        last = self._last
+        if last is None or (last.done() and self._clock() - self._began >= self._age):
+            self._began = self._clock()
+            self._last = last = asyncio.get_running_loop().run_in_executor(threads, self._look)
+        # Who stops waiting takes it from nobody else.
+        return await asyncio.shield(last)
