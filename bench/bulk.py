@@ -52,6 +52,13 @@ class LargeBlobs:
         return name, server
 
     @cached_property
+    def trusting(self) -> Glare:
+        """One that sends whole files unchecked."""
+        glare = Glare(self._folder / "trusting", options="\n[store]\nunchecked_files = file\n")
+        self._stack.callback(glare.stop)
+        return glare
+
+    @cached_property
     def glare(self) -> Glare:
         glare = Glare(self._folder / "bulk", origin=self.origin[1].port)
         self._stack.callback(glare.stop)
@@ -96,7 +103,14 @@ class LargeBlobs:
         ]
 
     def download(self) -> list[Figure]:
-        glare, (peer, server) = self.glare, self.origin
+        """A stored blob, checked as by default, and sent by the server as where the store is trusted."""
+        return [
+            *self._download(self.glare, f"download {self._title}, checked", 0.25, None),
+            *self._download(self.trusting, f"download {self._title}, unchecked", 0.9, 1.3),
+        ]
+
+    def _download(self, glare: Glare, title: str, speed: float, effort: float | None) -> list[Figure]:
+        peer, server = self.origin
         path = self._slot(glare)
         send_file(glare.port, path, glare.token, self.file)
         ours: list[float] = []
@@ -112,11 +126,8 @@ class LargeBlobs:
                 speeds.append(fetch(place.port, target, glare.token))
                 cpu.append(self._per_gib(place.cpu() - before))
         return [
-            Figure(
-                f"download {self._title}", "MB/s", self._speeds(ours),
-                beside=Beside(peer, self._speeds(theirs), 0.9),
-            ),
-            Figure(f"download {self._title}", "CPU s/GiB", our_cpu, higher=False, beside=Beside(peer, their_cpu, 1.3)),
+            Figure(title, "MB/s", self._speeds(ours), beside=Beside(peer, self._speeds(theirs), speed)),
+            Figure(title, "CPU s/GiB", our_cpu, higher=False, beside=Beside(peer, their_cpu, effort)),
         ]  # fmt: skip
 
     def record(self) -> list[Figure]:

@@ -33,8 +33,9 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Best over best: what else the machine does makes both worse, and neither better."""
-        return None if self.beside is None else self.best / self._best(self.beside.runs)
+        """Best over best: what else the machine does makes both worse, and neither better. None where the peer was too quick to measure."""
+        beside = 0.0 if self.beside is None else self._best(self.beside.runs)
+        return self.best / beside if beside else None
 
     @property
     def met(self) -> str:

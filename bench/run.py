@@ -23,6 +23,7 @@ from bulk import LargeBlobs
 from catalogue import list_costs
 from figures import Figure, table
 from small import SmallRequests
+from verified_reading import figures as checked_reading
 
 Part = Callable[[], list[Figure]]
 
@@ -47,6 +48,7 @@ def parts(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[s
         "upload": large.upload,
         "polled": large.polled,
         "download": large.download,
+        "checked": lambda: checked_reading(folder / "checked", min(size, 512 << 20)),
         "record": large.record,
         "proxy": large.proxy,
         "readers": large.readers,

@@ -203,7 +203,7 @@ def configuration(directory: Path, text: str = "") -> Settings:
         "custom_artifact_types_modules = support.sample_types\n"
         "[identity]\npipeline = test_token\n"
         "[api]\nprobe_age = 0 s\n"
-        "[store]\nfree_space_reserve = 0\n"
+        "[store]\nfree_space_reserve = 0\nremoval_delay = 0\n"
         "[locations]\nallowed_networks = 127.0.0.0/8\nrefusal_floor = 0.05\n" + text
     )
     return load(Sources(files=(path,), environment=False)).settings

@@ -91,9 +91,14 @@ def beat(connection: Connection, attempt_ids: Sequence[str], now: int) -> None:
 
 
 def publish(
-    connection: Connection, attempt_id: str, blob: Blob, host: str | None = None, project: str | None = None
+    connection: Connection,
+    attempt_id: str,
+    blob: Blob,
+    host: str | None = None,
+    project: str | None = None,
+    keep_until: int = 0,
 ) -> bool:
-    """Show `blob` in its slot and end the attempt; what the slot held before is doomed.
+    """Show `blob` in its slot and end the attempt; what the slot held before is doomed, from `keep_until` (microseconds) on.
 
     `host` is that of an external location's URL, `project` the one that it is listed for. Returns False, and changes nothing, when the attempt is no longer ours.
     """
@@ -141,7 +146,7 @@ def publish(
     }
     done = connection.execute(update(blobs).where(mine).values(**shown, **_NO_ATTEMPT))
     if done.rowcount and before.object is not None:
-        doom(connection, [Managed(before.store, before.object)])
+        doom(connection, [Managed(before.store, before.object)], keep_until)
     return bool(done.rowcount)
 
 
@@ -217,14 +222,14 @@ def end_attempt(connection: Connection, attempt_id: str, *, beaten_before: int |
     return int(row.attempt_reserved)
 
 
-def drop_blob(connection: Connection, artifact_id: str, blob: Blob) -> bool:
-    """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed."""
+def drop_blob(connection: Connection, artifact_id: str, blob: Blob, keep_until: int = 0) -> bool:
+    """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed, from `keep_until` on."""
     managed = blob.location if isinstance(blob.location, Managed) else None
     key = slot_id(artifact_id, blob.slot.field, blob.slot.key)
     same = _columns.object == managed.object if managed else _columns.object.is_(None)
     done = connection.execute(delete(blobs).where(_columns.slot_id == key, _columns.attempt_id.is_(None), same))
     if done.rowcount and managed:
-        doom(connection, [managed])
+        doom(connection, [managed], keep_until)
     return bool(done.rowcount)
 
 
@@ -300,6 +305,25 @@ def postpone(connection: Connection, row_id: int, not_before: int) -> None:
         .where(doomed_objects.c.id == row_id)
         .values(not_before=not_before, tries=doomed_objects.c.tries + 1)
     )
+
+
+def hold(connection: Connection, location: Managed, until: int) -> None:
+    """Somebody reads this object: if it is doomed, it stays until then (microseconds) at least."""
+    doomed_one = (doomed_objects.c.object == location.object) & (doomed_objects.c.store == location.store)
+    connection.execute(
+        update(doomed_objects).where(doomed_one, doomed_objects.c.not_before < until).values(not_before=until)
+    )
+
+
+def copies(connection: Connection, sha256: str, size: int, limit: int) -> list[tuple[str, Slot]]:
+    """Artifacts and slots of up to `limit` stored blobs with this content against which nothing is known."""
+    statement = (
+        select(_columns.artifact_id, _columns.field, _columns.item_key)
+        .where(_columns.sha256 == sha256, _columns.size == size)
+        .where(_columns.object.is_not(None), _columns.damage.is_(None), _columns.status == BlobStatus.ACTIVE)
+        .limit(limit)
+    )
+    return [(row.artifact_id, Slot(row.field, row.item_key)) for row in connection.execute(statement)]
 
 
 def hurry(connection: Connection) -> None:

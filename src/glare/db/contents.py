@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import blobs, content_blocks, contents
-from glare.digest import DIGEST_LENGTH, Content
+from glare.digest import DIGEST_LENGTH, Content, Digests
 
 BLOCKS_PER_ROW: Final = 1024
 """Block digests in one row: 32 KiB, for 1 GiB of content. A range needs the rows of its blocks only."""
@@ -40,6 +40,13 @@ def keep(connection: Connection, content: Content, now: int) -> None:
                 connection.execute(insert(content_blocks), rows)
     except IntegrityError:  # The same content was published at this moment.
         connection.execute(touched)
+
+
+def restore(connection: Connection, sha256: str, size: int, blocks: bytes, now: int) -> None:
+    """Keep these block digests of a content whatever was kept before: they were computed from bytes that have this sha256."""
+    connection.execute(delete(content_blocks).where(content_blocks.c.sha256 == sha256))
+    connection.execute(delete(contents).where(contents.c.sha256 == sha256))
+    keep(connection, Content(size, Digests("", "", sha256), blocks), now)
 
 
 def block_digests(connection: Connection, sha256: str, first: int, last: int) -> bytes:

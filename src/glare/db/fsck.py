@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from glare.db.tables import artifacts, blobs, doomed_objects, fsck_runs
 from glare.domain.blob import BlobStatus, Damage, Managed, Slot
@@ -92,28 +93,39 @@ def totals(connection: Connection, store: str) -> tuple[int, int]:
 def page(connection: Connection, store: str, after: str, limit: int) -> list[StoredBlob]:
     """Published blobs of a store in the order of their slots, those after the slot `after`."""
     statement = (
-        select(
-            _blobs.slot_id, _blobs.artifact_id, artifacts.c.type_name, _blobs.field, _blobs.item_key, _blobs.object,
-            _blobs.size, _blobs.sha256, _blobs.damage,
-        )
-        .join(artifacts, artifacts.c.id == _blobs.artifact_id)
+        _stored_blobs()
         .where(_blobs.slot_id > after, _blobs.store == store, _blobs.status == BlobStatus.ACTIVE)
         .order_by(_blobs.slot_id)
         .limit(limit)
-    )  # fmt: skip
-    return [
-        StoredBlob(
-            row.slot_id,
-            row.artifact_id,
-            row.type_name,
-            Slot(row.field, row.item_key),
-            Managed(store, row.object),
-            row.size,
-            row.sha256,
-            Damage(row.damage) if row.damage is not None else None,
-        )
-        for row in connection.execute(statement)
-    ]
+    )
+    return [_stored_blob(row) for row in connection.execute(statement)]
+
+
+def blob_with(connection: Connection, location: Managed) -> StoredBlob | None:
+    """The published blob that has this object; None where none has it any more."""
+    statement = _stored_blobs().where(_blobs.object == location.object, _blobs.store == location.store)
+    row = connection.execute(statement).first()
+    return None if row is None else _stored_blob(row)
+
+
+def _stored_blobs() -> Select[Any]:
+    return select(
+        _blobs.slot_id, _blobs.artifact_id, artifacts.c.type_name, _blobs.field, _blobs.item_key, _blobs.store,
+        _blobs.object, _blobs.size, _blobs.sha256, _blobs.damage,
+    ).join(artifacts, artifacts.c.id == _blobs.artifact_id)  # fmt: skip
+
+
+def _stored_blob(row: Row[Any]) -> StoredBlob:
+    return StoredBlob(
+        row.slot_id,
+        row.artifact_id,
+        row.type_name,
+        Slot(row.field, row.item_key),
+        Managed(row.store, row.object),
+        row.size,
+        row.sha256,
+        Damage(row.damage) if row.damage is not None else None,
+    )
 
 
 def mark(connection: Connection, blob: StoredBlob, damage: Damage | None, now: int) -> bool:

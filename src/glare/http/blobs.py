@@ -19,7 +19,7 @@ from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, BlobDamaged, NotFound, PreconditionFailed, StoreFailed, Unavailable
 from glare.http import folders
 from glare.http.artifacts import answer, named_revisions, represented
-from glare.http.bodies import FileBody, StoreBody, VerifiedBody, small_body
+from glare.http.bodies import FileBody, Replaced, RewrittenBody, StoreBody, VerifiedBody, not_replaced, small_body
 from glare.http.call import Call
 from glare.http.conditions import parse_range, parse_tags
 from glare.http.query import query_pairs
@@ -36,6 +36,7 @@ _DIGESTS: Final = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5"
 _DIGEST_ITEM: Final = re.compile(r"\s*([a-z0-9*_.-]+)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
 _MAX_CONTENT_TYPE: Final = 255
 _CREDENTIALS: Final = ("x-auth-token", "authorization", "cookie", "x-service-token")
+_TRIES: Final = 5
 _SMALL: Final = 64 << 10  # So many bytes are read and sent at once, which costs less than handing a file to the server.
 
 
@@ -104,7 +105,8 @@ async def get(call: Call) -> Response:
     return await call.run(folders.show if folders.names_folder(call) else _get, call)
 
 
-def _get(call: Call) -> Response:
+def _get(call: Call, tries: int = _TRIES) -> Response:
+    """Answer from the row as it is. A blob that is replaced between the look at its row and the look at its bytes is looked at again."""
     microversion = NEWEST if folders.of_replicas(call) else call.microversion
     try:
         found = find_blob(call.services, call.actor, *_named(call), microversion)
@@ -112,9 +114,10 @@ def _get(call: Call) -> Response:
         if unmeasured.url is None or not _may_be_redirected(call):
             raise
         return _redirected(unmeasured.url, None)
+    again = partial(_get, call, tries - 1)
     headers = _safe_headers(found) | folders.link_headers(call, found)
     if found.spec.hooks.download:
-        return StoreBody.rewritten(call, found, headers)
+        return Response(headers=headers) if call.is_head else RewrittenBody(call, found, headers, again)
     tag, size = found.digests.sha256, found.size
     headers |= _digest_headers(found)
     wanted = parse_tags(call.headers.get("if-match"))
@@ -139,27 +142,21 @@ def _get(call: Call) -> Response:
         return Response(status_code=status, headers=headers)
     if isinstance(found.blob.location, External):
         return VerifiedBody(call, found, headers, status, first, last)
-    if len(found.candidates) > 1:
-        return _with_replicas(call, found, headers, status, first, last)
-    if last - first < _SMALL:
-        return small_body(call, found.blob.location, headers, status, first, last)
+    if not tries:
+        raise Unavailable(f"Blob '{found.slot.path}' is replaced again and again; retry later.")
     if span is None:
-        file = FileBody.of(call, found, headers)
-        if file is not None:
-            return file
-    return StoreBody(call, found, headers, status, first, last)
-
-
-def _with_replicas(
-    call: Call, found: Download, headers: dict[str, str], status: int, first: int, last: int
-) -> Response:
-    """A stored blob whose bytes may be lost or wrong: its replicas then deliver them. A whole file is sent by the server all the same."""
-    if status == 200:
+        # Where that fails, the checked way looks for what is left of it.
         with suppress(NotFound, BlobDamaged, Unavailable, StoreFailed):
             file = FileBody.of(call, found, headers)
             if file is not None:
                 return file
-    return VerifiedBody(call, found, headers, status, first, last)
+    if last - first >= _SMALL or any(blob.external for blob in found.candidates):
+        return StoreBody(call, found, headers, status, (first, last), again)
+    try:
+        with not_replaced(call, found):
+            return small_body(call, found, headers, status, first, last)
+    except Replaced:
+        return again()
 
 
 def _named(call: Call) -> tuple[str, str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
 from glare.domain.hooks import Reader
-from glare.errors import BlobDamaged
+from glare.errors import BlobDamaged, NotFound
 from glare.http.call import Call
 from glare.operations import hooks
-from glare.operations.download_blob import Download
+from glare.operations.download_blob import Download, was_replaced
+from glare.operations.own_bytes import OwnBytes
 from glare.operations.verified_stream import VerifiedStream
 from glare.stores.base import Store
 
@@ -26,7 +27,7 @@ _READ_AHEAD: Final = 8  # With more bodies than this under way, each keeps one p
 
 
 class FileBody(Response):
-    """A whole file, sent by the server itself."""
+    """A whole file, sent by the server itself, which looks at no byte of it: of stores that the operator has named for that."""
 
     def __init__(self, path: Path, headers: Mapping[str, str]) -> None:
         self._path = path
@@ -34,13 +35,15 @@ class FileBody(Response):
 
     @classmethod
     def of(cls, call: Call, found: Download, headers: Mapping[str, str]) -> FileBody | None:
-        """Where the server can send files, and the store has this one.
+        """Where the server can send files, and the store has this one and is one of `unchecked_files`.
 
         Raises `NotFound` when the file is lost, `BlobDamaged` when it has another size.
         """
-        if not call.can_send_files or not isinstance(found.blob.location, Managed):
-            return None
         location = found.blob.location
+        if not isinstance(location, Managed) or location.store not in call.services.rules.unchecked_stores:
+            return None
+        if not call.can_send_files or found.blob.damage is not None:
+            return None
         store = call.services.store_with(location)
         path = store.path(location.object)
         if path is None:
@@ -53,20 +56,11 @@ class FileBody(Response):
         await send({"type": _PATHSEND, "path": str(self._path)})
 
 
-def small_body(
-    call: Call, location: Managed | None, headers: Mapping[str, str], status: int, first: int, last: int
-) -> Response:
-    """A short range of a managed blob, read in this worker thread. Raises `NotFound` when the object is lost."""
-    if location is None:
-        raise AssertionError("only stored blobs are downloaded")
-    length = last - first + 1
-    with closing(call.services.store_with(location).open(location.object, first, length)) as reader:
-        data = reader.read(length)
-        while len(data) < length and (more := reader.read(length - len(data))):
-            data += more
-    if len(data) != length:
-        raise BlobDamaged
-    return Response(data, status, headers)
+def small_body(call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int) -> Response:
+    """A short range of a stored blob, read and checked in this worker thread. Raises what `OwnBytes` does."""
+    with closing(OwnBytes(call.services, found, first, last)) as stream:
+        stream.open()
+        return Response(b"".join(iter(stream.read, b"")), status, headers)
 
 
 class Pieces(Protocol):
@@ -160,36 +154,64 @@ def _close_late(opening: asyncio.Future[Pieces]) -> None:
         opening.result().close()
 
 
-class StoreBody(StreamBody):
-    """A range of a managed blob."""
+class Replaced(Exception):
+    """The blob was replaced, or is gone, since its row was read: its object is not there any more."""
 
-    def __init__(
-        self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
-    ) -> None:
+
+Again = Callable[[], Response]
+"""What answers the request anew, in a worker thread."""
+
+
+class _OwnBody(StreamBody):
+    """Bytes of a stored blob. Where it was replaced since its row was read, the request is answered anew by `again`."""
+
+    def __init__(self, call: Call, found: Download, headers: Mapping[str, str], status: int, again: Again) -> None:
         super().__init__(call, headers, status)
         self._found = found
-        self._span = (first, last - first + 1)
+        self._again = again
 
-    @classmethod
-    def rewritten(cls, call: Call, found: Download, headers: Mapping[str, str]) -> Response:
-        """The whole blob as its type's download hook rewrites it: no length, no ranges, no digests."""
-        if call.is_head:
-            return Response(status_code=200, headers=dict(headers))
-        return _RewrittenBody(call, found, headers)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except Replaced:
+            answer = None
+        else:
+            return
+        answer = await self._call.run(self._again)
+        await answer(scope, receive, send)
+
+
+class StoreBody(_OwnBody):
+    """A stored blob or a range of it, each block checked before it is sent."""
+
+    def __init__(
+        self, call: Call, found: Download, headers: Mapping[str, str], status: int, span: tuple[int, int], again: Again
+    ) -> None:
+        super().__init__(call, found, headers, status, again)
+        self._stream = OwnBytes(call.services, found, *span, call.headers.get("cdn-loop", ""))
 
     def open(self) -> Pieces:
-        location = self._found.blob.location
-        if not isinstance(location, Managed):
-            raise TypeError("only managed blobs are read from a store")
-        first, length = self._span
-        store = self._call.services.store_with(location)
-        _require_size(store, location, self._found)
-        reader = store.open(location.object, first, length)
-        return _FromReader(reader, reader)
+        with not_replaced(self._call, self._found):
+            self._stream.open()
+        return self._stream
+
+    def cancel(self) -> None:
+        self._stream.cancel()
+
+
+@contextmanager
+def not_replaced(call: Call, found: Download) -> Iterator[None]:
+    """Raise `Replaced` instead of the error of a store that does not have an object which the blob does not have any more."""
+    try:
+        yield
+    except NotFound:
+        if was_replaced(call.services, found):
+            raise Replaced from None
+        raise
 
 
 class VerifiedBody(StreamBody):
-    """Bytes of an external blob, or of one with replicas, each block checked before it is sent."""
+    """Bytes of an external blob, each block checked before it is sent."""
 
     def __init__(
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
@@ -205,32 +227,27 @@ class VerifiedBody(StreamBody):
         self._stream.cancel()
 
 
-class _RewrittenBody(StreamBody):
-    def __init__(self, call: Call, found: Download, headers: Mapping[str, str]) -> None:
-        super().__init__(call, headers, 200)
-        self._found = found
-        self._stream: VerifiedStream | None = None
-        if not isinstance(found.blob.location, Managed) or len(found.candidates) > 1:
-            last = found.size - 1
-            self._stream = VerifiedStream(call.services, found.candidates, 0, last, call.headers.get("cdn-loop", ""))
+class RewrittenBody(_OwnBody):
+    """The whole blob as its type's download hook rewrites it: no length, no ranges, no digests."""
+
+    def __init__(self, call: Call, found: Download, headers: Mapping[str, str], again: Again) -> None:
+        super().__init__(call, found, headers, 200, again)
+        last, cdn_loop = found.size - 1, call.headers.get("cdn-loop", "")
+        self._stream = (
+            VerifiedStream(call.services, found.candidates, 0, last, cdn_loop)
+            if isinstance(found.blob.location, External)
+            else OwnBytes(call.services, found, 0, last, cdn_loop)
+        )
 
     def open(self) -> Pieces:
         found = self._found
-        raw = self._raw(found.blob.location)
+        with not_replaced(self._call, found):
+            self._stream.open()
+        raw = _FromPieces(self._stream)
         return _FromReader(hooks.rewritten(found.spec, found.artifact, found.slot, raw), raw)
 
     def cancel(self) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
-
-    def _raw(self, location: Managed | External | None) -> Source:
-        """The blob's bytes as they are, wherever they are."""
-        if self._stream is not None:
-            self._stream.open()
-            return _FromPieces(self._stream)
-        if not isinstance(location, Managed):
-            raise TypeError("only published blobs are downloaded")
-        return self._call.services.store_with(location).open(location.object)
+        self._stream.cancel()
 
 
 def _require_size(store: Store, location: Managed, found: Download) -> None:

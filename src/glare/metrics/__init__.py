@@ -30,6 +30,9 @@ class Metrics:
     def verified_download_failed(self) -> None:
         """An origin did not deliver the recorded bytes to a reader."""
 
+    def stored_bytes_failed(self, store: str, reason: str) -> None:
+        """An object was not what was recorded: ``differs`` or ``missing``; or could not be read: ``unreadable``."""
+
     def location_checked(self, kind: str, outcome: str) -> None:
         """A check of an external location is over: what kind it was, and what came of it."""
 

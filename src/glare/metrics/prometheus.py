@@ -27,7 +27,7 @@ DEPTHS: Final[Mapping[str, str]] = {
     "glare_outbox_unfanned_events": "Events that have not become messages to subscribers yet.",
     "glare_webhook_queue": "Messages to subscribers that wait for their delivery, those to suspended targets included.",
     "glare_webhook_suspended": "Subscriptions that were suspended because their target failed.",
-    "glare_damaged_blobs": "Stored blobs whose bytes `glare fsck` has found missing or different.",
+    "glare_damaged_blobs": "Stored blobs whose bytes were found missing or different when they were last read.",
     "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
     "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
     "glare_dead_attempts": "Attempts without a sign of life, which the sweep is about to undo.",
@@ -80,6 +80,12 @@ class PrometheusMetrics(Metrics):
         self._broken = Counter(
             "glare_verified_download_failures",
             "Downloads of external blobs that were refused or broken off, because the origin delivered something else.",
+            registry=registry,
+        )
+        self._stored = Counter(
+            "glare_stored_bytes_failures",
+            "Times that stored bytes were not sent, or not found right by the scrub, by why.",
+            ("store", "reason"),
             registry=registry,
         )
         self._checked = Counter(
@@ -148,6 +154,9 @@ class PrometheusMetrics(Metrics):
 
     def verified_download_failed(self) -> None:
         self._broken.inc()
+
+    def stored_bytes_failed(self, store: str, reason: str) -> None:
+        self._stored.labels(store, reason).inc()
 
     def location_checked(self, kind: str, outcome: str) -> None:
         self._checked.labels(kind, outcome).inc()

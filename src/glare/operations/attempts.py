@@ -41,7 +41,7 @@ class Reservation:
 
     `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
     taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other replicas have
-    fixed.
+    fixed. `removal_delay` (microseconds) is how long the object that is replaced stays for those who read it.
     """
 
     actor: Actor
@@ -56,6 +56,7 @@ class Reservation:
     replaced: int
     staged: Managed | None
     fixed: replicas.Fixed | None = None
+    removal_delay: int = 0
 
     def over(self) -> RequestEntityTooLarge | Conflict:
         """The error for data beyond the limit."""
@@ -161,6 +162,7 @@ def _reserve_once(
         replaced=replaced,
         staged=Managed(store, uuid.uuid4().hex) if store is not None else None,
         fixed=replicas.fixed_by_others(artifact, field, slot),
+        removal_delay=services.rules.removal_delay,
     )
 
     def take(connection: Connection) -> None:
@@ -303,7 +305,8 @@ def show(
     slots = replaced_too | {reservation.slot}
     replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content, slots)
     blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
-    if not blob_rows.publish(connection, reservation.attempt_id, blob, host, reservation.artifact.owner):
+    owner, keep_until = reservation.artifact.owner, now + reservation.removal_delay
+    if not blob_rows.publish(connection, reservation.attempt_id, blob, host, owner, keep_until):
         raise lost(reservation)
     if host is not None and isinstance(location, External) and location.check_at is not None:
         checks.expect(connection, host, location.check_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,9 @@ from glare.domain.audit import DONE, REFUSED, AuditEntry, AuditQuery, RecordedAu
 from glare.domain.events import Event
 from glare.errors import InvalidParameterValue
 from glare.operations.page_size import page_size
-from glare.operations.services import Services
+
+if TYPE_CHECKING:
+    from glare.operations.services import Services
 
 RULE: Final = "audit:list"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec
-from glare.domain.blob import Blob, External, LocationState
+from glare.domain.blob import Blob, Damage, External, LocationState
 from glare.operations.replicas import equal_members, good_ones
 
 
 def candidates_of(artifact: Artifact, field: FieldSpec, blob: Blob) -> tuple[Blob, ...]:
-    """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately.
+    """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately or some of it is damaged.
 
     None where there is nothing to try: it is damaged, or known to have changed, and no good replica is there.
     """
@@ -18,4 +18,6 @@ def candidates_of(artifact: Artifact, field: FieldSpec, blob: Blob) -> tuple[Blo
         return (blob, *others)
     location = blob.location
     silent = isinstance(location, External) and location.state is LocationState.UNREACHABLE and blob.digests is not None
-    return (*others, blob) if silent else tuple(others)
+    # Each block of it is checked, and it may have one that the others lack.
+    marked = bool(others) and blob.damage is Damage.DIFFERS
+    return (*others, blob) if silent or marked else tuple(others)

@@ -61,7 +61,7 @@ def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
 
     def forget(connection: Connection) -> None:
         artifact_rows.remove_artifact(connection, artifact)
-        blob_rows.doom(connection, objects)
+        blob_rows.doom(connection, objects, services.clock() + services.rules.removal_delay)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
         told = {"name": artifact.name, "version": artifact.version}
         if artifact.status is not Status.DELETED:

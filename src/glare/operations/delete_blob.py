@@ -67,7 +67,7 @@ def delete_blob(
         if field.replicas:
             is_open = partial(takedowns.is_open, connection)
             replicas.require_leaving(access.reread(connection, artifact.id), slot, is_open)
-        if not blob_rows.drop_blob(connection, artifact.id, blob):
+        if not blob_rows.drop_blob(connection, artifact.id, blob, now + services.rules.removal_delay):
             raise artifact_rows.lost_race(artifact.id)
         if isinstance(blob.location, Managed):
             counters.use(connection, artifact.owner, artifact.type_name, size=-(blob.size or 0))

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sqlalchemy import Connection
 
+from glare.db import blobs as blob_rows
+from glare.db.rows import fetch_artifact
 from glare.digest import Digests
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.artifact_type import TypeSpec
-from glare.domain.blob import Blob, Damage, External, LocationState, Slot
+from glare.domain.blob import Blob, Damage, External, LocationState, Managed, Slot
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
-from glare.errors import BlobDamaged, Conflict, Forbidden, GlareError, LocationChanged, NotFound
-from glare.operations import access, hooks, takedowns
+from glare.errors import Conflict, Forbidden, GlareError, LocationChanged, NotFound
+from glare.operations import access, damage, hooks, takedowns
 from glare.operations.candidates import candidates_of
 from glare.operations.services import Services
 from glare.policy.engine import target_of
+from glare.policy.scope import may_see
+
+_MOST_COPIES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
     """A blob that the caller may read: where its bytes are, and what was measured of them.
 
-    `blob` is the first of the `candidates` that may deliver them; it need not be the one in `slot`, but for its content.
+    `blob` is the first of the `candidates` that may deliver them; it need not be the one in `slot`, but for its content. `copies` are
+    blobs of other artifacts that have it too and that `reader` may read; they are looked for where no candidate is good.
     """
 
     spec: TypeSpec
@@ -33,7 +41,9 @@ class Download:
     blob: Blob
     size: int
     digests: Digests
+    reader: Actor
     candidates: tuple[Blob, ...] = ()
+    copies: tuple[Blob, ...] = ()
 
 
 class Unmeasured(Conflict):
@@ -73,13 +83,57 @@ def find_blob(
         if blob.location is None or blob.size is None or blob.digests is None:
             raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
         candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
+        copies: tuple[Blob, ...] = ()
+        if not candidates and isinstance(blob.location, Managed):
+            takedowns.require_open(connection, sha256=blob.digests.sha256)
+            copies = tuple(_copies(services, connection, actor, blob.digests.sha256, blob.size))
+            candidates = (blob,) if copies else ()
     if not candidates:
         raise _not_served(blob)
     change = hooks.of_blob(ChangeKind.DOWNLOAD, actor, slot)
     hooks.before(spec, change, artifact)
     hooks.after(spec, change, artifact)
     chosen = replace(candidates[0], content_type=blob.content_type)
-    return Download(spec, artifact, slot, chosen, blob.size, blob.digests, candidates)
+    return Download(spec, artifact, slot, chosen, blob.size, blob.digests, actor, candidates, copies)
+
+
+def was_replaced(services: Services, found: Download) -> bool:
+    """Whether the blob that `found` names has other bytes, or none, by now."""
+    with services.db.read() as connection:
+        artifact = fetch_artifact(connection, found.artifact.id)
+    blob = artifact.blobs.get(found.slot) if artifact is not None else None
+    return blob is None or blob.location != found.artifact.blobs[found.slot].location
+
+
+def copies_of(services: Services, found: Download) -> list[Blob]:
+    """Stored blobs with the content of `found` that its reader may read as well, some of them; wherever they are.
+
+    Who may not read such an artifact is not served from it, although the bytes are the same: whether a download works must tell nobody what
+    others have. Types that decide on each download in a hook are left alone.
+    """
+    with services.db.read() as connection:
+        takedowns.require_open(connection, sha256=found.digests.sha256)
+        return list(_copies(services, connection, found.reader, found.digests.sha256, found.size))
+
+
+def _copies(services: Services, connection: Connection, actor: Actor, sha256: str, size: int) -> Iterator[Blob]:
+    for artifact_id, slot in blob_rows.copies(connection, sha256, size, _MOST_COPIES):
+        artifact = fetch_artifact(connection, artifact_id)
+        if artifact is None or artifact.type_name not in services.types.names:
+            continue
+        blob = artifact.blobs.get(slot)
+        if blob is None or not blob.good or blob.external or services.types.get(artifact.type_name).hooks.before:
+            continue
+        if may_see(services.policy, actor, artifact) and _may_read(services, actor, artifact):
+            yield blob
+
+
+def _may_read(services: Services, actor: Actor, artifact: Artifact) -> bool:
+    try:
+        require_readable(services, actor, artifact)
+    except Forbidden:
+        return False
+    return True
 
 
 def require_readable(services: Services, actor: Actor, artifact: Artifact) -> None:
@@ -118,7 +172,5 @@ def _not_served(blob: Blob) -> GlareError:
     if blob.damage is Damage.MISSING:
         return NotFound(f"The bytes of blob '{blob.slot.path}' are lost; {remedy}.")
     if blob.damage is not None:
-        return BlobDamaged(
-            f"The stored bytes of blob '{blob.slot.path}' are not those that were recorded, and are not sent; {remedy}."
-        )
+        return damage.not_as_recorded(blob.slot.path)
     return LocationChanged(f"The external location of blob '{blob.slot.path}' no longer serves what was recorded.")

@@ -23,12 +23,10 @@ from glare.db import blobs as blob_rows
 from glare.db import contents
 from glare.db import fsck as rows
 from glare.db.fsck import Run, StoredBlob
-from glare.db.rows import fetch_artifact
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Damage, Managed
-from glare.domain.events import artifact_event
 from glare.errors import Conflict, GlareError, NotFound, Unavailable
-from glare.operations import audit
+from glare.operations.damage import mark
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
 from glare.stores.base import Entry, Store
@@ -274,23 +272,11 @@ class _StoreCheck:
         """Mark what was found where it is news, and tell it. What is no longer the object that was read is left alone."""
         kind = Kind(damage.value) if damage is not None else Kind.RECOVERED
         if damage is not blob.damage:
-            if not self._services.db.transact(lambda connection: self._marked(connection, blob, damage, detail)):
+            if not mark(self._services, blob, damage, detail):
                 return
         elif damage is None:
             return
         self._find(kind, blob.location, blob, detail)
-
-    def _marked(self, connection: Connection, blob: StoredBlob, damage: Damage | None, detail: str) -> bool:
-        now = self._services.clock()
-        if not rows.mark(connection, blob, damage, now):
-            return False
-        artifact = fetch_artifact(connection, blob.artifact_id)
-        if artifact is None:
-            return False
-        action = "blob_damaged" if damage is not None else "blob_recovered"
-        told = {"damage": damage, "store": blob.location.store, "object": blob.location.object, "found": detail}
-        audit.changed(connection, None, [artifact_event(action, artifact, now)], target=blob.slot.path, detail=told)
-        return True
 
     def _check_objects(self) -> None:
         entries = self._store.entries(self._run.position)

@@ -119,7 +119,8 @@ class Rules:
     """The operator's settings that operations decide with.
 
     `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those that were not.
-    `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes.
+    `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects
+    stay that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
     """
 
     quotas: Mapping[str, Limits]
@@ -143,6 +144,8 @@ class Rules:
     event_retention: float
     audit_retention: float
     refusal_retention: float
+    removal_delay: int
+    unchecked_stores: frozenset[str]
 
     def quota_defaults(self, type_name: str) -> dict[str, Limits]:
         """The configured limits that apply to an artifact of this type."""

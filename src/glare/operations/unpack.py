@@ -283,7 +283,7 @@ def _clear(services: Services, connection: Connection, before: Artifact, group: 
         attempts.take_over_dead(services, connection, before, slot, now)
         if blob.location is None:
             continue  # It was a dead attempt only.
-        if not blob_rows.drop_blob(connection, before.id, blob):
+        if not blob_rows.drop_blob(connection, before.id, blob, now + services.rules.removal_delay):
             raise artifact_rows.lost_race(before.id)
         gone.append(blob)
     return gone

@@ -19,6 +19,7 @@ from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed, Unavailable
+from glare.operations import damage
 from glare.operations.check_soon import check_soon
 
 if TYPE_CHECKING:
@@ -137,6 +138,10 @@ class Fetch:
                 data = self._source.read(min(BLOCK, self._size - block * BLOCK))
                 if hmac.compare_digest(hashlib.sha256(data).digest(), self._digest(block)):
                     return data
+                if isinstance(blob.location, Managed):
+                    damage.seen(
+                        self._services, blob.location, damage.not_as_recorded(blob.slot.path), f"block {block} differs"
+                    )
                 raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
             except GlareError as error:
                 self.close()

@@ -21,7 +21,7 @@ from glare.settings.declare import (
     size_or_unlimited,
     words,
 )
-from glare.settings.service import GIB, MIB
+from glare.settings.service import DAY, GIB, MIB
 
 PROMOTE_WHEN = ("never", "unreachable", "last_good")
 """When locations are promoted by themselves."""
@@ -112,6 +112,21 @@ class StoreSettings(Section):
         "it), so that the metadata and the log beside it can go on. What a database server has free is not known.",
         at_least=0,
         at_most=2**53,
+    )
+    unchecked_files: tuple[str, ...] = words(
+        "",
+        "Stores whose whole files the server sends by itself, without looking at the bytes. That is faster; name a store here only if its file "
+        "system checks what it reads (ZFS, Btrfs), or if you trust it as it is. By default each block is compared with its recorded sha256 "
+        "before it leaves, from every store; ranges always are.",
+        allowed=("file", "filesystem"),
+    )
+    removal_delay: float = seconds(
+        "10 min",
+        "How long bytes that were replaced or deleted stay in their store, for those who are reading them: a download that has begun ends with the "
+        "bytes that it began with. One that takes longer prolongs it. Less than `[uploads] stall_timeout` breaks off slow readers of the "
+        "database store; 0 removes at once.",
+        at_least=0,
+        at_most=DAY,
     )
 
 

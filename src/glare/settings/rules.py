@@ -89,6 +89,8 @@ def rules_of(settings: Settings) -> Rules:
         event_retention=settings.outbox.retention,
         audit_retention=settings.audit.retention,
         refusal_retention=settings.audit.refusal_retention,
+        removal_delay=int(settings.store.removal_delay * 1_000_000),
+        unchecked_stores=frozenset(_STORES[name] for name in settings.store.unchecked_files),
     )
 
 

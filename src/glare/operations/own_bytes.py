@@ -1,0 +1,233 @@
+"""Reading what stores keep so that no wrong byte leaves: only blocks whose sha256 was checked come out.
+
+What one object does not deliver comes from the next equal one: replicas of the same folder first, then other blobs of the same content that
+the caller may read, then origins of the folder. An object that is marked as damaged is asked last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+from glare.db import blobs as blob_rows
+from glare.digest import BLOCK, block_count
+from glare.domain.blob import Blob, Managed
+from glare.errors import BlobDamaged, GlareError
+from glare.operations import damage
+from glare.operations.block_digests import BlockDigests, NoBlockDigests
+from glare.operations.download_blob import copies_of
+from glare.operations.verified_stream import VerifiedStream
+
+if TYPE_CHECKING:
+    from glare.operations.download_blob import Download
+    from glare.operations.services import Services
+    from glare.stores.base import Reader
+
+
+class OwnBytes:
+    """The bytes `first` to `last` (both included) of a stored content, in checked pieces of up to 1 MiB.
+
+    `open` reads and checks the first piece's block, so that what is damaged is known before anything is answered. Everything runs in one
+    worker thread at a time, but `cancel`, which ends a wait for an origin. Raises `BlobDamaged`, `NotFound`, `Unavailable` or another error
+    of the store where nothing delivers a block, and `OriginFailed` or `Blocked` where origins were asked too.
+    """
+
+    def __init__(self, services: Services, found: Download, first: int, last: int, cdn_loop: str = "") -> None:
+        self._services = services
+        self._found = found
+        self._first, self._last = first, last
+        self._block, self._last_block = first // BLOCK, last // BLOCK
+        self._cdn_loop = cdn_loop
+        digests = BlockDigests(services, found.digests.sha256, found.size)
+        self._span = _Span(found.size, self._last_block, found.slot.path, digests)
+        stored = [blob for blob in (*found.candidates, *found.copies) if isinstance(blob.location, Managed)]
+        marked = [blob for blob in stored if blob.damage is not None]
+        sound = [blob for blob in stored if blob.damage is None]
+        outside = [blob for blob in found.candidates if blob.external]
+        self._objects = deque(self._object(blob) for blob in (sound if outside else [*sound, *marked]))
+        self._looked_elsewhere = bool(found.copies)
+        self._others = [*outside, *marked] if outside else []
+        self._outside: VerifiedStream | None = None
+        self._ready: bytes | None = None
+        self._cancelled = False
+        self._held_at = services.clock()
+
+    def open(self) -> None:
+        """Read and check the first block."""
+        if self._found.size:
+            self._ready = self._piece()
+
+    def read(self) -> bytes:
+        """The next checked piece, empty at the end."""
+        if self._ready is not None:
+            piece, self._ready = self._ready, None
+            return piece
+        self._hold()
+        return self._piece() if self._found.size and self._block <= self._last_block else b""
+
+    def cancel(self) -> None:
+        """End it from another thread: the reader has gone. Files are read without waiting for anybody, origins are not."""
+        self._cancelled = True
+        if self._outside is not None:
+            self._outside.cancel()
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        for one in self._objects:
+            one.close()
+        if self._outside is not None:
+            self._outside.close()
+
+    def _piece(self) -> bytes:
+        if self._outside is not None:
+            return self._outside.read()
+        block = self._block
+        data = self._checked(block)
+        if data is None:
+            return self._go_outside(block)
+        self._block += 1
+        start = block * BLOCK
+        begin, end = max(self._first - start, 0), min(self._last + 1 - start, len(data))
+        return data if begin == 0 and end == len(data) else data[begin:end]
+
+    def _checked(self, block: int) -> bytes | None:
+        """The block from the first object that delivers it; None where origins have to. Each object is tried once for each block."""
+        failure: GlareError | None = None
+        untried = deque(self._objects)
+        try:
+            while untried or (untried := deque(self._elsewhere())):
+                one = untried.popleft()
+                try:
+                    data = one.block(block)
+                except GlareError as failed:
+                    one.close()
+                    damage.seen(self._services, one.location, failed, f"block {block}: {failed.message}")
+                    # Without its traceback: an error that is kept holds its frames, which hold it, and with them the reader's connection.
+                    failure = failure or failed.with_traceback(None)
+                else:
+                    self._prefer(one)
+                    return data
+            if self._others:
+                return None
+            raise failure or damage.not_as_recorded(self._found.slot.path)
+        finally:
+            del failure
+
+    def _prefer(self, one: _Object) -> None:
+        """Ask this one first for the next block, and what failed before it last."""
+        self._objects.rotate(-self._objects.index(one))
+
+    def _elsewhere(self) -> list[_Object]:
+        """Other blobs of the same content that the caller may read. They are looked for once, and stay."""
+        if self._looked_elsewhere:
+            return []
+        self._looked_elsewhere = True
+        known = {one.location for one in self._objects}
+        found = [self._object(blob) for blob in copies_of(self._services, self._found) if blob.location not in known]
+        self._objects.extend(found)
+        return found
+
+    def _go_outside(self, block: int) -> bytes:
+        begin = max(self._first, block * BLOCK)
+        self._outside = outside = VerifiedStream(self._services, self._others, begin, self._last, self._cdn_loop)
+        if self._cancelled:
+            outside.cancel()
+        outside.open()
+        return outside.read()
+
+    def _object(self, blob: Blob) -> _Object:
+        return _Object(self._services, blob, self._span)
+
+    def _hold(self) -> None:
+        """Keep what is being read from its removal, where it takes long. Each object that was let go of meanwhile stays a while already."""
+        delay = self._services.rules.removal_delay
+        now = self._services.clock()
+        if not delay or now - self._held_at < delay // 3:
+            return
+        self._held_at = now
+        location = self._objects[0].location
+        self._services.db.transact(lambda connection: blob_rows.hold(connection, location, now + delay))
+
+
+class _Span:
+    """What is read of a content, and how its blocks are checked: what all of its objects have in common."""
+
+    def __init__(self, size: int, last_block: int, path: str, digests: BlockDigests) -> None:
+        self.size = size
+        self.end = min(size, (last_block + 1) * BLOCK)
+        self.path = path
+        self.digests = digests
+
+
+class _Object:
+    """One object that should have the content. Its reader is opened where it is needed, and goes on from block to block."""
+
+    def __init__(self, services: Services, blob: Blob, span: _Span) -> None:
+        if not isinstance(blob.location, Managed):
+            raise AssertionError("only what a store has is read from it")  # noqa: TRY004 - a defect of ours
+        self.location = blob.location
+        self._services = services
+        self._span = span
+        self._reader: Reader | None = None
+        self._next = 0
+
+    def block(self, number: int) -> bytes:
+        """The checked block. Raises `BlobDamaged`, `NotFound` and other errors of the store."""
+        data = self._read(number)
+        if self._fits(number, data):
+            return data
+        # Once more, from the store: what went wrong on its way through memory is no damage.
+        self.close()
+        data = self._read(number)
+        if self._fits(number, data):
+            return data
+        raise damage.not_as_recorded(self._span.path)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _fits(self, number: int, data: bytes) -> bool:
+        try:
+            return self._span.digests.fit(number, data)
+        except NoBlockDigests:
+            self._prove()
+            return self._span.digests.fit(number, data)
+
+    def _read(self, number: int) -> bytes:
+        start = number * BLOCK
+        if self._reader is None or self._next != number:
+            self.close()
+            self._reader = self._open(start)
+        wanted = min(BLOCK, self._span.size - start)
+        data = self._reader.read(wanted)
+        while len(data) < wanted and (more := self._reader.read(wanted - len(data))):
+            data += more
+        self._next = number + 1
+        return data
+
+    def _open(self, start: int) -> Reader:
+        store = self._services.store_with(self.location)
+        # One block is read whole before anything is answered, so its digest says enough.
+        if self._span.size > BLOCK and (size := store.size(self.location.object)) != self._span.size:
+            raise BlobDamaged(
+                f"The stored bytes of blob '{self._span.path}' are {size}, but {self._span.size} were recorded, and are not sent; tell "
+                "its operator, who may have a copy of them."
+            )
+        return store.open(self.location.object, start, self._span.end - start)
+
+    def _prove(self) -> None:
+        """Read the whole object, and record its blocks' digests where its sha256 is the recorded one: nothing less says that a block is right."""
+        whole, blocks = hashlib.sha256(), bytearray()
+        with self._services.store_with(self.location).open(self.location.object) as reader:
+            for _ in range(block_count(self._span.size)):
+                data = reader.read(BLOCK)
+                while len(data) < BLOCK and (more := reader.read(BLOCK - len(data))):
+                    data += more
+                whole.update(data)
+                blocks += hashlib.sha256(data).digest()
+        if not self._span.digests.are_of(whole.hexdigest(), reader.size):
+            raise damage.not_as_recorded(self._span.path)
+        self._span.digests.record(bytes(blocks))
