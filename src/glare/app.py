@@ -41,7 +41,7 @@ from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
-from glare.operations import fsck, takedowns
+from glare.operations import fsck, putting_off, takedowns
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
@@ -248,8 +248,14 @@ class Worker:
 
     def __init__(self, settings: Settings, services: Services) -> None:
         self._sink = _sink(settings)
-        backoff = Backoff(settings.outbox.retry_delay, settings.outbox.max_retry_delay)
-        consumer = Consumer(DatabaseOutbox(services.db), self._sink, services.clock, backoff)
+        backoff = Backoff(settings.outbox.retry_delay, settings.outbox.max_retry_delay, settings.outbox.patience)
+        consumer = Consumer(
+            DatabaseOutbox(services.db),
+            self._sink,
+            services.clock,
+            backoff,
+            lambda: services.metrics.work_put_off(putting_off.NOTIFICATION),
+        )
         self._deliverer = deliverer = Deliverer(services)
         self._stopping = threading.Event()
         self._cancellation = Cancellation()

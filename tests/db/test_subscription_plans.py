@@ -30,7 +30,7 @@ QUERIES: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_deliveries_queue",
     ),
     "one message": (lambda connection: deliveries.fetch(connection, "s", "msg_1"), "ix_deliveries_message"),
-    "events that are no messages": (lambda connection: outbox.unfanned(connection), "ix_outbox_fanned_at_id"),
+    "events that are no messages": (lambda connection: outbox.unfanned(connection, 5), "ix_outbox_fanned_at_id"),
 }
 
 

@@ -225,13 +225,13 @@ def test_no_event_overtakes_another(tmp_path: Path) -> None:
         (first,) = box.claim("one", clock.micros, clock.micros + 1_000_000, 100)
         glare.alice.set(artifact, description="x")
         assert box.claim("two", clock.micros, clock.micros + 1_000_000, 100) == []
-        box.put_back("one", [first.id], clock.micros + 5_000_000, failed=first.id)
+        box.put_back("one", [first.id], clock.micros + 5_000_000, failed=[first.id])
         clock.forward(4)
         assert box.claim("two", clock.micros, clock.micros + 1_000_000, 100) == []
         clock.forward(2)
         both = box.claim("two", clock.micros, clock.micros + 1_000_000, 100)
         assert [(one.event.type, one.failures) for one in both] == [("create", 1), ("update", 0)]
-        box.put_back("one", [first.id], 0, failed=first.id)
+        box.put_back("one", [first.id], 0, failed=[first.id])
         assert box.claim("one", clock.micros, clock.micros + 1_000_000, 100) == [], "the claim is no longer its own"
 
 

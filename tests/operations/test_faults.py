@@ -67,7 +67,7 @@ _LIKE_OTHERS = (
 )
 """Scenarios whose transactions others have too: on a server, where a run costs more, these others do."""
 
-_GOES_ON = ("sweep", "record later", "promote")
+_GOES_ON = ("sweep", "record later", "promote", "check")
 """What logs what fails, and goes on, or begins again later."""
 
 HALVES = pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.keys import slot_id
@@ -45,6 +45,7 @@ class DeadAttempt:
     slot: Slot
     attempt_id: str
     reserved: int
+    heartbeat: int
 
 
 def begin_attempt(connection: Connection, artifact_id: str, slot: Slot, attempt: NewAttempt) -> None:
@@ -138,6 +139,10 @@ def publish(
         "matched_at": external.matched_at if external else None,
         "asked_at": None,
         "stale_told_at": None,
+        "doubt": None,
+        "refuted": 0,
+        "withheld_at": None,
+        "faults": 0,
         "source_url": blob.source.url if blob.source else None,
         "source_confidential": int(blob.source.confidential) if blob.source else 0,
         "generation": before.generation + 1,
@@ -233,8 +238,11 @@ def drop_blob(connection: Connection, artifact_id: str, blob: Blob, keep_until: 
     return bool(done.rowcount)
 
 
-def dead_attempts(connection: Connection, beaten_before: int, limit: int) -> list[DeadAttempt]:
-    """Attempts whose last heartbeat is before `beaten_before` (microseconds)."""
+def dead_attempts(
+    connection: Connection, beaten_before: int, limit: int, after: tuple[int, str] = (0, "")
+) -> list[DeadAttempt]:
+    """Attempts whose last heartbeat is before `beaten_before` (microseconds), those longest dead first, from behind the place `after`."""
+    beat, last = after
     statement = (
         select(
             _columns.artifact_id,
@@ -244,14 +252,19 @@ def dead_attempts(connection: Connection, beaten_before: int, limit: int) -> lis
             _columns.item_key,
             _columns.attempt_id,
             _columns.attempt_reserved,
+            _columns.attempt_heartbeat,
         )
         .join(artifacts, artifacts.c.id == _columns.artifact_id)
-        .where(_columns.attempt_heartbeat < beaten_before)
-        .order_by(_columns.attempt_heartbeat)
+        .where(
+            _columns.attempt_heartbeat < beaten_before,
+            _columns.attempt_heartbeat >= beat,
+            or_(_columns.attempt_heartbeat > beat, _columns.attempt_id > last),
+        )
+        .order_by(_columns.attempt_heartbeat, _columns.attempt_id)
         .limit(limit)
     )
     return [
-        DeadAttempt(row[0], row[1], row[2], Slot(row[3], row[4]), row[5], row[6])
+        DeadAttempt(row[0], row[1], row[2], Slot(row[3], row[4]), row[5], row[6], row[7])
         for row in connection.execute(statement)
     ]
 

@@ -6,7 +6,7 @@ together. Every function runs in the caller's transaction. Times are microsecond
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,6 +55,17 @@ class RecordedCheck:
     last_at: int
     checks: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """A location whose proof is old."""
+
+    id: str
+    artifact_id: str
+    slot: Slot
+    proven_at: int
+    generation: int
 
 
 _TARGET: Final = (
@@ -119,13 +130,11 @@ def release(connection: Connection, holder: str, host: str, not_before: int) -> 
     connection.execute(update(location_hosts).where(mine).values(claimed_by=None, due_at=due_at))
 
 
-def due(connection: Connection, host: str, now: int) -> Target | None:
-    """The location of a host that is due longest."""
-    statement = (
-        _targets().where(_blobs.host == host, _blobs.check_at <= now).order_by(_blobs.check_at).limit(1)
-    )  # A plain limit: the holder of the lease is alone.
-    row = connection.execute(statement).first()
-    return _target(row) if row is not None else None
+def due(connection: Connection, host: str, now: int) -> str | None:
+    """The id of the location of a host that is due longest."""
+    of_host = select(_blobs.location_id).where(_blobs.host == host, _blobs.check_at <= now)
+    # A plain limit: the holder of the lease is alone.
+    return connection.execute(of_host.order_by(_blobs.check_at).limit(1)).scalar_one_or_none()
 
 
 def find(connection: Connection, location_id: str, *, lock: bool = False) -> Target | None:
@@ -157,6 +166,15 @@ def postpone(connection: Connection, location_id: str, check_at: int) -> None:
     )
 
 
+def fault(connection: Connection, location_id: str, wait: Callable[[int], int]) -> None:
+    """Check this location later, as its check ended by a defect of ours: by the number of times in a row. What is known of it stays."""
+    mine = (_blobs.location_id == location_id, _blobs.check_at.is_not(None))
+    faults = connection.execute(select(_blobs.faults).where(*mine).with_for_update()).scalar_one_or_none()
+    if faults is not None:
+        later = {"check_at": wait(faults + 1), "faults": faults + 1, "asked_at": None}
+        connection.execute(update(blobs).where(*mine).values(**later))
+
+
 def apply(connection: Connection, target: Target, finding: Finding, standing: Standing) -> None:
     """Store what a finding made of a location. A transition begins a new generation, to which older results do not apply."""
     values: dict[str, Any] = {
@@ -169,6 +187,7 @@ def apply(connection: Connection, target: Target, finding: Finding, standing: St
         "check_at": standing.check_at,
         "full_at": standing.full_at,
         "asked_at": None,
+        "faults": 0,
     }
     if standing.state is not target.standing.state:
         values["generation"] = _blobs.generation + 1
@@ -291,16 +310,28 @@ def lately(connection: Connection, since: int, limit: int) -> tuple[frozenset[st
     return frozenset(bad), frozenset(good)
 
 
-def stale(connection: Connection, proven_before: int, limit: int) -> list[Target]:
-    """Verified locations whose proof is older than `proven_before`, and whose age nobody was told of."""
+def stale(connection: Connection, proven_before: int, limit: int, after: tuple[int, str] = (0, "")) -> list[Aged]:
+    """Verified locations whose proof is older than `proven_before`, and whose age nobody was told of: the oldest first, behind `after`."""
+    proof, last = after
     old = and_(
         _blobs.state == LocationState.VERIFIED.value,
         _blobs.proven_at < proven_before,
         _blobs.stale_told_at.is_(None),
         _blobs.host.is_not(None),
         _blobs.check_at.is_not(None),  # Else its artifact is deleted.
+        _blobs.proven_at >= proof,
+        or_(_blobs.proven_at > proof, _blobs.location_id > last),
     )
-    return [_target(row) for row in connection.execute(_targets().where(old).order_by(_blobs.proven_at).limit(limit))]
+    columns = (
+        _blobs.location_id,
+        _blobs.artifact_id,
+        _blobs.field,
+        _blobs.item_key,
+        _blobs.proven_at,
+        _blobs.generation,
+    )
+    rows = connection.execute(select(*columns).where(old).order_by(_blobs.proven_at, _blobs.location_id).limit(limit))
+    return [Aged(row[0], row[1], Slot(row[2], row[3]), row[4], row[5]) for row in rows]
 
 
 def told_stale(connection: Connection, location_id: str, generation: int, now: int) -> bool:

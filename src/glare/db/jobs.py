@@ -6,7 +6,7 @@ twice. Every function runs in the caller's transaction. Times are microseconds s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -129,10 +129,11 @@ def take_over(connection: Connection, now: int) -> int:
     return len(ids)
 
 
-def claim(connection: Connection, holder: str, now: int, until: int, after: str) -> Job | None:
-    """Claim the job that is due longest, of the next project after `after` that has one; None where none is due."""
+def claim(connection: Connection, holder: str, now: int, until: int, after: str) -> str | None:
+    """Claim the job that is due longest, of the next project after `after` that has one; its id, None where none is due."""
     take_over(connection, now)
-    due = select(jobs).where(_columns.state == JobState.WAITING.value, _columns.due_at <= now)
+    columns = (_columns.id, _columns.tries)  # Not the rest, which this release may be unable to read.
+    due = select(*columns).where(_columns.state == JobState.WAITING.value, _columns.due_at <= now)
     order = (_columns.project, _columns.due_at, _columns.id)
     row = None
     for following in (due.where(_columns.project > after), due):
@@ -143,10 +144,7 @@ def claim(connection: Connection, holder: str, now: int, until: int, after: str)
         return None
     claimed = {"state": JobState.RUNNING.value, "claimed_by": holder, "claimed_until": until, "tries": row.tries + 1}
     connection.execute(update(jobs).where(_columns.id == row.id).values(**claimed))
-    found = find(connection, row.id)
-    if found is None:
-        raise AssertionError("a row that is locked is there")
-    return found
+    return str(row.id)
 
 
 def beat(connection: Connection, holders: Sequence[str], until: int) -> None:
@@ -175,6 +173,14 @@ def postpone(
     if outcome is not None:
         values["outcome"] = _encode(outcome)
     return bool(connection.execute(update(jobs).where(_same_claim(job)).values(**values)).rowcount)
+
+
+def put_off(connection: Connection, job_id: str, holder: str, wait: Callable[[int], int]) -> None:
+    """Let a claimed job wait that this release cannot read or end, by the number of its tries."""
+    mine = and_(_columns.id == job_id, _columns.claimed_by == holder)
+    tries = connection.execute(select(_columns.tries).where(mine).with_for_update()).scalar_one_or_none()
+    if tries is not None:
+        connection.execute(update(jobs).where(mine).values(**_UNCLAIMED, due_at=wait(tries)))
 
 
 def hurry(connection: Connection, location_id: str, now: int) -> bool:

@@ -181,10 +181,10 @@ def release(connection: Connection, subscription_id: str, worker: str) -> None:
     )
 
 
-def expired(connection: Connection, now: int, limit: int) -> list[str]:
-    """Subscriptions whose targets have not confirmed in time."""
-    late = (_columns.state == SubscriptionState.PENDING.value, _columns.confirm_until <= now)
-    return list(connection.execute(select(_columns.id).where(*late).limit(limit)).scalars())
+def expired(connection: Connection, now: int, limit: int, after: str = "") -> list[str]:
+    """Subscriptions whose targets have not confirmed in time, in the order of their ids, from behind the id `after`."""
+    late = (_columns.state == SubscriptionState.PENDING.value, _columns.confirm_until <= now, _columns.id > after)
+    return list(connection.execute(select(_columns.id).where(*late).order_by(_columns.id).limit(limit)).scalars())
 
 
 def artifact_of_location(connection: Connection, location_id: str) -> str | None:

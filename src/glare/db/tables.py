@@ -133,6 +133,10 @@ blobs = Table(
     Column("full_at", BigInteger),  # when the next full one is due
     Column("failures", Integer, nullable=False, server_default="0"),  # failed checks in a row
     Column("matched_at", BigInteger),  # the first equal full check since it was changed or unreachable
+    Column("doubt", _ascii(32)),  # what hinted at a change that no full check has looked at yet
+    Column("refuted", Integer, nullable=False, server_default="0"),  # hints that full checks have shown to be wrong
+    Column("withheld_at", BigInteger),  # since when a finding waits for the end of an outage of ours
+    Column("faults", Integer, nullable=False, server_default="0"),  # checks in a row that ended by a defect of ours
     Column("asked_at", BigInteger),  # when somebody asked for the check that is due
     Column("stale_told_at", BigInteger),  # when its age was last told to subscribers
     Column("etag", _text()),
@@ -177,6 +181,9 @@ location_hosts = Table(
     Column("failures", Integer, nullable=False),  # checks in a row that did not reach it
     Column("failed_at", BigInteger, index=True),
     Column("reached_at", BigInteger, index=True),
+    Column("changed_at", BigInteger),  # when a location of it that was good was last found changed
+    Column("network", _ascii(64)),  # of its address when it was last reached
+    Column("project", _text(255)),  # whose location was checked last
 )
 
 contents = Table(
@@ -344,7 +351,10 @@ outbox = Table(
     Column("claimed_by", _ascii(32)),
     Column("tries", Integer, nullable=False, default=0),
     Column("consumed_at", BigInteger),
+    Column("aside_until", BigInteger),  # one that cannot be delivered while others can lets them pass until then
     Column("fanned_at", BigInteger),  # when it became messages to subscribers, whether or not it is consumed
+    Column("fan_tries", Integer, nullable=False, server_default="0"),  # how often that has failed by a defect of ours
+    Column("fan_at", BigInteger),  # when it is tried again
 )
 Index("ix_outbox_consumed_at_id", outbox.c.consumed_at, outbox.c.id)
 Index("ix_outbox_fanned_at_id", outbox.c.fanned_at, outbox.c.id)

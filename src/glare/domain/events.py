@@ -23,12 +23,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the outbox: `id` orders them, `event_id` names it to receivers; `failures` deliveries of it have failed."""
+    """An event of the outbox: `id` orders them, `event_id` names it to receivers; `failures` deliveries of it have failed.
+
+    `aside`: it could not be delivered while others could, so those may pass it.
+    """
 
     id: int
     event_id: str
     event: Event
     failures: int = 0
+    aside: bool = False
 
 
 def notification_type(event_type: str) -> str:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Final
 
 from glare.digest import Content, HashingPass
+from glare.domain import origin_text
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
-from glare.egress.exchange import PIECE, Headers
+from glare.egress.exchange import PIECE
 from glare.egress.response import Response
 from glare.egress.url import Url
 from glare.errors import LocationRefused, OriginFailed
-
-OCTETS: Final = "application/octet-stream"
-
-_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z")
-_ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,250}"\Z')
-_MAX_DATE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,13 @@ def measure(
             cause=error.cause,
         ) from error
     headers = response.headers
-    return Measured(content, content_type(headers), etag(headers), last_modified(headers), response.url)
+    return Measured(
+        content,
+        origin_text.content_type(headers.get("content-type")),
+        origin_text.entity_tag(headers.get("etag")),
+        origin_text.last_modified(headers.get("last-modified")),
+        response.url,
+    )
 
 
 def _hashed(
@@ -99,25 +97,3 @@ def _hashed(
         return hashing.finish()
     finally:
         hashing.settle()
-
-
-def content_type(headers: Headers) -> str:
-    """The media type that the origin names, without parameters, where it is one."""
-    value = headers.get("content-type", "").partition(";")[0].strip()
-    return value.lower() if _TYPE.match(value) else OCTETS
-
-
-def etag(headers: Headers) -> str | None:
-    """The entity tag (RFC 9110, 8.8.3), weak or strong, as it was sent, where it is one and ASCII."""
-    value = headers.get("etag", "")
-    return value if _ETAG.match(value) else None
-
-
-def last_modified(headers: Headers) -> str | None:
-    """The ``Last-Modified`` date as it was sent, where it is a date."""
-    value = headers.get("last-modified", "")
-    try:
-        parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return value if len(value) <= _MAX_DATE else None

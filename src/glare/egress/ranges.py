@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
+from glare.domain import origin_text
 from glare.egress.exchange import Head
 from glare.errors import OriginFailed
-
-_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]{1,19}|\*)\Z")
 
 
 def check_range(head: Head, first: int, last: int) -> None:
     """Raises `OriginFailed` unless a 206 carries exactly the bytes `first` to `last` (inclusive)."""
     said = head.headers.get("content-range", "")
-    match = _CONTENT_RANGE.match(said)
-    if match is None or (int(match[1]), int(match[2])) != (first, last):
+    if origin_text.content_range(said) != (first, last):
         raise OriginFailed(
             "The origin sends another range than it was asked for.", reason=f"Content-Range {said[:80]!r}"
         )

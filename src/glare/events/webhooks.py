@@ -15,12 +15,12 @@ import secrets
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from glare.domain import origin_text
 from glare.errors import Unavailable
 
 PREFIX: Final = "whsec_"
@@ -29,7 +29,6 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 _MADE: Final = 32
 _LEAST: Final = 24
 _MOST: Final = 64
-_LONGEST_WAIT: Final = 10**9
 _SECOND: Final = 1_000_000
 
 
@@ -89,13 +88,7 @@ class Retries:
 
 def asked_pause(retry_after: str | None, now: int) -> float:
     """Seconds that ``Retry-After`` asks for: a number of them, or a date; 0 where it is neither."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(min(int(text[:12]), _LONGEST_WAIT))
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now / _SECOND)
-    except (ValueError, OverflowError):
-        return 0.0
+    return float(origin_text.retry_after(retry_after, now) or 0)
 
 
 class SecretBox:

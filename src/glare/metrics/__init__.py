@@ -54,6 +54,9 @@ class Metrics:
     def shares_now(self, what: str, in_use: int, waiting: int) -> None:
         """How much is in use of something that is shared out, and how many wait for it, in this process at this moment."""
 
+    def work_put_off(self, work: str) -> None:
+        """Background work of this kind ended with an error that is no outcome of it, and is to be tried again later."""
+
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 

@@ -126,6 +126,12 @@ class PrometheusMetrics(Metrics):
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._put_off = Counter(
+            "glare_work_put_off",
+            "Background work that ended with an error of ours and is tried again later, by its kind.",
+            ("work",),
+            registry=registry,
+        )
         self._dropped = Counter(
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
@@ -182,6 +188,9 @@ class PrometheusMetrics(Metrics):
     def shares_now(self, what: str, in_use: int, waiting: int) -> None:
         self._in_use.labels(what).set(in_use)
         self._waiting.labels(what).set(waiting)
+
+    def work_put_off(self, work: str) -> None:
+        self._put_off.labels(work).inc()
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)

@@ -17,9 +17,10 @@ from glare.domain.blob import External, LocationState, Slot
 from glare.domain.coercion import shown
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST, Microversion
+from glare.domain.origin_text import OCTETS
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import OCTETS, Measured, measure
+from glare.egress.measure import Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, Forbidden
 from glare.operations import access, attempts, hooks, replicas

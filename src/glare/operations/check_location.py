@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import random
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from glare.db import contents
 from glare.db.checks import Target
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
+from glare.domain import origin_text
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
-from glare.egress import measure
 from glare.egress.answer import cause_of_status
 from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Headers
@@ -64,16 +63,21 @@ class _Asking:
         """Validators and length. A GET, as some origins sign the method; of one byte, as some do not know 304."""
         kind, target = CheckKind.CONDITIONAL, self._target
         headers = {}
-        if target.etag is not None:
-            headers["If-None-Match"] = target.etag
-        elif target.last_modified is not None:
-            headers["If-Modified-Since"] = target.last_modified
+        # Read again, for what was recorded by other rules: only what can be sent back is a validator.
+        if (etag := origin_text.entity_tag(target.etag)) is not None:
+            headers["If-None-Match"] = etag
+        elif (date := origin_text.last_modified(target.last_modified)) is not None:
+            headers["If-Modified-Since"] = date
         with self._open(url, (0, 0), headers) as response:
             if response.status == 304 and headers:
                 return self._equal(kind)
             if response.status not in (200, 206):
                 return self._refused(kind, response)
-            length = response.length if response.status == 200 else _whole_length(response.headers)
+            length = (
+                response.length
+                if response.status == 200
+                else origin_text.whole_length(response.headers.get("content-range"))
+            )
             if length is not None and length != target.size:
                 return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
             if not self._validators_match(response.headers):
@@ -97,7 +101,7 @@ class _Asking:
                     return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
                 if response.status != 206:
                     return self._refused(kind, response)
-                if _whole_length(response.headers) not in (None, target.size):
+                if origin_text.whole_length(response.headers.get("content-range")) not in (None, target.size):
                     return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
                 data = self._read(response, span[1] - span[0] + 1)
             if not _matches(data, digest):
@@ -127,8 +131,8 @@ class _Asking:
                 kind,
                 Outcome.EQUAL,
                 bytes=self.bytes,
-                etag=measure.etag(headers),
-                last_modified=measure.last_modified(headers),
+                etag=origin_text.entity_tag(headers.get("etag")),
+                last_modified=origin_text.last_modified(headers.get("last-modified")),
             )
 
     def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
@@ -161,11 +165,11 @@ class _Asking:
 
     def _validators_match(self, headers: Headers) -> bool:
         """Whether the validators that both have are the same. The strength of a tag says nothing here."""
-        etag, known = measure.etag(headers), self._target.etag
+        etag, known = origin_text.entity_tag(headers.get("etag")), origin_text.entity_tag(self._target.etag)
         if etag is not None and known is not None:
             return etag.removeprefix("W/") == known.removeprefix("W/")
-        date, known = measure.last_modified(headers), self._target.last_modified
-        return date is None or known is None or parsedate_to_datetime(date) == parsedate_to_datetime(known)
+        now, then = origin_text.date(headers.get("last-modified")), origin_text.date(self._target.last_modified)
+        return now is None or then is None or now == then
 
     def _equal(self, kind: CheckKind) -> Finding:
         return Finding(kind, Outcome.EQUAL, bytes=self.bytes)
@@ -175,27 +179,10 @@ class _Asking:
 
     def _refused(self, kind: CheckKind, response: Response) -> Finding:
         """A status that is no success. What it says of time is in seconds or a date."""
-        wait = _seconds(response.headers.get("retry-after", ""), self._services.clock())
-        return Finding(
-            kind, Outcome.FAILED, cause_of_status(response.status).value, self.bytes, None if wait is None else wait
-        )
+        wait = origin_text.retry_after(response.headers.get("retry-after"), self._services.clock())
+        asked = None if wait is None else wait * _SECOND
+        return Finding(kind, Outcome.FAILED, cause_of_status(response.status).value, self.bytes, asked)
 
 
 def _matches(data: bytes, digest: bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(data).digest(), digest)
-
-
-def _whole_length(headers: Headers) -> int | None:
-    """The length of the whole that a ``Content-Range`` tells, None where it tells none."""
-    _, _, whole = headers.get("content-range", "").rpartition("/")
-    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
-
-
-def _seconds(text: str, now: int) -> int | None:
-    """``Retry-After`` (RFC 9110, 10.2.3) as a duration in microseconds."""
-    if text.isascii() and text.isdigit():
-        return int(text[:9]) * _SECOND
-    try:
-        return max(0, int(parsedate_to_datetime(text).timestamp() * _SECOND) - now)
-    except ValueError:
-        return None

@@ -19,9 +19,10 @@ from glare.db import subscriptions as rows
 from glare.domain.events import Event
 from glare.domain.subscription import CONFIRMATION, SUSPENDED, Delivery, DeliveryState, Subscription, SubscriptionState
 from glare.egress.cancellation import Cancellation
-from glare.errors import Cause, LocationRefused, OriginFailed
+from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
 from glare.events import cloudevents
 from glare.events.webhooks import reason_of_status, signed_headers
+from glare.operations import putting_off
 from glare.operations.confirmations import confirmed, fits
 from glare.operations.messages import NOT_VISIBLE, data_of
 from glare.operations.services import Services
@@ -37,6 +38,9 @@ _CANDIDATES: Final = 10
 _MARGIN: Final = 60.0
 _AFTER_ERROR: Final = 60
 _MOST_ANSWER: Final = 64 << 10
+INTERNAL: Final = "internal"
+"""The reason of a try that failed by a defect of this service."""
+
 _WORDS: Final = {Cause.TLS: "tls", Cause.TIMEOUT: "timeout"}
 
 
@@ -90,9 +94,14 @@ class Deliverer:
                 if self._cancellation.cancelled or not self._send_next(subscription_id, worker):
                     break
         except Exception as error:  # noqa: BLE001 - it is ours, not the target's: the message waits, and other queues go on
-            _log.error("messages cannot be sent", exc_info=error, extra={"subscription": subscription_id})
             later = {"next_at": self._services.clock() + _AFTER_ERROR * _SECOND}
-            self._services.db.transact(lambda connection: rows.change(connection, subscription_id, later))
+            putting_off.put_off(
+                self._services,
+                putting_off.MESSAGE,
+                error,
+                lambda connection: rows.change(connection, subscription_id, later),
+                subscription=subscription_id,
+            )
         self._services.db.transact(lambda connection: rows.release(connection, subscription_id, worker))
 
     def _send_next(self, subscription_id: str, worker: str) -> bool:
@@ -101,24 +110,18 @@ class Deliverer:
         found = services.db.transact(lambda connection: self._look(connection, subscription_id, worker))
         if found is None:
             return False
-        subscription, delivery, data = found
-        if data is NOT_VISIBLE:
-            outcome = Outcome("not_visible", message_dropped=True)
-        else:
-            sent = self._try(subscription, delivery, data)
-            if sent is None:
-                return False
-            outcome = sent
+        subscription, delivery = found
+        outcome = self._outcome(subscription, delivery)
+        if outcome is None:
+            return False
         result = services.db.transact(lambda connection: _settle(services, connection, worker, delivery, outcome))
         if result is None:
             return False
         services.metrics.delivery_ended(result)
         return result != "retried"
 
-    def _look(
-        self, connection: Connection, subscription_id: str, worker: str
-    ) -> tuple[Subscription, Delivery, Any] | None:
-        """The subscription, the head of its queue, and what the subscriber may read; None where nothing is to be sent now."""
+    def _look(self, connection: Connection, subscription_id: str, worker: str) -> tuple[Subscription, Delivery] | None:
+        """The subscription and the head of its queue; None where nothing is to be sent now."""
         services = self._services
         subscription = rows.fetch(connection, subscription_id, lock=True)
         if subscription is None or not subscription.is_live:
@@ -130,7 +133,25 @@ class Deliverer:
         if delivery is None:
             rows.change(connection, subscription_id, {"next_at": None})
             return None
-        return subscription, delivery, data_of(services, connection, subscription, delivery.event)
+        return subscription, delivery
+
+    def _outcome(self, subscription: Subscription, delivery: Delivery) -> Outcome | None:
+        """What comes of sending a message, as far as the subscriber may read it; None where the service is stopping.
+
+        A message that cannot be made or sent by a defect of ours is tried as often as one whose target fails, and given up like it.
+        """
+        services = self._services
+        try:
+            with services.db.read() as connection:
+                data = data_of(services, connection, subscription, delivery.event)
+            if data is NOT_VISIBLE:
+                return Outcome("not_visible", message_dropped=True)
+            return self._try(subscription, delivery, data)
+        except GlareError:
+            raise  # A key that is missing, or a database that is away: no message is at fault.
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, those behind it have their turn one day
+            putting_off.told(services, putting_off.MESSAGE, error, subscription=subscription.id, delivery=delivery.id)
+            return Outcome(INTERNAL)
 
     def _try(self, subscription: Subscription, delivery: Delivery, data: Any) -> Outcome | None:
         """Send one message; None where the service is stopping."""
@@ -220,14 +241,15 @@ def _settle(
         _go_on(connection, subscription, now)
         return "delivered"
     since = subscription.failing_since if subscription.failing_since is not None else now
-    rows.change(connection, subscription.id, {"failing_since": since})
+    if outcome.reason != INTERNAL:  # Else the target has not failed.
+        rows.change(connection, subscription.id, {"failing_since": since})
     rules = services.rules.subscriptions
     again = rules.retries.next_try(delivery.tries + 1, first, now, outcome.retry_after)
     gone = outcome.reason == "gone"
     if gone or again is None:
         tried |= {"state": DeliveryState.FAILED.value, "finished_at": now}
     deliveries.change(connection, delivery.number, tried)
-    if gone or now - since >= rules.suspend_after * _SECOND:
+    if gone or (now - since >= rules.suspend_after * _SECOND and outcome.reason != INTERNAL):
         _suspend(services, connection, subscription, "gone" if gone else "failing")
         return "failed" if gone or again is None else "retried"
     if again is None:

@@ -6,6 +6,7 @@ consumers of the outbox, and they do not wait for it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,25 +19,63 @@ from glare.domain.artifact import Visibility
 from glare.domain.events import Event, RecordedEvent
 from glare.domain.subscription import SUSPENDED, NewDelivery, Subscription
 from glare.domain.visibility import ListScope, visible
+from glare.errors import GlareError
+from glare.operations import putting_off
 from glare.operations.services import Services
 
 _BATCH: Final = 100
+_RETRY_FIRST: Final = 5_000_000
+_RETRY_MOST: Final = 3600_000_000
+
+_log = logging.getLogger(__name__)
 
 
 def fan_out(services: Services) -> int:
-    """Do so with the oldest events; returns how many there were. One at a time does, on all nodes together: messages keep the order."""
+    """Do so with the oldest events; returns how many there were. One at a time does, on all nodes together: messages keep the order.
+
+    Where one of them raises, each has a transaction of its own, and the one that does waits and lets the others pass.
+    """
+    now = services.clock()
     with services.db.read() as connection:
-        if not outbox.unfanned(connection):
-            return 0
+        waiting = outbox.unfanned(connection, now, _BATCH)
+    if not waiting:
+        return 0
+    try:
+        return services.db.transact(lambda connection: _fan_out(services, connection, now))
+    except GlareError:
+        raise  # The database does not answer.
+    except Exception:  # noqa: BLE001 - which of them it was is found out below
+        _log.warning("events become messages one by one", exc_info=True)
+    return sum(_fan_out_one(services, now, number) for number in waiting)
 
-    def work(connection: Connection) -> int:
-        events = outbox.lock_unfanned(connection, _BATCH)
-        if events:
-            _put(services, connection, events)
-            outbox.fanned(connection, [event.id for event in events], services.clock())
-        return len(events)
 
-    return services.db.transact(work)
+def _fan_out(services: Services, connection: Connection, now: int, only: int | None = None) -> int:
+    events = outbox.lock_unfanned(connection, now, _BATCH, only)
+    if events:
+        _put(services, connection, events)
+        outbox.fanned(connection, [event.id for event in events], services.clock())
+    return len(events)
+
+
+def _fan_out_one(services: Services, now: int, number: int) -> int:
+    """As `fan_out` for one event; 0 where it has to wait."""
+    try:
+        return services.db.transact(lambda connection: _fan_out(services, connection, now, number))
+    except GlareError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others are told
+
+        def later(times: int) -> int:
+            return services.clock() + putting_off.wait(_RETRY_FIRST, _RETRY_MOST, times)
+
+        putting_off.put_off(
+            services,
+            putting_off.FAN_OUT,
+            error,
+            lambda connection: outbox.fan_later(connection, number, later),
+            event_number=number,
+        )
+        return 0
 
 
 def _put(services: Services, connection: Connection, events: Sequence[RecordedEvent]) -> None:

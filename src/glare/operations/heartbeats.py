@@ -51,12 +51,11 @@ class Heartbeats:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval):
-            stuck = self._stuck()
-            with self._lock:
-                alive = sorted(attempt for attempt, thread in self._alive.items() if thread not in stuck)
-            if not alive:
-                continue
             try:
-                self._beat(alive)
+                stuck = self._stuck()
+                with self._lock:
+                    alive = sorted(attempt for attempt, thread in self._alive.items() if thread not in stuck)
+                if alive:
+                    self._beat(alive)
             except Exception:  # noqa: BLE001 - the next beat may succeed where this one did not
-                _log.exception("heartbeat failed", extra={"attempts": len(alive)})
+                _log.exception("heartbeat failed")

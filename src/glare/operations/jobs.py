@@ -19,7 +19,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
-from glare.operations import access, claimed_jobs, promote, record_later, unmeasured
+from glare.operations import access, claimed_jobs, promote, putting_off, record_later, unmeasured
 from glare.operations.claimed_jobs import Busy, ClaimLost
 from glare.operations.objects import remove_due
 from glare.operations.services import Services
@@ -49,8 +49,8 @@ _PERFORM: Final[Mapping[JobKind, Perform]] = {
 def do_next(services: Services, cancellation: Cancellation, after: str = "") -> str | None:
     """Do the job that is due longest, of the next project after `after` that has one. Returns that project, None without a job.
 
-    Whatever becomes of the job, it is no error of the caller's but where the database does not answer. A job that is cancelled is
-    given back at once.
+    Whatever becomes of the job, it is no error of the caller's but where the database does not answer: one that raises waits for longer
+    each time, so that it is never in the way of others. A job that is cancelled is given back at once.
     """
     now = services.clock()
     with services.db.read() as connection:
@@ -58,12 +58,37 @@ def do_next(services: Services, cancellation: Cancellation, after: str = "") -> 
             return None
     holder = uuid.uuid4().hex
     until = now + int(services.rules.attempt_timeout * _SECOND)
-    job = services.db.transact(lambda connection: jobs.claim(connection, holder, now, until, after))
-    if job is None:
+    job_id = services.db.transact(lambda connection: jobs.claim(connection, holder, now, until, after))
+    if job_id is None:
         return None
+    project = after
     with services.heartbeats.keep(holder):
-        _do(services, job, cancellation)
-    return job.project
+        try:
+            with services.db.read() as connection:
+                job = jobs.find(connection, job_id)
+            if job is not None and job.claimed_by == holder:
+                project = job.project
+                _do(services, job, cancellation)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others have their turn
+            _put_off(services, job_id, holder, error)
+    return project
+
+
+def _put_off(services: Services, job_id: str, holder: str, error: Exception) -> None:
+    """Let a job wait that cannot be read, done or ended."""
+    rules = services.rules.jobs
+
+    def later(times: int) -> int:
+        first, most = int(rules.retry_first * _SECOND), int(rules.retry_most * _SECOND)
+        return services.clock() + putting_off.wait(first, most, times)
+
+    putting_off.put_off(
+        services,
+        putting_off.JOB,
+        error,
+        lambda connection: jobs.put_off(connection, job_id, holder, later),
+        job=job_id,
+    )
 
 
 def _do(services: Services, job: Job, cancellation: Cancellation) -> None:
@@ -81,8 +106,8 @@ def _do(services: Services, job: Job, cancellation: Cancellation) -> None:
             _postpone(services, job, 0, None, counted=False)
         else:
             _failed(services, job, error, passing=claimed_jobs.may_pass(error))
-    except Exception:  # noqa: BLE001 - the other jobs are done all the same
-        _log.exception("a job failed in an unexpected way", extra={"job": job.id})
+    except Exception as error:  # noqa: BLE001 - the other jobs are done all the same
+        putting_off.told(services, putting_off.JOB, error, job=job.id)
         _failed(services, job, GlareError(), passing=True)
 
 

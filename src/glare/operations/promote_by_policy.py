@@ -9,10 +9,11 @@ from typing import Final
 from glare.db import checks, jobs
 from glare.db.checks import LocationQuery
 from glare.db.jobs import JobKind
-from glare.db.rows import fetch_artifacts
+from glare.db.rows import fetch_artifact
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External, LocationState, Slot
 from glare.errors import GlareError
+from glare.operations import putting_off
 from glare.operations.promote import begin_by_policy
 from glare.operations.services import Promoting, Services
 
@@ -42,9 +43,23 @@ class PromotionRounds:
         query = LocationQuery(batch, state=state, after=self._after.get(state))
         with services.db.read() as connection:
             found = checks.page(connection, query)
-            artifacts = fetch_artifacts(connection, list(dict.fromkeys(artifact_id for _, artifact_id in found)))
-        self._after[state] = found[-1][0] if len(found) == batch else None
-        return sum(_consider(services, artifact) for artifact in artifacts)
+        self._after[state] = (
+            found[-1][0] if len(found) == batch else None
+        )  # First, so that no error keeps a round in its place.
+        return sum(_look_at(services, artifact_id) for artifact_id in dict.fromkeys(one for _, one in found))
+
+
+def _look_at(services: Services, artifact_id: str) -> int:
+    """As `_consider`, for an artifact that may be gone. One that cannot be looked at is left to the next round."""
+    try:
+        with services.db.read() as connection:
+            artifact = fetch_artifact(connection, artifact_id)
+        return 0 if artifact is None else _consider(services, artifact)
+    except GlareError:
+        raise  # The database does not answer.
+    except Exception as error:  # noqa: BLE001 - the others have their turn
+        putting_off.told(services, putting_off.PROMOTION, error, artifact=artifact_id)
+        return 0
 
 
 def _consider(services: Services, artifact: Artifact) -> int:

@@ -17,10 +17,10 @@ from glare.domain.artifact_type import TypeSpec
 from glare.domain.events import Event, artifact_event
 from glare.domain.hooks import ChangeKind
 from glare.domain.microversion import NEWEST
+from glare.domain.origin_text import OCTETS
 from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import OCTETS
 from glare.operations import access, attempts, audit, claimed_jobs, hooks, replicas, takedowns
 from glare.operations.add_location import LocationRequest, authorise, fill, require_takeable
 from glare.operations.services import Services

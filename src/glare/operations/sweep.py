@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -18,7 +20,8 @@ from glare.db import checks, contents, counters, deliveries, jobs, leases, outbo
 from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
-from glare.errors import Conflict, GlareError
+from glare.errors import Conflict, GlareError, Unavailable
+from glare.operations import putting_off
 from glare.operations.confirmations import expire
 from glare.operations.delete_artifact import remove
 from glare.operations.objects import remove_due
@@ -41,22 +44,39 @@ def sweep(services: Services) -> None:
     for step in (*steps, *retiring, tell_stale, expire_subscriptions):
         try:
             step(services)
-        except Exception:  # noqa: BLE001 - the other steps must run all the same
-            _log.exception("sweep step failed", extra={"step": step.__name__})
+        except Exception as error:  # noqa: BLE001 - the other steps must run all the same
+            putting_off.told(services, putting_off.SWEEP, error, step=step.__name__)
 
 
 def end_dead_attempts(services: Services) -> None:
     """Undo attempts whose heartbeat has stopped, and remove what they had staged."""
     before = services.clock() - int(services.rules.attempt_timeout * _SECOND)
+    place = (0, "")
     while True:
         with services.db.read() as connection:
-            dead = blob_rows.dead_attempts(connection, before, _BATCH)
+            dead = blob_rows.dead_attempts(connection, before, _BATCH, place)
         for attempt in dead:
-            _end_dead(services, attempt, before)
+            place = (attempt.heartbeat, attempt.attempt_id)
+            with _passed_over(services, attempt=attempt.attempt_id):
+                _end_dead(services, attempt, before)
         if len(dead) < _BATCH:
             break
-    if dead:
+    if place[0]:
         remove_due(services, _BATCH)
+
+
+@contextmanager
+def _passed_over(services: Services, **names: Any) -> Iterator[None]:
+    """What raises in the block is told of and left to the next round; those behind it have their turn in this one.
+
+    Only the database's own errors end the round.
+    """
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - the others are due all the same
+        putting_off.told(services, putting_off.SWEEP, error, **names)
 
 
 def _end_dead(services: Services, attempt: blob_rows.DeadAttempt, before: int) -> None:
@@ -145,8 +165,8 @@ def _scrub(services: Services, artifact_id: str) -> _Outcome:
         remove(services, None, artifact)
     except Conflict:
         return _Outcome.PASSED
-    except Exception:  # noqa: BLE001 - the others are due all the same
-        _log.exception("a deleted artifact could not be removed", extra={"artifact": artifact_id})
+    except Exception as error:  # noqa: BLE001 - the others are due all the same
+        putting_off.told(services, putting_off.SWEEP, error, artifact=artifact_id)
         return _Outcome.FAILED
     return _Outcome.REMOVED
 
@@ -207,11 +227,14 @@ def _retire(services: Services, outcome: str, before: int) -> int:
 
 def expire_subscriptions(services: Services) -> None:
     """Give up targets that have not confirmed in time."""
+    last = ""
     while True:
         with services.db.read() as connection:
-            late = subscription_rows.expired(connection, services.clock(), _BATCH)
+            late = subscription_rows.expired(connection, services.clock(), _BATCH, last)
         for subscription_id in late:
-            expire(services, subscription_id)
+            last = subscription_id
+            with _passed_over(services, subscription=subscription_id):
+                expire(services, subscription_id)
         if len(late) < _BATCH:
             return
 

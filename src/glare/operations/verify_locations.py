@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import checks, counters
-from glare.db.checks import Target
+from glare.db.checks import Aged, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifact
 from glare.db.tables import outbound_usage
@@ -22,8 +22,8 @@ from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, GlareError
-from glare.operations import audit, takedowns
+from glare.errors import Blocked, Unavailable
+from glare.operations import audit, putting_off, takedowns
 from glare.operations.check_location import check
 from glare.operations.location_events import location_event
 from glare.operations.services import Services
@@ -37,7 +37,10 @@ _OWN: Final = ""
 
 
 def verify_next(services: Services, cancellation: Cancellation) -> bool:
-    """Check one location that is due; False where none is. A check that is cancelled leaves everything as it was."""
+    """Check one location that is due; False where none is. A check that is cancelled leaves everything as it was, and raises.
+
+    It raises, too, what the database does. A check that ends with any other error is told of and comes again later.
+    """
     rules = services.rules
     holder = uuid.uuid4().hex
     now = services.clock()
@@ -50,14 +53,39 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
         return False
     try:
         with services.heartbeats.keep(holder):
-            with services.db.read() as connection:
-                target = checks.due(connection, host, now)
-            if target is not None:
-                verify(services, target, _kind(services, target, now), cancellation)
+            _verify_due(services, host, now, cancellation)
     finally:
         not_before = services.clock() + int(rules.verification.host_interval * _SECOND)
         services.db.transact(lambda connection: checks.release(connection, holder, host, not_before))
     return True
+
+
+def _verify_due(services: Services, host: str, now: int, cancellation: Cancellation) -> None:
+    """Check the location of a host that is due longest; one whose check raises waits, so that it keeps nobody from the others."""
+    with services.db.read() as connection:
+        location_id = checks.due(connection, host, now)
+    if location_id is None:
+        return
+    try:
+        with services.db.read() as connection:
+            target = checks.find(connection, location_id)
+        if target is not None:
+            verify(services, target, _kind(services, target, now), cancellation)
+    except Exception as error:
+        if cancellation.cancelled:
+            raise
+        rhythm = services.rules.verification.rhythm
+
+        def later(times: int) -> int:
+            return services.clock() + putting_off.wait(rhythm.retry_first, rhythm.retry_most, times)
+
+        putting_off.put_off(
+            services,
+            putting_off.CHECK,
+            error,
+            lambda connection: checks.fault(connection, location_id, later),
+            location=location_id,
+        )
 
 
 def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
@@ -72,11 +100,6 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         finding = None if blocked else check(services, target, kind, cancellation)
     except Blocked:  # By where a redirect leads.
         finding = None
-    except GlareError:
-        if not cancellation.cancelled:  # It is our own fault, and must not keep the host from its other locations.
-            later = services.clock() + services.rules.verification.rhythm.retry_first
-            services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
-        raise
     if finding is None:
         later = services.clock() + services.rules.verification.rhythm.check_interval
         services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
@@ -89,16 +112,23 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
 def tell_stale(services: Services) -> None:
     """Tell of proofs that have become too old."""
     before = services.clock() - int(services.rules.verification.stale_after * _SECOND)
+    place = (0, "")
     while True:
         with services.db.read() as connection:
-            found = checks.stale(connection, before, _STALE_BATCH)
-        for target in found:
-            services.db.transact(partial(_tell_stale, services, target))
+            found = checks.stale(connection, before, _STALE_BATCH, place)
+        for aged in found:
+            place = (aged.proven_at, aged.id)
+            try:
+                services.db.transact(partial(_tell_stale, services, aged))
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the others are told of all the same
+                putting_off.told(services, putting_off.SWEEP, error, location=aged.id)
         if len(found) < _STALE_BATCH:
             return
 
 
-def _tell_stale(services: Services, target: Target, connection: Connection) -> None:
+def _tell_stale(services: Services, target: Aged, connection: Connection) -> None:
     now = services.clock()
     artifact_rows.lock(connection, target.artifact_id)
     if not checks.told_stale(connection, target.id, target.generation, now):

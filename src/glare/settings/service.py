@@ -415,6 +415,13 @@ class OutboxSettings(Section):
         at_least=0.05,
         at_most=DAY,
     )
+    patience: int = integer(
+        "10",
+        "How often the delivery of the oldest notification may fail before younger ones are tried as well. Where they can be delivered the "
+        "fault is the event's: it lets them pass, and comes again up to an hour later. None is given up.",
+        at_least=2,
+        at_most=1000,
+    )
 
 
 @section("fsck")
