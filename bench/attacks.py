@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -284,23 +284,27 @@ class Names:
 class Range:
     """The service, its origins, and what the attackers need, made once."""
 
-    def __init__(self, folder: Path, *, names: bool) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *, names: bool) -> None:
         self._made = 0
         self._flag = folder / "hostile"
         port = free_port()
         self._origins = subprocess.Popen(
             script("slow_origins.py", str(port), str(self._flag), *_ORIGINS), stdout=subprocess.PIPE
         )
+        stack.callback(self._end_origins)
         self._port = port
         if self._origins.stdout is None or not self._origins.stdout.readline():
             raise RuntimeError("the origins do not start")
         self._names = Names(folder) if names else None
+        if self._names:
+            stack.callback(self._names.close)
         self.glare = Glare(
             folder / "glare",
             origin=port,
             options="\n[DEFAULT]\nallow_anonymous_access = true\n",
             wrapper=self._names.wrapper if self._names else (),
         )
+        stack.callback(self.glare.stop)
         self.victim = Victim(self.glare, self.url)
         self._own = Client(self.glare.port, self.glare.token, keep=True)
         admin = self.glare._run("token", "create", "--project", "cloud", "--user", "root", "--role", "admin")
@@ -313,12 +317,9 @@ class Range:
             address = f"good{_ORIGINS.index(address)}.victim.example"
         return f"http://{address}:{self._port}/{kind}/{self._made}?size={size}"
 
-    def stop(self) -> None:
-        self.glare.stop()
+    def _end_origins(self) -> None:
         self._origins.kill()
         self._origins.wait()
-        if self._names:
-            self._names.close()
 
     def hostile(self, on: bool) -> None:
         """Let the origins misbehave, or stop."""
@@ -501,12 +502,9 @@ def main() -> int:
         if names and not Names.possible():
             print(f"| {ATTACKS[name]} | not measured: it needs root |", flush=True)
             continue
-        with tempfile.TemporaryDirectory(prefix="glare-attacks-") as folder:
-            field = Range(Path(folder), names=names)
-            try:
-                print(row(name, attack(field, name, options.seconds, options.settle)), flush=True)
-            finally:
-                field.stop()
+        with tempfile.TemporaryDirectory(prefix="glare-attacks-") as folder, ExitStack() as stack:
+            field = Range(Path(folder), stack, names=names)
+            print(row(name, attack(field, name, options.seconds, options.settle)), flush=True)
     return 0
 
 
