@@ -16,6 +16,7 @@ from glare.egress.decision import UNREACHABLE, Address
 from glare.egress.loop import carried_on, passed_through
 from glare.egress.names import system_resolve
 from glare.egress.race import begin_connect
+from glare.egress.ranges import Span
 from glare.egress.response import Response
 from glare.egress.url import Url
 from glare.errors import Blocked, LocationRefused, OriginFailed
@@ -43,7 +44,7 @@ def test_plain_read(client: EgressClient, origin: Origin) -> None:
     """A body comes as the origin has it, and the request says who asks, for identity, without cookies or credentials."""
     origin.put("/a?b=1", CONTENT, content_type="image/x")
     with client.open(client.parse(origin.url("/a?b=1", NAME))) as response:
-        assert (response.status, response.length, response.offset) == (200, len(CONTENT), 0)
+        assert (response.status, response.length, response.span) == (200, len(CONTENT), None)
         assert response.headers["content-TYPE"] == "image/x"
         assert b"".join(iter(lambda: response.read(1000), b"")) == CONTENT
         assert response.read(10) == b""
@@ -230,7 +231,7 @@ def test_ranges(client: EgressClient, origin: Origin) -> None:
     url = origin.url("/a")
     assert read(client, url, byte_range=(1000, 2000)) == CONTENT[1000:2001]
     with client.open(client.parse(url), byte_range=(5, 9)) as response:
-        assert (response.status, response.offset, response.length) == (206, 5, 5)
+        assert (response.status, response.span, response.length) == (206, Span(5, 9, len(CONTENT)), 5)
     assert origin.seen[0].headers["range"] == "bytes=1000-2000"
 
 
@@ -244,7 +245,7 @@ def test_bad_ranges(client: EgressClient, hostile: Hostile, behaviour: str) -> N
 def test_whole_for_range(client: EgressClient, hostile: Hostile) -> None:
     """An origin without ranges answers with its whole body, and the caller is told that it begins at 0."""
     with client.open(client.parse(hostile.url("honest")), byte_range=(10, 99)) as response:
-        assert (response.status, response.offset, response.length) == (200, 0, len(CONTENT))
+        assert (response.status, response.span, response.length) == (200, None, len(CONTENT))
 
 
 # Redirects

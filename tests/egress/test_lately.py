@@ -20,11 +20,11 @@ def test_what_failed_is_last_for_a_while() -> None:
     lately.failed("b")
     clock.now = 10
     lately.failed("a")
-    assert lately.ordered("abcd", str) == ["c", "d", "b", "a"]
+    assert lately.ordered("abcd", list) == ["c", "d", "b", "a"]
     clock.now = 60
-    assert lately.ordered("abcd", str) == ["b", "c", "d", "a"]
+    assert lately.ordered("abcd", list) == ["b", "c", "d", "a"]
     clock.now = 70
-    assert lately.ordered("abcd", str) == ["a", "b", "c", "d"]
+    assert lately.ordered("abcd", list) == ["a", "b", "c", "d"]
 
 
 def test_success_heals_at_once() -> None:
@@ -34,7 +34,16 @@ def test_success_heals_at_once() -> None:
     lately.worked("a")
     lately.worked("never failed")
     assert not lately.has_failed("a")
-    assert lately.ordered("ab", str) == ["a", "b"]
+    assert lately.ordered("ab", list) == ["a", "b"]
+
+
+def test_the_latest_failure_counts() -> None:
+    """What is known under several keys has failed when one of them has."""
+    clock = Clock()
+    lately = Lately(60, 10, clock)
+    for clock.now, key in ((0, "x"), (1, "y"), (2, "z")):
+        lately.failed(key)
+    assert lately.ordered(["y", "xz", "ab"], list) == ["ab", "y", "xz"]
 
 
 def test_the_memory_is_bounded() -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sqlite
 
 DATA = random.Random(33).randbytes(2 * BLOCK + 5)
 V2 = {"OpenStack-API-Version": "artifact 1.2"}
-QUICK = "header_deadline = 2\ntotal_time = 5\n"
+QUICK = "header_deadline = 2\ntotal_time = 5\nfailure_memory = 0\n"
 ORIGINS = 3
 
 

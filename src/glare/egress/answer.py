@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Never
 
 from glare.egress.exchange import Head, Headers
-from glare.egress.ranges import check_range
+from glare.egress.ranges import Span, check_range
 from glare.errors import Cause, OriginFailed
 
 PROOF: Final = "give 'size' and 'sha256' of the bytes that it sends, and they are taken as they come where they match"
@@ -22,26 +22,27 @@ _CODING: Final = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~, -]{1,40}\Z")
 class Wanted:
     """What the caller takes.
 
-    `statuses` None takes any; `byte_range` is first and last byte, inclusive. `provable` is for who can prove the bytes, or does not
+    `statuses` None takes any; `byte_range` is first and last byte, inclusive; a last one of None is the end. `provable` is for who can prove the bytes, or does not
     want them: taken are then also a body under a content coding, as it comes, one that ends with the connection, and one that
-    a proxy on the way says to have transformed (203).
+    a proxy on the way says to have transformed (203). `partial` takes a beginning of the range, which an origin may send (RFC 9110,
+    15.3.7).
     """
 
     method: str
-    byte_range: tuple[int, int] | None
+    byte_range: tuple[int, int | None] | None
     statuses: Collection[int] | None
     provable: bool
+    partial: bool = False
 
-    def check(self, head: Head) -> int:
-        """The offset of the body in the content. Raises `OriginFailed` where the answer is another one."""
+    def check(self, head: Head) -> Span | None:
+        """The range that the body is of the content, None where it is the whole. Raises `OriginFailed` where the answer is another one."""
         if self.statuses is not None:
             self._check_status(head.status)
         if self.method == "GET" and head.status in _SUCCESS and not self.provable:
             _check_doubts(head)
         if self.byte_range is None or head.status != 206:
-            return 0
-        check_range(head, *self.byte_range)
-        return self.byte_range[0]
+            return None
+        return check_range(head, *self.byte_range, partial=self.partial)
 
     def _check_status(self, status: int) -> None:
         if self.statuses is None or status in self.statuses:
@@ -61,7 +62,7 @@ def _check_doubts(head: Head) -> None:
             f"The origin names a content encoding{shown} although it was asked for none, so that its bytes may not be the content's; {PROOF}.",
             f"content encoding {said[:40]!r}",
         )
-    if head.unframed:
+    if head.unframed and head.status != 206:  # A range says how long it is.
         _fail(
             f"The origin declares no length for its body, so that a part could not be told from the whole; {PROOF}.",
             "body ends with the connection",

@@ -7,7 +7,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Never
 
 import h11
@@ -96,20 +96,21 @@ class EgressClient:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        byte_range: tuple[int, int] | None = None,
+        byte_range: tuple[int, int | None] | None = None,
         whole_for_range: bool = True,
         statuses: Collection[int] | None = (200,),
         cdn_loop: str = "",
         cancellation: Cancellation | None = None,
         provable: bool = False,
         hurried: bool = False,
+        partial: bool = False,
     ) -> Response:
         """Send a request and return its final answer, with the body still to be read.
 
         Redirects of GET and HEAD are followed, each decided afresh; a request that fails where a redirect led is sent once more, from
-        the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive:
-        accepted are a 206 with exactly that range and, unless `whole_for_range` is off, the 200 of an origin that knows
-        no ranges; `Response.offset` tells where the body begins. Without a range `statuses` are accepted; None accepts any
+        the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive (None for the end):
+        accepted are a 206 with exactly that range, with `partial` also with a beginning of it, and, unless `whole_for_range` is off, the 200 of an origin that knows
+        no ranges; `Response.span` tells which bytes the body has. Without a range `statuses` are accepted; None accepts any
         status, with a range too.
         `cdn_loop` is the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked
         a few times a second while the origin is waited for. `provable` is for who can prove the bytes, or does not want them: see
@@ -124,7 +125,7 @@ class EgressClient:
             statuses = (206, 200) if whole_for_range else (206,)
         hurry = settings.hurry_seconds if hurried else math.inf
         request = _Request(
-            Wanted(method, byte_range, statuses, provable),
+            Wanted(method, byte_range, statuses, provable, partial),
             self._headers(headers or {}, byte_range, cdn_loop),
             body,
             Timing(
@@ -168,8 +169,10 @@ class EgressClient:
                 head, state, wire = self._exchange(url, request, attempt)
                 with _closing_on_error(wire):
                     if not (is_redirect(head.status, head.headers) and wanted.method in _FOLLOWED):
-                        offset = wanted.check(head)
-                        return Response(head, url, wire, state, Pace(self.settings), attempt.end, offset)
+                        span = wanted.check(head)
+                        if span is not None and head.unframed:  # The range says how long it is.
+                            head = replace(head, length=span.last - span.first + 1, unframed=False)
+                        return Response(head, url, wire, state, Pace(self.settings), attempt.end, span)
                     trail.redirected = True
                     wire.close()
                     following = self._redirected(url, head)
@@ -185,11 +188,15 @@ class EgressClient:
             f"The origin redirects more than {self.settings.max_redirects} times.", reason="too many redirects"
         )
 
-    def _headers(self, extra: Mapping[str, str], byte_range: tuple[int, int] | None, cdn_loop: str) -> dict[str, str]:
+    def _headers(
+        self, extra: Mapping[str, str], byte_range: tuple[int, int | None] | None, cdn_loop: str
+    ) -> dict[str, str]:
         for name in extra:
             if name.lower() in _OURS:
                 raise ValueError(f"the header {name!r} is not a caller's to set")
-        ranged = {"Range": f"bytes={byte_range[0]}-{byte_range[1]}"} if byte_range else {}
+        ranged = (
+            {"Range": f"bytes={byte_range[0]}-{'' if byte_range[1] is None else byte_range[1]}"} if byte_range else {}
+        )
         return {
             "Accept": "*/*",
             "User-Agent": self.settings.user_agent,

@@ -41,12 +41,15 @@ class Lately:
         """Whether it failed within the last `seconds`, and has not worked since."""
         return self._when(key) is not None
 
-    def ordered(self, items: Iterable[_Item], key: Callable[[_Item], Hashable]) -> list[_Item]:
-        """The items in their order, but those that have failed lately at the end: what failed longest ago first."""
-        failures = [(self._when(key(item)), item) for item in items]
+    def ordered(self, items: Iterable[_Item], keys: Callable[[_Item], Iterable[Hashable]]) -> list[_Item]:
+        """The items in their order, but those of which one of `keys` has failed lately at the end: what failed longest ago first."""
+        failures = [(self._latest(keys(item)), item) for item in items]
         well = [item for when, item in failures if when is None]
         ill = sorted(((when, at) for at, (when, _) in enumerate(failures) if when is not None))
         return well + [failures[at][1] for _, at in ill]
+
+    def _latest(self, keys: Iterable[Hashable]) -> float | None:
+        return max((when for when in map(self._when, keys) if when is not None), default=None)
 
     def _when(self, key: Hashable) -> float | None:
         with self._lock:

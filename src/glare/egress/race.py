@@ -60,7 +60,7 @@ def in_order(addresses: Sequence[Address], port: int, lately: Lately) -> list[Ad
     """The addresses in the order of attempts: what failed lately last, and families in turn, beginning with that of the first."""
     if not addresses:
         return []
-    ordered = lately.ordered(addresses, lambda address: address_key(address, port))
+    ordered = lately.ordered(addresses, lambda address: [address_key(address, port)])
     well = [address for address in ordered if not lately.has_failed(address_key(address, port))]
     return [*_interleaved(well), *_interleaved(ordered[len(well) :])]
 

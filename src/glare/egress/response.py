@@ -11,6 +11,7 @@ from typing import Protocol, Self
 import h11
 
 from glare.egress.exchange import PIECE, Head, protocol_reason
+from glare.egress.ranges import Span
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url
 from glare.egress.wire import Wire
@@ -68,8 +69,9 @@ class _Framing(Protocol):
 class Response:
     """An answer whose headers are there and whose body is read from the origin as the caller reads it.
 
-    `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `offset` the
-    position in the whole content of the first byte of the body. It must be closed. `cancel` may come from any thread.
+    `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `span` the
+    range of the content that the body is, None for the whole; `unframed` whether it ends with the connection, so that nothing but
+    its bytes says whether it was whole. It must be closed. `cancel` may come from any thread.
     """
 
     def __init__(
@@ -80,13 +82,14 @@ class Response:
         state: h11.Connection,
         pace: Pace,
         ended: Callable[[str, str, int], None],
-        offset: int,
+        span: Span | None,
     ) -> None:
         self.status = head.status
         self.headers = head.headers
         self.length = head.length
         self.url = url
-        self.offset = offset
+        self.span = span
+        self.unframed = head.unframed
         self._wire = wire
         self._pace = pace
         self._ended = ended
@@ -228,6 +231,7 @@ class _Chunked:
         self._waiting = memoryview(b"")
         self._received = len(state.trailing_data[0])
         self._content = 0
+        self._ended = False  # The connection, and with it the body, or what there is of it.
 
     def take(self, size: int) -> bytes:
         while not self._waiting:
@@ -236,8 +240,9 @@ class _Chunked:
                 if event is h11.NEED_DATA:
                     self._more()
             except h11.RemoteProtocolError as error:
+                cause = Cause.INCOMPLETE if self._ended else Cause.PROTOCOL
                 raise OriginFailed(
-                    "The origin's chunked body is broken or ends early.", reason=protocol_reason(error)
+                    "The origin's chunked body is broken or ends early.", reason=protocol_reason(error), cause=cause
                 ) from error
             if isinstance(event, h11.Data):
                 self._waiting = memoryview(bytes(event.data))
@@ -255,5 +260,6 @@ class _Chunked:
         if self._received - self._content > _FREE_FRAMING + self._content // _CONTENT_PER_FRAMING:
             raise OriginFailed("The origin sends its body in crumbs.", reason="chunks too small")
         data = self._receive(PIECE)
+        self._ended = not data
         self._received += len(data)
         self._state.receive_data(data)

@@ -43,6 +43,8 @@ class EgressSettings:
     """How long what has failed is asked after what has not."""
     max_failures: int = 10_000
     """How many failures are remembered; the oldest are forgotten first."""
+    resumptions: int = 20
+    """How often one download goes on after its origin broke off, where that knows ranges."""
     body_seconds: float = 6 * 3600.0
     """How long all waiting for one body may take together; the time that its reader takes does not count."""
     grace_seconds: float = 20.0

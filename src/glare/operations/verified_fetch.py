@@ -20,22 +20,20 @@ from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed, Unavailable
 from glare.operations import damage
+from glare.operations.asking_order import AskingOrder, Turn
 from glare.operations.check_soon import check_soon
+from glare.operations.origin_blocks import MESSAGE, OriginBlocks
 
 if TYPE_CHECKING:
     from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 
-_PIECE: Final = 256 << 10
 _LEAST: Final = 2
 _ALONE: Final = 4  # While one reader takes part: enough for another one that begins at the same time to join.
 _MOST: Final = 8
 _LOOK_UP: Final = (
     0.1  # Seconds after which a reader that waits for another one's block sees whether it is still wanted.
-)
-MESSAGE: Final = (
-    "The external location of this blob does not deliver the bytes that were recorded; no wrong byte was sent."
 )
 
 
@@ -46,7 +44,7 @@ class Behind(Exception):
 class Fetch:
     """One pass over the blocks `first` to `last` of a content, from the first of `candidates` that delivers.
 
-    Whatever fails is followed by the next candidate, at the same block. Methods may be called by any thread.
+    Whatever fails is followed by the next candidate, at the same block; see `AskingOrder`. Methods may be called by any thread.
     """
 
     def __init__(
@@ -57,7 +55,8 @@ class Fetch:
             raise AssertionError("only what was measured can be checked")
         self._services = services
         self._fetches = fetches
-        self._candidates = list(candidates)
+        self._order = AskingOrder(services.egress, candidates)
+        self._turn = Turn(blob, hurried=False)
         self._sha256 = blob.digests.sha256
         self._size = blob.size
         self._last = last
@@ -127,37 +126,54 @@ class Fetch:
             self._ready.notify_all()
 
     def _checked(self, block: int) -> bytes:
-        """The block from the source at hand, or from the next one that delivers it."""
+        """The block from the source at hand, or from whoever is next to deliver it."""
         reason, cause, taken_down = "no location is left", Cause.PROTOCOL, None
-        while self._source is not None or self._candidates:
-            blob = self._candidates[0] if self._source is None else self._source.blob
+        while self._source is not None or self._next_turn():
+            turn = self._turn
             try:
                 if self._source is None:
-                    self._candidates.pop(0)
-                    self._source = self._open(blob, block)
+                    self._source = self._open(turn, block)
                 data = self._source.read(min(BLOCK, self._size - block * BLOCK))
                 if hmac.compare_digest(hashlib.sha256(data).digest(), self._digest(block)):
+                    self._order.delivered(turn.blob)
                     return data
+                blob = turn.blob
                 if isinstance(blob.location, Managed):
                     damage.seen(
                         self._services, blob.location, damage.not_as_recorded(blob.slot.path), f"block {block} differs"
                     )
                 raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
             except GlareError as error:
+                source = self._source
                 self.close()
-                if self.cancellation.cancelled or (blob.external and isinstance(error, Unavailable)):
+                if self.cancellation.cancelled or (turn.blob.external and isinstance(error, Unavailable)):
                     raise  # It is our database that does not answer: no other location would help.
-                reason, cause = self._note(blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
+                remote = source if isinstance(source, OriginBlocks) else None
+                self._order.failed(
+                    turn,
+                    error,
+                    elsewhere=remote is not None and remote.elsewhere,
+                    whole=remote is not None and remote.whole,
+                )
+                reason, cause = self._note(turn.blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
                 taken_down = error.message if isinstance(error, Blocked) else None
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
         if taken_down is not None:
             raise Blocked(taken_down, reason=reason)
         raise OriginFailed(MESSAGE, reason=reason, cause=cause)
 
-    def _open(self, blob: Blob, block: int) -> _Source:
-        if isinstance(blob.location, Managed):
-            return _Stored(self._services, blob, blob.location, block)
-        return _Remote(self._services, blob, (block, self._last), self._size, self._cdn_loop, self.cancellation)
+    def _next_turn(self) -> bool:
+        turn = self._order.next()
+        if turn is not None:
+            self._turn = turn
+        return turn is not None
+
+    def _open(self, turn: Turn, block: int) -> _Source:
+        location = turn.blob.location
+        if isinstance(location, Managed):
+            return _Stored(self._services, turn.blob, location, block)
+        span = block * BLOCK, min(self._size, (self._last + 1) * BLOCK)
+        return OriginBlocks(self._services.egress, turn, span, self._size, self._cdn_loop, self.cancellation)
 
     def _note(self, blob: Blob, error: GlareError, block: int) -> str:
         """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers."""
@@ -253,60 +269,6 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
     def close(self) -> None: ...
-
-
-class _Remote:
-    """An origin, asked for blocks of a span. It may answer a range with the whole: then what comes before is read and dropped."""
-
-    def __init__(
-        self,
-        services: Services,
-        blob: Blob,
-        span: tuple[int, int],
-        size: int,
-        cdn_loop: str,
-        cancellation: Cancellation,
-    ) -> None:
-        self.blob = blob
-        if not isinstance(blob.location, External):
-            raise AssertionError("only an external blob has an origin")  # noqa: TRY004 - a defect of ours
-        start, end = span[0] * BLOCK, min(size, (span[1] + 1) * BLOCK)
-        whole = start == 0 and end == size
-        self._response = services.egress.open(
-            services.egress.parse(blob.location.url),
-            byte_range=None if whole else (start, end - 1),
-            whole_for_range=True,
-            cdn_loop=cdn_loop,
-            cancellation=cancellation,
-        )
-        try:
-            expected = end - start if self._response.status == 206 else size
-            if self._response.status != 206:
-                self._read_exactly(start, keep=False)
-            length = self._response.length
-            if length is not None and length != expected:
-                raise OriginFailed(MESSAGE, reason=f"origin announces {length} bytes instead of {expected}")
-        except GlareError:
-            self.close()
-            raise
-
-    def read(self, size: int, /) -> bytes:
-        return self._read_exactly(size)
-
-    def close(self) -> None:
-        self._response.close()
-
-    def _read_exactly(self, size: int, *, keep: bool = True) -> bytes:
-        pieces = []
-        left = size
-        while left:
-            piece = self._response.read(min(left, _PIECE))
-            if not piece:
-                raise OriginFailed(MESSAGE, reason=f"origin ended {left} bytes early", cause=Cause.INCOMPLETE)
-            left -= len(piece)
-            if keep:
-                pieces.append(piece)
-        return b"".join(pieces)
 
 
 class _Stored:

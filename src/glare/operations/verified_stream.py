@@ -8,8 +8,9 @@ from glare.digest import BLOCK
 from glare.domain.blob import Blob
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, GlareError, OriginFailed
+from glare.operations.origin_blocks import MESSAGE
 from glare.operations.services import Services
-from glare.operations.verified_fetch import MESSAGE, Behind, Fetch
+from glare.operations.verified_fetch import Behind, Fetch
 
 
 class VerifiedStream:

@@ -113,6 +113,13 @@ class LocationsSettings(Section):
         at_least=1,
         at_most=10**6,
     )
+    resumptions: int = integer(
+        "20",
+        "How often one download, recording or promotion goes on at the byte it has, after an origin that knows ranges broke off. Twice in a "
+        "row without a block between ends it, as does a second time with an origin that knows none.",
+        at_least=0,
+        at_most=10**6,
+    )
     total_time: float = seconds(
         "6 h",
         "Time that one measurement may wait for its origin: enough for 100 GB at 5 MB a second.",

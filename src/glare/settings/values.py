@@ -109,6 +109,7 @@ class Settings:
             max_addresses=locations.max_addresses,
             failure_seconds=locations.failure_memory,
             max_failures=locations.remembered_failures,
+            resumptions=locations.resumptions,
             body_seconds=locations.total_time,
             minimum_rate=locations.minimum_throughput,
             max_header_bytes=locations.max_header_bytes,
