@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from glare.db.tables import content_blocks, contents
 from support.origin import Origin
-from support.service import Glare, Json
+from support.service import ACTORS, Glare, Json, path_of
 
 
 def sample(glare: Glare, name: str = "sample") -> Json:
@@ -85,6 +85,25 @@ RIGHT = {
     "md5 in hex": {"Content-MD5": hashlib.md5(DATA).hexdigest()},
     "md5 in upper-case hex": {"Content-MD5": hashlib.md5(DATA).hexdigest().upper()},
     "md5 in base64": {"Content-MD5": b64("md5")},
+    "an older digest": {"Digest": f"SHA-256={b64('sha256')},sha={b64('sha1')}, MD5={b64('md5')}, unixsum=12"},
+    "an older digest in hex": {"Digest": f"sha-256={hashlib.sha256(DATA).hexdigest()}"},
+    "checksums": {
+        "X-Checksum-Sha256": hashlib.sha256(DATA).hexdigest(),
+        "X-Checksum-Sha1": hashlib.sha1(DATA).hexdigest().upper(),
+        "X-Checksum-Md5": hashlib.md5(DATA).hexdigest(),
+    },
+    "a signed digest": {"X-Amz-Content-Sha256": hashlib.sha256(DATA).hexdigest()},
+    "no signed digest": {"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"},
+    "a signed stream": {"X-Amz-Content-Sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"},
+    "checksums of object stores": {
+        "X-Amz-Checksum-Sha256": b64("sha256"),
+        "X-Amz-Checksum-Sha1": b64("sha1"),
+        "X-Goog-Hash": f"crc32c=AAAAAA==,md5={b64('md5')}",
+    },
+    "the service's own": {
+        "X-OpenStack-Glare-Content-SHA256": hashlib.sha256(DATA).hexdigest(),
+        "X-OpenStack-Glare-Content-SHA1": hashlib.sha1(DATA).hexdigest(),
+    },
 }
 
 WRONG = {
@@ -103,6 +122,23 @@ WRONG = {
     "a digest cut short": {"Repr-Digest": f"sha-256=:{b64('md5')}:"},
     "no base64": {"Content-MD5": "!!!"},
     "md5 cut short": {"Content-MD5": "abcd"},
+    "another older digest": {"Digest": f"SHA-256={b64('sha256', b'other')}"},
+    "another older md5 after a right sha": {"Digest": f"SHA={b64('sha1')},MD5={b64('md5', b'other')}"},
+    "an older digest without a digest": {"Digest": "SHA-256"},
+    "an older digest cut short": {"Digest": "SHA-256=abcd"},
+    "another checksum": {"X-Checksum-Sha256": "0" * 64},
+    "another sha1 checksum": {"X-Checksum-Sha1": "0" * 40},
+    "another md5 checksum": {"X-Checksum-Md5": "0" * 32},
+    "a checksum of another length": {"X-Checksum-Sha256": "0" * 63},
+    "another signed digest": {"X-Amz-Content-Sha256": "0" * 64},
+    "another checksum of an object store": {"X-Amz-Checksum-Sha256": b64("sha256", b"other")},
+    "another sha1 of an object store": {"X-Amz-Checksum-Sha1": b64("sha1", b"other")},
+    "another hash of an object store": {"X-Goog-Hash": f"crc32c=AAAAAA==, md5={b64('md5', b'other')}"},
+    "another of the service's own": {"X-OpenStack-Glare-Content-SHA256": "0" * 64},
+    "a right and a wrong header": {
+        "X-Checksum-Sha256": hashlib.sha256(DATA).hexdigest(),
+        "Digest": f"SHA-256={b64('md5')}",
+    },
 }
 
 
@@ -124,6 +160,20 @@ def test_a_digest_that_is_wrong_or_malformed_refuses_the_upload(
     assert api.alice.try_upload(artifact, "image", DATA, headers=headers).status_code == 400
     assert api.alice.show(artifact)["image"] is None
     assert (api.usage("wonderland"), api.objects()) == before
+
+
+def test_a_claim_in_a_second_line_of_a_header_counts(api: Glare, unique: Callable[[], str]) -> None:
+    """A header may come in several lines, and each of them is a claim."""
+    artifact = api.alice.create("images", name=unique())
+    lines = [
+        ("X-Auth-Token", ACTORS["alice"]),
+        ("Content-Type", "application/octet-stream"),
+        ("Digest", f"MD5={b64('md5')}"),
+        ("Digest", f"SHA-256={b64('sha256', b'other')}"),
+    ]
+    answer = api.client.request("PUT", f"{path_of(artifact)}/image", content=DATA, headers=lines)
+    assert answer.status_code == 400
+    assert "The sha256 of" in answer.json()["error"]["message"]
 
 
 def test_the_block_digests_of_a_content_are_kept_once(glare: Glare, origin: Origin) -> None:

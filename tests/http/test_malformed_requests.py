@@ -453,6 +453,9 @@ NAMES = (
     *(
         b"range",
         b"content-md5",
+        b"digest",
+        b"x-checksum-sha256",
+        b"x-amz-content-sha256",
         b"repr-digest",
         b"content-digest",
         b"x-auth-token",

@@ -260,6 +260,8 @@ def test_whole_files_of_a_store_that_is_trusted_are_sent_by_the_server(tmp_path:
             download.wait()
             return any(message["type"] == "http.response.pathsend" for message in download._sent)
 
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     with running(tmp_path / "a", "[store]\nunchecked_files = file\n") as glare:
         made = image(glare)
         assert sends(glare, made)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import re
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -21,6 +19,7 @@ from glare.http import folders
 from glare.http.artifacts import answer, named_revisions, represented
 from glare.http.bodies import FileBody, Replaced, RewrittenBody, StoreBody, VerifiedBody, not_replaced, small_body
 from glare.http.call import Call
+from glare.http.claims import claims_of
 from glare.http.conditions import parse_range, parse_tags
 from glare.http.query import query_pairs
 from glare.operations.access import Expected
@@ -28,12 +27,10 @@ from glare.operations.add_location import LocationRequest, add_location, parse_l
 from glare.operations.delete_blob import delete_blob
 from glare.operations.download_blob import Download, Unmeasured, find_blob, redirect_target
 from glare.operations.record_later import record_later
-from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
+from glare.operations.upload_blob import UploadRequest, upload_blob
 
 LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
 
-_DIGESTS: Final = {"sha-256": ("sha256", 32), "sha": ("sha1", 20), "md5": ("md5", 16)}
-_DIGEST_ITEM: Final = re.compile(r"\s*([a-z0-9*_.-]+)\s*=\s*:([A-Za-z0-9+/=]*):\s*")
 _MAX_CONTENT_TYPE: Final = 255
 _CREDENTIALS: Final = ("x-auth-token", "authorization", "cookie", "x-service-token")
 _TRIES: Final = 5
@@ -54,7 +51,7 @@ async def _put_data(call: Call) -> Response:
         raise BadRequest("Content-Type is required; use 'application/octet-stream' when nothing better is known.")
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
-    request = UploadRequest(*_named(call), content_type, _claims(call), _expected(call), call.microversion)
+    request = UploadRequest(*_named(call), content_type, claims_of(call.headers), _expected(call), call.microversion)
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
     with call.body_under_way("upload"), call.application.drain.breakable(body.break_off):
@@ -205,36 +202,3 @@ def _redirected(origin: str, sha256: str | None) -> Response:
     if sha256 is not None:
         headers["digest"] = f"SHA-256={base64.b64encode(bytes.fromhex(sha256)).decode()}"
     return Response(status_code=302, headers=headers)
-
-
-def _claims(call: Call) -> Claims:
-    """The digests that the client sends with its data. Algorithms that Glare does not compute are no claims to it."""
-    found: dict[str, str] = {}
-    for header in ("repr-digest", "content-digest"):
-        value = call.headers.get(header)
-        for item in value.split(",") if value else ():
-            matched = _DIGEST_ITEM.fullmatch(item)
-            if matched is None:
-                raise BadRequest(f"Header {header} must look like 'sha-256=:<base64>:'.")
-            if matched[1] in _DIGESTS:
-                name, length = _DIGESTS[matched[1]]
-                digest = _from_base64(matched[2], length, header)
-                if found.setdefault(name, digest) != digest:
-                    raise BadRequest(f"Headers repr-digest and content-digest claim two different {name} digests.")
-    md5 = call.headers.get("content-md5")
-    if md5:
-        text = md5.strip()
-        digest = text.lower() if re.fullmatch(r"[0-9A-Fa-f]{32}", text) else _from_base64(text, 16, "content-md5")
-        if found.setdefault("md5", digest) != digest:
-            raise BadRequest("Header content-md5 claims another md5 than the digest header.")
-    return Claims(found.get("md5"), found.get("sha1"), found.get("sha256"))
-
-
-def _from_base64(text: str, length: int, header: str) -> str:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != length:
-        raise BadRequest(f"Header {header} must carry {length} bytes in base64.")
-    return raw.hex()

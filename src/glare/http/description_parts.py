@@ -79,6 +79,11 @@ _PARAMETERS: Final[Mapping[str, Part]] = {
     ),
     "ContentDigest": _header("Content-Digest", "The same as Repr-Digest."),
     "ContentMd5": _header("Content-MD5", "A claim about the data: md5 in hexadecimal digits or base64."),
+    "Digest": _header(
+        "Digest",
+        "Claims about the data as `SHA-256=<base64>` (RFC 3230). `X-Checksum-Sha256`, `-Sha1` and `-Md5`, `X-Amz-Content-Sha256` where it is a "
+        "digest, `X-Amz-Checksum-Sha256` and `-Sha1`, and `X-Goog-Hash` are claims too.",
+    ),
     "Prefer": _header("Prefer", "`respond-async` (RFC 7240): answer before an external location is measured."),
     "Id": {
         "name": "id",

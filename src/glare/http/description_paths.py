@@ -189,7 +189,7 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
         | problems(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
         description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads once "
         f"to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the answer. {data} At most {field.max_blob_size} bytes.",
-        parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "IfMatch", "Prefer"),
+        parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "Digest", "IfMatch", "Prefer"),
         requestBody={
             "required": True,
             "content": {"application/octet-stream": {}, LOCATION: {"schema": reference("Location")}},
