@@ -98,10 +98,18 @@ def build_services(
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
         egress=EgressClient(
-            settings.egress, resolve=resolve, report=metrics.outbound_ended, blocked=takedowns.asked_by(db)
+            settings.egress,
+            resolve=resolve,
+            report=metrics.outbound_ended,
+            blocked=takedowns.asked_by(db),
+            refused=metrics.refused,
         ),
         webhooks=EgressClient(
-            settings.webhooks, resolve=resolve, report=metrics.outbound_ended, blocked=takedowns.asked_by(db)
+            settings.webhooks,
+            resolve=resolve,
+            report=metrics.outbound_ended,
+            blocked=takedowns.asked_by(db),
+            refused=metrics.refused,
         ),
         secrets=SecretBox(settings.subscriptions.secret_key_file),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),

@@ -29,7 +29,8 @@ The tree, printed once so that nobody has to search for it::
     ├── LoopDetected                loop
     ├── OriginFailed                bad-gateway   an origin does not deliver what was recorded
     ├── Unavailable                 unavailable
-    │   └── StoreMistaken           unavailable   the place of a store is another one than the database knows
+    │   ├── StoreMistaken           unavailable   the place of a store is another one than the database knows
+    │   └── OutboundBusy            unavailable   this process has no room for a request to an origin
     ├── StoreFailed                 unavailable   the operating system refuses a store something
     │   └── StoreReadOnly           unavailable   the store can be read, and takes no data
     ├── StoreFull                   full
@@ -318,6 +319,20 @@ class StoreMistaken(Unavailable):
     code = "StoreMistaken"
     wire_type = "Unavailable"
     sentence = "A store is not at its place."
+
+
+class OutboundBusy(Unavailable):
+    """This process has no room for one more request to the outside. It says nothing of the origin, and never counts against it."""
+
+    code = "OutboundBusy"
+    wire_type = "Unavailable"
+    sentence = "The service has no room for a request to the external location now; retry later."
+    cause = Cause.BUSY
+
+    @property
+    def reason(self) -> str:
+        """For the operator, as of the errors of origins."""
+        return self.message
 
 
 class StoreFailed(GlareError):

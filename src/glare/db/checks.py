@@ -175,6 +175,13 @@ def fault(connection: Connection, location_id: str, wait: Callable[[int], int]) 
         connection.execute(update(blobs).where(*mine).values(**later))
 
 
+def put_off(connection: Connection, location_id: str, check_at: int) -> None:
+    """The check that is due has not begun, and is due again at `check_at`: as it was, also where somebody has asked for it."""
+    connection.execute(
+        update(blobs).where(_blobs.location_id == location_id, _blobs.check_at.is_not(None)).values(check_at=check_at)
+    )
+
+
 def apply(connection: Connection, target: Target, finding: Finding, standing: Standing) -> None:
     """Store what a finding made of a location. A transition begins a new generation, to which older results do not apply."""
     values: dict[str, Any] = {

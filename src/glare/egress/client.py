@@ -26,7 +26,8 @@ from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
 from glare.egress.url import UnusableUrl, Url, parse
 from glare.egress.wire import Deadline, Timing, Wire
-from glare.errors import Blocked, Cause, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, LocationRefused, OriginFailed, OutboundBusy
+from glare.shares import Refused, not_told
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
@@ -61,8 +62,9 @@ class EgressClient:
     """The guarded client. It holds no connections: each request has one of its own, closed with its `Response`.
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
-    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each. It may be shared
-    by threads. `lately` holds what failed a short while ago: addresses, and what its callers add.
+    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each. `refused` is told of
+    requests for which we have no room. `lately` holds what failed a short while ago: addresses, and what its callers add. It may be
+    shared by threads.
     """
 
     def __init__(
@@ -75,12 +77,13 @@ class EgressClient:
         log: logging.Logger | None = None,
         report: Report = not_reported,
         blocked: Blocks = nothing_blocked,
+        refused: Refused = not_told,
     ) -> None:
         self.settings = settings
         self.lately = Lately(settings.failure_seconds, settings.max_failures)
         self._rules = settings.rules
-        self._names = Names(resolve or system_resolve, settings.resolver_threads)
         self.connector = Connector(settings, connect or begin_connect, tls or ssl.create_default_context(), self.lately)
+        self.names = Names(resolve or system_resolve, settings.name_bounds, refused=refused)
         self._log = log or logging.getLogger("glare.egress")
         self._report = report
         self._blocked = blocked
@@ -118,7 +121,7 @@ class EgressClient:
 
         Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
         never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
-        message names an address; `reason` does, and is logged here.
+        message names an address; `reason` does, and is logged here. Raises `OutboundBusy` where we have no room for the request.
         """
         settings = self.settings
         if byte_range is not None and statuses is not None:
@@ -176,6 +179,9 @@ class EgressClient:
                     trail.redirected = True
                     wire.close()
                     following = self._redirected(url, head)
+            except OutboundBusy as error:
+                attempt.end("refused", error.message, 0)
+                raise
             except (LocationRefused, OriginFailed) as error:
                 attempt.end("refused" if isinstance(error, LocationRefused) else "failed", error.reason, 0)
                 if error.message == decision.UNREACHABLE:
@@ -234,7 +240,8 @@ class EgressClient:
         if url.address is not None:
             return decision.decide([url.address], self._rules)
         seconds = min(deadline.remaining(), self.settings.resolve_seconds)
-        return decision.decide(self._names.addresses(url.host, seconds), self._rules)
+        found = self.names.addresses(url.host, seconds, waited=deadline.extend)
+        return decision.decide(found, self._rules)
 
     def _redirected(self, url: Url, head: Head) -> Url:
         """Where a redirect leads. Its fragment is dropped, as browsers do. Raises `OriginFailed`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 
 from glare.egress.decision import EgressRules, Network
+from glare.egress.names import NameBounds
 from glare.egress.url import UrlRules
 
 
@@ -59,10 +60,10 @@ class EgressSettings:
     """Header fields of one answer."""
     max_redirects: int = 5
     """Redirects that are followed. Their bodies are never read: the connection is closed after the headers."""
-    resolver_threads: int = 16
-    """Name look-ups that may run at once; each has a thread of its own."""
     resolve_seconds: float = 5.0
-    """How long one look-up may take, the wait for a free thread included."""
+    """How long one look-up may take, from when it has a thread."""
+    name_bounds: NameBounds = field(default_factory=NameBounds)
+    """How many look-ups may run at once, of whom."""
     refusal_floor_seconds: float = 1.0
     """The least time that a refusal takes whose cause must not be told: unknown name, forbidden address, closed port."""
     cdn_loop_id: str = "glare"

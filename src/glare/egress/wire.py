@@ -25,6 +25,10 @@ class Deadline:
     def passed(self) -> bool:
         return time.monotonic() >= self._until
 
+    def extend(self, seconds: float) -> None:
+        """Move it: so long was waited for something of ours, which is not the origin's fault."""
+        self._until += seconds
+
     def remaining(self) -> float:
         """Seconds left. Raises `OriginFailed` where none are."""
         left = self._until - time.monotonic()

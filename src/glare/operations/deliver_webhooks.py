@@ -19,7 +19,7 @@ from glare.db import subscriptions as rows
 from glare.domain.events import Event
 from glare.domain.subscription import CONFIRMATION, SUSPENDED, Delivery, DeliveryState, Subscription, SubscriptionState
 from glare.egress.cancellation import Cancellation
-from glare.errors import Cause, GlareError, LocationRefused, OriginFailed
+from glare.errors import Cause, GlareError, LocationRefused, OriginFailed, OutboundBusy
 from glare.events import cloudevents
 from glare.events.webhooks import reason_of_status, signed_headers
 from glare.operations import putting_off
@@ -93,6 +93,9 @@ class Deliverer:
             for _ in range(_AT_ONCE):
                 if self._cancellation.cancelled or not self._send_next(subscription_id, worker):
                     break
+        except OutboundBusy as busy:  # Nothing was sent, and the target is not to blame.
+            later = {"next_at": self._services.clock() + (busy.retry_after or 1) * _SECOND}
+            self._services.db.transact(lambda connection: rows.change(connection, subscription_id, later))
         except Exception as error:  # noqa: BLE001 - it is ours, not the target's: the message waits, and other queues go on
             later = {"next_at": self._services.clock() + _AFTER_ERROR * _SECOND}
             putting_off.put_off(

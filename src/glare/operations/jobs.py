@@ -18,7 +18,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
-from glare.errors import GlareError
+from glare.errors import GlareError, OutboundBusy
 from glare.operations import access, claimed_jobs, promote, putting_off, record_later, unmeasured
 from glare.operations.claimed_jobs import Busy, ClaimLost
 from glare.operations.objects import remove_due
@@ -99,7 +99,7 @@ def _do(services: Services, job: Job, cancellation: Cancellation) -> None:
         _PERFORM[job.kind](services, job, cancellation)
     except ClaimLost:
         _log.warning("a job was taken over or cancelled", extra={"job": job.id})
-    except Busy:
+    except (Busy, OutboundBusy):
         _postpone(services, job, rules.busy_wait, None, counted=False)
     except GlareError as error:
         if cancellation.cancelled:

@@ -18,7 +18,7 @@ from glare.db import contents
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed, Unavailable
+from glare.errors import Blocked, Cause, GlareError, OriginFailed, OutboundBusy, Unavailable
 from glare.operations import damage
 from glare.operations.asking_order import AskingOrder, Turn
 from glare.operations.check_soon import check_soon
@@ -128,6 +128,7 @@ class Fetch:
     def _checked(self, block: int) -> bytes:
         """The block from the source at hand, or from whoever is next to deliver it."""
         reason, cause, taken_down = "no location is left", Cause.PROTOCOL, None
+        busy: int | None = None  # When to come back, where one of them was not asked for want of room.
         while self._source is not None or self._next_turn():
             turn = self._turn
             try:
@@ -146,6 +147,9 @@ class Fetch:
             except GlareError as error:
                 source = self._source
                 self.close()
+                if isinstance(error, OutboundBusy):
+                    busy = error.retry_after or 1
+                    continue
                 if self.cancellation.cancelled or (turn.blob.external and isinstance(error, Unavailable)):
                     raise  # It is our database that does not answer: no other location would help.
                 remote = source if isinstance(source, OriginBlocks) else None
@@ -160,6 +164,8 @@ class Fetch:
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
         if taken_down is not None:
             raise Blocked(taken_down, reason=reason)
+        if busy is not None:
+            raise OutboundBusy(retry_after=busy)
         raise OriginFailed(MESSAGE, reason=reason, cause=cause)
 
     def _next_turn(self) -> bool:
@@ -183,8 +189,7 @@ class Fetch:
             "a location did not deliver a block",
             extra={"location": getattr(location, "id", None), "block": block, "reason": reason},
         )
-        busy = isinstance(error, (OriginFailed, LocationRefused)) and error.cause is Cause.BUSY
-        if isinstance(location, External) and location.id and not busy and not isinstance(error, Blocked):
+        if isinstance(location, External) and location.id and not isinstance(error, (Blocked, OutboundBusy)):
             check_soon(self._services, location.id)
         return reason
 

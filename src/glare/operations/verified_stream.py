@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from glare.digest import BLOCK
 from glare.domain.blob import Blob
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, GlareError, OriginFailed
+from glare.errors import Blocked, GlareError, OriginFailed, Unavailable
 from glare.operations.origin_blocks import MESSAGE
 from glare.operations.services import Services
 from glare.operations.verified_fetch import Behind, Fetch
@@ -18,7 +18,8 @@ class VerifiedStream:
 
     `open` fetches and checks the first piece's block, so that broken origins are known before anything is answered.
     Everything runs in worker threads, but `cancel`, which may be called anywhere and ends a read that waits. What was fetched is shared
-    with whoever reads the same content at the same time. Raises `OriginFailed`, and `Blocked` where redirects lead to what is taken down.
+    with whoever reads the same content at the same time. Raises `OriginFailed`, `Blocked` where redirects lead to what is taken down, and
+    `Unavailable` where the fault is ours.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class VerifiedStream:
             data = self._checked_block()
         except GlareError as failed:
             self.close()
-            if isinstance(failed, Blocked):
-                raise
+            if isinstance(failed, (Blocked, Unavailable)):
+                raise  # What is wrong with us is told as such, and counts against no origin.
             if not self._cancellation.cancelled:
                 self._services.metrics.verified_download_failed()
             raise OriginFailed(MESSAGE, reason=getattr(failed, "reason", failed.message)) from failed

@@ -22,7 +22,7 @@ from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, Unavailable
+from glare.errors import Blocked, OutboundBusy, Unavailable
 from glare.operations import audit, putting_off, takedowns
 from glare.operations.check_location import check
 from glare.operations.location_events import location_event
@@ -100,6 +100,10 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         finding = None if blocked else check(services, target, kind, cancellation)
     except Blocked:  # By where a redirect leads.
         finding = None
+    except OutboundBusy as busy:  # Nothing was asked, so nothing is known, and its turn comes soon.
+        later = services.clock() + (busy.retry_after or 1) * _SECOND
+        services.db.transact(lambda connection: checks.put_off(connection, target.id, later))
+        return None
     if finding is None:
         later = services.clock() + services.rules.verification.rhythm.check_interval
         services.db.transact(lambda connection: checks.postpone(connection, target.id, later))

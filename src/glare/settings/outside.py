@@ -147,11 +147,38 @@ class LocationsSettings(Section):
         at_most=20,
     )
     resolve_timeout: float = seconds(
-        "5 s", "Time for one name resolution, the wait for a free thread included.", at_least=0.1, at_most=60
+        "5 s", "Time for one name resolution, from when it has a thread.", at_least=0.1, at_most=60
+    )
+    resolve_patience: float = seconds(
+        "2 s",
+        "How long a name resolution waits for a free thread. Then it is given up with 503, and the location is not blamed.",
+        at_least=0,
+        at_most=60,
+    )
+    resolve_slow_after: float = seconds(
+        "1 s",
+        "A name resolution that is not answered by then gives its place among `resolver_threads` to the next.",
+        at_least=0.01,
+        at_most=60,
+    )
+    resolve_memory: float = seconds(
+        "10 s", "How long a name that was not answered in time is not asked for again.", at_least=0, at_most=3600
     )
     resolver_threads: int = integer(
         "16",
-        "Threads that resolve host names: a pool of their own, so that slow names delay no request.",
+        "Host names that are resolved at the same time and are not slow; each has a thread of its own.",
+        at_least=1,
+        at_most=256,
+    )
+    resolver_slow_threads: int = integer(
+        "128", "Further threads, for names that are not answered by `resolve_slow_after`.", at_least=1, at_most=4096
+    )
+    resolver_project_threads: int = integer(
+        "8", "Most of these threads, slow ones included, for one project or anonymous network.", at_least=1, at_most=256
+    )
+    resolver_domain_threads: int = integer(
+        "8",
+        "Most of these threads, slow ones included, for names of one registered domain; one project may have half of them.",
         at_least=1,
         at_most=256,
     )

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import get_type_hints
 
+from glare.egress.names import NameBounds
 from glare.egress.settings import EgressSettings
 from glare.events.messaging import FORMATS, Bus
 from glare.settings.content import (
@@ -115,8 +116,16 @@ class Settings:
             max_header_bytes=locations.max_header_bytes,
             max_headers=locations.max_headers,
             max_redirects=locations.max_redirects,
-            resolver_threads=locations.resolver_threads,
             resolve_seconds=locations.resolve_timeout,
+            name_bounds=NameBounds(
+                threads=locations.resolver_threads,
+                slow_threads=locations.resolver_slow_threads,
+                of_party=locations.resolver_project_threads,
+                of_site=locations.resolver_domain_threads,
+                patience=locations.resolve_patience,
+                quick=locations.resolve_slow_after,
+                memory=locations.resolve_memory,
+            ),
             refusal_floor_seconds=locations.refusal_floor,
             cdn_loop_id=locations.cdn_loop_id,
             user_agent=f"glare/{version('glare')}",
