@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import event
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -118,8 +117,7 @@ def build_services(
         metrics=metrics,
         fetches=Fetches(settings.locations.shared_memory),
     )
-    event.listen(db.engine, "checkout", lambda *_: metrics.connection_taken())
-    event.listen(db.engine, "checkin", lambda *_: metrics.connection_returned())
+    db.observe(metrics.connections)
     clock = services.clock
     return services
 
@@ -413,6 +411,8 @@ def _database(settings: Settings) -> Database:
         settings.database.connection,
         pool_size=settings.database.max_pool_size,
         busy_timeout=settings.database.pool_timeout,
+        statement_timeout=settings.database.statement_timeout,
+        answer_timeout=settings.database.answer_timeout,
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from glare.db.engine import Database, OutcomeUnknown
 from glare.db.tables import quotas
-from glare.errors import Unavailable
+from glare.errors import Conflict, Unavailable
 from support.conversation import eventually
 from support.databases import KIND, database_of
 from support.torn import Torn
@@ -126,6 +126,65 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(database: Database, torn: To
     else:
         assert database.transact(lambda connection: add(connection, "a"), done=done)
     assert (values(database), torn.cuts) == ([1, 0], 1)
+
+
+def test_a_commit_that_lands_late_is_waited_for(database: Database, torn: Torn) -> None:
+    """A commit that the server hears only after it was looked for happens once: as long as its session is there, it is not repeated."""
+    late = threading.Event()
+    torn.cut_at(COMMIT, late=late)
+    runs = []
+
+    def work(connection: Connection) -> bool:
+        runs.append(1)
+        return add(connection, "a")
+
+    def done(connection: Connection) -> bool | None:
+        found = connection.execute(select(quotas.c.value).where(quotas.c.name == "a")).scalar_one() == 1 or None
+        late.set()  # It has been looked for, in vain the first time.
+        return found
+
+    assert database.transact(work, done=done)
+    assert (values(database), len(runs), torn.cuts) == ([1, 0], 1, 1)
+
+
+@pytest.mark.parametrize("raised", ["by the database", "by the work"])
+def test_what_a_retry_meets_may_be_itself(
+    database: Database, torn: Torn, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    """Where the session of a commit cannot be seen, behind a pooler, and the commit lands after it was looked for, the error that the retry
+    makes is taken for what it is.
+    """
+    monkeypatch.setattr(database._dialect, "is_at_work", lambda *_: False)
+    late = threading.Event()
+    torn.cut_at(COMMIT, late=late)
+    runs = []
+
+    def is_there(connection: Connection) -> bool | None:
+        return connection.execute(select(quotas.c.value).where(quotas.c.name == "c")).first() is not None or None
+
+    def work(connection: Connection) -> bool:
+        runs.append(1)
+        if len(runs) == 2:
+            late.set()
+            eventually(lambda: values(database) == [0, 0, 1])
+            if raised == "by the work":
+                raise Conflict("It is there.")
+        connection.execute(quotas.insert().values(project="p", name="c", value=1))
+        return True
+
+    assert database.transact(work, done=is_there)
+    assert (values(database), len(runs)) == ([0, 0, 1], 2)
+
+
+def test_a_commit_that_is_never_settled_is_said(
+    database: Database, torn: Torn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server cannot tell in time what became of a commit, the caller learns that, and nothing is repeated."""
+    monkeypatch.setattr(database._dialect, "is_at_work", lambda *_: True)
+    torn.cut_at(COMMIT, delivered=False)
+    with pytest.raises(OutcomeUnknown, match="look whether"):
+        database.transact(lambda connection: add(connection, "a"), done=lambda _: None)
+    assert values(database) == [0, 0]
 
 
 def test_a_commit_that_nobody_can_look_up_is_not_repeated(database: Database, torn: Torn) -> None:

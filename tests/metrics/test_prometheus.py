@@ -18,7 +18,7 @@ from glare.metrics.prometheus import PrometheusMetrics
 metrics = PrometheusMetrics(Path(sys.argv[1]))
 metrics.attempt_ended("published")
 metrics.transfer_began("upload")
-metrics.connection_taken()
+metrics.connections(1, 20)
 metrics.refused("uploads", "party")
 sys.stdout.write(metrics.render({"glare_outbox_events": 7}).decode())
 """

@@ -21,6 +21,11 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
         ("[DEFAULT]\ndefault_api_limit = 50\nmax_api_limit = 20\n", ("default_api_limit is 50", "max_api_limit", "20")),
         ("[uploads]\nattempt_heartbeat = 30 s\n", ("attempt_heartbeat is 30 s", "attempt_timeout", "1 m")),
         ("[api]\nrequest_threads = 20\n", ("request_threads is 20", "[database] max_pool_size", "20")),
+        (
+            "[database]\npool_timeout = 15 s\n",
+            ("pool_timeout is 15 s", "statement_timeout is 15 s", "change one of them"),
+        ),
+        ("[database]\nanswer_timeout = 5 s\n", ("answer_timeout is 5 s", "below the next")),
         ("[DEFAULT]\ncert_file = a.pem\n", ("cert_file is 'a.pem'", "key_file is unset")),
         ("[DEFAULT]\nkey_file = a.pem\n", ("key_file is 'a.pem'", "cert_file is unset")),
         ("[DEFAULT]\nca_file = a.pem\n", ("ca_file is 'a.pem'", "set cert_file and key_file")),

@@ -505,7 +505,7 @@ class Breaking:
             def through_proxy(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
                 arguments.update(host=proxy.host, port=proxy.port)
 
-            event.listen(engine, "do_connect", through_proxy)
+            event.listen(engine, "do_connect", through_proxy, insert=True)
         return instrument(services, self._take)
 
     def __exit__(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 with Torn("127.0.0.1", 5432) as proxy:
     proxy.cut_at(b"COMMIT", delivered=True)   # the server hears it, the client never hears the answer
+    proxy.cut_at(b"COMMIT", late=event)       # likewise, and the server hears it only when the event is set
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Torn:
         self._lock = threading.Lock()
         self._word: bytes | None = None
         self._delivered = False
+        self._late: threading.Event | None = None
         self._refusing = False
         self.cuts = 0
         here = parsed.set(host="127.0.0.1", port=self._listener.getsockname()[1])
@@ -45,10 +47,13 @@ class Torn:
         self._listener.close()
         self.cut_all()
 
-    def cut_at(self, word: bytes, *, delivered: bool) -> None:
-        """Break the next connection on which the client says `word`, once: before, or after, the server hears it."""
+    def cut_at(self, word: bytes, *, delivered: bool = True, late: threading.Event | None = None) -> None:
+        """Break the next connection on which the client says `word`, once: before, or after, the server hears it.
+
+        With `late` the server hears it when that is set.
+        """
         with self._lock:
-            self._word, self._delivered = word, delivered
+            self._word, self._delivered, self._late = word, delivered, late
 
     def refuse(self, refusing: bool) -> None:
         """Let no connection through, and break those that are open; or let them through again."""
@@ -82,6 +87,8 @@ class Torn:
                 if from_client and self._is_last(data):
                     if self._delivered:
                         _break(source)  # The answer has nobody to go to.
+                        if self._late is not None:
+                            self._late.wait(30)
                         target.sendall(data)
                         target.shutdown(socket.SHUT_WR)
                         return

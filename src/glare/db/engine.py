@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from glare.db.dialects import DIALECTS, Failure, Sizes, failure_of
+from glare.db.failures import BROKEN
+from glare.db.pool import Connections, NoneGranted, Observer, Silent
 from glare.errors import GlareError, StoreFull, Unavailable
 
 T = TypeVar("T")
@@ -32,7 +34,11 @@ _MOST_COLLISIONS: Final = 5
 
 _BUSY = "The database stayed locked by other writers for {seconds:g} s and nothing was changed; retry later."
 _AGAIN = "The change lost against others, again and again for {seconds:g} s, and nothing was changed; retry later."
+_SLOW = "The database worked on one statement for {statement:g} s and was stopped, and nothing was changed; ask for less, or retry later."
 _LOST = "The database does not answer and nothing was changed; retry later."
+_SILENT = "The database has fallen silent and nothing was changed; retry later."
+_CROWDED = "The database grants this process no connection (too many connections) and nothing was changed; retry later."
+_GRANTED = "The {granted} connections that the database grants this process (too many connections) stayed in use for {seconds:g} s; retry later."
 _UNKNOWN = "The database broke off while it was told to keep a change; look whether the change is there, then retry."
 _NO_CONNECTION = "All {pool_size} database connections stayed in use for {seconds:g} s; retry later."
 _FULL = "The disk of the database is full and nothing was changed; free some space, then retry."
@@ -51,13 +57,23 @@ class Undone(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection broke while the transaction was being committed: it is there as a whole, or not at all."""
+    """The connection broke while the transaction was being committed: it is there as a whole, or not at all.
+
+    Or it will be: `session` is the number of the connection at the server, which may still be at it.
+    """
+
+    def __init__(self, session: int | None = None) -> None:
+        super().__init__(_UNKNOWN)
+        self.session = session
 
 
 _ERRORS: Final[dict[Failure, tuple[type[GlareError], str]]] = {
     Failure.BUSY: (Unavailable, _BUSY),
     Failure.AGAIN: (Undone, _AGAIN),
+    Failure.SLOW: (Unavailable, _SLOW),
     Failure.LOST: (Undone, _LOST),
+    Failure.SILENT: (Undone, _SILENT),
+    Failure.CROWDED: (Undone, _CROWDED),
     Failure.FULL: (StoreFull, _FULL),
     Failure.CLOSED: (Unavailable, _CLOSED),
     Failure.FOREIGN: (Unavailable, _FOREIGN),
@@ -68,24 +84,40 @@ class Database:
     """A pool of connections to one database.
 
     `busy_timeout` (seconds) is how long a transaction waits for a lock or a connection, and how long it is tried again,
-    before it becomes `Unavailable`.
+    before it becomes `Unavailable`. `statement_timeout` bounds each statement, and `answer_timeout` each wait for the server; without
+    them it is waited for ever.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = DEFAULT_POOL_SIZE, busy_timeout: float = DEFAULT_BUSY_TIMEOUT
+        self,
+        url: str,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        statement_timeout: float | None = None,
+        answer_timeout: float | None = None,
     ) -> None:
         parsed = make_url(url)
         self._dialect = DIALECTS[parsed.get_backend_name()]
-        self.engine = self._dialect.create_engine(parsed, Sizes(pool_size, busy_timeout))
+        self._sizes = Sizes(pool_size, busy_timeout, statement_timeout, answer_timeout)
+        self.engine = self._dialect.create_engine(parsed, self._sizes)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._pool_size = pool_size
-        self._busy_timeout = busy_timeout
         # SQLite has one writer at a time and lets the others sleep and retry, up to 100 ms at once. The threads of one
         # process queue here instead and wake at once; the file lock is left to settle it between processes.
         self._writer = threading.Lock()
         self._opened: tuple[int, int] | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", self._remember_file)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` the numbers of connections, whenever they change and now."""
+        pool = self._pool
+        pool.observe = observer
+        observer(pool.in_use, pool.limit)
+
+    @property
+    def _pool(self) -> Connections:
+        return cast("Connections", self.engine.pool)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -105,30 +137,63 @@ class Database:
         Raises what `work` raises, `Unavailable` when the lock cannot be had in time or others win again and again,
         `OutcomeUnknown` where nobody can tell, `StoreFull` when the disk is full.
         """
-        deadline = time.monotonic() + self._busy_timeout
+        deadline = time.monotonic() + self._sizes.patience
         pause = _FIRST_PAUSE
         collisions = 0
+        unknown: OutcomeUnknown | None = None
         while True:
             try:
                 with self.write() as connection:
                     return work(connection)
-            except Undone:
-                if time.monotonic() + pause > deadline:
-                    raise
-            except IntegrityError:
-                # A row that another transaction made at this moment breaks a constraint; the next try sees it.
-                collisions += 1
-                if self.is_sqlite or collisions > _MOST_COLLISIONS:
-                    raise
-            except OutcomeUnknown:
+            except OutcomeUnknown as error:
                 if done is None:
                     raise
-                with self.read() as connection:
-                    result = done(connection)
+                unknown = error
+                result = self._outcome(error, done, deadline)
                 if result is not None:
                     return result
+            except (GlareError, IntegrityError) as error:
+                # What the try met may be its own forerunner, which has happened after all.
+                result = None if unknown is None or done is None else self._outcome(unknown, done, deadline)
+                if result is not None:
+                    return result
+                if isinstance(error, Undone):
+                    if time.monotonic() + pause > deadline:
+                        raise
+                elif isinstance(error, GlareError) or self.is_sqlite or collisions == _MOST_COLLISIONS:
+                    raise
+                else:
+                    # A row that another transaction made at this moment breaks a constraint; the next try sees it.
+                    collisions += 1
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads rivals, and is no secret
             pause = min(pause * 2, _LAST_PAUSE)
+
+    def _outcome(self, unknown: OutcomeUnknown, done: Callable[[Connection], T | None], deadline: float) -> T | None:
+        """What came of a commit, once the server is through with it; None where it has not happened, and never will.
+
+        Raises `OutcomeUnknown` where the server cannot tell until `deadline`.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                over = not self._is_at_work(unknown.session)
+                with self.read() as connection:
+                    result = done(connection)
+                if result is not None or over:
+                    return result
+            except Unavailable:
+                if time.monotonic() + pause > deadline:
+                    raise unknown from None
+            if time.monotonic() + pause > deadline:
+                raise unknown
+            time.sleep(pause)
+            pause = min(pause * 2, _LAST_PAUSE)
+
+    def _is_at_work(self, session: int | None) -> bool:
+        if session is None:
+            return False
+        with self.read() as connection:
+            return self._dialect.is_at_work(connection, session)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -140,6 +205,7 @@ class Database:
         """
         with self._errors(), self._turn(), self.engine.connect() as connection:
             transaction = self._dialect.begin_write(connection)
+            session = self._dialect.session(connection)
             try:
                 yield connection
             except BaseException:
@@ -149,9 +215,11 @@ class Database:
             try:
                 transaction.commit()
             except DBAPIError as error:
-                if not self.is_sqlite and failure_of(self._dialect, error) is Failure.LOST:
-                    raise OutcomeUnknown(_UNKNOWN) from error
-                raise
+                failure = failure_of(self._dialect, error)
+                if self.is_sqlite or failure not in BROKEN:
+                    raise
+                self._note(failure)
+                raise OutcomeUnknown(session) from error
 
     def require_file(self) -> None:
         """Raise `Unavailable` where the database was a file that is gone or another one now.
@@ -177,8 +245,8 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._writer.acquire(timeout=self._busy_timeout):
-            raise Unavailable(_BUSY.format(seconds=self._busy_timeout))
+        if not self._writer.acquire(timeout=self._sizes.patience):
+            raise Unavailable(_BUSY.format(seconds=self._sizes.patience))
         try:
             yield
         finally:
@@ -186,17 +254,28 @@ class Database:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        seconds = self._sizes.patience
         try:
             yield
         except (DBAPIError, sqlite3.Error) as error:
             failure = failure_of(self._dialect, error)
             if failure is None:
                 raise
+            self._note(failure)
             kind, message = _ERRORS[failure]
-            raise kind(message.format(seconds=self._busy_timeout)) from error
+            raise kind(message.format(seconds=seconds, statement=self._sizes.statement or 0)) from error
+        except NoneGranted as error:
+            message = _GRANTED if error.granted else _CROWDED
+            raise Unavailable(message.format(granted=error.granted, seconds=seconds)) from error
         except PoolTimeoutError as error:
-            message = _NO_CONNECTION.format(pool_size=self._pool_size, seconds=self._busy_timeout)
+            message = _NO_CONNECTION.format(pool_size=self._sizes.connections, seconds=seconds)
             raise Unavailable(message) from error
+        except Silent as error:
+            raise Unavailable(_SILENT) from error
+
+    def _note(self, failure: Failure | None) -> None:
+        if failure is Failure.SILENT:
+            self._pool.fell_silent()
 
 
 def _file_id(name: str | None) -> tuple[int, int] | None:

@@ -39,11 +39,10 @@ class Metrics:
     def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
         """A call of a store is over; `failed` is the code of its error, None for success, `size` the bytes moved."""
 
-    def connection_taken(self) -> None:
-        """A database connection left the pool."""
-
-    def connection_returned(self) -> None:
-        """A database connection came back to the pool."""
+    def connections(self, in_use: int, limit: int) -> None:
+        """So many database connections of this process are in use, and so many there may be: fewer than are configured where the server
+        grants no more.
+        """
 
     def delivery_ended(self, outcome: str) -> None:
         """A try to send a message to a subscriber is over: ``delivered``, ``retried`` (later again), ``failed`` or ``dropped``."""

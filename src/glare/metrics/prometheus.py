@@ -106,6 +106,12 @@ class PrometheusMetrics(Metrics):
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._connection_limit = Gauge(
+            "glare_database_connections_limit",
+            "Database connections that there may be: what is configured, or what the server grants where that is less.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._deliveries = Counter(
             "glare_webhook_deliveries", "Tries to send a message to a subscriber.", ("outcome",), registry=registry
         )
@@ -173,11 +179,9 @@ class PrometheusMetrics(Metrics):
         elif size:
             self._store_bytes.labels(store, action).inc(size)
 
-    def connection_taken(self) -> None:
-        self._connections.inc()
-
-    def connection_returned(self) -> None:
-        self._connections.dec()
+    def connections(self, in_use: int, limit: int) -> None:
+        self._connections.set(in_use)
+        self._connection_limit.set(limit)
 
     def delivery_ended(self, outcome: str) -> None:
         self._deliveries.labels(outcome).inc()

@@ -69,6 +69,17 @@ def _threads(settings: Settings) -> str | None:
     )
 
 
+def _database_times(settings: Settings) -> str | None:
+    database = settings.database
+    if database.pool_timeout < database.statement_timeout < database.answer_timeout:
+        return None
+    return (
+        f"[database] pool_timeout is {show_duration(database.pool_timeout)}, statement_timeout is "
+        f"{show_duration(database.statement_timeout)} and answer_timeout is {show_duration(database.answer_timeout)}, but each must be below the next, so that a lock is given up before the "
+        "statement that waits for it, and that before the connection; change one of them."
+    )
+
+
 def _tls(settings: Settings) -> str | None:
     server = settings.server
     if server.cert_file is None and server.key_file is None:
@@ -212,6 +223,7 @@ RELATIONS: Sequence[Rule] = (
     _page_limits,
     _heartbeat,
     _threads,
+    _database_times,
     _tls,
     _pipeline,
     _networks,
