@@ -175,7 +175,6 @@ def create_application(
         settings=HttpSettings(
             max_document=settings.api.max_body_size,
             patience=Patience(settings.uploads.stall_timeout, settings.uploads.minimum_throughput),
-            send_seconds=settings.uploads.stall_timeout,
             max_streams=settings.uploads.max_concurrent,
             max_project_streams=settings.uploads.max_concurrent_per_project,
             debug=settings.server.debug,

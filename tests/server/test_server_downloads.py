@@ -39,7 +39,7 @@ def crooked() -> Iterator[Crooked]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crooked: Crooked) -> Iterator[Server]:
-    text = f"allowed_ports = {crooked.port}\n[uploads]\nstall_timeout = {STALL}\nmax_concurrent = 3\n"
+    text = f"allowed_ports = {crooked.port}\n[uploads]\nmax_concurrent = 3\n[DEFAULT]\nsend_stall_timeout = {STALL}\n"
     with Server(tmp_path_factory.mktemp("downloads"), text) as process:
         yield process
         assert process.leftovers() == {}

@@ -11,11 +11,13 @@ import sys
 from typing import Any
 
 from glare.cli.logs import configure_logging
-from glare.cli.server import require_free_port, run_server
+from glare.cli.server import bind, run_server
+from glare.metrics import Metrics
+from glare.server.host import Program
 from glare.settings import Settings, SettingsError, Sources, load
 
 
-def make(settings: Settings, with_worker: bool) -> Any:
+def make(settings: Settings, with_worker: bool) -> Program:
     """An application that answers every request with its process id and whether it has the background work."""
     body = json.dumps({"pid": os.getpid(), "worker": with_worker, "page": settings.lists.default_api_limit}).encode()
 
@@ -29,10 +31,13 @@ def make(settings: Settings, with_worker: bool) -> Any:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": body})
 
-    return application
+    async def drain(lead: bool) -> None:
+        """Nothing is worth waiting for."""
+
+    return Program(application, drain, Metrics())
 
 
-def broken(settings: Settings, with_worker: bool) -> Any:
+def broken(settings: Settings, with_worker: bool) -> Program:
     """An application that cannot be made."""
     raise RuntimeError("this application is broken on purpose")
 
@@ -42,7 +47,7 @@ def main(factory: str, *options: str) -> int:
     overrides = {("DEFAULT", name): value for name, _, value in (option.partition("=") for option in options)}
     try:
         settings = load(Sources(overrides=overrides, search=False, environment=False)).settings
-        require_free_port(settings)
+        listener = bind(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -50,7 +55,7 @@ def main(factory: str, *options: str) -> int:
     # As `__main__` the factory could not be found by the processes that are to call it.
     from support import small_asgi
 
-    return run_server(settings, getattr(small_asgi, factory), with_worker=True)
+    return run_server(settings, listener, getattr(small_asgi, factory), with_worker=True)
 
 
 if __name__ == "__main__":

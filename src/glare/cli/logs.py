@@ -30,7 +30,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         # Libraries below these tell at `info` what an operator has no use for.
         "loggers": {
             "glare.access": {"level": level if settings.logging.access else "CRITICAL"},
-            "_granian": {"level": "DEBUG" if level == "DEBUG" else "WARNING"},
+            "asyncio": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
             "stevedore": {"level": "WARNING"},
         },

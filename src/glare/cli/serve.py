@@ -6,16 +6,15 @@ import logging
 import signal
 import sys
 from argparse import Namespace
-from typing import Any
 
 from glare.cli.configuration import make_directories, read_settings
 from glare.cli.database import require_migrated, upgrade_database
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
-from glare.cli.server import address_of, require_free_port, run_server
-from glare.cli.stopping import DrainedBySignal
+from glare.cli.server import address_of, bind, run_server
 from glare.identity.token_file import TokenFile
 from glare.policy.engine import PolicyEngine
+from glare.server.host import Program
 from glare.settings import Settings, check_machine
 from glare.settings.type_options import load_types
 
@@ -32,7 +31,7 @@ def serve(args: Namespace) -> int:
     settings = read_settings(args, overrides)
     check_machine(settings)
     configure_logging(settings)
-    require_free_port(settings)
+    listener = bind(settings)
     make_directories(settings)
     # What each process would fail on, and fail again when it is started anew, is refused here with its one sentence.
     load_types(settings)
@@ -52,20 +51,21 @@ def serve(args: Namespace) -> int:
         require_migrated(settings)
         prepare(settings)
         announce(settings, f"serving on {address_of(settings).url}; Ctrl-C stops it.")
-    code = run_server(settings, create_application, with_worker=not args.no_worker)
+    code = run_server(settings, listener, create_application, with_worker=not args.no_worker)
     if code:
         announce(settings, "the service stopped, because its processes failed; the log above says why.", logging.ERROR)
     return code
 
 
-def create_application(settings: Settings, with_worker: bool) -> Any:
-    """The application, in a server process."""
+def create_application(settings: Settings, with_worker: bool) -> Program:
+    """What a server process serves."""
     configure_logging(settings)
     metrics = metrics_of(settings)
     from glare.app import build_services
     from glare.app import create_application as create
     from glare.http.drain import Drain
 
-    drain = Drain(settings.server.shutdown_timeout)
+    drain = Drain(settings.server.shutdown_timeout, settings.server.shutdown_lead_time)
     services = build_services(settings, metrics=metrics)
-    return DrainedBySignal(create(settings, with_worker=with_worker, services=services, drain=drain), drain.run)
+    application = create(settings, with_worker=with_worker, services=services, drain=drain)
+    return Program(application, drain.run, metrics)

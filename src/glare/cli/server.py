@@ -1,31 +1,30 @@
-"""The HTTP server: Granian in the first process, the application in processes that it starts."""
+"""The HTTP server of `glare serve`: the settings become its limits, and the application what its processes serve."""
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.mp import MPServer
-
-from glare.cli.logs import logging_config
 from glare.cli.metrics import clean, share_metrics
 from glare.http.drain import GRACE_SECONDS
+from glare.server.host import Program
+from glare.server.limits import Limits
+from glare.server.process import Spec, TlsFiles
+from glare.server.supervisor import Supervisor
 from glare.settings import Settings, SettingsError
 
-Application = Callable[..., Any]
-Factory = Callable[[Settings, bool], Application]
+_PATIENCE: Final = 2.0
+_PAUSE: Final = 0.05
+
+Factory = Callable[[Settings, bool], Program]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +49,25 @@ def address_of(settings: Settings) -> Address:
     return Address(str(host), settings.server.bind_port, settings.server.cert_file is not None)
 
 
-def require_free_port(settings: Settings) -> None:
-    """Refuse an address that cannot be listened on.
+def bind(settings: Settings) -> socket.socket:
+    """A socket on the configured address, which does not listen yet. Raises `SettingsError` where there can be none.
 
-    Granian's processes share their port (SO_REUSEPORT), so a second service would not fail, and get half of the requests.
+    An address that is taken is tried again for a moment: the processes of a service that was killed need one to be gone.
     """
     host, port = settings.server.bind_host, settings.server.bind_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    until = time.monotonic() + _PATIENCE
+    while True:
         try:
-            trial.bind((host, port))
+            listener.bind((host, port))
         except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(_PAUSE)
+                continue
+            listener.close()
             raise SettingsError(_bind_refusal(host, port, error)) from None
+        return listener
 
 
 def _bind_refusal(host: str, port: int, error: OSError) -> str:
@@ -75,55 +80,47 @@ def _bind_refusal(host: str, port: int, error: OSError) -> str:
     return f"[DEFAULT] bind_host is {host!r} and bind_port {port}, but listening there fails ({error.strerror}); choose others."
 
 
-def run_server(settings: Settings, factory: Factory, *, with_worker: bool) -> int:
+def run_server(settings: Settings, listener: socket.socket, factory: Factory, *, with_worker: bool) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code.
 
-    `factory(settings, with_worker)` makes the ASGI application, in each process anew; it must be importable by name, because it
+    `factory(settings, with_worker)` makes what is served, in each process anew; it must be importable by name, because it
     and the settings are pickled. Background work, where wanted, runs in one process of them.
     """
     server = settings.server
-    # Forking a process that has threads is undefined; a fresh one starts the same way on every platform and Python.
-    multiprocessing.set_start_method("spawn", force=True)
     # The C library gives each of many threads an arena of its own, which it hardly ever gives back; two cores need no more than two.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     server.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.metrics.enabled:
         clean(share_metrics(settings))
     lock = server.state_dir / "worker.lock"
-    loader = partial(_load, settings, factory, lock.absolute() if with_worker else None)
-    granian = MPServer(
-        "glare",
-        address=server.bind_host,
-        port=server.bind_port,
-        interface=Interfaces.ASGI,
-        workers=server.workers or os.cpu_count() or 1,
-        websockets=False,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=int(server.client_socket_timeout * 1000), keep_alive=server.http_keepalive
-        ),
-        backlog=server.backlog,
-        log_level=LogLevels.debug if settings.log_level == "debug" else LogLevels.warning,
-        log_dictconfig=logging_config(settings),
-        log_access=False,
-        ssl_cert=server.cert_file,
-        ssl_key=server.key_file,
-        ssl_protocol_min=SSLProtocols.tls12,
-        ssl_ca=server.ca_file,
-        ssl_client_verify=server.ca_file is not None,
-        respawn_failed_workers=True,
-        workers_kill_timeout=ceil(server.shutdown_timeout + GRACE_SECONDS),
-    )
+    tls = None if server.cert_file is None else TlsFiles(server.cert_file, server.key_file, server.ca_file)
+    spec = Spec(partial(_load, settings, factory, lock.absolute() if with_worker else None), limits_of(settings), tls)
     try:
-        granian.serve(target_loader=loader, wrap_loader=False)
-    except SystemExit as stopped:
-        # Ctrl-C reaches every process of the terminal, so a child may end before it is told to: that is no failure.
-        if not granian.interrupt_signal:
-            return int(stopped.code or 0)
-    return 0
+        listener.listen(server.backlog)
+    except OSError as error:
+        raise SettingsError(_bind_refusal(server.bind_host, server.bind_port, error)) from None
+    kill_seconds = server.shutdown_lead_time + server.shutdown_timeout + GRACE_SECONDS + 1
+    count = server.workers or os.cpu_count() or 1
+    return Supervisor(spec, (listener,), count=count, kill_seconds=kill_seconds).run()
 
 
-def _load(settings: Settings, factory: Factory, lock: Path | None) -> Application:
+def limits_of(settings: Settings) -> Limits:
+    """The limits of one server process."""
+    server = settings.server
+    return Limits(
+        connections=server.max_connections,
+        per_address=server.max_connections_per_address,
+        exempt=server.trusted_proxies,
+        head_seconds=server.client_socket_timeout,
+        head_bytes=server.max_head_size,
+        idle_seconds=server.keepalive_timeout,
+        stall_seconds=server.send_stall_timeout,
+        least_rate=server.send_minimum_throughput,
+        keep_alive=server.http_keepalive,
+    )
+
+
+def _load(settings: Settings, factory: Factory, lock: Path | None) -> Program:
     return factory(settings, lock is not None and _is_first(lock))
 
 

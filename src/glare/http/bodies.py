@@ -80,7 +80,7 @@ class Source(Reader, Protocol):
 class StreamBody(Response):
     """Pieces from a worker thread. While few bodies are under way, the next one is read while one is being sent.
 
-    A client that goes away, or takes nothing for the configured time, ends it.
+    A client that goes away ends it; one that takes nothing, or too little, is cut off by the server.
     """
 
     def __init__(self, call: Call, headers: Mapping[str, str], status: int) -> None:
@@ -116,8 +116,7 @@ class StreamBody(Response):
                 ahead = call.application.bodies_under_way.total() <= _READ_AHEAD
                 if ahead:
                     reading = self._read(pieces)
-                async with asyncio.timeout(call.application.settings.send_seconds):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
                 del piece  # So that it is gone before the next one comes.
                 if not ahead:
                     reading = self._read(pieces)

@@ -56,14 +56,13 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, seconds without progress of a
-    download, bodies under way at the same time, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
+    """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, bodies under way at the same time, and
+    whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
     `metrics_peers` may read the metrics; `public_endpoint` is the URL of the service, where it is configured.
     """
 
     max_document: int
     patience: Patience
-    send_seconds: float
     max_streams: int
     max_project_streams: int
     debug: bool

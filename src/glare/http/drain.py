@@ -22,12 +22,15 @@ _BROKEN: Final = "The service stops, and waited {seconds:g} s for this request; 
 class Drain:
     """Counts requests, and ends them. Used on the event loop only.
 
-    From `run` on `stopping` is true. Requests may go on for `seconds` then; after that all that is in `breakable` is broken off.
+    From `run` on `leaving` is true; after `lead_seconds`, in which balancers see it and send their requests elsewhere, `stopping` is too.
+    Requests may go on for `seconds` then; after that all that is in `breakable` is broken off.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, lead_seconds: float = 0.0) -> None:
+        self.leaving = False
         self.stopping = False
         self._seconds = seconds
+        self._lead_seconds = lead_seconds
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -62,8 +65,11 @@ class Drain:
         if self.stopping:
             raise Unavailable(_REFUSAL)
 
-    async def run(self) -> None:
-        """Stop taking requests; return when all have ended, or those that are left cannot be ended."""
+    async def run(self, lead: bool = True) -> None:
+        """Stop taking requests, with a lead time or at once; return when all have ended, or those that are left cannot be ended."""
+        self.leaving = True
+        if lead and self._lead_seconds:
+            await asyncio.sleep(self._lead_seconds)
         self.stopping = True
         if await self._ends_within(self._seconds):
             return

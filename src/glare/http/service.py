@@ -48,7 +48,7 @@ async def ready(call: Call) -> Response:
             problems = await call.application.readiness.result(call.application.lanes.probes)
     except TimeoutError:
         problems = {"time": "the checks took longer than 5 seconds"}
-    if call.application.drain.stopping:
+    if call.application.drain.leaving:
         problems = {"process": "it is stopping", **problems}
     if problems:
         return json_response({"ready": False, "problems": problems}, 503, "application/json")

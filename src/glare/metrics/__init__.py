@@ -59,6 +59,18 @@ class Metrics:
     def refusals_dropped(self, count: int) -> None:
         """So many refusals were beyond what the audit log takes."""
 
+    def client_connected(self) -> None:
+        """A client has connected."""
+
+    def client_gone(self) -> None:
+        """The connection is over, whoever ended it."""
+
+    def client_refused(self, reason: str) -> None:
+        """A connection was over a bound: ``address`` or ``total``."""
+
+    def client_cut_off(self, reason: str) -> None:
+        """The server has ended a connection: `glare.server.tally` has the reasons."""
+
     def render(self, depths: Mapping[str, float]) -> bytes | None:
         """All numbers in the text format of Prometheus, with gauges read at this moment; None where none are kept."""
         return None

@@ -142,6 +142,22 @@ class PrometheusMetrics(Metrics):
             "glare_audit_refusals_dropped", "Refusals beyond what the audit log takes in a minute.", registry=registry
         )
 
+        self._clients = Gauge(
+            "glare_http_connections", "Connections of clients.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._clients_refused = Counter(
+            "glare_http_connections_refused",
+            "Connections over a bound that were refused, by the bound: address or total.",
+            ("reason",),
+            registry=registry,
+        )
+        self._clients_cut_off = Counter(
+            "glare_http_connections_cut_off",
+            "Connections that the server ended, by the reason: stall, slow, head, malformed, replaced, lane, broken, stopped or error.",
+            ("reason",),
+            registry=registry,
+        )
+
     def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
@@ -198,6 +214,18 @@ class PrometheusMetrics(Metrics):
 
     def refusals_dropped(self, count: int) -> None:
         self._dropped.inc(count)
+
+    def client_connected(self) -> None:
+        self._clients.inc()
+
+    def client_gone(self) -> None:
+        self._clients.dec()
+
+    def client_refused(self, reason: str) -> None:
+        self._clients_refused.labels(reason).inc()
+
+    def client_cut_off(self, reason: str) -> None:
+        self._clients_cut_off.labels(reason).inc()
 
     def render(self, depths: Mapping[str, float]) -> bytes:
         now = CollectorRegistry()

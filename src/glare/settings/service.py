@@ -68,16 +68,67 @@ class ServerSettings(Section):
     )
     client_socket_timeout: float = seconds(
         "60 s",
-        "How long a client may take to send the head of a request. A minute is ample for people and short for those "
-        "who hold connections open on purpose; a stalled body is the matter of `[uploads] stall_timeout`.",
-        at_least=1,
+        "How long a client may take to send the head of a request, from its connection or its first byte on. A minute is ample for people and short "
+        "for those who hold connections open on purpose; a stalled body is the matter of `[uploads] stall_timeout`.",
+        at_least=0.1,
         at_most=3600,
+    )
+    max_head_size: int = size(
+        "64 KiB",
+        "Longest head of a request: its line and all of its headers; 431 beyond it.",
+        at_least=8 * KIB,
+        at_most=MIB,
+    )
+    keepalive_timeout: float = seconds(
+        "75 s",
+        "How long a connection may wait for its next request. Longer than a proxy in front keeps its own idle ones (60 s with nginx), "
+        "so that it never sends a request into one that is just being closed.",
+        at_least=0.1,
+        at_most=3600,
+    )
+    send_stall_timeout: float = seconds(
+        "60 s",
+        "How long a client may take no byte of an answer that waits for it, before its connection is cut off.",
+        at_least=0.1,
+        at_most=3600,
+    )
+    send_minimum_throughput: int = size(
+        "4 KiB",
+        "Bytes a second that a client must take of what waits for it, on average over `send_stall_timeout`; its connection is cut off otherwise, "
+        "because it holds a place and a file. Any modem is faster.",
+        at_least=1,
+        at_most=GIB,
+    )
+    max_connections: int = integer(
+        "4096",
+        "Connections of one server process; fewer where the system allows it too few file descriptors. Beyond it the one that is idle longest makes room; "
+        "where none is idle, a new one is answered 503, except for the probes `/healthz`, `/readyz` and `/metrics`.",
+        at_least=1,
+        at_most=1000000,
+    )
+    max_connections_per_address: int = integer(
+        "256",
+        "Connections from one address (of IPv6 a /64) to one server process. Beyond it the one that is idle longest makes room; "
+        "where none is idle, a new one is answered 429, probes excepted.",
+        at_least=1,
+        at_most=1000000,
+    )
+    trusted_proxies: tuple[Network, ...] = networks(
+        "",
+        "Addresses of your own proxies and balancers, to which `max_connections_per_address` does not apply: the clients of many come from one address there.",
     )
     shutdown_timeout: float = seconds(
         "10 s",
         "How long requests under way may go on after SIGTERM, while new ones are answered 503. Uploads that take longer are broken off and undone. "
         "A process that still has not ended some seconds later is killed; what it leaves is removed by the next sweep.",
         at_least=1,
+        at_most=3600,
+    )
+    shutdown_lead_time: float = seconds(
+        "0 s",
+        "How long after SIGTERM requests are still served while `/readyz` answers 503, before `shutdown_timeout` begins. Set it to the time in which your balancer "
+        "notices, such as two of its periods; Ctrl-C does not wait for it.",
+        at_least=0,
         at_most=3600,
     )
     public_endpoint: str | None = optional_url(

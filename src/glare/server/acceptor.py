@@ -1,0 +1,97 @@
+"""New connections: each gets a place before it gets anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from typing import Final
+
+from glare.server.connection import Connection, Site
+from glare.server.outlet import UNSENT
+from glare.server.places import Place, Places
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 64  # Accepted before others have their turn.
+_TLS_END_SECONDS: Final = 2.0
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_ROOM_SECONDS: Final = 0.1
+
+
+class Acceptor:
+    """Accepts from one listening socket."""
+
+    def __init__(self, site: Site, listener: socket.socket, places: Places, tls: ssl.SSLContext | None) -> None:
+        self._site = site
+        self._listener = listener
+        self._places = places
+        self._tls = tls
+        self._handshakes: set[asyncio.Task[None]] = set()
+        listener.setblocking(False)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._site.loop.add_reader(self._listener, self._accept)
+
+    def stop(self) -> None:
+        """Accept no more; the socket is left open."""
+        self._site.loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, peer = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    # Among them what went wrong on the network before the connection was taken: accept(2) hands it on.
+                    _log.warning("a connection was not accepted", extra={"reason": error.strerror})
+                    return
+                self._hold_back(error)
+                return
+            self._admit(sock, peer[0] if isinstance(peer, tuple) else "")
+
+    def _admit(self, sock: socket.socket, address: str) -> None:
+        connection = Connection(self._site, sock, tls=self._tls is not None)
+        place = self._places.take(connection, address)
+        if not isinstance(place, Place):
+            self._site.tally.turned_away(place)
+            sock.close()
+            return
+        connection.place = place
+        self._site.connections.add(connection)
+        self._site.tally.opened()
+        sock.setblocking(False)
+        # The kernel would take megabytes for a peer that takes nothing, and they would count as taken.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        task = self._site.loop.create_task(self._connect(connection, sock))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+        limits = self._site.limits
+        times = (
+            {"ssl_handshake_timeout": limits.head_seconds, "ssl_shutdown_timeout": _TLS_END_SECONDS}
+            if self._tls
+            else {}
+        )
+        try:
+            await self._site.loop.connect_accepted_socket(lambda: connection, sock, ssl=self._tls, **times)
+        except OSError:  # No TLS, or the client has left; ssl.SSLError is one too.
+            connection.failed()
+            sock.close()
+
+    def _hold_back(self, error: OSError) -> None:
+        """The system has no room: make some, and accept again a moment later instead of at once and for ever."""
+        made = self._places.make_room()
+        _log.error("the system has no room for a connection", extra={"reason": error.strerror, "made room": made})
+        self.stop()
+        self._site.loop.call_later(_NO_ROOM_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if not self._site.closing:
+            self.start()

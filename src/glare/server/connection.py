@@ -1,0 +1,418 @@
+"""One connection: what the client sends becomes exchanges, one after the other, within the limits."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import socket
+import struct
+import termios
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import httptools
+
+from glare.errors import ClientDisconnected
+from glare.server.answers import Refusal
+from glare.server.exchange import Exchange
+from glare.server.heads import MALFORMED, PROBES, Ends, Head
+from glare.server.limits import Limits
+from glare.server.outlet import Outlet
+from glare.server.pace import Pace
+from glare.server.places import Place
+from glare.server.tally import Tally
+
+_log = logging.getLogger(__name__)
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+LANE_SECONDS: Final = 10.0
+"""How long a connection over the bounds may last, whatever it does."""
+
+_LINGER_SECONDS: Final = 2.0
+"""How long what a client still sends is taken and dropped, so that it reads its answer before its own error."""
+
+_PIPELINED: Final = 16
+"""Requests that are kept while an earlier one is answered. The connection ends after them; a client that sent more sends those again."""
+
+_BIG: Final = 256 << 10
+_SMALL: Final = 16 << 10
+_CLOSE, _CLOSE_WAIT = 7, 8  # States of <netinet/tcp.h>: reset, and closed by the peer.
+
+
+@dataclass(slots=True)
+class Site:
+    """What all connections of a process share. `buffer` is where each of them reads, one at a time; `empty` is
+    set when the last one ends while `closing`.
+    """
+
+    application: Application
+    limits: Limits
+    tally: Tally
+    loop: asyncio.AbstractEventLoop
+    connections: set[Connection] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_BIG)))
+    closing: bool = False
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """From the accepted socket on; `place` is set by who made it."""
+
+    place: Place
+
+    def __init__(self, site: Site, sock: socket.socket, *, tls: bool) -> None:
+        self._site = site
+        self._socket = sock
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
+        limits = site.limits
+        self._pace = Pace(limits.stall_seconds, limits.least_rate)
+        self._deadline: float | None = site.loop.time() + limits.head_seconds
+        self._overdue = "head"
+        self._parser = httptools.HttpRequestParser(self)
+        self._head: Head | None = None
+        self._framing = 0  # Bytes since a head or a piece of a body was whole.
+        self._reads = True
+        self._deaf = False
+        self._refusal: Refusal | None = None
+        self._incoming: Exchange | None = None
+        self._current: Exchange | None = None
+        self._queue: deque[Exchange] = deque()
+        self._ends = Ends(None, None, "https" if tls else "http")
+
+    # The transport calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast("asyncio.Transport", transport)
+        self._outlet = Outlet(transport, self._pace, plain=not self._tls)
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._ends = Ends(_address(peer), _address(here), self._ends.scheme)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        if self._outlet is not None:
+            self._outlet.close()
+        for exchange in (self._current, self._incoming, *self._queue):
+            if exchange is not None:
+                exchange.client_left()
+        self._queue.clear()
+
+    def pause_writing(self) -> None:
+        self.outlet.pause()
+
+    def resume_writing(self) -> None:
+        self.outlet.resume()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        incoming = self._incoming
+        # A head is small, and what comes after it is not wanted yet.
+        return self._site.buffer if incoming is not None and incoming.wants_body else self._site.buffer[:_SMALL]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._deaf:
+            return
+        if self._overdue == "idle" and self._deadline is not None:
+            self._await_head()
+        self._framing += nbytes
+        try:
+            self._parser.feed_data(self._site.buffer[:nbytes])
+        except httptools.HttpParserUpgrade:
+            self._end_after(self._queue[-1] if self._queue else self._current)
+        except httptools.HttpParserError as error:
+            refusal = error.__context__
+            self._refuse(refusal if isinstance(refusal, Refusal) else _malformed(error))
+        else:
+            if self._framing > self._site.limits.head_bytes:
+                self._refuse(_too_long(self._site.limits.head_bytes))
+        self.steer()
+
+    def eof_received(self) -> None:
+        # Who sends no more is taken to have left, as with most servers: nothing else shows that nobody waits for an answer.
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The parser calls these.
+
+    def on_message_begin(self) -> None:
+        self._head = Head()
+
+    def on_url(self, url: bytes) -> None:
+        if self._head is not None:
+            self._head.add_target(url)
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        if self._head is not None:
+            self._head.add_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        head, self._head = self._head, None
+        if head is None or self._deaf:
+            return
+        limits, parser = self._site.limits, self._parser
+        if head.length > limits.head_bytes:
+            raise _too_long(limits.head_bytes)
+        version = parser.get_http_version()
+        scope = head.scope(parser.get_method(), version, self._ends)
+        if self.place.bound is not None and head.path() not in PROBES:
+            raise _over(self.place.bound)
+        lasts = limits.keep_alive and parser.should_keep_alive() and self.place.bound is None and not self._site.closing
+        exchange = Exchange(self, scope, has_body=head.has_body, expects_continue=head.expects_continue, last=not lasts)
+        self._incoming = exchange
+        self._framing = 0
+        if self._current is None:
+            self._begin(exchange)
+        else:
+            self._queue.append(exchange)
+
+    def on_body(self, body: bytes) -> None:
+        self._framing = 0
+        if self._incoming is not None and not self._deaf:
+            self._incoming.body_came(body)
+
+    def on_message_complete(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is None or self._deaf:
+            return
+        self._framing = 0
+        incoming.body_is_whole()
+        if incoming.answered and incoming is not self._current:
+            self._await_request()
+        if len(self._queue) >= _PIPELINED or incoming.ends_connection:
+            self._end_after(incoming)
+
+    # Exchanges use these.
+
+    @property
+    def outlet(self) -> Outlet:
+        if self._outlet is None:
+            raise AssertionError("a connection without a transport has no requests")
+        return self._outlet
+
+    def say(self, data: bytes) -> None:
+        """Send a few bytes beside the answer."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def steer(self) -> None:
+        """Read on, or leave what comes with the kernel, which makes the client wait."""
+        incoming = self._incoming
+        if self._deaf or self._current is None:
+            wanted = True
+        elif incoming is not None:
+            wanted = incoming is self._current and (incoming.wants_body or incoming.answered)
+        else:
+            wanted = not self._queue
+        transport = self._transport
+        if wanted == self._reads or transport is None or transport.is_closing():
+            return
+        self._reads = wanted
+        if wanted:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+    # Others use these.
+
+    def look(self, now: float) -> None:
+        """Judge it, as often as `Limits.tick` says."""
+        verdict = self._pace.judge(now, self.outlet.taken) if self._pace.waiting else None
+        if verdict is not None:
+            self.cut_off(verdict)
+        elif self._deadline is not None and now >= self._deadline:
+            self._time_is_up()
+        elif not self._reads and self._transport is not None and _closed_by_peer(self._socket):
+            # Nothing is read, so nobody else would see that the client has left.
+            self._abort()
+
+    def make_room(self) -> None:
+        """End at once: somebody else needs the place."""
+        self.cut_off("replaced")
+
+    def stop(self) -> None:
+        """End after the requests under way; at once where there are none."""
+        if self._current is None:
+            self._close()
+        else:
+            self._current.ends_connection = True
+
+    def cut_off(self, reason: str) -> None:
+        """End at once, and let the kernel drop what the client has not taken."""
+        self._site.tally.cut_off(reason)
+        self._reset()
+
+    def failed(self) -> None:
+        """The connection never came about (TLS)."""
+        self._forget()
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self.place.busy()
+        self._deadline = None
+        if self.place.bound is not None:
+            self._deadline, self._overdue = self._site.loop.time() + LANE_SECONDS, "lane"
+        task = self._site.loop.create_task(self._run(exchange))
+        self._site.tasks.add(task)
+        task.add_done_callback(self._site.tasks.discard)
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await self._site.application(exchange.scope, exchange.receive, exchange.send)
+        except ClientDisconnected:
+            pass  # Nobody is left to be answered.
+        except Exception:  # noqa: BLE001 - the application answers its own errors, so this is a defect; the connection must end
+            _log.exception("the application failed")
+        finally:
+            self._after(exchange)
+
+    def _after(self, exchange: Exchange) -> None:
+        """The application is done with an exchange."""
+        transport = self._transport
+        self._current = None
+        if transport is None or transport.is_closing():
+            return
+        if not exchange.answered:
+            if exchange.begun:
+                # What is missing shows the client that the answer is not whole.
+                self._site.tally.cut_off("broken")
+                self._abort()
+                return
+            self.say((self._refusal or Refusal(500, "broken", "The service has not answered.")).answer())
+            exchange.ends_connection = True
+        if exchange.ends_connection:
+            self._linger()
+        elif self._queue:
+            self._begin(self._queue.popleft())
+        elif exchange is self._incoming:
+            self._deadline, self._overdue = self._site.loop.time() + _LINGER_SECONDS, "body"
+            self.place.idle()
+        else:
+            self._await_request()
+        self.steer()
+
+    def _await_request(self) -> None:
+        """The connection is idle, or a part of the next head has come already."""
+        self.place.idle()
+        if self._head is not None:
+            self._await_head()
+        else:
+            self._deadline, self._overdue = self._site.loop.time() + self._site.limits.idle_seconds, "idle"
+
+    def _await_head(self) -> None:
+        self._deadline, self._overdue = self._site.loop.time() + self._site.limits.head_seconds, "head"
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer it, after what is under way, and listen no more."""
+        self._site.tally.refused(refusal)
+        self._deaf = True
+        broken, self._incoming = self._incoming, None
+        if broken is not None and broken is not self._current and broken in self._queue:
+            self._queue.remove(broken)
+        elif broken is not None and broken is self._current:
+            # Its body is no body. The application is told that the client has left, and when it is done, the client is told why.
+            broken.client_left()
+            self._refusal = refusal
+            return
+        if self._current is not None or self._queue:
+            # An answer in the midst of another one would be taken for a part of it.
+            self._end_after(self._queue[-1] if self._queue else self._current)
+            return
+        self.say(refusal.answer())
+        self._linger()
+
+    def _end_after(self, exchange: Exchange | None) -> None:
+        """Nothing that comes after this exchange is heard any more."""
+        self._deaf = True
+        if exchange is not None:
+            exchange.ends_connection = True
+        elif self._current is None:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Say that nothing follows, and wait a moment for the client to close: what is closed on unread bytes is reset."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._deaf = True
+        self.place.idle()
+        if not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        self._deadline, self._overdue = self._site.loop.time() + _LINGER_SECONDS, "linger"
+
+    def _time_is_up(self) -> None:
+        overdue = self._overdue
+        if overdue == "body":
+            self._linger()
+        elif overdue in ("idle", "linger"):
+            # What the client has not taken would stay with the kernel for minutes.
+            self._reset() if _unacknowledged(self._socket) else self._close()
+        elif overdue == "head" and self._head is not None and self._current is None:
+            self._refuse(Refusal(408, "head", "The head of the request took too long to come."))
+        else:
+            self.cut_off(overdue)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _reset(self) -> None:
+        self._forget()
+        if self._transport is None:
+            # Amid a handshake: who waits for it sees that its socket has ended.
+            self._socket.shutdown(socket.SHUT_RDWR)
+            return
+        if not self._transport.is_closing():
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def _forget(self) -> None:
+        self._deadline = None
+        if self in self._site.connections:
+            self._site.connections.discard(self)
+            self._site.tally.closed()
+            if self._site.closing and not self._site.connections:
+                self._site.empty.set()
+        self.place.free()
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    """Host and port of a socket's end; an IPv4 address that came in by an IPv6 socket is written as what it is."""
+    return (name[0].removeprefix("::ffff:"), name[1]) if isinstance(name, tuple) else None
+
+
+def _over(bound: str) -> Refusal:
+    if bound == "address":
+        return Refusal(429, bound, "Your address has as many connections here as it may; use fewer.", retry_after=5)
+    return Refusal(503, bound, "This server process has as many connections as it may; retry later.", retry_after=5)
+
+
+def _too_long(limit: int) -> Refusal:
+    return Refusal(431, "head", f"The head of a request may have at most {limit} bytes.")
+
+
+def _malformed(error: httptools.HttpParserError) -> Refusal:
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return Refusal(501, MALFORMED, "The service does not know this HTTP method.")
+    return Refusal(400, MALFORMED, "What came is no HTTP request.")
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the kernel keeps for the peer."""
+    answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, "little")
+
+
+def _closed_by_peer(sock: socket.socket) -> bool:
+    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state in (_CLOSE, _CLOSE_WAIT)

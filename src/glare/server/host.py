@@ -1,0 +1,145 @@
+"""One server process: the event loop, the application's life, and how both end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from glare.metrics import Metrics
+from glare.server.acceptor import Acceptor
+from glare.server.connection import Application, Site
+from glare.server.limits import Limits
+from glare.server.places import Places
+from glare.server.tally import Tally
+
+_log = logging.getLogger(__name__)
+
+_FLUSH_SECONDS: Final = 1.0
+_LIFESPAN_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a process serves. `drain` is awaited when it is to end; its argument says whether balancers get their lead time."""
+
+    application: Application
+    drain: Callable[[bool], Awaitable[None]]
+    metrics: Metrics
+
+
+class Host:
+    """Serves a program on listening sockets."""
+
+    def __init__(self, program: Program, limits: Limits, tls: ssl.SSLContext | None) -> None:
+        self._program = program
+        self._limits = limits
+        self._tls = tls
+        self._stop: asyncio.Future[bool] | None = None
+
+    async def serve(self, listeners: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+        """Serve until a signal: SIGTERM with a lead time for balancers, SIGINT without. `ready` is called when it begins to."""
+        loop = asyncio.get_running_loop()
+        self._stop = loop.create_future()
+        loop.add_signal_handler(signal.SIGTERM, self._end, True)
+        loop.add_signal_handler(signal.SIGINT, self._end, False)
+        lifespan = _Lifespan(self._program.application)
+        await lifespan.start()
+        site = Site(self._program.application, self._limits, Tally(self._program.metrics), loop)
+        places = Places(self._limits)
+        acceptors = [Acceptor(site, listener, places, self._tls) for listener in listeners]
+        looking = loop.create_task(_look(site))
+        for acceptor in acceptors:
+            acceptor.start()
+        ready()
+        try:
+            await self._program.drain(await self._stop)
+        finally:
+            site.closing = True
+            for acceptor in acceptors:
+                acceptor.stop()
+            for listener in listeners:
+                listener.close()
+            await _close(site)
+            looking.cancel()
+            await lifespan.stop()
+
+    def _end(self, lead: bool) -> None:
+        if self._stop is not None and not self._stop.done():
+            self._stop.set_result(lead)
+
+
+async def _look(site: Site) -> None:
+    """Judge all connections, again and again."""
+    while True:
+        await asyncio.sleep(site.limits.tick)
+        now = site.loop.time()
+        for connection in tuple(site.connections):
+            try:
+                connection.look(now)
+            except Exception:  # noqa: BLE001 - one that cannot be judged must not keep the others from it
+                _log.exception("a connection cannot be judged")
+                connection.cut_off("error")
+        site.tally.tell(now)
+
+
+async def _close(site: Site) -> None:
+    """End all connections; what is sent now, or being answered, has a moment more."""
+    for connection in tuple(site.connections):
+        connection.stop()
+    if site.connections:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await site.empty.wait()
+    for connection in tuple(site.connections):
+        connection.cut_off("stopped")
+    for task in tuple(site.tasks):
+        task.cancel()
+    await asyncio.sleep(0)
+
+
+class _Lifespan:
+    """The application's own beginning and end, as ASGI has it."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._to: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Raises what the application raises, `RuntimeError` where it says that it cannot."""
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        self._task = asyncio.ensure_future(self._application(scope, self._to.get, self._from.put))
+        await self._ask("startup")
+
+    async def stop(self) -> None:
+        try:
+            async with asyncio.timeout(_LIFESPAN_SECONDS):
+                await self._ask("shutdown")
+        except TimeoutError:
+            _log.warning("the application does not end its work; the process goes without")
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._task
+
+    async def _ask(self, phase: str) -> None:
+        if self._task is None:
+            raise AssertionError("the application has not been started")
+        await self._to.put({"type": f"lifespan.{phase}"})
+        answer = asyncio.ensure_future(self._from.get())
+        await asyncio.wait((answer, self._task), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            await self._task
+            raise RuntimeError(f"the application ended at its {phase}")
+        if answer.result()["type"] != f"lifespan.{phase}.complete":
+            raise RuntimeError(f"the application failed at its {phase}: {answer.result().get('message', '')}")

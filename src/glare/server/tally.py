@@ -1,0 +1,54 @@
+"""Counts of what the server refuses and ends, for metrics and for a line in the log now and then."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Final
+
+from glare.metrics import Metrics
+from glare.server.answers import Refusal
+
+_log = logging.getLogger(__name__)
+
+_PERIOD: Final = 60.0
+
+
+class Tally:
+    """Used on the event loop only. `reason` is one of a few words, which the reference of the metrics lists."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._counts: Counter[str] = Counter()
+        self._told_at: float | None = None
+
+    def opened(self) -> None:
+        self._metrics.client_connected()
+
+    def closed(self) -> None:
+        self._metrics.client_gone()
+
+    def turned_away(self, reason: str) -> None:
+        """A connection, or its request, was refused because of a bound."""
+        self._counts[f"refused: {reason}"] += 1
+        self._metrics.client_refused(reason)
+
+    def cut_off(self, reason: str) -> None:
+        """A connection was ended that its client would have kept."""
+        self._counts[f"cut off: {reason}"] += 1
+        self._metrics.client_cut_off(reason)
+
+    def refused(self, refusal: Refusal) -> None:
+        """A head was refused."""
+        if refusal.reason in ("address", "total"):
+            self.turned_away(refusal.reason)
+        else:
+            self.cut_off(refusal.reason)
+
+    def tell(self, now: float) -> None:
+        """Log what there was, at most once a minute: each of them can be had by anybody, as often as he likes."""
+        if not self._counts or (self._told_at is not None and now - self._told_at < _PERIOD):
+            return
+        _log.warning("connections refused or cut off", extra=dict(sorted(self._counts.items())))
+        self._counts.clear()
+        self._told_at = now
