@@ -175,3 +175,31 @@ def test_a_project_whose_name_cannot_be_stored_is_401(tmp_path: Path, length: in
             assert answer.status_code == 401
             assert "256 characters" in answer.json()["error"]["message"]
             assert client.get("/artifacts/images", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("pipeline", ["token_file", "trusted_headers", "test_token"])
+def test_no_pipeline_takes_the_first_of_two(tmp_path: Path, pipeline: str) -> None:
+    """A field of an identity that comes twice, as behind a proxy that appends, is 400 whoever is configured to read it."""
+    options = f"[identity]\npipeline = {pipeline}\n" + (
+        f"token_file = {tmp_path / 'tokens.json'}\n" if pipeline == "token_file" else ""
+    )
+    TokenFile(tmp_path / "tokens.json").create("wonderland", "alice", ("member",))
+    said = [("X-Identity-Status", "Confirmed"), ("X-User-Id", "eve"), ("X-Auth-Token", "alice:wonderland:member")]
+    with running(tmp_path, options) as glare, trusted(glare) as client:
+        for twice in ("X-Project-Id", "X-Roles", "x-auth-token", "AUTHORIZATION"):
+            answer = client.get("/artifacts/images", headers=[*said, (twice, "victim"), (twice, "eve")])
+            assert answer.status_code == 400, answer.text
+            assert twice.lower() in answer.text
+        for alike in ("X_Project_Id", "X-Project_Id"):
+            assert client.get("/artifacts/images", headers=[*said, (alike, "victim")]).status_code == 400
+        assert client.get("/healthz", headers=[("X-Project-Id", "a"), ("X-Project-Id", "b")]).status_code == 200
+
+
+def test_a_proxy_names_one_project(tmp_path: Path) -> None:
+    """The old name of the project's header may come along with the new one, where both say the same."""
+    said = {"X-Identity-Status": "Confirmed", "X-Project-Id": "one", "X-Roles": "member"}
+    with running(tmp_path, HEADERS) as glare, trusted(glare) as client:
+        assert client.get("/artifacts/images", headers={**said, "X-Tenant-Id": "one"}).status_code == 200
+        refused = client.get("/artifacts/images", headers={**said, "X-Tenant-Id": "two"})
+        assert refused.status_code == 400
+        assert "different projects" in refused.text

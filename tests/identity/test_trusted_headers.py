@@ -67,11 +67,13 @@ def test_without_headers_anybody_is_anonymous_where_allowed() -> None:
 
 
 def test_the_tenant_header_stands_in_for_the_project_header() -> None:
-    """X-Tenant-Id is used where X-Project-Id is absent or empty, and only there."""
+    """X-Tenant-Id is used where X-Project-Id is absent or empty; where both are there they have to say the same."""
     base = {"x-identity-status": "Confirmed", "x-tenant-id": "old"}
     assert who(base).project == "old"
     assert who({**base, "x-project-id": ""}).project == "old"
-    assert who({**base, "x-project-id": "new"}).project == "new"
+    assert who({**base, "x-project-id": "old"}).project == "old"
+    with pytest.raises(BadRequest, match="different projects"):
+        who({**base, "x-project-id": "new"})
 
 
 def test_a_confirmed_caller_may_have_no_project() -> None:

@@ -254,8 +254,52 @@ def test_private_artifacts_of_others_are_never_told(service: Glare, receiver: Re
     assert log(service.bob, made) == []
     service.admin.publish(artifact)
     work(service)
-    # Both are of the change that published it, and it is public when they are looked at.
+    # Both are of the change that published it, and tell of what was public after it.
     assert [message.type for message in receiver.events()] == ["artifact.update", "artifact.publish"]
+
+
+def test_what_happened_in_private_stays_there(service: Glare, receiver: Receiver) -> None:
+    """Events of the time when an artifact was private are its owner's alone, though it is public when they become messages or are sent."""
+    made = subscribed(service, service.bob, receiver)
+    own = subscribed(service, service.alice, receiver)
+    artifact = image(service, "secret name")
+    service.alice.upload(artifact, "image", b"x")
+    service.alice.set(artifact, name="open name")
+    service.alice.activate(artifact)
+    service.admin.publish(artifact)
+    work(service)
+    told = [one["type"] for one in log(service.bob, made)]
+    assert told == ["artifact.update", "artifact.publish"]
+    assert len(log(service.alice, own)) == 7
+    assert not any(
+        b"secret name" in message.body
+        for message in receiver.events()
+        if message.headers["webhook-id"] in ids(service.bob, made)
+    )
+
+
+def test_what_was_public_once_is_not_told_again_when_it_is_private(service: Glare, receiver: Receiver) -> None:
+    """Both states decide, also where somebody asks for a message a second time: the one that is told, and the one of now."""
+    made = subscribed(service, service.bob, receiver)
+    artifact = image(service, "a")
+    service.alice.upload(artifact, "image", b"x")
+    service.alice.activate(artifact)
+    service.admin.publish(artifact)
+    work(service)
+    delivery = log(service.bob, made)[-1]
+    with service.services.db.write() as connection:
+        connection.execute(update(artifacts).where(artifacts.c.id == artifact["id"]).values(visibility="private"))
+    sent = len(receiver.events())
+    path = f"/subscriptions/{made['id']}/deliveries/{delivery['id']}/redelivery"
+    assert service.bob.request("POST", path).status_code == 202
+    work(service)
+    assert len(receiver.events()) == sent
+    assert (log(service.bob, made)[-1]["state"], log(service.bob, made)[-1]["reason"]) == ("dropped", "not_visible")
+
+
+def ids(actor: Any, subscription: Json) -> set[str]:
+    """The ids of the messages of a subscription."""
+    return {one["id"] for one in log(actor, subscription)}
 
 
 def test_what_a_subscriber_may_see_is_decided_when_it_is_sent(service: Glare, receiver: Receiver) -> None:

@@ -28,6 +28,7 @@ from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import Credentials, storable
+from glare.identity.headers import require_one_of_each
 
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 256 << 20
@@ -119,6 +120,7 @@ class Boundary:
         state["versioned"] = True
         self._application.drain.require_running()
         state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
+        require_one_of_each(name for name, _ in scope["headers"])
         credentials = Credentials(headers, peer_of(scope))
         state["actor"] = actor = storable(self._application.identity.authenticate(credentials))
         PARTY.set(self._application.parties.of_actor(actor, PARTY.get()))

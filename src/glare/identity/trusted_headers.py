@@ -48,9 +48,14 @@ class TrustedHeadersIdentity:
             )
         if (catalog := headers.get("x-service-catalog")) is not None:
             _check_catalog(catalog)
-        project = headers.get("x-project-id", "").strip() or headers.get("x-tenant-id", "").strip()
+        project = headers.get("x-project-id", "").strip()
+        tenant = headers.get("x-tenant-id", "").strip()
+        if project and tenant and project != tenant:
+            raise BadRequest(
+                "The headers X-Project-Id and X-Tenant-Id name different projects; the proxy has to set both to the same, or to remove one."
+            )
         user = headers.get("x-user-id", "").strip()
-        return Actor(user or None, project or None, split_roles(headers.get("x-roles", "")))
+        return Actor(user or None, project or tenant or None, split_roles(headers.get("x-roles", "")))
 
     def _decide(self, peer: str | None) -> bool:
         if peer is None:

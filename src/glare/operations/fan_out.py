@@ -87,7 +87,7 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     artifacts = {recorded.event.artifact_id for recorded in told}
     seen_by = owners(connection, [one for one in artifacts if one is not None])
     types = {recorded.event.type_name for recorded in told}
-    candidates = rows.interested(connection, types, artifacts, _projects(told, seen_by))
+    candidates = rows.interested(connection, types, artifacts, _projects(told))
     if not candidates:
         return
     wanted = [
@@ -105,26 +105,24 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     rows.hasten(connection, active, now)
 
 
-def _projects(events: Sequence[RecordedEvent], artifacts: Mapping[str, tuple[str, Visibility]]) -> set[str] | None:
-    """Whose subscriptions the events may be for; None where one is about what everybody sees."""
-    if any(_is_public(recorded.event, artifacts.get(recorded.event.artifact_id or "")) for recorded in events):
+def _projects(events: Sequence[RecordedEvent]) -> set[str] | None:
+    """Whose subscriptions the events may be for; None where one is about what everybody saw."""
+    if any(_was_public(recorded.event) for recorded in events):
         return None
-    owned = {recorded.event.project for recorded in events if recorded.event.project is not None}
-    return owned | {owner for owner, _ in artifacts.values()}
+    return {recorded.event.project for recorded in events if recorded.event.project is not None}
 
 
-def _is_public(event: Event, artifact: tuple[str, Visibility] | None) -> bool:
-    if artifact is not None:
-        return artifact[1] is Visibility.PUBLIC
+def _was_public(event: Event) -> bool:
     told = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
     return event.artifact_id is not None and told == Visibility.PUBLIC.value
 
 
 def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:
-    """Whether the subscribed project may know of the event: it sees the artifact as it is now, with this owner and visibility.
+    """Whether the subscribed project may know of the event: by the state that the event tells of, and by the state now.
 
-    Of one that is gone (None) it may know what it was told before: its owner everything, others what was public.
+    What happened to a private artifact is its owner's alone for ever, whatever it is now. `artifact` is owner and visibility as they are
+    now, None where it is gone: then what was told decides alone.
     """
-    if artifact is None:
-        return event.project == subscription.project or _is_public(event, None)
-    return visible(ListScope.of_project(subscription.project), *artifact)
+    if event.project != subscription.project and not _was_public(event):
+        return False
+    return artifact is None or visible(ListScope.of_project(subscription.project), *artifact)
