@@ -118,6 +118,7 @@ def build_services(
         fetches=Fetches(settings.locations.shared_memory),
     )
     db.observe(metrics.connections)
+    db.refused = metrics.refused
     clock = services.clock
     return services
 

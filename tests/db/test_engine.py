@@ -126,7 +126,7 @@ def test_lock_of_another_process_becomes_unavailable(url: str, database: Databas
 @pytest.mark.sqlite
 def test_lock_of_another_thread_becomes_unavailable(database: Database) -> None:
     """The writers of one process wait for each other no longer than for those of others."""
-    with database.write(), pytest.raises(Unavailable, match="retry later"), database.write():
+    with database.write(), pytest.raises(Unavailable, match="send it again in"), database.write():
         pytest.fail("the lock is held")
 
 

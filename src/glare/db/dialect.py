@@ -47,8 +47,11 @@ class Dialect(ABC):
         """Begin a transaction that sees one state."""
 
     @abstractmethod
-    def begin_write(self, connection: Connection) -> Transaction:
-        """Begin a transaction that sees, with each statement, what others have committed."""
+    def begin_write(self, connection: Connection, patience: float) -> Transaction:
+        """Begin a transaction that sees, with each statement, what others have committed.
+
+        Where that needs the lock of the whole database it is waited for `patience` seconds.
+        """
 
     @abstractmethod
     def failure(self, error: BaseException | None) -> Failure | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from glare.db.dialects import DIALECTS, Failure, Sizes, failure_of
 from glare.db.failures import BROKEN
 from glare.db.pool import Connections, NoneGranted, Observer, Silent
+from glare.db.turns import Turns
 from glare.errors import GlareError, StoreFull, Unavailable
+from glare.shares import Refused
 
 T = TypeVar("T")
 
@@ -102,9 +103,8 @@ class Database:
         self._sizes = Sizes(pool_size, busy_timeout, statement_timeout, answer_timeout)
         self.engine = self._dialect.create_engine(parsed, self._sizes)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        # SQLite has one writer at a time and lets the others sleep and retry, up to 100 ms at once. The threads of one
-        # process queue here instead and wake at once; the file lock is left to settle it between processes.
-        self._writer = threading.Lock()
+        self._turns = Turns(busy_timeout, lambda what, reason: self.refused(what, reason))
+        self.refused: Refused = _not_told
         self._opened: tuple[int, int] | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", self._remember_file)
@@ -204,7 +204,7 @@ class Database:
         Raises `Undone` and `OutcomeUnknown` besides what `transact` says.
         """
         with self._errors(), self._turn(), self.engine.connect() as connection:
-            transaction = self._dialect.begin_write(connection)
+            transaction = self._dialect.begin_write(connection, self._sizes.patience)
             session = self._dialect.session(connection)
             try:
                 yield connection
@@ -245,12 +245,8 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._writer.acquire(timeout=self._sizes.patience):
-            raise Unavailable(_BUSY.format(seconds=self._sizes.patience))
-        try:
+        with self._turns.take():
             yield
-        finally:
-            self._writer.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -276,6 +272,10 @@ class Database:
     def _note(self, failure: Failure | None) -> None:
         if failure is Failure.SILENT:
             self._pool.fell_silent()
+
+
+def _not_told(_: str, __: str) -> None:
+    return None
 
 
 def _file_id(name: str | None) -> tuple[int, int] | None:

@@ -69,7 +69,7 @@ class Mysql(Dialect):
     def begin_read(self, connection: Connection) -> Transaction:
         return connection.begin()  # REPEATABLE READ, with the snapshot of its first statement, is the session's.
 
-    def begin_write(self, connection: Connection) -> Transaction:
+    def begin_write(self, connection: Connection, patience: float) -> Transaction:
         transaction = connection.begin()
         # For this transaction only. A snapshot would hide what was committed while a row lock was waited for.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")

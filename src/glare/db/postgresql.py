@@ -72,7 +72,7 @@ class Postgresql(Dialect):
     def begin_read(self, connection: Connection) -> Transaction:
         return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True).begin()
 
-    def begin_write(self, connection: Connection) -> Transaction:
+    def begin_write(self, connection: Connection, patience: float) -> Transaction:
         return connection.execution_options(isolation_level="READ COMMITTED").begin()
 
     def failure(self, error: BaseException | None) -> Failure | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -12,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, event
 
 from glare.db.dialect import Dialect
 from glare.db.failures import Failure, Sizes
+from glare.db.turns import ASK_EVERY
 from glare.errors import GlareError
 
 
@@ -55,9 +57,26 @@ class Sqlite(Dialect):
         connection.connection.cursor().execute("BEGIN")
         return connection.begin()
 
-    def begin_write(self, connection: Connection) -> Transaction:
-        connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    def begin_write(self, connection: Connection, patience: float) -> Transaction:
+        cursor = connection.connection.cursor()
+        until = time.monotonic() + patience
+        # SQLite would ask every 100 ms in the end, and mostly find that others were faster.
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            while not self._locked(cursor, last=time.monotonic() >= until):
+                time.sleep(ASK_EVERY)
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
         return connection.begin()
+
+    def _locked(self, cursor: Any, *, last: bool) -> bool:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if last or self.failure(error) is not Failure.BUSY:
+                raise
+            return False
+        return True
 
     def failure(self, error: BaseException | None) -> Failure | None:
         # The errors carry a code only when the engine, not the Python module, raised them.
