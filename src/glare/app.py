@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
+from glare.metrics.listener import Listener
 from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations import fsck, putting_off, takedowns
 from glare.operations.deliver_webhooks import Deliverer
@@ -57,7 +58,7 @@ from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
 from glare.policy.engine import PolicyEngine
-from glare.settings import Settings
+from glare.settings import Settings, SettingsError
 from glare.settings.rules import DATABASE, FILE, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
@@ -69,6 +70,8 @@ _log = logging.getLogger(__name__)
 _HASH_THREADS: Final = 8
 _SAMPLE_SECONDS: Final = 1.0
 _SWITCH_SECONDS: Final = 0.001  # What a thread that computes may keep the event loop waiting (decision 0135).
+_PROBE_PATIENCE: Final = 3.0
+"""Seconds that a probe waits for the database: less than the five after which it is answered without it."""
 
 
 def build_services(
@@ -86,13 +89,21 @@ def build_services(
         db.transact(lambda connection: checks.beat(connection, ids, until))
         db.transact(lambda connection: jobs.beat(connection, ids, until))
 
-    stores = _stores(settings, db, metrics)
+    aside = Database(
+        settings.database.connection,
+        pool_size=1,
+        busy_timeout=_PROBE_PATIENCE,
+        statement_timeout=_PROBE_PATIENCE,
+        answer_timeout=_PROBE_PATIENCE,
+    )
+    stores = _stores(settings, db, metrics, aside)
 
     def stuck() -> set[int]:
         return set().union(*(store.calls.longer_than(settings.uploads.store_timeout) for store in stores.values()))
 
     services = Services(
         db=db,
+        aside=aside,
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
@@ -128,7 +139,7 @@ def prepare(settings: Settings) -> None:
     make_key_file(settings.subscriptions.secret_key_file)
     db = _database(settings)
     try:
-        prepare_stores(db, _stores(settings, db, Metrics(), compared=False), _now)
+        prepare_stores(db, _stores(settings, db, Metrics()), _now)
     finally:
         db.dispose()
 
@@ -138,7 +149,7 @@ def bare_stores(settings: Settings) -> Iterator[tuple[Database, Mapping[str, Sto
     """The database, and stores that are not asked whether they are the ones that it knows: for who wants to see or change that."""
     db = _database(settings)
     try:
-        yield db, _stores(settings, db, Metrics(), compared=False)
+        yield db, _stores(settings, db, Metrics())
     finally:
         db.dispose()
 
@@ -196,10 +207,25 @@ def run_worker(settings: Settings, stop: threading.Event, metrics: Metrics | Non
     """Do the background work in this thread until `stop` is set."""
     services = build_services(settings, metrics=metrics)
     worker = Worker(settings, services)
-    worker.start()
-    stop.wait()
-    worker.stop()
+    with _watched(settings, services):
+        worker.start()
+        stop.wait()
+        worker.stop()
     close(services)
+
+
+def _watched(settings: Settings, services: Services) -> AbstractContextManager[object]:
+    """What tells of this process, where it is to listen. Raises SettingsError where it cannot."""
+    address = settings.metrics.worker_bind
+    if address is None:
+        return nullcontext()
+    pages = {"/metrics": lambda: services.metrics.render(depths(services)), "/healthz": lambda: b"OK"}
+    try:
+        return Listener(address, settings.metrics.allowed_peers, pages)
+    except OSError as error:
+        raise SettingsError(
+            f"[metrics] worker_bind is {address[0]} port {address[1]}, but listening there fails ({error.strerror}); choose another."
+        ) from error
 
 
 def run_scrubber(settings: Settings, stop: threading.Event, report: Callable[[Scrubbed], None], *, once: bool) -> None:
@@ -244,6 +270,7 @@ def close(services: Services) -> None:
     services.heartbeats.stop()
     services.hashing.shutdown(wait=False, cancel_futures=True)
     services.db.dispose()
+    services.aside.dispose()
 
 
 class Worker:
@@ -420,10 +447,10 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _stores(settings: Settings, db: Database, metrics: Metrics, *, compared: bool = True) -> Mapping[str, Store]:
+def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database | None = None) -> Mapping[str, Store]:
     """All stores by name, whichever is for new blobs now: another one was before, and has some.
 
-    `compared`: each works at the place only that the database knows it by.
+    `aside` is asked which place is which store: each works at the place only that the database knows. Without it they do not ask.
     """
 
     def observe(call: StoreCall) -> None:
@@ -431,14 +458,15 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, *, compared: boo
         metrics.store_called(call.store, call.action, call.failed, call.bytes)
 
     def recorded() -> str | None:
-        with db.read() as connection:
+        if aside is None:
+            return None
+        with aside.read() as connection:
             known = store_rows.find(connection, FILE)
         return None if known is None else known.identity
 
     reserve = settings.store.free_space_reserve
-    asked = {"recorded": recorded} if compared else {}
     directory = settings.glance_store.filesystem_store_datadir
     return {
-        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve, **asked), observe),
-        DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve), observe),
+        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve, recorded=recorded), observe),
+        DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve, aside=aside), observe),
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text, update
+from sqlalchemy import delete, insert, text, update
 from starlette.testclient import TestClient
 
-from glare.db.tables import blobs
+from glare.db.tables import blobs, jobs, location_hosts
 from support.conversation import eventually
 from support.origin import Origin
 from support.service import Glare, path_of, running
@@ -100,6 +102,68 @@ def test_queue_depths_are_those_of_this_moment(glare: Glare) -> None:
     with glare.services.db.write() as connection:
         connection.execute(update(blobs).values(attempt_heartbeat=None))
         connection.execute(text("DELETE FROM doomed_objects"))
+
+
+def test_work_that_waits_is_counted_and_its_age_told(glare: Glare) -> None:
+    """Jobs by kind and state, and how long the first job, host and event that is due has waited."""
+    found = numbers(glare)
+    assert found['glare_jobs{kind="record",state="waiting"}'] == 0
+    assert found["glare_jobs_oldest_seconds"] == found["glare_location_oldest_due_seconds"] == 0
+    now = time.time_ns() // 1000
+    job = {
+        "project": "p", "type_name": "images", "artifact_id": "a", "field": "image", "location_id": "l", "host": "h",
+        "payload": b"{}", "tries": 0, "created_at": 0,
+    }  # fmt: skip
+    rows = [
+        job | {"id": "1", "kind": "record", "state": "waiting", "due_at": now - 70_000_000},
+        job | {"id": "2", "kind": "record", "state": "waiting", "due_at": now + 10**12},
+        job | {"id": "3", "kind": "promote", "state": "running", "due_at": 0},
+        job | {"id": "4", "kind": "measure", "state": "done", "due_at": 0},
+    ]
+    with glare.services.db.write() as connection:
+        connection.execute(insert(jobs), rows)
+        connection.execute(insert(location_hosts).values(host="h", due_at=now - 50_000_000, failures=0))
+    glare.alice.create("images", name="a")
+    found = numbers(glare)
+    assert found['glare_jobs{kind="record",state="waiting"}'] == 2
+    assert found['glare_jobs{kind="promote",state="running"}'] == 1
+    assert found['glare_jobs{kind="measure",state="waiting"}'] == 0
+    assert 70 <= found["glare_jobs_oldest_seconds"] < 170
+    assert 50 <= found["glare_location_oldest_due_seconds"] < 150
+    assert 0 < found["glare_outbox_unfanned_oldest_seconds"] < 100
+    with glare.services.db.write() as connection:
+        connection.execute(delete(jobs))
+        connection.execute(delete(location_hosts))
+
+
+def test_stores_tell_their_space_and_whether_they_answer(glare: Glare) -> None:
+    """Free bytes are those of the file system; a store that does not answer is 0 in one gauge, and absent in the other."""
+    place = glare.settings.glance_store.filesystem_store_datadir
+    found = numbers(glare)
+    assert found['glare_store_up{store="file"}'] == found['glare_store_up{store="database"}'] == 1
+    assert found['glare_store_free_bytes{store="file"}'] > 0
+    place.rename(place.with_name("aside"))
+    found = numbers(glare)
+    assert found['glare_store_up{store="file"}'] == 0
+    assert 'glare_store_free_bytes{store="file"}' not in found
+    place.with_name("aside").rename(place)
+
+
+def test_process_and_build_are_described(glare: Glare) -> None:
+    """Memory, files and start of this process, and what is running."""
+    text = glare.client.get("/metrics").text
+    assert f'glare_process_resident_bytes{{pid="{os.getpid()}"}}' in text
+    assert re.search(r'^glare_build_info\{database="\w+",python="3[^"]*",version="[^"]+"\} 1.0$', text, re.MULTILINE)
+
+
+def test_numbers_do_not_wait_for_connections_that_requests_hold(tmp_path: Path) -> None:
+    """With every connection of the pool in use, gauges and readiness are read all the same: they have one of their own."""
+    text = "[database]\nmax_pool_size = 3\npool_timeout = 0.1\n[api]\nrequest_threads = 1\nlist_threads = 1\n"
+    with running(tmp_path, text) as glare, ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(glare.services.db.read())
+        assert numbers(glare)["glare_database_up"] == 1
+        assert glare.client.get("/readyz").status_code == 200
 
 
 def test_a_database_that_fails_leaves_the_other_numbers(glare: Glare) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+Depths = Mapping[str, float | Mapping[tuple[str, ...], float]]
+"""Gauges that were read a moment ago, by name: a number, or numbers by the values of labels."""
+
 
 class Metrics:
     """Takes reports, and keeps none of them: what a service has whose metrics are off.
@@ -71,6 +74,6 @@ class Metrics:
     def client_cut_off(self, reason: str) -> None:
         """The server has ended a connection: `glare.server.tally` has the reasons."""
 
-    def render(self, depths: Mapping[str, float]) -> bytes | None:
+    def render(self, depths: Depths) -> bytes | None:
         """All numbers in the text format of Prometheus, with gauges read at this moment; None where none are kept."""
         return None

@@ -24,6 +24,12 @@ def forget_dead(directory: Path, pattern: str) -> None:
             file.unlink(missing_ok=True)
 
 
+def living(directory: Path) -> list[int]:
+    """The processes that have claimed this directory and run."""
+    found = (file.stem for file in directory.glob("*.alive"))
+    return sorted(int(process) for process in found if process.isdigit() and _lives(directory, process))
+
+
 def _lives(directory: Path, process: str) -> bool:
     """Whether the process holds the lock of its file."""
     try:

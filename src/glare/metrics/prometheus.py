@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,30 +13,59 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from glare.metrics import Metrics
-from glare.metrics.files import claim, forget_dead
+from glare.metrics import Depths, Metrics, process
+from glare.metrics.files import claim, forget_dead, living
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 
-DEPTHS: Final[Mapping[str, str]] = {
-    "glare_outbox_events": "Events that no consumer has taken yet.",
-    "glare_outbox_oldest_seconds": "Age of the oldest of them; 0 when there is none.",
-    "glare_locations_changed": "External locations that no longer serve what was recorded.",
-    "glare_locations_unreachable": "External locations that failed several checks in a row.",
-    "glare_jobs_waiting": "Jobs that wait for a worker, or for their next try, up to 10000.",
-    "glare_jobs_running": "Jobs that a worker is at, or has left, up to 10000.",
-    "glare_location_hosts_due": "Hosts whose locations are due for a check.",
-    "glare_outbox_unfanned_events": "Events that have not become messages to subscribers yet.",
-    "glare_webhook_queue": "Messages to subscribers that wait for their delivery, those to suspended targets included.",
-    "glare_webhook_suspended": "Subscriptions that were suspended because their target failed.",
-    "glare_damaged_blobs": "Stored blobs whose bytes were found missing or different when they were last read.",
-    "glare_doomed_objects": "Objects of stores that no artifact needs and that wait for their removal.",
-    "glare_attempts": "Uploads and measurements under way on all nodes, dead ones included.",
-    "glare_dead_attempts": "Attempts without a sign of life, which the sweep is about to undo.",
-    "glare_deleted_artifacts": "Artifacts marked as deleted whose data has not been removed yet.",
-    "glare_database_up": "Whether the database answered when these numbers were asked for.",
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a gauge means, and the names of its labels."""
+
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+DEPTHS: Final[Mapping[str, Described]] = {
+    "glare_build_info": Described("1, with what is running.", ("version", "python", "database")),
+    "glare_outbox_events": Described("Events that no consumer has taken yet."),
+    "glare_outbox_oldest_seconds": Described("Age of the oldest of them; 0 when there is none."),
+    "glare_locations_changed": Described("External locations that no longer serve what was recorded."),
+    "glare_locations_unreachable": Described("External locations that failed several checks in a row."),
+    "glare_jobs": Described("Jobs that are not ended, up to 10000 of a state.", ("kind", "state")),
+    "glare_jobs_oldest_seconds": Described(
+        "How long the first job that is due has waited for a worker; 0 when none has."
+    ),
+    "glare_location_hosts_due": Described("Hosts whose locations are due for a check."),
+    "glare_location_oldest_due_seconds": Described("How long the first of them has been due; 0 when there is none."),
+    "glare_outbox_unfanned_events": Described("Events that have not become messages to subscribers yet."),
+    "glare_outbox_unfanned_oldest_seconds": Described("Age of the oldest of them; 0 when there is none."),
+    "glare_webhook_queue": Described(
+        "Messages to subscribers that wait for their delivery, those to suspended targets included."
+    ),
+    "glare_webhook_oldest_due_seconds": Described(
+        "How long the first message that is due has waited to be sent; 0 when none has."
+    ),
+    "glare_webhook_suspended": Described("Subscriptions that were suspended because their target failed."),
+    "glare_damaged_blobs": Described(
+        "Stored blobs whose bytes were found missing or different when they were last read."
+    ),
+    "glare_doomed_objects": Described("Objects of stores that no artifact needs and that wait for their removal."),
+    "glare_attempts": Described("Uploads and measurements under way on all nodes, dead ones included."),
+    "glare_dead_attempts": Described("Attempts without a sign of life, which the sweep is about to undo."),
+    "glare_deleted_artifacts": Described("Artifacts marked as deleted whose data has not been removed yet."),
+    "glare_store_free_bytes": Described("Bytes that a store still takes, after its reserve.", ("store",)),
+    "glare_store_up": Described("Whether the store answered when these numbers were asked for.", ("store",)),
+    "glare_database_up": Described("Whether the database answered when these numbers were asked for."),
+    "glare_process_resident_bytes": Described("Resident memory of a process of this service.", ("pid",)),
+    "glare_process_open_fds": Described("Open files of a process.", ("pid",)),
+    "glare_process_max_fds": Described("How many files a process may open.", ("pid",)),
+    "glare_process_threads": Described("Threads of a process.", ("pid",)),
+    "glare_process_cpu_seconds": Described("Processor time of a process since its start.", ("pid",)),
+    "glare_process_start_time_seconds": Described("When a process began, in seconds since the epoch.", ("pid",)),
 }
-"""Gauges that are read when somebody asks, with their meaning. A queue is counted up to a bound."""
+"""Gauges that are read when somebody asks. A queue is counted up to a bound."""
 
 
 class PrometheusMetrics(Metrics):
@@ -227,10 +258,13 @@ class PrometheusMetrics(Metrics):
     def client_cut_off(self, reason: str) -> None:
         self._clients_cut_off.labels(reason).inc()
 
-    def render(self, depths: Mapping[str, float]) -> bytes:
+    def render(self, depths: Depths) -> bytes:
         now = CollectorRegistry()
-        now.register(_Depths(depths))
+        now.register(_Depths({**depths, **process.numbers(self._processes())}))
         return generate_latest(self._kept()) + generate_latest(now)
+
+    def _processes(self) -> list[int]:
+        return [os.getpid()] if self._directory is None else living(self._directory)
 
     def _kept(self) -> CollectorRegistry:
         if self._directory is None:
@@ -245,9 +279,13 @@ class PrometheusMetrics(Metrics):
 class _Depths(Collector):
     """Gauges that were read a moment ago. They are nobody's own, so they are not kept with those of a process."""
 
-    def __init__(self, depths: Mapping[str, float]) -> None:
+    def __init__(self, depths: Depths) -> None:
         self._depths = depths
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, value in self._depths.items():
-            yield GaugeMetricFamily(name, DEPTHS[name], value=value)
+            described = DEPTHS[name]
+            family = GaugeMetricFamily(name, described.text, labels=described.labels)
+            for labels, number in value.items() if isinstance(value, Mapping) else (((), value),):
+                family.add_metric(labels, number)
+            yield family

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from glare.db import checks
-from glare.db.jobs import JobState
-from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, outbox, subscriptions
+from glare.db.jobs import JobKind, JobState
+from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, location_hosts, outbox, subscriptions
 from glare.domain.blob import LocationState
 from glare.domain.subscription import DeliveryState, SubscriptionState
+from glare.errors import GlareError
+from glare.metrics import Depths
 from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
@@ -20,35 +25,69 @@ _AT_MOST: Final = 10_000
 _SECOND: Final = 1_000_000
 
 
-def depths(services: Services) -> dict[str, float]:
+def depths(services: Services) -> Depths:
     """Gauges by name. Each walks an index, and counts to 10000 at most: that many say enough, and cost little.
 
-    A database that does not answer leaves all of them out but the one that says so.
+    A database that does not answer leaves its own out, but for the one that says so.
     """
+    found: dict[str, float | Mapping[tuple[str, ...], float]] = {"glare_build_info": {_build(services): 1}}
+    found |= _stores(services)
     try:
-        with services.db.read() as connection:
-            return _read(services, connection)
+        with services.aside.read() as connection:
+            found |= _read(services, connection)
     except Exception:  # noqa: BLE001 - the numbers that need no database are wanted most when it is down
         _log.warning("the database does not answer for metrics", exc_info=True)
-        return {"glare_database_up": 0}
+        found["glare_database_up"] = 0
+    return found
 
 
-def _read(services: Services, connection: Connection) -> dict[str, float]:
+def _build(services: Services) -> tuple[str, ...]:
+    return version("glare"), platform.python_version(), services.db.engine.dialect.name
+
+
+def _stores(services: Services) -> dict[str, dict[tuple[str, ...], float]]:
+    up: dict[tuple[str, ...], float] = {}
+    free: dict[tuple[str, ...], float] = {}
+    for name, store in services.stores.items():
+        try:
+            left = store.free_space()
+        except GlareError:
+            up[(name,)] = 0
+            continue
+        up[(name,)] = 1
+        if left is not None:
+            free[(name,)] = left
+    return {"glare_store_up": up, "glare_store_free_bytes": free}
+
+
+def _read(services: Services, connection: Connection) -> Depths:
     now = services.clock()
     alive_since = now - int(services.rules.attempt_timeout * _SECOND)
-    waiting = outbox.c.consumed_at.is_(None)
-    oldest = connection.execute(
-        select(outbox.c.occurred_at).where(waiting).order_by(outbox.c.id).limit(1)
-    ).scalar_one_or_none()
+    waiting, unfanned = outbox.c.consumed_at.is_(None), outbox.c.fanned_at.is_(None)
+
+    def age(table: Table, since: str, order: str, *conditions: ColumnElement[Any]) -> float:
+        """Seconds since the first row of those that meet the conditions; 0 where there is none."""
+        first = select(table.c[since]).where(*conditions).order_by(table.c[order]).limit(1)
+        found = connection.execute(first).scalar_one_or_none()
+        return 0 if found is None else max(0, now - found) / _SECOND
+
     return {
         "glare_outbox_events": _count(connection, outbox, waiting),
-        "glare_outbox_oldest_seconds": 0 if oldest is None else max(0, now - oldest) / _SECOND,
-        "glare_outbox_unfanned_events": _count(connection, outbox, outbox.c.fanned_at.is_(None)),
+        "glare_outbox_oldest_seconds": age(outbox, "occurred_at", "id", waiting),
+        "glare_outbox_unfanned_events": _count(connection, outbox, unfanned),
+        "glare_outbox_unfanned_oldest_seconds": age(outbox, "occurred_at", "id", unfanned),
         "glare_webhook_queue": _count(
             connection,
             deliveries,
             deliveries.c.state == DeliveryState.PENDING.value,
             deliveries.c.finished_at.is_(None),
+        ),
+        "glare_webhook_oldest_due_seconds": age(
+            subscriptions,
+            "next_at",
+            "next_at",
+            subscriptions.c.state == SubscriptionState.ACTIVE.value,
+            subscriptions.c.next_at <= now,
         ),
         "glare_webhook_suspended": _count(
             connection, subscriptions, subscriptions.c.state == SubscriptionState.SUSPENDED.value
@@ -59,12 +98,27 @@ def _read(services: Services, connection: Connection) -> dict[str, float]:
         "glare_dead_attempts": _count(connection, blobs, blobs.c.attempt_heartbeat < alive_since),
         "glare_locations_changed": _count(connection, blobs, *_in_state(LocationState.CHANGED)),
         "glare_locations_unreachable": _count(connection, blobs, *_in_state(LocationState.UNREACHABLE)),
-        "glare_jobs_waiting": _count(connection, jobs, jobs.c.state == JobState.WAITING.value),
-        "glare_jobs_running": _count(connection, jobs, jobs.c.state == JobState.RUNNING.value),
+        "glare_jobs": _jobs(connection),
+        "glare_jobs_oldest_seconds": age(
+            jobs, "due_at", "due_at", jobs.c.state == JobState.WAITING.value, jobs.c.due_at <= now
+        ),
         "glare_location_hosts_due": checks.count_due(connection, now, _AT_MOST),
+        "glare_location_oldest_due_seconds": age(location_hosts, "due_at", "due_at", location_hosts.c.due_at <= now),
         "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at.is_not(None)),
         "glare_database_up": 1,
     }
+
+
+def _jobs(connection: Connection) -> dict[tuple[str, ...], float]:
+    """Jobs by kind and state. Each pair of them is there, so that a rule on one does not miss it when it is none."""
+    found: dict[tuple[str, ...], float] = {
+        (kind.value, state.value): 0 for kind in JobKind for state in (JobState.WAITING, JobState.RUNNING)
+    }
+    for state in (JobState.WAITING, JobState.RUNNING):
+        some = select(jobs.c.kind).where(jobs.c.state == state.value).limit(_AT_MOST).subquery()
+        counted = select(some.c.kind, func.count()).group_by(some.c.kind)
+        found |= {(kind, state.value): number for kind, number in connection.execute(counted)}
+    return found
 
 
 def _in_state(state: LocationState) -> tuple[ColumnElement[Any], ...]:

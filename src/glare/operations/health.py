@@ -16,9 +16,10 @@ def readiness(services: Services) -> dict[str, str]:
     """What keeps the service from working, by part; empty when nothing does. Causes go to the log."""
     problems = {}
     try:
-        with services.db.read() as connection:
+        with services.aside.read() as connection:
             connection.execute(text("SELECT id FROM artifacts LIMIT 1"))
-        services.db.require_file()
+        for database in (services.db, services.aside):
+            database.require_file()
     except Exception:  # noqa: BLE001 - whatever it is, the database is not ready
         _log.warning("database is not ready", exc_info=True)
         problems["database"] = "the database does not answer"

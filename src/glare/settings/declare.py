@@ -339,6 +339,20 @@ def optional_proxy(help_text: str) -> Any:
     return _field(Kind("unset or http://HOST:PORT", parse), "", help_text)
 
 
+def optional_address(help_text: str) -> Any:
+    """An IP address and a TCP port as a tuple, or None when unset."""
+
+    def parse(value: str) -> tuple[str, int] | None:
+        if not value:
+            return None
+        host, separator, port = value.rpartition(":")
+        if not separator or (":" in host) != (host.startswith("[") and host.endswith("]")):
+            raise ValueError
+        return str(ipaddress.ip_address(host.strip("[]"))), _within(int(port), 1, 65535)
+
+    return _field(Kind("unset or an address and a port, such as 127.0.0.1:9495 or [::1]:9495", parse), "", help_text)
+
+
 def split_list(value: str) -> tuple[str, ...]:
     """The items of a list that is written with commas or line breaks."""
     return tuple(item.strip() for item in re.split(r"[,\n]", value) if item.strip())

@@ -12,6 +12,7 @@ from glare.settings.declare import (
     integer,
     ip_text,
     networks,
+    optional_address,
     optional_choice,
     optional_path,
     optional_secret,
@@ -275,6 +276,11 @@ class MetricsSettings(Section):
         "127.0.0.0/8, ::1",
         "Addresses that may read `/metrics`; everybody else is refused, and so is every request that a proxy has passed on "
         "(Forwarded, X-Forwarded-For, X-Real-IP or Via). The default is for a Prometheus, or an agent of it, on this machine.",
+    )
+
+    worker_bind: tuple[str, int] | None = optional_address(
+        "Address and port at which `glare worker` answers `/metrics` and `/healthz`, for `allowed_peers` only. Unset: it does not listen; one on the machine "
+        "of `glare serve`, with the same `state_dir`, is among the numbers of that. Each worker of a machine needs a port of its own."
     )
 
 

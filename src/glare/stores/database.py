@@ -34,11 +34,13 @@ class DatabaseDriver:
     """A `Driver` over the tables `stored_objects` and `stored_chunks`.
 
     `reserve` is the free space in bytes that uploads leave on the file system of a SQLite database; nobody knows that of a server.
+    `aside` is the same database by connections of their own, for the check.
     """
 
-    def __init__(self, db: Database, *, name: str, reserve: int = 0) -> None:
+    def __init__(self, db: Database, *, name: str, reserve: int = 0, aside: Database | None = None) -> None:
         self.name = name
         self._db = db
+        self._aside = aside or db
         file = db.engine.url.database if db.is_sqlite else None
         self._room = Room(Path(file).absolute().parent, store=name, reserve=reserve) if file else None
 
@@ -49,7 +51,7 @@ class DatabaseDriver:
         return None
 
     def check(self) -> None:
-        with self._db.read() as connection:
+        with self._aside.read() as connection:
             rows.find(connection, "")
             if connection.dialect.name in ("mysql", "mariadb"):
                 _require_packets(connection, self.name)
