@@ -148,4 +148,6 @@ def test_a_running_process_does_not_work_with_another_directory(node: Glare, ima
     assert (answer.status_code, answer.headers["X-Glare-Error-Code"]) == (503, "StoreMistaken")
     assert [path.name for path in place.iterdir()] == [MARKER]
     assert node.alice.download(image, "image").status_code == 503
-    assert node.client.get("/readyz").status_code == 503
+    answer = node.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "another store's than the database knows" in answer.json()["problems"]["store file"]

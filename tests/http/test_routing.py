@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -249,6 +251,37 @@ def test_readiness_asks_database_and_stores(api: Glare) -> None:
         assert list(answer.json()["problems"]) == ["store file"]
     assert api.stranger.request("GET", "/readyz").status_code == 200
     assert api.stranger.request("GET", "/healthz").status_code == 200
+
+
+def as_if(monkeypatch: pytest.MonkeyPatch, **fields: int) -> None:
+    """Let every file system look like this to who asks for its state."""
+    state = SimpleNamespace(**({"f_flag": 0, "f_frsize": 4096, "f_bavail": 1 << 30} | fields))
+    monkeypatch.setattr("glare.stores.room.os.statvfs", lambda _: state)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "status", "code"),
+    [
+        ({"f_bavail": 0}, "it is full", 507, "StoreFull"),
+        ({"f_flag": os.ST_RDONLY}, "its file system is read-only", 503, "StoreReadOnly"),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_store_that_takes_nothing_leaves_the_node_ready(
+    glare: Glare, monkeypatch: pytest.MonkeyPatch, fields: dict[str, int], words: str, status: int, code: str
+) -> None:
+    """All nodes share a store that is full or read-only, so /readyz stays 200 and says it; reads go on, uploads are refused as our fault."""
+    image = glare.alice.upload(glare.alice.create("images", name="a"), "image", b"data")
+    other = glare.alice.create("images", name="b")
+    as_if(monkeypatch, **fields)
+    answer = glare.stranger.request("GET", "/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert words in answer.json()["limits"]["store file"]
+    refused = glare.alice.try_upload(other, "image", b"data")
+    assert (refused.status_code, refused.headers["X-Glare-Error-Code"]) == (status, code)
+    assert glare.alice.download(image, "image").content == b"data"
+    assert 'glare_store_free_bytes{store="file"} 0.0' in glare.client.get("/metrics").text
+    assert glare.alice.delete(other).status_code == 204
 
 
 @pytest.mark.sqlite

@@ -40,6 +40,7 @@ from glare.http.probes import Probe
 from glare.http.query import query_pairs
 from glare.http.streams import BodyReader, Patience
 from glare.identity.base import Identity
+from glare.operations.health import Readiness
 from glare.operations.refusals import Refusals
 from glare.operations.services import Services
 from glare.shares import Party
@@ -95,7 +96,7 @@ class Application:
     settings: HttpSettings
     description: Description
     drain: Drain
-    readiness: Probe[dict[str, str]]
+    readiness: Probe[Readiness]
     numbers: Probe[bytes | None]
     bodies_under_way: Counter[str] = field(default_factory=Counter)
 

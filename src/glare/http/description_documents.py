@@ -193,6 +193,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
         "properties": {
             "ready": {"type": "boolean"},
             "problems": {"type": "object", "additionalProperties": {"type": "string"}},
+            "limits": {"type": "object", "additionalProperties": {"type": "string"}},
         },
         "required": ["ready"],
     },

@@ -11,6 +11,7 @@ from glare.domain import legacy
 from glare.domain.microversion import Microversion
 from glare.http.call import Call, json_response
 from glare.http.microversion import MAXIMUM, MINIMUM
+from glare.operations.health import Readiness
 
 _VERSIONS: tuple[tuple[Any, str], ...] = (
     (MINIMUM, "STABLE"),
@@ -45,11 +46,15 @@ async def ready(call: Call) -> Response:
     """GET /readyz: the database and the stores answer too."""
     try:
         async with asyncio.timeout(5):
-            problems = await call.application.readiness.result(call.application.lanes.probes)
+            found = await call.application.readiness.result(call.application.lanes.probes)
     except TimeoutError:
-        problems = {"time": "the checks took longer than 5 seconds"}
+        found = Readiness({"time": "the checks took longer than 5 seconds"})
+    problems = dict(found.problems)
     if call.application.drain.leaving:
         problems = {"process": "it is stopping", **problems}
+    told: dict[str, Any] = {"ready": not problems}
     if problems:
-        return json_response({"ready": False, "problems": problems}, 503, "application/json")
-    return json_response({"ready": True}, media_type="application/json")
+        told["problems"] = problems
+    if found.limits:
+        told["limits"] = found.limits
+    return json_response(told, 503 if problems else 200, "application/json")

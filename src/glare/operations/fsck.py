@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -25,7 +26,7 @@ from glare.db import fsck as rows
 from glare.db.fsck import Run, StoredBlob
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Damage, Managed
-from glare.errors import Conflict, GlareError, NotFound, Unavailable
+from glare.errors import Conflict, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
 from glare.operations.damage import mark
 from glare.operations.objects import remove_doomed
 from glare.operations.services import Services
@@ -165,7 +166,8 @@ class _StoreCheck:
         self._store = store
         self._throttle = Throttle(check.options.rate, check.stop)
         self._saved_at = time.monotonic()
-        store.check()
+        with suppress(StoreFull, StoreReadOnly):  # It can be read, which is all that is needed.
+            store.check()
         now = self._services.clock()
         mine = Run(store.name, uuid.uuid4().hex, now)
         self._run = self._services.db.transact(

@@ -84,7 +84,7 @@ class Driver(Protocol):
         """
 
     def check(self) -> None:
-        """Raise `OSError` or `GlareError` when the store cannot be used: at start, and for readiness probes."""
+        """Raise `OSError` or `GlareError` when the store cannot be used; `StoreFull` and `StoreReadOnly` where only new data is refused."""
 
     def create(self, object_name: str, expected_size: int | None) -> DriverWriter:
         """Start an object. `expected_size` is in bytes, None when unknown; `StoreFull` when it cannot fit."""
@@ -183,6 +183,7 @@ class Store:
             return self._driver.identity()
 
     def check(self) -> None:
+        """Raises `StoreFull` and `StoreReadOnly` where the store can be read, and another `GlareError` where it cannot be used."""
         with self._call("check"):
             self._driver.check()
 

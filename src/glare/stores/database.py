@@ -55,6 +55,7 @@ class DatabaseDriver:
             rows.find(connection, "")
             if connection.dialect.name in ("mysql", "mariadb"):
                 _require_packets(connection, self.name)
+        self.require_room(0)
 
     def create(self, object_name: str, expected_size: int | None) -> DatabaseWriter:
         self.require_room(expected_size or 0)

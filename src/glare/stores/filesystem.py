@@ -45,6 +45,8 @@ _PLAIN: Final = re.compile(rb"[!-~]{1,128}")
 _TRUSTED_SECONDS: Final = 60.0
 """How long a process believes that the database knows the store by the same identity as before."""
 
+_TAKES_NOTHING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
 _READABLE_BY_OWNER: Final = 0o600
 _OWN_DIRECTORY: Final = 0o700
 
@@ -96,12 +98,15 @@ class FilesystemDriver:
         """Prove that an object can be linked into place: permissions, hard links, one file system."""
         probe = self._temporaries / f"probe.{secrets.token_hex(8)}"
         target = self._objects / probe.name
+        self.require_marker()
+        self.room.require(0)
         try:
-            self.require_marker()
             self._make_directories()
             os.close(_create(probe))
             os.link(probe, target)
         except OSError as error:
+            if error.errno in _TAKES_NOTHING:
+                raise  # It can be read, and `Store` names it.
             raise self._unusable(error) from error
         finally:
             for path in (probe, target):

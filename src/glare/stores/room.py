@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,16 @@ class Room:
     option: str = "[store] free_space_reserve"
 
     def left(self) -> int:
-        """The bytes that the store still takes."""
-        return max(0, self._free() - self.reserve)
+        """The bytes that the store still takes: none on a file system that is read-only."""
+        try:
+            return max(0, self._free() - self.reserve)
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                return 0
+            raise
 
     def require(self, size: int) -> None:
-        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve."""
+        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve, OSError if the file system is read-only."""
         free = self._free()
         if free - max(size, 1) < self.reserve:
             raise StoreFull(
@@ -37,4 +43,6 @@ class Room:
 
     def _free(self) -> int:
         state = os.statvfs(self.directory)
+        if state.f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         return state.f_bavail * state.f_frsize
