@@ -37,6 +37,7 @@ from glare.http.parties import Parties
 from glare.http.probes import Probe
 from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
+from glare.http.transfers import Transfers
 from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.listener import Listener
@@ -61,6 +62,7 @@ from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
 from glare.settings.rules import DATABASE, FILE, rules_of
 from glare.settings.type_options import load_types
+from glare.shares import Bounds, Shares
 from glare.stores.base import Store, StoreCall, log_call
 from glare.stores.database import DatabaseDriver
 from glare.stores.filesystem import FilesystemDriver
@@ -179,16 +181,17 @@ def create_application(
                 threads=(settings.api.request_threads, settings.api.request_threads_per_project),
                 list_threads=(settings.api.list_threads, settings.api.list_threads_per_project),
                 waiting=(settings.api.max_waiting, settings.api.max_waiting_per_project),
+                body_bytes=(settings.api.max_body_memory, settings.api.max_body_memory_per_project),
                 patience=settings.api.max_wait,
             ),
             services.metrics.refused,
         ),
         streams=ThreadPoolExecutor(settings.uploads.max_concurrent, "stream"),
+        transfers=_transfers(settings, services.metrics),
         settings=HttpSettings(
             max_document=settings.api.max_body_size,
             patience=Patience(settings.uploads.stall_timeout, settings.uploads.minimum_throughput),
-            max_streams=settings.uploads.max_concurrent,
-            max_project_streams=settings.uploads.max_concurrent_per_project,
+            document_patience=Patience(settings.api.body_timeout, settings.uploads.minimum_throughput),
             debug=settings.server.debug,
             cdn_loop_id=settings.locations.cdn_loop_id,
             metrics_peers=settings.metrics.allowed_peers,
@@ -355,6 +358,19 @@ class Worker:
             self._stopping.wait(period)
 
 
+def _transfers(settings: Settings, metrics: Metrics) -> Transfers:
+    uploads = settings.uploads
+    bounds = Bounds(
+        uploads.max_concurrent,
+        min(uploads.max_concurrent_per_project, uploads.max_concurrent),
+        uploads.max_waiting,
+        uploads.max_waiting_per_project,
+        settings.api.max_wait,
+    )
+    shares = Shares("transfers", bounds, what="uploads and downloads", refused=metrics.refused)
+    return Transfers(shares, uploads.contended_throughput, uploads.contended_grace)
+
+
 def _with_cors(settings: Settings, app: ASGIApp) -> ASGIApp:
     """Cross-origin headers, where an operator has named origins. The methods and headers are those of the API."""
     if not settings.cors.allowed_origin:
@@ -416,7 +432,7 @@ class _Lifespan:
         """Tell how much is in use: a moment of each second will do, and costs requests nothing."""
         application = self._application
         while True:
-            for shares in application.lanes.shares:
+            for shares in (*application.lanes.shares, application.transfers.shares):
                 application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
             await asyncio.sleep(_SAMPLE_SECONDS)
 

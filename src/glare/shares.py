@@ -273,7 +273,8 @@ class Shares:
         if self._fits(account, ticket) and not account.tickets:
             return None  # It goes in now, or next: the queue is for those who cannot.
         if len(account.tickets) >= self.bounds.waiting_of_party:
-            return ticket, self._refusal("party", ticket.party)
+            own = account.tickets or account.in_use + ticket.weight > self.bounds.of_party
+            return ticket, self._refusal("party" if own else "all", ticket.party)
         if self._waiting < self.bounds.waiting:
             return None
         longest = max(self._accounts.values(), key=lambda each: len(each.tickets))
@@ -361,8 +362,8 @@ class Shares:
         after = self._retry_after()
         if reason == "party":
             return TooManyRequests(
-                f"The {party} has {self.bounds.waiting_of_party} {self._what} that wait already; send fewer at the same time, "
-                f"and this one again in {after} s.",
+                f"The {party} has all of its share of this server process ({self.bounds.of_party}, and {self.bounds.waiting_of_party} that wait) "
+                f"for {self._what}; send fewer at the same time, and this one again in {after} s.",
                 retry_after=after,
             )
         return Unavailable(

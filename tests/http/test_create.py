@@ -274,8 +274,8 @@ def test_content_type_must_be_json(api: Glare, unique: Unique, content_type: str
 # is answered for the earlier one.
 FAULTS: list[tuple[str, int, str]] = [
     ("media type", 415, "UnsupportedMediaType"),
+    ("anonymous", 403, "Forbidden"),  # Before the body is read.
     ("array", 400, "BadRequest"),
-    ("anonymous", 403, "Forbidden"),
     ("no name", 400, "BadRequest"),
     ("status", 400, "BadRequest"),
     ("unknown type", 404, "TypeNotFound"),

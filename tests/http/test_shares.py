@@ -18,7 +18,9 @@ def stalled(glare: Glare, artifact: Json, key: str, actor: str = "alice") -> Con
 
 def test_one_project_leaves_room_for_the_others(tmp_path: Path) -> None:
     """A project's uploads beyond its share are 429; another project's are taken until the process is full, then 503."""
-    with running(tmp_path, "[uploads]\nmax_concurrent = 3\nmax_concurrent_per_project = 2\n") as glare:
+    with running(
+        tmp_path, "[uploads]\nmax_concurrent = 3\nmax_concurrent_per_project = 2\nmax_waiting_per_project = 0\n"
+    ) as glare:
         mine = glare.alice.create("sample_artifact", name="a", string_required="x")
         theirs = glare.bob.create("sample_artifact", name="b", string_required="x")
         with ExitStack() as stack:

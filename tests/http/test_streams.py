@@ -40,7 +40,7 @@ def read_all(receive: Callable[[], Awaitable[Message]], declared: int | None, *,
     """What a worker thread reads of a body."""
 
     async def main() -> list[bytes]:
-        reader = BodyReader(receive, asyncio.get_running_loop(), declared, Patience(0.1, 1000))
+        reader = BodyReader(receive, declared, Patience(0.1, 1000))
 
         def work() -> list[bytes]:
             try:
@@ -71,7 +71,7 @@ def test_nothing_is_received_that_nobody_asked_for() -> None:
     sender = Sender(*[b"x" * BLOCK] * 10)
 
     async def main() -> tuple[int, int]:
-        reader = BodyReader(sender, asyncio.get_running_loop(), None, Patience(1, 1))
+        reader = BodyReader(sender, None, Patience(1, 1))
         await asyncio.sleep(0.05)
         before = sender.asked
         await asyncio.to_thread(reader.read, BLOCK)

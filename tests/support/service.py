@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from glare.app import build_services, create_application, prepare
 from glare.db.tables import blobs, doomed_objects, outbound_leases, outbox, quota_usage, stored_objects
 from glare.http.lanes import Lanes
+from glare.http.transfers import Transfers
 from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
 from glare.stores.filesystem import MARKER
@@ -143,6 +144,12 @@ class Glare:
         """Where its requests are worked on. A test that takes a place keeps others waiting."""
         lanes: Lanes = self.client.app._application.lanes  # type: ignore[attr-defined]  # it is within
         return lanes
+
+    @property
+    def transfers(self) -> Transfers:
+        """Bodies under way in it."""
+        transfers: Transfers = self.client.app._application.transfers  # type: ignore[attr-defined]  # it is within
+        return transfers
 
     def usage(self, project: str) -> tuple[int, int]:
         """Artifacts and bytes that a project uses, of all types."""

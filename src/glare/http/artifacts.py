@@ -17,8 +17,9 @@ from glare.errors import PreconditionFailed
 from glare.http.call import JSON_TYPE, Call, encode, json_response
 from glare.http.conditions import Tags, parse_tags
 from glare.http.query import query_pairs
+from glare.operations import access
 from glare.operations.access import revision_tag, sees_full_urls
-from glare.operations.create_artifact import create_artifact
+from glare.operations.create_artifact import create_artifact, require_owner
 from glare.operations.delete_artifact import delete_artifact
 from glare.operations.list_artifacts import list_artifacts
 from glare.operations.show_artifact import show_artifact
@@ -34,6 +35,7 @@ Operation = Callable[[], tuple[TypeSpec, Artifact]]
 async def create(call: Call) -> Response:
     """POST /artifacts/T"""
     call.require_media_type(JSON)
+    require_owner(call.actor)
     body = await call.document()
     operation = partial(
         create_artifact, call.services, call.actor, call.parameters["type_name"], body, call.microversion
@@ -50,6 +52,7 @@ async def show(call: Call) -> Response:
 async def update(call: Call) -> Response:
     """PATCH /artifacts/T/ID"""
     call.require_media_type(JSON_PATCH)
+    await refuse_anonymous(call)
     body = await call.document()
     operation = partial(
         update_artifact, call.services, call.actor, *named(call), body, wanted_revisions(call), call.microversion
@@ -57,11 +60,17 @@ async def update(call: Call) -> Response:
     return await _write(call, body, operation)
 
 
+async def refuse_anonymous(call: Call) -> None:
+    """Refuse a change by somebody anonymous, who may change nothing, before a byte of its body is read."""
+    if call.actor.anonymous:
+        await call.run(access.refuse_anonymous, call.services, call.actor, *named(call))
+
+
 async def _write(call: Call, body: Any, operation: Operation, status: int = 200) -> Response:
     """Run a change. Where it may follow links it waits for other servers: then its thread is one of those for bodies."""
-    if not _may_follow_links(body):
+    if not await call.aside(_may_follow_links, body):
         return await call.run(answer, call, operation, status)
-    with call.body_under_way("location"):
+    async with call.transfer("location"):
         return await call.run_stream(answer, call, operation, status)
 
 

@@ -16,7 +16,7 @@ from glare.domain.microversion import NEWEST
 from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, BlobDamaged, NotFound, PreconditionFailed, StoreFailed, Unavailable
 from glare.http import folders
-from glare.http.artifacts import answer, named_revisions, represented
+from glare.http.artifacts import answer, named_revisions, refuse_anonymous, represented
 from glare.http.bodies import FileBody, Replaced, RewrittenBody, StoreBody, VerifiedBody, not_replaced, small_body
 from glare.http.call import Call
 from glare.http.claims import claims_of
@@ -40,6 +40,7 @@ _SMALL: Final = 64 << 10  # So many bytes are read and sent at once, which costs
 async def put(call: Call) -> Response:
     """PUT /artifacts/T/ID/<blob path>"""
     call.declared_length()
+    await refuse_anonymous(call)
     if call.media_type() == LOCATION:
         return await _put_location(call)
     return await _put_data(call)
@@ -54,8 +55,10 @@ async def _put_data(call: Call) -> Response:
     request = UploadRequest(*_named(call), content_type, claims_of(call.headers), _expected(call), call.microversion)
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
-    with call.body_under_way("upload"), call.application.drain.breakable(body.break_off):
-        return await call.run_stream(answer, call, operation)
+    async with call.transfer("upload", body.break_off) as transfer:
+        body.watched = transfer.pace
+        with call.application.drain.breakable(body.break_off):
+            return await call.run_stream(answer, call, operation)
 
 
 async def _put_location(call: Call) -> Response:
@@ -70,8 +73,9 @@ async def _put_location(call: Call) -> Response:
     watcher.add_done_callback(lambda _: cancellation.cancel())
     try:
         operation = partial(add_location, call.services, call.actor, request, cancellation)
-        with call.body_under_way("location"), call.application.drain.breakable(cancellation.cancel):
-            return await call.run_stream(answer, call, operation)
+        async with call.transfer("location"):
+            with call.application.drain.breakable(cancellation.cancel):
+                return await call.run_stream(answer, call, operation)
     finally:
         watcher.cancel()
 

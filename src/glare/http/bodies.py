@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
 from glare.domain.hooks import Reader
-from glare.errors import BlobDamaged, NotFound
+from glare.errors import BlobDamaged, GlareError, NotFound, Unavailable
 from glare.http.call import Call
+from glare.http.pace import Pace
 from glare.operations import hooks
 from glare.operations.download_blob import Download, was_replaced
 from glare.operations.own_bytes import OwnBytes
@@ -23,7 +24,6 @@ from glare.operations.verified_stream import VerifiedStream
 from glare.stores.base import Store
 
 _PATHSEND: Final = "http.response.pathsend"
-_READ_AHEAD: Final = 8  # With more bodies than this under way, each keeps one piece in memory instead of two.
 
 
 class FileBody(Response):
@@ -85,6 +85,8 @@ class StreamBody(Response):
 
     def __init__(self, call: Call, headers: Mapping[str, str], status: int) -> None:
         self._call = call
+        self._broken: GlareError | None = None
+        self._sending: asyncio.Timeout | None = None
         super().__init__(None, status, headers)
         if "content-length" not in headers:
             del self.headers["content-length"]
@@ -97,10 +99,17 @@ class StreamBody(Response):
         """End an `open` or a read that waits. Called on the event loop. Files are read without waiting for anybody."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._call.body_under_way("download"):
-            await self._send(send)
+        async with self._call.transfer("download", self._break_off) as transfer:
+            await self._send(send, transfer.pace)
 
-    async def _send(self, send: Send) -> None:
+    def _break_off(self, reason: GlareError) -> None:
+        """End it from the event loop, also while the client takes nothing."""
+        self._broken = reason
+        self.cancel()
+        if self._sending is not None and not self._sending.expired():
+            self._sending.reschedule(asyncio.get_running_loop().time())
+
+    async def _send(self, send: Send, pace: Pace) -> None:
         call = self._call
         gone = asyncio.ensure_future(call.until_disconnected())
         gone.add_done_callback(lambda _: self.cancel())
@@ -112,15 +121,20 @@ class StreamBody(Response):
             reading = self._read(pieces)
             piece = await reading
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while piece and not gone.done():
-                ahead = call.application.bodies_under_way.total() <= _READ_AHEAD
+            while piece and not gone.done() and self._broken is None:
+                ahead = call.application.transfers.few
                 if ahead:
                     reading = self._read(pieces)
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                pace.wait()
+                async with asyncio.timeout(None) as self._sending:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                pace.moved(len(piece))
                 del piece  # So that it is gone before the next one comes.
                 if not ahead:
                     reading = self._read(pieces)
                 piece = await reading
+            if self._broken is not None:
+                raise Unavailable(self._broken.message)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()  # Which calls `cancel` here too, so that no thread waits for an origin any more.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
@@ -25,20 +24,21 @@ from glare.domain.microversion import Microversion
 from glare.errors import (
     BadRequest,
     ClientDisconnected,
+    GlareError,
     MethodNotAllowed,
     RequestEntityTooLarge,
     RequestTimeout,
-    TooManyRequests,
-    Unavailable,
     UnsupportedMediaType,
 )
 from glare.http.drain import Drain
 from glare.http.inbox import Inbox
-from glare.http.lanes import Lane, Lanes, weight_of_list
+from glare.http.lanes import BODY_UNIT, Lane, Lanes, weight_of_list
+from glare.http.pace import Pace
 from glare.http.parties import Parties
 from glare.http.probes import Probe
 from glare.http.query import query_pairs
-from glare.http.streams import BodyReader, Patience
+from glare.http.streams import BodyReader, Patience, Room
+from glare.http.transfers import Transfer, Transfers
 from glare.identity.base import Identity
 from glare.operations.health import Readiness
 from glare.operations.refusals import Refusals
@@ -49,6 +49,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_LARGE: Final = (
+    64 << 10
+)  # A JSON document of more bytes is worked on in a thread: it would keep the event loop for milliseconds.
 JSON_TYPE: Final = "application/json; charset=UTF-8"
 
 encode = msgspec.json.Encoder().encode
@@ -57,15 +60,14 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Limits of the HTTP layer: bytes of a JSON body, seconds without a byte of a body, bodies under way at the same time, and
+    """Limits of the HTTP layer: bytes of a JSON body, how long the bytes of a blob and those of a JSON body are waited for, and
     whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
     `metrics_peers` may read the metrics; `public_endpoint` is the URL of the service, where it is configured.
     """
 
     max_document: int
     patience: Patience
-    max_streams: int
-    max_project_streams: int
+    document_patience: Patience
     debug: bool
     cdn_loop_id: str
     metrics_peers: tuple[IPv4Network | IPv6Network, ...]
@@ -83,8 +85,8 @@ class Description(NamedTuple):
 class Application:
     """What handlers share: the services, who is calling, whom that belongs to, and where there are threads.
 
-    `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does. `readiness` and `numbers` answer probes. `bodies_under_way` counts the latter by
-    project, and is changed on the event loop only.
+    `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does, which has a place among `transfers`.
+    `readiness` and `numbers` answer probes.
     """
 
     services: Services
@@ -93,23 +95,36 @@ class Application:
     refusals: Refusals
     lanes: Lanes
     streams: Executor
+    transfers: Transfers
     settings: HttpSettings
     description: Description
     drain: Drain
     readiness: Probe[Readiness]
     numbers: Probe[bytes | None]
-    bodies_under_way: Counter[str] = field(default_factory=Counter)
 
 
 class Call:
     """What a handler works with. `actor` and `microversion` are known before any handler runs."""
 
-    __slots__ = ("_inbox", "_scope", "actor", "application", "headers", "microversion", "parameters", "request_id")
+    __slots__ = (
+        "_held",
+        "_inbox",
+        "_is_large",
+        "_scope",
+        "actor",
+        "application",
+        "headers",
+        "microversion",
+        "parameters",
+        "request_id",
+    )
 
     def __init__(self, scope: Scope) -> None:
         state = scope["state"]
         self._scope = scope
         self._inbox: Inbox = state["inbox"]
+        self._held = AsyncExitStack()
+        self._is_large = False
         self.application: Application = state["application"]
         self.actor: Actor = state["actor"]
         self.microversion: Microversion = state["microversion"]
@@ -177,29 +192,20 @@ class Call:
         weight = weight_of_list(query_pairs(self.query), self.services.rules.query.default_page)
         return await self._in_lane(self.application.lanes.lists, weight, partial(function, *args, **kwargs))
 
-    @contextmanager
-    def body_under_way(self, kind: str) -> Iterator[None]:
-        """Count a body that a thread works on: an ``upload``, a ``download``, or the measurement of a ``location``.
+    @asynccontextmanager
+    async def transfer(
+        self, kind: str, break_off: Callable[[GlareError], object] | None = None
+    ) -> AsyncIterator[Transfer]:
+        """A place for a body: an ``upload``, a ``download``, or the measurement of a ``location``. Waits for it where others have it.
 
-        Raises `Unavailable` beyond the number that the process takes on, `TooManyRequests` beyond a project's share of it.
+        `break_off` ends the body with the reason, called on the event loop where it is slow and others wait. Raises as `run`.
         """
-        settings, under_way = self.application.settings, self.application.bodies_under_way
-        project = self.actor.project or ""
-        if under_way.total() >= settings.max_streams:
-            raise Unavailable(f"This server process handles {settings.max_streams} uploads and downloads; retry later.")
-        if under_way[project] >= settings.max_project_streams:
-            raise TooManyRequests(
-                f"The project has {settings.max_project_streams} uploads and downloads under way here; wait for one to end."
-            )
-        under_way[project] += 1
-        self.services.metrics.transfer_began(kind)
-        try:
-            yield
-        finally:
-            self.services.metrics.transfer_ended(kind)
-            under_way[project] -= 1
-            if not under_way[project]:
-                del under_way[project]
+        async with self.application.transfers.place(self.party, break_off, self._inbox.gone) as transfer:
+            self.services.metrics.transfer_began(kind)
+            try:
+                yield transfer
+            finally:
+                self.services.metrics.transfer_ended(kind)
 
     async def run_stream(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what lasts as long as a body does, beside the threads of short work."""
@@ -226,20 +232,29 @@ class Call:
 
     def body_reader(self) -> BodyReader:
         """The body as a reader for worker threads."""
-        loop = asyncio.get_running_loop()
-        return BodyReader(self._inbox.receive, loop, self.declared_length(), self.application.settings.patience)
+        transfers = self.application.transfers
+        room = Room(ahead=lambda: transfers.few, large=lambda: not transfers.many)
+        return BodyReader(self._inbox.receive, self.declared_length(), self.application.settings.patience, room)
 
     async def document(self) -> Any:
-        """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit, `RequestTimeout`."""
+        """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit, `RequestTimeout`,
+        `TooManyRequests` and `Unavailable` where there is no room for it.
+
+        Until the handler has ended it counts as held.
+        """
         body = await self._whole_body()
-        try:
-            return _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-            raise BadRequest(
-                f"The body is not valid JSON: {str(wrong).rstrip('.')}; send a JSON document in UTF-8."
-            ) from None
-        except RecursionError:
-            raise BadRequest("The JSON body is nested too deeply; send one of fewer levels.") from None
+        self._is_large = len(body) > _LARGE
+        return await self.aside(_parsed, body)
+
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what takes as long as the document is large: here where it is small, in a worker thread otherwise."""
+        if self._is_large:
+            return await self.run(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    async def close(self) -> None:
+        """Let go of what the request has held."""
+        await self._held.aclose()
 
     async def require_no_body(self) -> None:
         """Raises `BadRequest` when the request carries a body."""
@@ -265,19 +280,24 @@ class Call:
 
     async def _whole_body(self) -> bytes:
         limit = self.application.settings.max_document
-        stall_seconds = self.application.settings.patience.stall_seconds
         declared = self.declared_length()
         if declared is not None and declared > limit:
             raise _too_long(limit)
+        bodies = self.application.lanes.bodies
+        weight = -(-(limit if declared is None else declared) // BODY_UNIT)
+        await self._held.enter_async_context(bodies.share(self.party, max(1, weight), gone=self._inbox.gone))
+        patience = self.application.settings.document_patience
+        pace = Pace(patience.stall_seconds)
         parts: list[bytes] = []
         size = 0
         while True:
+            pace.wait()
             try:
-                async with asyncio.timeout(stall_seconds):
+                async with asyncio.timeout(patience.stall_seconds):
                     message = await self._inbox.receive()
             except TimeoutError:
                 raise RequestTimeout(
-                    f"No byte of the request body arrived for {stall_seconds:g} seconds; send it again."
+                    f"No byte of the request body arrived for {patience.stall_seconds:g} seconds; send it again."
                 ) from None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
@@ -288,6 +308,11 @@ class Call:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+            pace.moved(len(part))
+            if pace.is_below(patience.minimum_rate):
+                raise RequestTimeout(
+                    f"The request body arrives at less than {patience.minimum_rate} bytes a second; send it again, faster."
+                )
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -315,7 +340,11 @@ class Endpoint:
         if handler is None:
             scope["state"]["allow"] = self.allow
             raise MethodNotAllowed(f"{scope['method']} is not possible here; possible are {self.allow}.")
-        response = await handler(Call(scope))
+        call = Call(scope)
+        try:
+            response = await handler(call)
+        finally:
+            await call.close()
         await response(scope, receive, send)
 
 
@@ -328,6 +357,17 @@ def peer_of(scope: Scope) -> str | None:
 def json_response(document: Any, status: int = 200, media_type: str = JSON_TYPE) -> Response:
     """A JSON response; non-ASCII text stays as it is."""
     return Response(encode(document), status, {"content-type": media_type})
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise BadRequest(
+            f"The body is not valid JSON: {str(wrong).rstrip('.')}; send a JSON document in UTF-8."
+        ) from None
+    except RecursionError:
+        raise BadRequest("The JSON body is nested too deeply; send one of fewer levels.") from None
 
 
 def _too_long(limit: int) -> RequestEntityTooLarge:

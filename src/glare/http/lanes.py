@@ -15,6 +15,10 @@ from glare.shares import Bounds, Refused, Shares
 
 SHORT: Final = "requests"
 LISTS: Final = "lists"
+BODIES: Final = "bodies"
+
+BODY_UNIT: Final = 64 << 10
+"""Bytes of a JSON document that count as one."""
 
 _PROBE_THREADS: Final = 2  # One for each probe, so that neither waits for the other.
 _LARGE_PAGE: Final = 100
@@ -31,11 +35,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class LaneSettings:
-    """Bounds, each in all and for one party: threads, and requests that may wait for one. `patience` is in seconds."""
+    """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents. `patience` is in seconds."""
 
     threads: tuple[int, int]
     list_threads: tuple[int, int]
     waiting: tuple[int, int]
+    body_bytes: tuple[int, int]
     patience: float
 
 
@@ -43,12 +48,14 @@ class LaneSettings:
 class Lanes:
     """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
 
-    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have it.
+    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have it. `bodies` shares
+    out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes.
     """
 
     short: Lane
     lists: Lane
     probes: Executor
+    bodies: Shares
 
     @classmethod
     def of(cls, settings: LaneSettings, refused: Refused) -> Lanes:
@@ -65,17 +72,23 @@ class Lanes:
             lane(SHORT, settings.threads),
             lane(LISTS, settings.list_threads),
             ThreadPoolExecutor(_PROBE_THREADS, "glare-probes"),
+            Shares(BODIES, _in_units(settings), what="request bodies", refused=refused),
         )
 
     @property
     def shares(self) -> tuple[Shares, ...]:
         """What is given out here."""
-        return self.short.shares, self.lists.shares
+        return self.short.shares, self.lists.shares, self.bodies
 
     def close(self) -> None:
         """End the threads, and what waits for one."""
         for threads in (self.short.threads, self.lists.threads, self.probes):
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_units(settings: LaneSettings) -> Bounds:
+    together, of_party = (max(1, size // BODY_UNIT) for size in settings.body_bytes)
+    return Bounds(together, min(of_party, together), *settings.waiting, settings.patience)
 
 
 def weight_of_list(pairs: Sequence[tuple[str, str]], default_limit: int) -> int:

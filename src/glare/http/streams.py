@@ -6,20 +6,37 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from glare.digest import BLOCK
 from glare.errors import ClientDisconnected, GlareError, RequestTimeout
+from glare.http.pace import Pace
+
+SMALL_BLOCK: Final = 64 << 10
+_SOON: Final = 0.05
+_LATE: Final = 0.5
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whether a body may have a block `ahead` in memory, and whether blocks may be `large`; asked for each of them."""
+
+    ahead: Callable[[], bool]
+    large: Callable[[], bool]
+
+
+ROOM: Final = Room(lambda: True, lambda: True)
+"""For who is alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a client is waited for.
 
-    It may send nothing for `stall_seconds`; once it was waited for so long in all, it must have sent `minimum_rate` bytes
-    for each second of waiting. Time in which nobody wanted its bytes does not count.
+    It may send nothing for `stall_seconds`; once it was waited for so long in all, it must send `minimum_rate` bytes for each second of
+    waiting, counted over the last one or two times as long. Time in which nobody wanted its bytes does not count.
     """
 
     stall_seconds: float
@@ -29,17 +46,18 @@ class Patience:
 class BodyReader:
     """A request body as a synchronous reader.
 
-    The loop collects blocks of up to 1 MiB, one ahead of the reader, so that memory stays flat at any size and
-    the server stops taking bytes from the client while the reader is busy. `declared` is the ``Content-Length`` or None.
+    The loop collects blocks, and the server stops taking bytes from the client while the reader is busy. A block has 64 KiB, and up to 1 MiB
+    where the client is fast; one is collected ahead of the reader where `room` says that there is memory. So memory stays flat at any size,
+    and a slow client has little of it. `declared` is the ``Content-Length`` or None.
     """
 
-    def __init__(
-        self, receive: Receive, loop: asyncio.AbstractEventLoop, declared: int | None, patience: Patience
-    ) -> None:
+    def __init__(self, receive: Receive, declared: int | None, patience: Patience, room: Room = ROOM) -> None:
         self._receive = receive
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._patience = patience
-        self._waited = 0.0
+        self._room = room
+        self._pace = Pace(patience.stall_seconds)
+        self._size = SMALL_BLOCK
         self._ended = False
         self._buffer = b""
         self._next: Future[bytes | GlareError] | None = None
@@ -47,6 +65,8 @@ class BodyReader:
         self._waiting: asyncio.Timeout | None = None
         self._broken: GlareError | None = None
         self.declared = declared
+        self.watched: Pace | None = None
+        """Told of the client's pace too."""
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, empty at the end of the body; called in a worker thread.
@@ -87,7 +107,7 @@ class BodyReader:
                 raise block
             finally:
                 del block
-        if not self._ended:
+        if not self._ended and self._room.ahead():
             self._next = asyncio.run_coroutine_threadsafe(self._collect(), self._loop)
         return block
 
@@ -99,27 +119,30 @@ class BodyReader:
         """
         parts: list[bytes] = []
         size = 0
+        began = self._loop.time()
         stall_seconds = self._patience.stall_seconds
+        paces = [self._pace] if self.watched is None else [self._pace, self.watched]
         try:
             async with asyncio.timeout(stall_seconds) as waiting:
                 self._waiting = waiting
-                while size < BLOCK and self._broken is None:
-                    asked_at = self._loop.time()
+                while size < self._size and self._broken is None:
+                    for pace in paces:
+                        pace.wait()
                     message = await self._receive()
-                    now = self._loop.time()
-                    self._waited += now - asked_at
                     if message["type"] == "http.disconnect":
                         return ClientDisconnected()
                     part = message.get("body", b"")
+                    for pace in paces:
+                        pace.moved(len(part))
                     if part:
                         parts.append(part)
                         size += len(part)
-                        if not self._fast_enough(self._received + size):
+                        if self._pace.is_below(self._patience.minimum_rate):
                             return RequestTimeout(
                                 f"The request body arrives at less than {self._patience.minimum_rate} bytes a second; "
                                 "nothing was stored."
                             )
-                        waiting.reschedule(now + stall_seconds)
+                        waiting.reschedule(self._loop.time() + stall_seconds)
                     if not message.get("more_body", False):
                         self._ended = True
                         break
@@ -132,13 +155,18 @@ class BodyReader:
         if self._broken is not None:
             return self._broken
         self._received += size
+        self._fit(self._loop.time() - began)
         if self._ended and self.declared is not None and self._received != self.declared:
             return ClientDisconnected(
                 f"The body has {self._received} bytes but Content-Length says {self.declared}; nothing was stored."
             )
         return b"".join(parts)
 
-    def _fast_enough(self, received: int) -> bool:
-        """A client that drips would hold a thread, a place and quota for as long as it likes."""
-        patience = self._patience
-        return self._waited <= patience.stall_seconds or received >= patience.minimum_rate * self._waited
+    def _fit(self, seconds: float) -> None:
+        """Choose the size of the next block by how long this one took."""
+        if seconds < _SOON:
+            self._size = min(self._size * 2, BLOCK)
+        elif seconds > _LATE:
+            self._size = SMALL_BLOCK
+        if not self._room.large():
+            self._size = min(self._size, SMALL_BLOCK * 4)

@@ -15,6 +15,7 @@ from glare.http.artifacts import JSON
 from glare.http.call import Call, json_response
 from glare.http.query import query_pairs
 from glare.operations import confirmations, deliveries, subscriptions
+from glare.operations.subscription_access import require_project
 from glare.operations.subscription_documents import parse_token
 
 _SCOPE: Final[Mapping[str, str]] = {"type_name": "type_name", "artifact": "artifact_id", "location": "location_id"}
@@ -23,6 +24,7 @@ _SCOPE: Final[Mapping[str, str]] = {"type_name": "type_name", "artifact": "artif
 async def create(call: Call) -> Response:
     """POST /subscriptions"""
     call.require_media_type(JSON)
+    require_project(call.actor)
     body = await call.document()
     made, secret = await call.run(subscriptions.create_subscription, call.services, call.actor, body)
     return json_response({**shown(made), "secret": secret}, 201)
@@ -45,6 +47,7 @@ async def show(call: Call) -> Response:
 async def update(call: Call) -> Response:
     """PATCH /subscriptions/ID"""
     call.require_media_type(JSON)
+    require_project(call.actor)
     body = await call.document()
     changed = await call.run(subscriptions.change_subscription, call.services, call.actor, _id(call), body)
     return json_response(shown(changed))
@@ -60,6 +63,7 @@ async def delete(call: Call) -> Response:
 async def replace_secret(call: Call) -> Response:
     """POST /subscriptions/ID/secret"""
     call.require_media_type(JSON)
+    require_project(call.actor)
     body = await call.document()
     changed, secret = await call.run(subscriptions.replace_secret, call.services, call.actor, _id(call), body)
     return json_response({**shown(changed), "secret": secret})
@@ -68,6 +72,7 @@ async def replace_secret(call: Call) -> Response:
 async def confirm(call: Call) -> Response:
     """POST /subscriptions/ID/confirmation"""
     call.require_media_type(JSON)
+    require_project(call.actor)
     token = parse_token(await call.document())
     return json_response(shown(await call.run(confirmations.confirm, call.services, call.actor, _id(call), token)))
 

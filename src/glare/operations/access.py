@@ -52,6 +52,11 @@ def require_writer(services: Services, actor: Actor, artifact: Artifact) -> None
         )
 
 
+def refuse_anonymous(services: Services, actor: Actor, type_name: str, artifact_id: str) -> None:
+    """Raises, for an anonymous caller, what any change of the artifact ends with: `TypeNotFound`, `ArtifactNotFound` or `Forbidden`."""
+    require_writer(services, actor, find_artifact(services, actor, find_type(services, type_name), artifact_id))
+
+
 def require(services: Services, rule: str, actor: Actor, artifact: Artifact) -> None:
     """Ask the policy. Raises `PolicyException`."""
     services.policy.require(rule, actor, target_of(artifact))

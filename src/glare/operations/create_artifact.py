@@ -36,19 +36,18 @@ def create_artifact(
     """
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object of field names and values.")
-    if actor.anonymous or not actor.project:
-        raise Forbidden("Your token belongs to no project, so it cannot own an artifact; use one of a project.")
+    project = require_owner(actor)
     if not body.get("name"):
         raise BadRequest("Field 'name' is required and cannot be empty.")
     for name in _DECIDED_LATER:
         if name in body:
             raise BadRequest(f"Field '{name}' cannot be set at creation; leave it away.")
-    services.policy.require("artifact:create", actor, {**_texts(body), "owner": actor.project})
+    services.policy.require("artifact:create", actor, {**_texts(body), "owner": project})
     spec = access.find_type(services, type_name)
     if spec is services.types.all:
         raise Forbidden(f"Type '{spec.name}' is read-only; create the artifact under its own type.")
     face = spec.face(microversion)
-    artifact = _drafted(services, actor.project, spec, _coerced(services, actor, face, body))
+    artifact = _drafted(services, project, spec, _coerced(services, actor, face, body))
     _require_settable(services, face, artifact, body)
     change = Change(ChangeKind.CREATE, actor)
     if spec.hooks.before:
@@ -65,6 +64,13 @@ def create_artifact(
     services.db.transact(insert, done=lambda connection: fetch_artifact(connection, artifact.id))
     hooks.after(spec, change, artifact)
     return spec, artifact
+
+
+def require_owner(actor: Actor) -> str:
+    """The project that owns what the caller creates. Raises `Forbidden` for a caller without one."""
+    if actor.anonymous or not actor.project:
+        raise Forbidden("Your token belongs to no project, so it cannot own an artifact; use one of a project.")
+    return actor.project
 
 
 def _coerced(services: Services, actor: Actor, face: Face, body: dict[str, Any]) -> dict[str, Any]:

@@ -154,9 +154,9 @@ class UploadSettings(Section):
         at_most=24 * 3600,
     )
     minimum_throughput: int = size(
-        "1 KiB",
-        "Bytes a second that an upload must bring once it was waited for as long as `stall_timeout`, so that a dripping client "
-        "does not hold a thread and its quota for ever.",
+        "4 KiB",
+        "Bytes a second that a body must bring, on average over `stall_timeout` in which it was waited for, so that a dripping client "
+        "does not hold a place and its quota for ever. Any modem is faster.",
         at_least=1,
         at_most=GIB,
     )
@@ -166,17 +166,43 @@ class UploadSettings(Section):
         at_least=MIB,
         at_most=1024 * GIB,
     )
+    contended_throughput: int = size(
+        "32 KiB",
+        "Bytes a second below which an upload or download is broken off where all `max_concurrent` are taken and another one waits: the slowest "
+        "of the project that has most of them. It may be sent again.",
+        at_least=0,
+        at_most=GIB,
+    )
+    contended_grace: float = seconds(
+        "2 s",
+        "How long a client must have been waited for before its upload or download may be broken off for that.",
+        at_least=0.1,
+        at_most=3600,
+    )
     max_concurrent: int = integer(
-        "64",
-        "Uploads, downloads and measurements at the same time in one process; each has a thread. 503 beyond it.",
+        "256",
+        "Uploads, downloads and measurements at the same time in one process; an upload and a measurement have a thread each, a download while it is read. "
+        "More wait for a place.",
         at_least=1,
         at_most=4096,
     )
     max_concurrent_per_project: int = integer(
-        "32",
-        "How many of these one project may have under way in one process, so that it leaves room for the others. 429 beyond it.",
+        "64",
+        "How many of these one project, or one network of anonymous callers, may have under way in one process, so that it leaves room for the others.",
         at_least=1,
         at_most=4096,
+    )
+    max_waiting: int = integer(
+        "256",
+        "Uploads, downloads and measurements that may wait for a place, for `[api] max_wait` at most; 503 beyond it, to whoever has most that wait.",
+        at_least=0,
+        at_most=100000,
+    )
+    max_waiting_per_project: int = integer(
+        "64",
+        "How many of these may be of one project, or of one network of anonymous callers; 429 beyond it.",
+        at_least=0,
+        at_most=100000,
     )
 
 

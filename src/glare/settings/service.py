@@ -201,6 +201,24 @@ class ApiSettings(Section):
     max_wait: float = seconds(
         "10 s", "How long a request may wait for a thread before it is answered 503.", at_least=0.1, at_most=600
     )
+    body_timeout: float = seconds(
+        "10 s",
+        "How long a JSON body may bring no byte, or on average less than `[uploads] minimum_throughput`, before it is refused with 408.",
+        at_least=0.1,
+        at_most=3600,
+    )
+    max_body_memory: int = size(
+        "64 MiB",
+        "Bytes of JSON bodies that one process holds; further ones wait unread. A body of unknown length counts as `max_body_size`.",
+        at_least=MIB,
+        at_most=64 * GIB,
+    )
+    max_body_memory_per_project: int = size(
+        "16 MiB",
+        "How many of these one project, or one network of anonymous callers, may have.",
+        at_least=MIB,
+        at_most=64 * GIB,
+    )
     probe_age: float = seconds(
         "1 s",
         "How old what `/readyz` and `/metrics` say may be. One look serves all who ask within this time.",
