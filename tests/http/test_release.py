@@ -18,7 +18,7 @@ from support.service import Glare, Json, path_of, running
 
 DATA = random.Random(5).randbytes(3 * BLOCK + 5)
 UPLOAD = {"Content-Type": "text/plain"}
-SETTINGS = "[uploads]\nstall_timeout = 0.2\nminimum_throughput = 1\n[api]\nmax_body_size = 2 KiB\n"
+SETTINGS = "[uploads]\nstall_timeout = 0.2\nminimum_throughput = 1\n[api]\nmax_body_size = 2 KiB\nbody_timeout = 0.2\n"
 
 
 @pytest.fixture(scope="module")

@@ -163,8 +163,9 @@ def test_slow_bodies_make_room_for_another_project(tmp_path: Path, slow: str) ->
         if slow == "upload":
             held = [stack.enter_context(upload(glare, theirs, str(number), 9, "bob")) for number in range(2)]
         else:
-            glare.bob.upload(theirs, "dict_of_blobs/x", bytes(3 << 20))
-            path, ranged = f"{path_of(theirs)}/dict_of_blobs/x", {"Range": "bytes=0-2999999"}
+            image = glare.bob.create("images", name="b")
+            glare.bob.upload(image, "image", bytes(3 << 20))
+            path, ranged = f"{path_of(image)}/image", {"Range": "bytes=0-2999999"}
             held = [
                 stack.enter_context(Conversation(glare, "GET", path, ranged, actor="bob", hold_after=1))
                 for _ in range(2)
@@ -203,7 +204,7 @@ def test_nobody_waits_for_a_body_that_cannot_be_allowed(
     api: Glare, of: Callable[[Json], tuple[str, str, str, int]]
 ) -> None:
     """An anonymous change is refused when its head has come, with the answer that it would have got in the end."""
-    image = api.alice.create("images", name=f"public {id(of)}")
+    image = api.alice.create("images", name=f"public {id(of)}", container_format="bare", disk_format="raw")
     api.alice.upload(image, "image", b"x")
     api.alice.activate(image)
     api.admin.publish(image)

@@ -39,7 +39,7 @@ def crooked() -> Iterator[Crooked]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crooked: Crooked) -> Iterator[Server]:
-    text = f"allowed_ports = {crooked.port}\n[uploads]\nmax_concurrent = 3\n[DEFAULT]\nsend_stall_timeout = {STALL}\n"
+    text = f"allowed_ports = {crooked.port}\n[uploads]\nmax_concurrent = 3\nmax_waiting = 0\n[DEFAULT]\nsend_stall_timeout = {STALL}\n"
     with Server(tmp_path_factory.mktemp("downloads"), text) as process:
         yield process
         assert process.leftovers() == {}
@@ -144,7 +144,8 @@ def test_more_bodies_than_allowed_are_refused_clearly(server: Server, managed: J
     eventually(lambda: all(server.alice.show(artifact)["image"] for artifact in artifacts))
     response = server.alice.try_upload(image, "image", b"data")
     assert response.status_code == 503
-    assert "retry later" in response.json()["error"]["message"]
+    assert response.headers["retry-after"] == "1"
+    assert "send it again" in response.json()["error"]["message"]
     assert server.alice.show(image)["image"] is None
     assert server.alice.download(managed, "image", Range="bytes=1-200000").status_code == 503
     connections[0].send(b"12345678")

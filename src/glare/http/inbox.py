@@ -11,6 +11,10 @@ from starlette.types import Message, Receive
 _GONE: Final = "http.disconnect"
 
 
+async def _nothing() -> Message:
+    return {"type": _GONE}
+
+
 class Inbox:
     """An ASGI `receive` that loses nothing when somebody stops waiting for it. Used on the event loop only.
 
@@ -47,7 +51,8 @@ class Inbox:
             self._kept.append(await self._next())
 
     def close(self) -> None:
-        """Nobody wants to know any more."""
+        """Nobody wants to know any more: let go of the server's end too, which closes a connection when nobody holds it."""
+        self._receive = _nothing
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None
