@@ -49,6 +49,7 @@ from glare.operations.fan_out import fan_out
 from glare.operations.health import readiness
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.jobs import do_next
+from glare.operations.patrol import patrol
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.promote_by_policy import PromotionRounds
 from glare.operations.refusals import Refusals
@@ -316,6 +317,7 @@ class Worker:
                     ("webhooks", settings.outbox.poll_interval, lambda: _drain(deliverer.run_once, self._stopping))
                     for _ in range(settings.subscriptions.delivery_threads)
                 ),
+                ("patrol", settings.patrol.poll_interval, lambda: patrol(services, self._stopping)),
                 ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
                 *doers,
             )

@@ -328,6 +328,12 @@ def hold(connection: Connection, location: Managed, until: int) -> None:
     )
 
 
+def undoom(connection: Connection, location: Managed) -> bool:
+    """An object that was doomed is needed after all; False where it is doomed no more, because it was removed."""
+    mine = (doomed_objects.c.object == location.object) & (doomed_objects.c.store == location.store)
+    return bool(connection.execute(delete(doomed_objects).where(mine)).rowcount)
+
+
 def copies(connection: Connection, sha256: str, size: int, limit: int) -> list[tuple[str, Slot]]:
     """Artifacts and slots of up to `limit` stored blobs with this content against which nothing is known."""
     statement = (

@@ -108,6 +108,30 @@ def blob_with(connection: Connection, location: Managed) -> StoredBlob | None:
     return None if row is None else _stored_blob(row)
 
 
+def equal_ones(connection: Connection, blob: StoredBlob, limit: int) -> list[StoredBlob]:
+    """Up to `limit` other stored blobs with the same content, whosever they are, against which nothing is known."""
+    statement = _stored_blobs().where(
+        _blobs.sha256 == blob.sha256,
+        _blobs.size == blob.size,
+        _blobs.slot_id != blob.slot_id,
+        _blobs.object.is_not(None),
+        _blobs.damage.is_(None),
+        _blobs.status == BlobStatus.ACTIVE,
+    )
+    return [_stored_blob(row) for row in connection.execute(statement.limit(limit))]
+
+
+def replace_object(connection: Connection, blob: StoredBlob, repaired: Managed) -> bool:
+    """Give a blob another object with the same content, in which nothing is wrong; False where it has another one by now, or is gone."""
+    same = (
+        (_blobs.slot_id == blob.slot_id)
+        & (_blobs.store == blob.location.store)
+        & (_blobs.object == blob.location.object)
+    )
+    values = {"store": repaired.store, "object": repaired.object, "damage": None, "damaged_at": None}
+    return bool(connection.execute(update(blobs).where(same).values(**values)).rowcount)
+
+
 def _stored_blobs() -> Select[Any]:
     return select(
         _blobs.slot_id, _blobs.artifact_id, artifacts.c.type_name, _blobs.field, _blobs.item_key, _blobs.store,

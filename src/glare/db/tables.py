@@ -259,6 +259,21 @@ fsck_runs = Table(
     Column("counts", _bytes(), nullable=False),  # JSON
 )
 
+patrols = Table(
+    "patrols",
+    metadata,
+    # How far the background has come with reading all bytes of a store again.
+    Column("store", _ascii(64), primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),  # null while a round is under way
+    Column("position", _ascii(64), nullable=False),  # the last slot whose object was read to its end
+    Column("object", _ascii(255)),  # the one that is being read,
+    Column("block", BigInteger, nullable=False),  # and how many of its blocks were found right
+    Column("holder", _ascii(32)),
+    Column("held_until", BigInteger),
+    Column("counts", _bytes(), nullable=False),  # JSON
+)
+
 artifact_counts = Table(
     "artifact_counts",
     metadata,

@@ -36,6 +36,9 @@ class Metrics:
     def stored_bytes_failed(self, store: str, reason: str) -> None:
         """An object was not what was recorded: ``differs`` or ``missing``; or could not be read: ``unreadable``."""
 
+    def stored_blob_read(self, store: str, outcome: str) -> None:
+        """The patrol has read a blob again: ``equal``, ``differs``, ``missing``, ``unreadable`` or ``repaired``."""
+
     def location_checked(self, kind: str, outcome: str) -> None:
         """A check of an external location is over: what kind it was, and what came of it."""
 

@@ -115,8 +115,14 @@ class PrometheusMetrics(Metrics):
         )
         self._stored = Counter(
             "glare_stored_bytes_failures",
-            "Times that stored bytes were not sent, or not found right by the scrub, by why.",
+            "Times that stored bytes were not what was recorded of them when a reader asked, by why.",
             ("store", "reason"),
+            registry=registry,
+        )
+        self._patrolled = Counter(
+            "glare_patrolled_blobs",
+            "Stored blobs that the background has read again, by what came of it.",
+            ("store", "outcome"),
             registry=registry,
         )
         self._checked = Counter(
@@ -216,6 +222,9 @@ class PrometheusMetrics(Metrics):
 
     def stored_bytes_failed(self, store: str, reason: str) -> None:
         self._stored.labels(store, reason).inc()
+
+    def stored_blob_read(self, store: str, outcome: str) -> None:
+        self._patrolled.labels(store, outcome).inc()
 
     def location_checked(self, kind: str, outcome: str) -> None:
         self._checked.labels(kind, outcome).inc()

@@ -54,7 +54,7 @@ def mark(services: Services, blob: StoredBlob, damage: Damage | None, detail: st
 def seen(services: Services, location: Managed, failed: GlareError, detail: str) -> None:
     """A reader was not served from this object because of `failed`; what differs is marked. It never raises for a database that does not answer.
 
-    What is missing is not marked: this node may be the one that does not see it. The scrub and `glare fsck` look again.
+    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare fsck` look again.
     """
     differs = isinstance(failed, BlobDamaged)
     reason = "differs" if differs else "missing" if isinstance(failed, NotFound) else "unreadable"

@@ -6,23 +6,22 @@ the caller may read, then origins of the folder. An object that is marked as dam
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
 from glare.db import blobs as blob_rows
-from glare.digest import BLOCK, block_count
+from glare.digest import BLOCK
 from glare.domain.blob import Blob, Managed
-from glare.errors import BlobDamaged, GlareError
+from glare.errors import GlareError
 from glare.operations import damage
-from glare.operations.block_digests import BlockDigests, NoBlockDigests
+from glare.operations.block_digests import BlockDigests
+from glare.operations.checked_object import CheckedObject, Recorded
 from glare.operations.download_blob import copies_of
 from glare.operations.verified_stream import VerifiedStream
 
 if TYPE_CHECKING:
     from glare.operations.download_blob import Download
     from glare.operations.services import Services
-    from glare.stores.base import Reader
 
 
 class OwnBytes:
@@ -40,7 +39,7 @@ class OwnBytes:
         self._block, self._last_block = first // BLOCK, last // BLOCK
         self._cdn_loop = cdn_loop
         digests = BlockDigests(services, found.digests.sha256, found.size)
-        self._span = _Span(found.size, self._last_block, found.slot.path, digests)
+        self._recorded = Recorded(found.size, self._last_block, found.slot.path, digests)
         stored = [blob for blob in (*found.candidates, *found.copies) if isinstance(blob.location, Managed)]
         marked = [blob for blob in stored if blob.damage is not None]
         sound = [blob for blob in stored if blob.damage is None]
@@ -114,11 +113,11 @@ class OwnBytes:
         finally:
             del failure
 
-    def _prefer(self, one: _Object) -> None:
+    def _prefer(self, one: CheckedObject) -> None:
         """Ask this one first for the next block, and what failed before it last."""
         self._objects.rotate(-self._objects.index(one))
 
-    def _elsewhere(self) -> list[_Object]:
+    def _elsewhere(self) -> list[CheckedObject]:
         """Other blobs of the same content that the caller may read. They are looked for once, and stay."""
         if self._looked_elsewhere:
             return []
@@ -136,8 +135,10 @@ class OwnBytes:
         outside.open()
         return outside.read()
 
-    def _object(self, blob: Blob) -> _Object:
-        return _Object(self._services, blob, self._span)
+    def _object(self, blob: Blob) -> CheckedObject:
+        if not isinstance(blob.location, Managed):
+            raise AssertionError("only what a store has is read from it")  # noqa: TRY004 - a defect of ours
+        return CheckedObject(self._services, blob.location, self._recorded)
 
     def _hold(self) -> None:
         """Keep what is being read from its removal, where it takes long. Each object that was let go of meanwhile stays a while already."""
@@ -148,86 +149,3 @@ class OwnBytes:
         self._held_at = now
         location = self._objects[0].location
         self._services.db.transact(lambda connection: blob_rows.hold(connection, location, now + delay))
-
-
-class _Span:
-    """What is read of a content, and how its blocks are checked: what all of its objects have in common."""
-
-    def __init__(self, size: int, last_block: int, path: str, digests: BlockDigests) -> None:
-        self.size = size
-        self.end = min(size, (last_block + 1) * BLOCK)
-        self.path = path
-        self.digests = digests
-
-
-class _Object:
-    """One object that should have the content. Its reader is opened where it is needed, and goes on from block to block."""
-
-    def __init__(self, services: Services, blob: Blob, span: _Span) -> None:
-        if not isinstance(blob.location, Managed):
-            raise AssertionError("only what a store has is read from it")  # noqa: TRY004 - a defect of ours
-        self.location = blob.location
-        self._services = services
-        self._span = span
-        self._reader: Reader | None = None
-        self._next = 0
-
-    def block(self, number: int) -> bytes:
-        """The checked block. Raises `BlobDamaged`, `NotFound` and other errors of the store."""
-        data = self._read(number)
-        if self._fits(number, data):
-            return data
-        # Once more, from the store: what went wrong on its way through memory is no damage.
-        self.close()
-        data = self._read(number)
-        if self._fits(number, data):
-            return data
-        raise damage.not_as_recorded(self._span.path)
-
-    def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
-    def _fits(self, number: int, data: bytes) -> bool:
-        try:
-            return self._span.digests.fit(number, data)
-        except NoBlockDigests:
-            self._prove()
-            return self._span.digests.fit(number, data)
-
-    def _read(self, number: int) -> bytes:
-        start = number * BLOCK
-        if self._reader is None or self._next != number:
-            self.close()
-            self._reader = self._open(start)
-        wanted = min(BLOCK, self._span.size - start)
-        data = self._reader.read(wanted)
-        while len(data) < wanted and (more := self._reader.read(wanted - len(data))):
-            data += more
-        self._next = number + 1
-        return data
-
-    def _open(self, start: int) -> Reader:
-        store = self._services.store_with(self.location)
-        # One block is read whole before anything is answered, so its digest says enough.
-        if self._span.size > BLOCK and (size := store.size(self.location.object)) != self._span.size:
-            raise BlobDamaged(
-                f"The stored bytes of blob '{self._span.path}' are {size}, but {self._span.size} were recorded, and are not sent; tell "
-                "its operator, who may have a copy of them."
-            )
-        return store.open(self.location.object, start, self._span.end - start)
-
-    def _prove(self) -> None:
-        """Read the whole object, and record its blocks' digests where its sha256 is the recorded one: nothing less says that a block is right."""
-        whole, blocks = hashlib.sha256(), bytearray()
-        with self._services.store_with(self.location).open(self.location.object) as reader:
-            for _ in range(block_count(self._span.size)):
-                data = reader.read(BLOCK)
-                while len(data) < BLOCK and (more := reader.read(BLOCK - len(data))):
-                    data += more
-                whole.update(data)
-                blocks += hashlib.sha256(data).digest()
-        if not self._span.digests.are_of(whole.hexdigest(), reader.size):
-            raise damage.not_as_recorded(self._span.path)
-        self._span.digests.record(bytes(blocks))

@@ -115,6 +115,16 @@ class PromotionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class PatrolRules:
+    """How stored bytes are read again: `rate` in bytes a second, 0 for no limit; `interval` in seconds from the beginning of one round to that of
+    the next, 0 for never.
+    """
+
+    rate: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The operator's settings that operations decide with.
 
@@ -146,6 +156,7 @@ class Rules:
     refusal_retention: float
     removal_delay: int
     unchecked_stores: frozenset[str]
+    patrol: PatrolRules
 
     def quota_defaults(self, type_name: str) -> dict[str, Limits]:
         """The configured limits that apply to an artifact of this type."""

@@ -13,6 +13,7 @@ from glare.events.webhooks import Retries
 from glare.operations.services import (
     JobRules,
     OutboundLimits,
+    PatrolRules,
     Promoting,
     PromotionRules,
     Rules,
@@ -90,6 +91,7 @@ def rules_of(settings: Settings) -> Rules:
         audit_retention=settings.audit.retention,
         refusal_retention=settings.audit.refusal_retention,
         removal_delay=int(settings.store.removal_delay * 1_000_000),
+        patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
         unchecked_stores=frozenset(_STORES[name] for name in settings.store.unchecked_files),
     )
 

@@ -532,6 +532,34 @@ class FsckSettings(Section):
     )
 
 
+@section("patrol")
+class PatrolSettings(Section):
+    """Reading all stored bytes again in the background, as `glare fsck` does: what is wrong is marked, told, and repaired from an equal stored blob.
+
+    One object of a store is read at a time, over all nodes.
+    """
+
+    interval: float = seconds(
+        "30 d",
+        "Time from the beginning of one round through a store to that of the next; a round that takes longer is followed by the next one at once. "
+        "0 is never: then run `glare fsck` from time to time.",
+        at_least=0,
+        at_most=3650 * DAY,
+    )
+    rate: int = size(
+        "8 MiB",
+        "Bytes a second that are read of a store at most, repairs included, so that disks serve others; 0 is no limit. A TiB takes 36 hours.",
+        at_least=0,
+        at_most=2**53,
+    )
+    poll_interval: float = seconds(
+        "60 s",
+        "How often a process with background work looks whether a round is due, or was left by a node that died.",
+        at_least=0.05,
+        at_most=DAY,
+    )
+
+
 @section("scrubber")
 class ScrubberSettings(Section):
     """The sweep: delayed deletions, dead uploads, objects without an owner."""

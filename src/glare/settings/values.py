@@ -43,6 +43,7 @@ from glare.settings.service import (
     NotificationSettings,
     OutboxSettings,
     PasteDeploySettings,
+    PatrolSettings,
     PolicySettings,
     RabbitSettings,
     ScrubberSettings,
@@ -84,6 +85,7 @@ class Settings:
     jobs: JobsSettings
     promotion: PromotionSettings
     fsck: FsckSettings
+    patrol: PatrolSettings
     transport: TransportSettings
     notifications: NotificationSettings
     rabbit: RabbitSettings
