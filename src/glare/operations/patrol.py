@@ -104,7 +104,7 @@ class _Round:
         except _LeaseLost:
             return
         self._services.db.transact(lambda connection: patrols.release(connection, self._at, finished))
-        if finished is not None:
+        if finished is not None and self._at.counts:
             _log.info("the patrol is through", extra={"store": self._store.name, **self._at.counts})
 
     def _look_at_all(self) -> None:
