@@ -7,7 +7,8 @@ The tree, printed once so that nobody has to search for it::
     ├── BadRequest                  invalid       the request cannot be understood
     │   └── InvalidParameterValue   invalid       one named value is not acceptable
     │       └── LocationRefused     invalid       an external location cannot be recorded
-    │           └── Blocked         legal         an administrator has taken the content, its host or its URL down
+    │           ├── Blocked         legal         an administrator has taken the content, its host or its URL down
+    │           └── OriginBusy      unavailable   an external location asks to come back later
     ├── Unauthorized                unauthenticated
     ├── Forbidden                   forbidden
     │   └── PolicyException         forbidden     a policy rule said no
@@ -43,7 +44,10 @@ says so. Only `glare.http.problems` knows which HTTP status a category becomes.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_GUESS: Final = 30
+"""Seconds after which an origin is asked again that is too busy and does not say for how long."""
 
 
 class Category(StrEnum):
@@ -161,6 +165,21 @@ class Blocked(LocationRefused):
             f"This is not available here for legal reasons; the operator knows more (takedown {takedown}).",
             reason=f"takedown {takedown}",
         )
+
+
+class OriginBusy(LocationRefused):
+    """An origin answered 429 or 503. It is no fault of the request's; `retry_after` is what the origin asks for, or our own guess."""
+
+    category = Category.UNAVAILABLE
+    code = "OriginBusy"
+    wire_type = "Unavailable"
+    sentence = "The external location asks to come back later; nothing was stored."
+
+    @classmethod
+    def of(cls, failed: OriginFailed, message: str) -> OriginBusy:
+        """The error for who asked for what an origin was too busy for."""
+        wait = _GUESS if failed.retry_after is None else failed.retry_after
+        return cls(message, reason=failed.reason, cause=failed.cause, retry_after=wait)
 
 
 class Unauthorized(GlareError):

@@ -441,6 +441,9 @@ def test_links_to_the_web(glare: Glare, origin: Origin) -> None:
     answer = glare.alice.try_create("sample_artifact", name="missing", link1=origin.url("/missing?secret=hunter2"))
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "InvalidParameterValue")
     assert "hunter2" not in answer.text
+    origin.refuse("/busy", 429, {"Retry-After": "40"})
+    answer = glare.alice.try_create("sample_artifact", name="busy", link1=origin.url("/busy"))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "40")
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,20 @@ def test_what_may_pass_is_tried_again(later: Working) -> None:
     assert later.origin.count("/raw") == 3
 
 
+def test_a_job_waits_as_long_as_the_origin_asks(later: Working) -> None:
+    """What an origin says with `Retry-After` is longer than our own wait: until then it is left alone."""
+    later.origin.refuse("/raw", 429, {"Retry-After": "300"})
+    later.ask(later.image(), later.origin.url("/raw"))
+    assert later.do() == ["wonderland"]
+    later.clock.forward(299)
+    assert later.do() == []
+    later.clock.forward(1)
+    assert later.do() == ["wonderland"]
+    later.origin.refuse("/raw", 429, {"Retry-After": "99999999"})
+    later.clock.forward(300)
+    assert later.do() == ["wonderland"]
+
+
 def test_an_origin_that_is_back_is_recorded(later: Working) -> None:
     """A failure that has passed leaves no trace in what is recorded."""
     later.origin.refuse("/raw", 503, {})

@@ -23,7 +23,7 @@ QUICK = (
     "header_deadline = 0.6\nmax_redirects = 3\nmax_header_bytes = 8 KiB\nminimum_throughput = 1 MiB\ntotal_time = 1\n"
     "[verification]\nspot_blocks = 1\n"
 )
-WHOLE = {"choices", "honest", "interim_once", "chunked", "odd_headers", "two_faced"}
+WHOLE = {"choices", "no_length", "honest", "interim_once", "chunked", "odd_headers", "two_faced"}
 """Behaviours whose answer to a plain request is the whole content."""
 
 SLOW = {"drip_headers", "drip_body", "stall", "interim_drip", "silent"}

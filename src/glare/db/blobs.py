@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from glare.db import as_sent
 from glare.db.keys import slot_id
 from glare.db.tables import artifacts, blobs, doomed_objects
 from glare.domain.blob import Blob, BlobStatus, External, LocationState, Managed, Slot
@@ -132,6 +133,7 @@ def publish(
         "seen_at": external.seen_at if external else None,
         "etag": external.etag if external else None,
         "last_modified": external.last_modified if external else None,
+        "as_sent": as_sent.written(external.as_sent) if external else None,
         "reason": external.reason if external else None,
         "failures": external.failures if external else 0,
         "check_at": external.check_at if external else None,
@@ -185,6 +187,7 @@ def measured(connection: Connection, location_id: str, blob: Blob) -> bool:
         "seen_at": location.seen_at,
         "etag": location.etag,
         "last_modified": location.last_modified,
+        "as_sent": as_sent.written(location.as_sent),
         "check_at": location.check_at,
         "full_at": location.full_at,
         "asked_at": None,

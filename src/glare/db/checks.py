@@ -13,9 +13,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from glare.db import as_sent
 from glare.db.tables import artifacts, blobs, location_checks, location_hosts
 from glare.domain.artifact import Status
-from glare.domain.blob import LocationState, Slot
+from glare.domain.blob import AsSent, LocationState, Slot
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing
 
 _blobs = blobs.c
@@ -40,6 +41,7 @@ class Target:
     generation: int
     asked: bool
     standing: Standing
+    as_sent: AsSent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Aged:
 
 _TARGET: Final = (
     _blobs.location_id, _blobs.artifact_id, _blobs.field, _blobs.item_key, _blobs.project, _blobs.url, _blobs.host,
-    _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.generation, _blobs.asked_at, _blobs.state,
+    _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.as_sent, _blobs.generation, _blobs.asked_at, _blobs.state,
     _blobs.reason, _blobs.proven_at, _blobs.seen_at, _blobs.failures, _blobs.matched_at, _blobs.check_at, _blobs.full_at,
 )  # fmt: skip
 
@@ -418,4 +420,5 @@ def _target(row: Row[Any]) -> Target:
         row.generation,
         row.asked_at is not None,
         standing,
+        as_sent.read(row.as_sent),
     )

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, select
 
+from glare.db import as_sent
 from glare.db.tables import artifacts, blobs
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
@@ -44,7 +45,7 @@ _BLOB: Final = [
         "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256", "store",
         "object", "url", "confidential", "state", "proven_at", "seen_at", "etag", "last_modified", "generation",
         "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage", "location_id", "reason", "failures", "check_at",
-        "full_at", "matched_at", "source_url", "source_confidential",
+        "full_at", "matched_at", "source_url", "source_confidential", "as_sent",
     )
 ]  # fmt: skip
 _WIDTH: Final = len(_ARTIFACT)
@@ -132,13 +133,13 @@ def _blob(row: Sequence[Any]) -> Blob:
         _, field, key, _, status, content_type, size, md5, sha1, sha256, store,
         stored_object, url, confidential, state, proven_at, seen_at, etag, last_modified, generation,
         attempt_id, attempt_heartbeat, attempt_reserved, damage, location_id, reason, failures, check_at, full_at, matched_at,
-        source_url, source_confidential,
+        source_url, source_confidential, sent,
     ) = row  # fmt: skip
     location: Managed | External | None = None
     if url is not None:
         location = External(
             url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation, location_id,
-            reason, failures, check_at, full_at, matched_at,
+            reason, failures, check_at, full_at, matched_at, as_sent.read(sent),
         )  # fmt: skip
     elif stored_object is not None:
         location = Managed(store, stored_object)

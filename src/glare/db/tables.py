@@ -141,6 +141,9 @@ blobs = Table(
     Column("stale_told_at", BigInteger),  # when its age was last told to subscribers
     Column("etag", _text()),
     Column("last_modified", _text()),
+    Column(
+        "as_sent", _ascii(255)
+    ),  # what the origin's headers left in doubt when the bytes were proved by a claim: JSON
     Column("generation", BigInteger, nullable=False, default=0),
     Column("source_url", _text()),  # where managed bytes were copied from
     Column("source_confidential", Integer, nullable=False, server_default="0"),

@@ -8,7 +8,7 @@ from typing import Any
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import Face, TypeSpec
-from glare.domain.blob import Blob, BlobStatus, External
+from glare.domain.blob import AsSent, Blob, BlobStatus, External
 from glare.domain.microversion import Microversion
 from glare.domain.shown_url import shown_url
 from glare.domain.verification import shown_reason
@@ -78,10 +78,21 @@ def represent_location(
         "sha1": digests.sha1 if digests else None,
         "sha256": digests.sha256 if digests else None,
         "content_type": blob.content_type,
+        "as_sent": _as_sent(location.as_sent),
         "proven_at": _moment(location.proven_at),
         "seen_at": _moment(location.seen_at),
         "failures": location.failures,
         "next_check_at": _moment(location.check_at or None),
+    }
+
+
+def _as_sent(sent: AsSent | None) -> dict[str, Any] | None:
+    if sent is None:
+        return None
+    return {
+        "content_encoding": sent.coding,
+        "ends_with_connection": sent.unframed,
+        "transformed": sent.transformed,
     }
 
 

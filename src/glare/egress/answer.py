@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Never
 
+from glare.domain import origin_text
 from glare.egress.exchange import Head, Headers
 from glare.egress.ranges import Span, check_range
 from glare.errors import Cause, OriginFailed
@@ -37,21 +39,27 @@ class Wanted:
     def check(self, head: Head) -> Span | None:
         """The range that the body is of the content, None where it is the whole. Raises `OriginFailed` where the answer is another one."""
         if self.statuses is not None:
-            self._check_status(head.status)
+            self._check_status(head)
         if self.method == "GET" and head.status in _SUCCESS and not self.provable:
             _check_doubts(head)
         if self.byte_range is None or head.status != 206:
             return None
         return check_range(head, *self.byte_range, partial=self.partial)
 
-    def _check_status(self, status: int) -> None:
+    def _check_status(self, head: Head) -> None:
+        status = head.status
         if self.statuses is None or status in self.statuses:
             return
         if status == 203 and 200 in self.statuses:
             if not self.provable:
                 _fail(f"A proxy before the origin says that it has changed what it sends (203); {PROOF}.", "status 203")
             return
-        _fail(f"The origin answered with status {status}.", f"status {status}", cause_of_status(status))
+        raise OriginFailed(
+            f"The origin answered with status {status}.",
+            reason=f"status {status}",
+            cause=cause_of_status(status),
+            retry_after=origin_text.retry_after(head.headers.get("retry-after"), time.time_ns() // 1000),
+        )
 
 
 def _check_doubts(head: Head) -> None:
@@ -91,5 +99,5 @@ _STATUSES: Final = {
 }
 
 
-def _fail(message: str, reason: str, cause: Cause = Cause.PROTOCOL) -> Never:
-    raise OriginFailed(message, reason=reason, cause=cause)
+def _fail(message: str, reason: str) -> Never:
+    raise OriginFailed(message, reason=reason)

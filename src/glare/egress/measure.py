@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Final
 
 from glare.digest import Content, HashingPass
 from glare.domain import origin_text
+from glare.domain.blob import AsSent
+from glare.egress.answer import coding
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.exchange import PIECE
 from glare.egress.response import Response
 from glare.egress.url import Url
-from glare.errors import LocationRefused, OriginFailed
+from glare.egress.whole_body import WholeBody
+from glare.errors import Cause, LocationRefused, OriginBusy, OriginFailed
+
+_TRANSFORMED: Final = 203
+_MAX_CODING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,8 @@ class Measured:
 
     `content_type` is ``type/subtype`` in lower case, without parameters (RFC 6838 grammar and lengths, else
     ``application/octet-stream``). `etag` and `last_modified` are the validators as they were sent, None where they are
-    missing or malformed. `final_url` is the one after redirects: never store or show its query.
+    missing or malformed. `final_url` is the one after redirects: never store or show its query. `as_sent` is what its headers leave in
+    doubt, None for nothing.
     """
 
     content: Content
@@ -30,6 +39,18 @@ class Measured:
     etag: str | None
     last_modified: str | None
     final_url: Url
+    as_sent: AsSent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the caller compares with what was measured. With `sha256` it can prove bytes about which an origin's headers leave doubts."""
+
+    size: int | None = None
+    sha256: str | None = None
+
+
+NOTHING: Final = Expected()
 
 
 def measure(
@@ -42,21 +63,41 @@ def measure(
     cancellation: Cancellation | None = None,
     progress: Callable[[int], None] = lambda _: None,
     cdn_loop: str = "",
+    expected: Expected = NOTHING,
 ) -> Measured:
     """Read the whole of `url` and measure it. Memory is bounded by a few pieces, whatever the size.
 
     `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared length
-    says so. `progress` is told the bytes of every piece that was read, whatever the outcome. Raises `LocationRefused` where the origin
-    is out of reach or does not deliver its content whole and unaltered, the reason of `cancellation` where it was cancelled.
+    says so. `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin breaks off the reading goes on,
+    see `WholeBody`. The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin
+    is out of reach or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason of
+    `cancellation` where it was cancelled.
     """
+
+    def ask(byte_range: tuple[int, None] | None, headers: Mapping[str, str]) -> Response:
+        return client.open(
+            url,
+            headers=headers,
+            byte_range=byte_range,
+            cancellation=cancellation,
+            cdn_loop=cdn_loop,
+            provable=expected.sha256 is not None,
+            partial=True,
+        )
+
     try:
-        with client.open(url, cancellation=cancellation, cdn_loop=cdn_loop) as response:
-            if limit is not None and response.length is not None and response.length > limit:
-                raise over()
-            content = _hashed(response, pool, limit, over, progress)
+        with closing(WholeBody(ask, client.settings, expected.size)) as body:
+            content = _hashed(body, pool, limit, over, progress)
+            response = body.response
+            sent = as_sent(response)
+            _require_whole(content, expected, sent)
     except OriginFailed as error:
         if cancellation is not None and cancellation.cancelled:
             raise cancellation.reason from error
+        if error.cause is Cause.THROTTLED:
+            raise OriginBusy.of(
+                error, f"The external location cannot be recorded now; nothing was stored. {error.message}"
+            ) from error
         raise LocationRefused(
             f"The external location cannot be recorded; nothing was stored. {error.message}",
             reason=error.reason,
@@ -69,11 +110,31 @@ def measure(
         origin_text.entity_tag(headers.get("etag")),
         origin_text.last_modified(headers.get("last-modified")),
         response.url,
+        sent,
     )
 
 
+def as_sent(response: Response) -> AsSent | None:
+    """What the headers of an answer leave in doubt about its bytes."""
+    named = coding(response.headers)
+    shown = None if named is None else "".join(letter for letter in named if " " <= letter <= "~")[:_MAX_CODING]
+    sent = AsSent(shown, response.unframed, response.status == _TRANSFORMED)
+    return None if sent == AsSent() else sent
+
+
+def _require_whole(content: Content, expected: Expected, sent: AsSent | None) -> None:
+    """A body that ended with the connection before its time was broken off, and is not another content."""
+    short = expected.size is not None and content.size < expected.size
+    if sent is not None and sent.unframed and short:
+        raise OriginFailed(
+            f"The origin ended the connection after {content.size} of {expected.size} bytes.",
+            reason="shorter than expected",
+            cause=Cause.INCOMPLETE,
+        )
+
+
 def _hashed(
-    response: Response,
+    body: WholeBody,
     pool: Executor,
     limit: int | None,
     over: Callable[[], Exception],
@@ -82,12 +143,17 @@ def _hashed(
     """Pieces are gathered before they are hashed, since an origin may send them very small."""
     hashing = HashingPass(pool)
     gathered = bytearray()
-    total = 0
+    _require_declared(body.response, limit, over)
     try:
-        while data := response.read(PIECE):
+        while (data := body.read(PIECE)) != b"":
+            if data is None:
+                hashing.settle()
+                hashing = HashingPass(pool)
+                gathered.clear()
+                _require_declared(body.response, limit, over)
+                continue
             progress(len(data))
-            total += len(data)
-            if limit is not None and total > limit:
+            if limit is not None and body.total > limit:
                 raise over()
             gathered += data
             if len(gathered) >= PIECE:
@@ -97,3 +163,8 @@ def _hashed(
         return hashing.finish()
     finally:
         hashing.settle()
+
+
+def _require_declared(response: Response, limit: int | None, over: Callable[[], Exception]) -> None:
+    if limit is not None and response.length is not None and response.length > limit:
+        raise over()

@@ -43,6 +43,17 @@ _LOCATION: Final[dict[str, Schema]] = {
     "sha1": _TEXT_OR_NULL,
     "sha256": _TEXT_OR_NULL,
     "content_type": _TEXT_OR_NULL,
+    "as_sent": {
+        "type": ["object", "null"],
+        "properties": {
+            "content_encoding": _TEXT_OR_NULL,
+            "ends_with_connection": {"type": "boolean"},
+            "transformed": {"type": "boolean"},
+        },
+        "required": ["content_encoding", "ends_with_connection", "transformed"],
+        "description": "How the origin sends the bytes, where only the sha256 that was claimed has proved that they are the content, and "
+        "all of it; null where its headers left no doubt.",
+    },
     "proven_at": _TIME_OR_NULL | {"description": "When the whole body was last read and found equal."},
     "seen_at": _TIME_OR_NULL | {"description": "When a check of any kind last found nothing wrong, or read a body."},
     "failures": _COUNT | {"description": "Failed checks in a row."},

@@ -20,7 +20,7 @@ from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.origin_text import OCTETS
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import Measured, measure
+from glare.egress.measure import Expected, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, Forbidden
 from glare.operations import access, attempts, hooks, replicas
@@ -134,6 +134,7 @@ def fill(
         cancellation=cancellation,
         cdn_loop=request.cdn_loop,
         progress=progress,
+        expected=Expected(request.claims.size, request.claims.sha256),
     )
     request.claims.check(measured.content, f"the external location of blob '{reservation.slot.path}'")
     location = proven_location(services, url, measured, location_id, confidential=request.confidential)
@@ -199,6 +200,7 @@ def proven_location(
         id=location_id,
         check_at=check_at,
         full_at=full_at,
+        as_sent=measured.as_sent,
     )
 
 

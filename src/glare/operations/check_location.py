@@ -12,7 +12,9 @@ from glare.db import contents
 from glare.db.checks import Target
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain import origin_text
+from glare.domain.blob import AsSent
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
+from glare.egress import measure
 from glare.egress.answer import cause_of_status
 from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Headers
@@ -20,6 +22,9 @@ from glare.egress.response import Response
 from glare.egress.url import Url
 from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed
 from glare.operations.services import Services
+
+_WHOLE: Final = frozenset({200, 203})
+"""Statuses of answers with a whole body. Of a 203 a proxy says that it has changed it; digests tell."""
 
 _PIECE: Final = 256 << 10
 _DIGESTS_AT_ONCE: Final = contents.BLOCKS_PER_ROW
@@ -71,15 +76,15 @@ class _Asking:
         with self._open(url, (0, 0), headers) as response:
             if response.status == 304 and headers:
                 return self._equal(kind)
-            if response.status not in (200, 206):
+            if response.status not in (*_WHOLE, 206):
                 return self._refused(kind, response)
             length = (
                 response.length
-                if response.status == 200
+                if response.status in _WHOLE
                 else origin_text.whole_length(response.headers.get("content-range"))
             )
             if length is not None and length != target.size:
-                return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
+                return self._differs(response, kind, Outcome.SUSPECT, Difference.SIZE)
             if not self._validators_match(response.headers):
                 return self._finding(kind, Outcome.SUSPECT, Difference.VALIDATORS)
             return self._equal(kind)
@@ -95,7 +100,7 @@ class _Asking:
             digest = self._digests(block, block)
             span = block * BLOCK, min(target.size, (block + 1) * BLOCK) - 1
             with self._open(url, span, {}) as response:
-                if response.status == 200:
+                if response.status in _WHOLE:
                     return None
                 if response.status == 416:
                     return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
@@ -104,27 +109,29 @@ class _Asking:
                 if origin_text.whole_length(response.headers.get("content-range")) not in (None, target.size):
                     return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
                 data = self._read(response, span[1] - span[0] + 1)
-            if not _matches(data, digest):
-                return self._finding(kind, Outcome.SUSPECT, Difference.DIGEST)
+                if not _matches(data, digest):
+                    return self._differs(response, kind, Outcome.SUSPECT, Difference.DIGEST)
         return self._equal(kind)
 
     def full(self, url: Url) -> Finding:
         """Every block and the end. It ends at the first difference: the rest would prove no more."""
         kind, target = CheckKind.FULL, self._target
         with self._open(url, None, {}) as response:
-            if response.status != 200:
+            if response.status not in _WHOLE:
                 return self._refused(kind, response)
             if response.length is not None and response.length != target.size:
-                return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
+                return self._differs(response, kind, Outcome.CHANGED, Difference.SIZE)
             left = target.size
             for digest in self._all_digests():
                 data = self._read(response, min(BLOCK, left))
                 if len(data) < min(BLOCK, left):
-                    return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
+                    if response.unframed:  # It may have been broken off, which nobody can tell from a shorter content.
+                        return Finding(kind, Outcome.FAILED, Cause.INCOMPLETE.value, self.bytes)
+                    return self._differs(response, kind, Outcome.CHANGED, Difference.SIZE)
                 if not _matches(data, digest):
-                    return self._finding(kind, Outcome.CHANGED, Difference.DIGEST)
+                    return self._differs(response, kind, Outcome.CHANGED, Difference.DIGEST)
                 left -= len(data)
-            if response.read(1):
+            if self._goes_on(response):
                 return self._finding(kind, Outcome.CHANGED, Difference.SIZE)
             headers = response.headers
             return Finding(
@@ -137,8 +144,24 @@ class _Asking:
 
     def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
         return self._services.egress.open(
-            url, headers=headers, byte_range=span, statuses=None, cancellation=self._cancellation
+            url, headers=headers, byte_range=span, statuses=None, cancellation=self._cancellation, provable=True
         )
+
+    def _goes_on(self, response: Response) -> bool:
+        """Whether there is more than was recorded. A body that ends with the connection ends however that does."""
+        try:
+            return bool(response.read(1))
+        except OriginFailed as failed:
+            if response.unframed and failed.cause is Cause.INCOMPLETE:
+                return False
+            raise
+
+    def _differs(self, response: Response, kind: CheckKind, outcome: Outcome, reason: Difference) -> Finding:
+        """A difference; but bytes that are said to be coded in another way than those that were recorded say nothing of them."""
+        sent, known = measure.as_sent(response) or AsSent(), self._target.as_sent or AsSent()
+        if sent.transformed or sent.coding != known.coding:
+            return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)
+        return self._finding(kind, outcome, reason)
 
     def _read(self, response: Response, size: int) -> bytes:
         """`size` bytes, fewer at the end of the body."""

@@ -118,7 +118,8 @@ def _failed(services: Services, job: Job, error: GlareError, *, passing: bool) -
     _log.warning("a job did not succeed", extra={"job": job.id, "kind": job.kind.value, "reason": reason})
     outcome = claimed_jobs.told(error)
     if job.kind is JobKind.MEASURE or (passing and job.tries < rules.tries):
-        wait = min(rules.retry_first * 2 ** min(job.tries - 1, 32), rules.retry_most)
+        wait = max(rules.retry_first * 2 ** min(job.tries - 1, 32), error.retry_after or 0)
+        wait = min(wait, rules.retry_most)
         _postpone(services, job, wait, outcome, counted=True)
         return
     if services.db.transact(lambda connection: _end(services, connection, job, outcome, None)):

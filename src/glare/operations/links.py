@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from glare.domain.actor import Actor
-from glare.errors import ArtifactNotFound, GlareError, InvalidParameterValue
+from glare.errors import ArtifactNotFound, Cause, GlareError, InvalidParameterValue, OriginBusy, OriginFailed
 from glare.operations import access
 from glare.operations.outbound import charged
 from glare.operations.services import Services
@@ -36,7 +36,7 @@ def _require_answer(services: Services, actor: Actor, field: str, link: str) -> 
     with _named(field):
         url = services.egress.parse(link)
     with charged(services, actor.project or "", url.host), _named(field):
-        services.egress.open(url).close()
+        services.egress.open(url, provable=True).dismiss()
 
 
 @contextmanager
@@ -44,5 +44,10 @@ def _named(field: str) -> Iterator[None]:
     """Makes what is wrong with a URL a wrong value of `field`."""
     try:
         yield
+    except OriginFailed as failed:
+        what = f"Field '{field}' has a link that cannot be followed. {failed.message}"
+        if failed.cause is Cause.THROTTLED:
+            raise OriginBusy.of(failed, what) from failed
+        raise InvalidParameterValue(what) from failed
     except GlareError as failed:
         raise InvalidParameterValue(f"Field '{field}' has a link that cannot be followed. {failed.message}") from failed

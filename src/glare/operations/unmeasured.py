@@ -22,7 +22,7 @@ from glare.domain.microversion import NEWEST
 from glare.domain.verification import CheckKind, Finding, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import Measured, measure
+from glare.egress.measure import Expected, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, GlareError
 from glare.operations import access, attempts, audit, claimed_jobs, replicas, takedowns
@@ -139,6 +139,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
                 over=(lambda: too_large) if own else charge.over,
                 cancellation=cancellation,
                 progress=claimed_jobs.watched(services, job, charge.add),
+                expected=Expected(claims.size, claims.sha256),
             )
             claims.check(measured.content, f"the external location of blob '{slot.path}'")
         except (BadRequest, Conflict) as wrong:
@@ -183,6 +184,7 @@ def _proven(services: Services, connection: Connection, job: Job, measured: Meas
         id=location.id,
         check_at=check_at,
         full_at=full_at,
+        as_sent=measured.as_sent,
     )
     content: Content = measured.content
     blob = Blob(slot, BlobStatus.ACTIVE, measured.content_type, content.size, content.digests, proven)

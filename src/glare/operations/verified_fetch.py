@@ -127,7 +127,7 @@ class Fetch:
 
     def _checked(self, block: int) -> bytes:
         """The block from the source at hand, or from whoever is next to deliver it."""
-        reason, cause, taken_down = "no location is left", Cause.PROTOCOL, None
+        reason, cause, taken_down, wait = "no location is left", Cause.PROTOCOL, None, None
         busy: int | None = None  # When to come back, where one of them was not asked for want of room.
         while self._source is not None or self._next_turn():
             turn = self._turn
@@ -161,12 +161,13 @@ class Fetch:
                 )
                 reason, cause = self._note(turn.blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
                 taken_down = error.message if isinstance(error, Blocked) else None
+                wait = error.retry_after
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
         if taken_down is not None:
             raise Blocked(taken_down, reason=reason)
         if busy is not None:
             raise OutboundBusy(retry_after=busy)
-        raise OriginFailed(MESSAGE, reason=reason, cause=cause)
+        raise OriginFailed(MESSAGE, reason=reason, cause=cause, retry_after=wait)
 
     def _next_turn(self) -> bool:
         turn = self._order.next()

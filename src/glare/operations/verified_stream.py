@@ -76,7 +76,8 @@ class VerifiedStream:
                 raise  # What is wrong with us is told as such, and counts against no origin.
             if not self._cancellation.cancelled:
                 self._services.metrics.verified_download_failed()
-            raise OriginFailed(MESSAGE, reason=getattr(failed, "reason", failed.message)) from failed
+            reason = getattr(failed, "reason", failed.message)
+            raise OriginFailed(MESSAGE, reason=reason, retry_after=failed.retry_after) from failed
         except BaseException:  # A defect of ours must not leave others waiting in a fetch that nobody ends.
             self.close()
             raise

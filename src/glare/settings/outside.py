@@ -240,7 +240,12 @@ class JobsSettings(Section):
     retry_first: float = seconds(
         "30 s", "Time until a job is tried again; doubled with each further failure.", at_least=0.1, at_most=DAY
     )
-    retry_most: float = seconds("1 h", "Longest time until a job is tried again.", at_least=0.1, at_most=365 * DAY)
+    retry_most: float = seconds(
+        "1 h",
+        "Longest time until a job is tried again, and the most that the Retry-After of an origin is obeyed.",
+        at_least=0.1,
+        at_most=365 * DAY,
+    )
     busy_wait: float = seconds(
         "5 s",
         "How long a job waits where its project or host has as much under way as `[locations]` allows, or its window is used up.",
