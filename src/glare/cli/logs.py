@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from glare.cli.configuration import say
-from glare.context import REQUEST_ID
+from glare.context import REQUEST_ID, TRACE
 from glare.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -78,9 +78,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    """What the record carries, and last the request that it belongs to. Handlers run where the record was made."""
+    """What the record carries, with the request and the trace that it belongs to. Handlers run where the record was made."""
     extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    request_id = REQUEST_ID.get()
+    request_id, trace = REQUEST_ID.get(), TRACE.get()
+    if trace is not None:
+        extras = {"trace_id": trace.trace_id} | extras
     return extras if request_id is None else {"request_id": request_id} | extras
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
+from glare.context import trace_of
 from glare.db.tables import jobs
 from glare.domain.blob import Slot
 
@@ -43,7 +44,7 @@ _TAKEN_OVER_AT_ONCE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `location_id` is the external location that it is about; `tries` counts how often it was claimed.
+    """One job. `trace` is what caused it, as it is kept (`glare.trace`). `location_id` is the external location that it is about; `tries` counts how often it was claimed.
 
     `outcome` says why it failed, or failed last. The id of a job that fills a slot is that of the slot's attempt, too.
     """
@@ -64,6 +65,7 @@ class Job:
     claimed_by: str | None = None
     finished_at: int | None = None
     outcome: Mapping[str, Any] | None = None
+    trace: str | None = None
 
 
 def add(connection: Connection, job: Job) -> None:
@@ -84,6 +86,7 @@ def add(connection: Connection, job: Job) -> None:
             due_at=job.due_at,
             tries=0,
             created_at=job.created_at,
+            trace=trace_of(job.project),
         )
     )
 
@@ -224,6 +227,7 @@ def _job(row: Row[Any]) -> Job:
         claimed_by=row.claimed_by,
         finished_at=row.finished_at,
         outcome=None if row.outcome is None else _decode(row.outcome),
+        trace=row.trace,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, update
 
+from glare.context import trace_of
 from glare.db.engine import Database
 from glare.db.tables import outbox
 from glare.domain.events import Event, RecordedEvent
@@ -35,6 +36,7 @@ def record(connection: Connection, events: Iterable[Event]) -> None:
             "artifact_id": event.artifact_id,
             "payload": _encode(event.payload),
             "occurred_at": event.occurred_at,
+            "trace": trace_of(event.project),
             "tries": 0,
         }
         for event in events
@@ -153,7 +155,15 @@ def _recorded(row: Row[Any]) -> RecordedEvent:
     return RecordedEvent(
         row.id,
         row.event_id,
-        Event(row.event_type, row.project, row.type_name, row.artifact_id, _decode(row.payload), row.occurred_at),
+        Event(
+            row.event_type,
+            row.project,
+            row.type_name,
+            row.artifact_id,
+            _decode(row.payload),
+            row.occurred_at,
+            row.trace,
+        ),
         row.tries,
         row.aside_until is not None,
     )

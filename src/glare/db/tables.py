@@ -350,6 +350,7 @@ jobs = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, index=True),
     Column("outcome", _bytes()),  # JSON: why it failed, or failed last
+    Column("trace", _ascii(600)),
     Index("ix_jobs_state_due_at", "state", "due_at"),
     Index("ix_jobs_state_project_due_at", "state", "project", "due_at"),
 )
@@ -370,6 +371,7 @@ outbox = Table(
     Column("tries", Integer, nullable=False, default=0),
     Column("consumed_at", BigInteger),
     Column("aside_until", BigInteger),  # one that cannot be delivered while others can lets them pass until then
+    Column("trace", _ascii(600)),  # of whom it belongs to: see `glare.trace`
     Column("fanned_at", BigInteger),  # when it became messages to subscribers, whether or not it is consumed
     Column("fan_tries", Integer, nullable=False, server_default="0"),  # how often that has failed by a defect of ours
     Column("fan_at", BigInteger),  # when it is tried again
@@ -456,6 +458,7 @@ deliveries = Table(
     Column("first_tried_at", BigInteger),
     Column("tried_at", BigInteger),
     Column("finished_at", BigInteger, index=True),
+    Column("trace", _ascii(600)),
     Index("ix_deliveries_message", "subscription_id", "message_id", unique=True),
     Index("ix_deliveries_event", "subscription_id", "event_id", unique=True),  # once into the log
     Index("ix_deliveries_queue", "subscription_id", "state", "id"),

@@ -11,7 +11,10 @@ from glare.domain.artifact import Artifact
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. `type` is the action (``create``, ``upload`` …); `occurred_at` in microseconds, UTC."""
+    """Something that happened. `type` is the action (``create``, ``upload`` …); `occurred_at` in microseconds, UTC.
+
+    `trace` is what caused it, as it is kept (`glare.trace`); of one that is not recorded yet it is None.
+    """
 
     type: str
     project: str | None
@@ -19,6 +22,7 @@ class Event:
     artifact_id: str | None
     payload: Any
     occurred_at: int
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

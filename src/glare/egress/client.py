@@ -12,6 +12,7 @@ from typing import Final, Never
 
 import h11
 
+from glare.context import TRACE
 from glare.egress import decision, reference
 from glare.egress.answer import Wanted
 from glare.egress.attempt import Attempt, Report, not_reported
@@ -31,7 +32,7 @@ from glare.shares import Refused, not_told
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
-    | {"authorization", "proxy-authorization", "cookie", "x-auth-token"}
+    | {"authorization", "proxy-authorization", "cookie", "x-auth-token", "traceparent", "tracestate"}
 )
 _FOLLOWED: Final = ("GET", "HEAD")
 _ERRORS: Final = 400
@@ -194,6 +195,12 @@ class EgressClient:
             f"The origin redirects more than {self.settings.max_redirects} times.", reason="too many redirects"
         )
 
+    def _trace(self) -> dict[str, str]:
+        trace = TRACE.get()
+        if trace is None or not self.settings.trace_headers:
+            return {}
+        return {name: value for name, value in trace.headers.items() if name in self.settings.trace_headers}
+
     def _headers(
         self, extra: Mapping[str, str], byte_range: tuple[int, int | None] | None, cdn_loop: str
     ) -> dict[str, str]:
@@ -209,6 +216,7 @@ class EgressClient:
             "Accept-Encoding": "identity",
             "CDN-Loop": carried_on(cdn_loop, self.settings.cdn_loop_id),
             "Connection": "close",
+            **self._trace(),
             **ranged,
             **extra,
         }

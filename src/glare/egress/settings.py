@@ -68,6 +68,8 @@ class EgressSettings:
     """The least time that a refusal takes whose cause must not be told: unknown name, forbidden address, closed port."""
     cdn_loop_id: str = "glare"
     """Our id in ``CDN-Loop`` (RFC 8586); unique to this service."""
+    trace_headers: frozenset[str] = frozenset()
+    """Which of ``traceparent`` and ``tracestate`` go along, where the work at hand is part of a trace."""
     user_agent: str = "glare"
     """The ``User-Agent``; the composition root adds the version."""
 

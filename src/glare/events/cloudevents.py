@@ -14,6 +14,7 @@ import msgspec
 
 from glare.domain.events import Event
 from glare.domain.subscription import name_of
+from glare.trace import kept
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,6 +38,9 @@ def document(event_id: str, source: str, event: Event, data: Any, number: int | 
         told["subject"] = subject
     if number is not None:
         told["sequence"] = f"{number:020d}"
+    trace = kept(event.trace, event.project)
+    if trace is not None:
+        told |= trace.headers  # The extension "distributed tracing": what caused the event, whatever sends it.
     return _encode(told | {"data": data})
 
 

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from glare.context import PARTY, REQUEST_ID
+from glare.context import PARTY, REQUEST_ID, TRACE
 from glare.domain.actor import ANONYMOUS
 from glare.egress.loop import passed_through
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
@@ -29,6 +30,7 @@ from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import Credentials, storable
 from glare.identity.headers import require_one_of_each
+from glare.trace import received
 
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 256 << 20
@@ -61,6 +63,7 @@ class Boundary:
         state["inbox"] = inbox = Inbox(watch.receive)
         reply = _Reply(scope, send, watch)
         request_id = REQUEST_ID.set(state["request_id"])
+        trace = TRACE.set(received(headers.getlist("traceparent"), headers.getlist("tracestate")))
         party = PARTY.set(self._application.parties.of_address(peer_of(scope), headers))
         try:
             with self._application.drain.request():
@@ -69,6 +72,7 @@ class Boundary:
             inbox.close()
             watch.end()
             PARTY.reset(party)
+            TRACE.reset(trace)
             REQUEST_ID.reset(request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
@@ -124,6 +128,9 @@ class Boundary:
         credentials = Credentials(headers, peer_of(scope))
         state["actor"] = actor = storable(self._application.identity.authenticate(credentials))
         PARTY.set(self._application.parties.of_actor(actor, PARTY.get()))
+        trace = TRACE.get()
+        if trace is not None:
+            TRACE.set(replace(trace, project=actor.project))
         await self._api(scope, receive, send)
 
 

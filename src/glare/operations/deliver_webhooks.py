@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection
 
+from glare.context import part_of
 from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
 from glare.domain.events import Event
@@ -27,6 +28,7 @@ from glare.operations.confirmations import confirmed, fits
 from glare.operations.messages import NOT_VISIBLE, data_of
 from glare.operations.services import Services
 from glare.operations.subscription_access import noted
+from glare.trace import kept
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +116,8 @@ class Deliverer:
         if found is None:
             return False
         subscription, delivery = found
-        outcome = self._outcome(subscription, delivery)
+        with part_of(kept(delivery.event.trace, subscription.project)):
+            outcome = self._outcome(subscription, delivery)
         if outcome is None:
             return False
         result = services.db.transact(lambda connection: _settle(services, connection, worker, delivery, outcome))

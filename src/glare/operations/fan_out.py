@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -91,7 +92,7 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     if not candidates:
         return
     wanted = [
-        NewDelivery(subscription.id, recorded.id, recorded.event_id, recorded.event)
+        NewDelivery(subscription.id, recorded.id, recorded.event_id, _for(subscription, recorded.event))
         for recorded in told
         for subscription in candidates
         if subscription.wants(recorded.event)
@@ -103,6 +104,11 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
     now = services.clock()
     deliveries.add(connection, [message for message in wanted if message.subscription_id in active], now)
     rows.hasten(connection, active, now)
+
+
+def _for(subscription: Subscription, event: Event) -> Event:
+    """The event without the trace that caused it, for other projects than the one that it belongs to."""
+    return event if subscription.project == event.project else replace(event, trace=None)
 
 
 def _projects(events: Sequence[RecordedEvent]) -> set[str] | None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
+from glare.context import part_of
 from glare.db import artifacts as artifact_rows
 from glare.db import jobs
 from glare.db.jobs import Job, JobKind, JobState
@@ -23,6 +24,7 @@ from glare.operations import access, claimed_jobs, promote, putting_off, record_
 from glare.operations.claimed_jobs import Busy, ClaimLost
 from glare.operations.objects import remove_due
 from glare.operations.services import Services
+from glare.trace import kept
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ def do_next(services: Services, cancellation: Cancellation, after: str = "") -> 
                 job = jobs.find(connection, job_id)
             if job is not None and job.claimed_by == holder:
                 project = job.project
-                _do(services, job, cancellation)
+                with part_of(kept(job.trace, job.project)):
+                    _do(services, job, cancellation)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others have their turn
             _put_off(services, job_id, holder, error)
     return project

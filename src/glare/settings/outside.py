@@ -194,6 +194,11 @@ class LocationsSettings(Section):
         "Give each deployment its own when one records locations of another.",
         at_most=255,
     )
+    pass_trace: bool = flag(
+        "false",
+        "Whether requests to origins carry the `traceparent` of the request or job that causes them; `tracestate` never goes there. Off, because an origin is a "
+        "stranger, which could tell from it what belongs together. On where origins are your own mirrors, and traces should reach them.",
+    )
     redirect: bool = flag(
         "false",
         "Whether a download of an external blob may be answered by a redirect (302) to its origin, where the request carries no credentials or asks "

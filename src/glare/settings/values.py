@@ -104,6 +104,7 @@ class Settings:
             forbidden_hosts=frozenset(locations.forbidden_hosts),
             nat64_prefixes=locations.nat64_prefixes,
             proxy=locations.egress_proxy,
+            trace_headers=frozenset({"traceparent"} if locations.pass_trace else ()),
             header_seconds=locations.header_deadline,
             connect_seconds=locations.connect_timeout,
             answer_seconds=locations.answer_timeout,
@@ -170,6 +171,7 @@ class Settings:
             answer_seconds=subscriptions.delivery_timeout,
             body_seconds=subscriptions.delivery_timeout,
             max_redirects=0,
+            trace_headers=frozenset({"traceparent", "tracestate"}),
         )
 
     @property
