@@ -9,13 +9,14 @@ import socket
 import ssl
 from typing import Final
 
-from glare.server.connection import Connection, Site
+from glare.server.connection import Connection, Site, closed_by_peer
 from glare.server.outlet import UNSENT
 from glare.server.places import Place, Places
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 64  # Accepted before others have their turn.
+_AT_ONCE: Final = 16  # Connections that are opened before others have their turn,
+_LOOKED_AT: Final = 256  # and such as are looked at: those whose clients have left again cost next to nothing.
 _TLS_END_SECONDS: Final = 2.0
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROOM_SECONDS: Final = 0.1
@@ -41,7 +42,8 @@ class Acceptor:
         self._site.loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
-        for _ in range(_AT_ONCE):
+        opened = 0
+        for _ in range(_LOOKED_AT):
             try:
                 sock, peer = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -53,7 +55,15 @@ class Acceptor:
                     return
                 self._hold_back(error)
                 return
+            if closed_by_peer(sock):
+                # It waited for longer than its client did. What was sent on it is not read, and nobody would read an answer.
+                self._site.tally.turned_away("left")
+                sock.close()
+                continue
             self._admit(sock, peer[0] if isinstance(peer, tuple) else "")
+            opened += 1
+            if opened >= _AT_ONCE:
+                return
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         connection = Connection(self._site, sock, tls=self._tls is not None)

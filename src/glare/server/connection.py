@@ -24,6 +24,7 @@ from glare.server.outlet import Outlet
 from glare.server.pace import Pace
 from glare.server.places import Place
 from glare.server.tally import Tally
+from glare.server.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +56,13 @@ class Site:
     loop: asyncio.AbstractEventLoop
     connections: set[Connection] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    turns: Turns = field(init=False)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_BIG)))
     closing: bool = False
     empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.loop)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -226,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
             self.cut_off(verdict)
         elif self._deadline is not None and now >= self._deadline:
             self._time_is_up()
-        elif not self._reads and self._transport is not None and _closed_by_peer(self._socket):
+        elif not self._reads and self._transport is not None and closed_by_peer(self._socket):
             # Nothing is read, so nobody else would see that the client has left.
             self._abort()
 
@@ -256,6 +261,15 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = None
         if self.place.bound is not None:
             self._deadline, self._overdue = self._site.loop.time() + LANE_SECONDS, "lane"
+        if exchange.path in PROBES:
+            self._start(exchange)
+        else:
+            self._site.turns.take(self.place.network, lambda: self._start(exchange))
+
+    def _start(self, exchange: Exchange) -> None:
+        if exchange.client_has_left:
+            self._after(exchange)  # Before its turn came: what nobody waits for is not done.
+            return
         task = self._site.loop.create_task(self._run(exchange))
         self._site.tasks.add(task)
         task.add_done_callback(self._site.tasks.discard)
@@ -413,6 +427,7 @@ def _unacknowledged(sock: socket.socket) -> int:
     return int.from_bytes(answer, "little")
 
 
-def _closed_by_peer(sock: socket.socket) -> bool:
+def closed_by_peer(sock: socket.socket) -> bool:
+    """Whether the peer sends no more; seen without reading what it has sent."""
     state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state in (_CLOSE, _CLOSE_WAIT)

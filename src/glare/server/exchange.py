@@ -63,6 +63,16 @@ class Exchange:
         """Whether more of the body is to be read. What the application has not asked for stays with the kernel."""
         return not self.body_ended and self._wanted and self._size < _AHEAD
 
+    @property
+    def path(self) -> bytes:
+        """The path as it was sent."""
+        path: bytes = self.scope["raw_path"]
+        return path
+
+    @property
+    def client_has_left(self) -> bool:
+        return self._left
+
     def body_came(self, data: bytes) -> None:
         """A piece of the request's body."""
         if not self.answered:

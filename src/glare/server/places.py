@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Literal, Protocol
 
@@ -67,6 +68,8 @@ class Places:
         self._idle_of: dict[str, OrderedDict[Place, None]] = {}
         self._lane: OrderedDict[Place, None] = OrderedDict()
         self._lane_size = 0
+        # Those who come often come from few addresses, and reading one costs more than all the rest.
+        self._network = lru_cache(4096)(self._read)
 
     @property
     def total(self) -> int:
@@ -140,7 +143,7 @@ class Places:
         _leave(next(iter(idle)))
         return True
 
-    def _network(self, address: str) -> tuple[str, bool]:
+    def _read(self, address: str) -> tuple[str, bool]:
         """The network of an address, and whether it has a bound: /32, or the /64 that an IPv6 host has to itself."""
         try:
             found = ip_address(address.partition("%")[0])
