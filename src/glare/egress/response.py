@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 import h11
 
+from glare.egress.crumbs import PER_CHUNK, PER_RECEIVE, Thrift
 from glare.egress.exchange import PIECE, Head, protocol_reason
 from glare.egress.ranges import Span
 from glare.egress.settings import EgressSettings
@@ -98,6 +99,7 @@ class Response:
         self._outcome = ("ok", "") if self._finished else ("abandoned", "closed before the end of the body")
         self._closed = False
         self._failure: OriginFailed | None = None
+        self._thrift = Thrift(PER_RECEIVE)
         self._framing: _Framing = (
             _Chunked(state, self._receive) if head.length is None else _Counted(head.length, state, self._receive)
         )
@@ -179,6 +181,8 @@ class Response:
             except (OSError, ValueError) as error:
                 raise self._broken(f"{error}") from error
             self._pace.took(time.monotonic() - began, len(data))
+            if len(data) < size:
+                self._thrift.took(len(data))
             return data
 
     def _broken(self, reason: str) -> OriginFailed:
@@ -222,7 +226,7 @@ class _Counted:
 class _Chunked:
     """A chunked body, taken apart by h11.
 
-    Crumbs (many tiny chunks, or long extensions) cost far more work than their bytes are worth; they are refused.
+    Framing that is long against the content (many tiny chunks, or long extensions) is refused; small chunks have to wait.
     """
 
     def __init__(self, state: h11.Connection, receive: Callable[[int], bytes]) -> None:
@@ -231,6 +235,7 @@ class _Chunked:
         self._waiting = memoryview(b"")
         self._received = len(state.trailing_data[0])
         self._content = 0
+        self._thrift = Thrift(PER_CHUNK)
         self._ended = False  # The connection, and with it the body, or what there is of it.
 
     def take(self, size: int) -> bytes:
@@ -247,6 +252,7 @@ class _Chunked:
             if isinstance(event, h11.Data):
                 self._waiting = memoryview(bytes(event.data))
                 self._content += len(self._waiting)
+                self._thrift.took(len(self._waiting))
             elif event is not h11.NEED_DATA:
                 return b""
         data, self._waiting = bytes(self._waiting[:size]), self._waiting[size:]
