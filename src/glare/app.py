@@ -52,6 +52,7 @@ from glare.operations.jobs import do_next
 from glare.operations.patrol import patrol
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.promote_by_policy import PromotionRounds
+from glare.operations.reads import Reads
 from glare.operations.refusals import Refusals
 from glare.operations.services import (
     Services,
@@ -61,7 +62,7 @@ from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import verify_next
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
-from glare.settings.rules import DATABASE, FILE, rules_of
+from glare.settings.rules import DATABASE, FILE, read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.shares import Bounds, Shares
 from glare.stores.base import Store, StoreCall, log_call
@@ -130,6 +131,7 @@ def build_services(
         rules=rules_of(settings),
         metrics=metrics,
         fetches=Fetches(settings.locations.shared_memory),
+        reads=Reads(read_limits_of(settings), db, refused=metrics.refused, clock=lambda: services.clock()),
     )
     db.observe(metrics.connections)
     db.refused = metrics.refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -67,8 +68,11 @@ def test_a_body_in_crumbs_arrives_whole_in_few_turns(
     real = Thrift.__init__
 
     def counting(self: Thrift, price: int) -> None:
-        event = threading.Event()
-        real(self, price, lambda seconds: (pauses.append(seconds), event.wait(seconds)))
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            time.sleep(seconds)
+
+        real(self, price, pause)
 
     monkeypatch.setattr(crumbs.Thrift, "__init__", counting)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -34,6 +34,7 @@ class Served:
     last_modified: str
     headers: Mapping[str, str]
     status: int = 200
+    ranges: bool = True
 
     def open(self) -> tuple[int, BinaryIO]:
         """Size in bytes, and the stream."""
@@ -97,12 +98,13 @@ class Origin:
         content_type: str = "application/octet-stream",
         etag: str | None = "",
         headers: Mapping[str, str] | None = None,
+        ranges: bool = True,
     ) -> None:
-        """Serve `content` there from now on. The ETag is the content's sha256 unless given; None sends none."""
+        """Serve `content` there from now on, whole for every range where it is told to know no `ranges`. The ETag is the content's sha256 unless given; None sends none."""
         if etag == "":
             data = content.read_bytes() if isinstance(content, Path) else content
             etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-        self._files[target] = Served(content, content_type, etag, formatdate(usegmt=True), headers or {})
+        self._files[target] = Served(content, content_type, etag, formatdate(usegmt=True), headers or {}, ranges=ranges)
 
     def refuse(self, target: str, status: int, headers: Mapping[str, str]) -> None:
         """Answer `status` there, until something is put there."""
@@ -158,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin(304, common)
             return
         asked = _RANGE.match(headers.get("range", ""))
-        if asked is None:
+        if asked is None or not served.ranges:
             self._begin(200, common | {"Content-Length": str(size)})
             self._send(stream, size)
             return

@@ -19,6 +19,7 @@ from glare.http.call import Call
 from glare.http.pace import Pace
 from glare.operations import hooks
 from glare.operations.download_blob import Download, was_replaced
+from glare.operations.origin_blocks import RangesUnknown
 from glare.operations.own_bytes import OwnBytes
 from glare.operations.verified_stream import VerifiedStream
 from glare.stores.base import Store
@@ -230,14 +231,36 @@ class VerifiedBody(StreamBody):
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
     ) -> None:
         super().__init__(call, headers, status)
+        self._found = found
+        self._gone = False
         self._stream = VerifiedStream(call.services, found.candidates, first, last, call.headers.get("cdn-loop", ""))
 
     def open(self) -> Pieces:
-        self._stream.open()
+        try:
+            self._stream.open()
+        except RangesUnknown:
+            if self.status_code != 206:
+                raise
+            self._send_whole()
+            self._stream.open()
         return self._stream
 
     def cancel(self) -> None:
+        self._gone = True
         self._stream.cancel()
+
+    def _send_whole(self) -> None:
+        """Take no notice of the range (RFC 9110, 14.2): to skip what comes before it would cost the origin more than the reader gets."""
+        found = self._found
+        self.status_code = 200
+        del self.headers["content-range"]
+        self.headers["content-length"] = str(found.size)
+        self.headers["content-digest"] = self.headers["repr-digest"]
+        self._stream = VerifiedStream(
+            self._call.services, found.candidates, 0, found.size - 1, self._call.headers.get("cdn-loop", "")
+        )
+        if self._gone:
+            self._stream.cancel()
 
 
 class RewrittenBody(_OwnBody):

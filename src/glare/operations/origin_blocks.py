@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from glare.digest import BLOCK
@@ -20,13 +22,31 @@ MESSAGE: Final = (
 _PIECE: Final = 256 << 10
 
 
+class RangesUnknown(OriginFailed):
+    """The origin answers a range with the whole, and what comes before the range is more than may be read for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """On whose behalf an origin is asked. `took` is told the bytes of each piece, those that are dropped included.
+
+    `skip` bytes may be dropped before a range where the origin knows none; `rangeless` is told when that shows.
+    """
+
+    cdn_loop: str
+    cancellation: Cancellation
+    took: Callable[[int], None] = lambda _: None
+    skip: int = sys.maxsize
+    rangeless: Callable[[], None] = lambda: None
+
+
 class OriginBlocks:
     """An origin, asked for the bytes `start` to `end` (exclusive) of a content of `size` bytes.
 
     It may answer a range with the whole: then what comes before is read and dropped. It may answer it in parts (RFC 9110, 15.3.7): then
     it is asked for the rest. Whoever reads proves the bytes by recorded digests, so whatever coding they are said to have does not
     matter, and neither does how the end of a body is told. Raises as `EgressClient.open` does, and `OriginFailed` where the
-    origin ends early or announces another content.
+    origin ends early or announces another content, `RangesUnknown`.
     """
 
     def __init__(
@@ -35,8 +55,7 @@ class OriginBlocks:
         turn: Turn,
         span: tuple[int, int],
         size: int,
-        cdn_loop: str,
-        cancellation: Cancellation,
+        asking: Asking,
     ) -> None:
         location = turn.blob.location
         if not isinstance(location, External):
@@ -44,14 +63,15 @@ class OriginBlocks:
         self._url = egress.parse(location.url)
         self._position, self._end = span
         self._size = size
+        self._asking = asking
         self._crumbs_left = egress.settings.resumptions
         self._answer_end = 0
         self.whole = False
         self._ask: Callable[[tuple[int, int] | None], Response] = lambda asked: egress.open(
             self._url,
             byte_range=asked,
-            cdn_loop=cdn_loop,
-            cancellation=cancellation,
+            cdn_loop=asking.cdn_loop,
+            cancellation=asking.cancellation,
             provable=True,
             hurried=turn.hurried,
             partial=True,
@@ -97,6 +117,10 @@ class OriginBlocks:
         if response.length is not None and response.length != self._size:
             raise OriginFailed(MESSAGE, reason=f"origin announces {response.length} bytes instead of {self._size}")
         wanted, self._position = self._position, 0
+        if wanted:
+            self._asking.rangeless()
+        if wanted > self._asking.skip:
+            raise RangesUnknown(MESSAGE, reason=f"origin knows no ranges, and {wanted} bytes come before this one")
         self._read_exactly(wanted, keep=False)
 
     def _read_exactly(self, size: int, *, keep: bool = True) -> bytes:
@@ -111,6 +135,7 @@ class OriginBlocks:
                 raise OriginFailed(
                     MESSAGE, reason=f"origin ended at {self._position} of {self._answer_end}", cause=Cause.INCOMPLETE
                 )
+            self._asking.took(len(piece))
             left -= len(piece)
             self._position += len(piece)
             if keep:

@@ -130,6 +130,7 @@ class OwnBytes:
     def _go_outside(self, block: int) -> bytes:
         begin = max(self._first, block * BLOCK)
         self._outside = outside = VerifiedStream(self._services, self._others, begin, self._last, self._cdn_loop)
+        outside.earned = begin - self._first
         if self._cancelled:
             outside.cancel()
         outside.open()

@@ -198,6 +198,7 @@ def _copy(
             last = block_count(size) - 1
             fetch = Fetch(services, services.fetches, candidates, 0, last, "")
             fetch.cancellation = cancellation
+            fetch.charged = False
             try:
                 for number in range(last + 1):
                     data = fetch.take(number, cancellation)

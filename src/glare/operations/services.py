@@ -21,6 +21,7 @@ from glare.errors import NotFound
 from glare.events.webhooks import Retries, SecretBox
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.reads import Reads
 from glare.operations.verified_fetch import Fetches
 from glare.policy.engine import PolicyEngine
 from glare.stores.base import Store
@@ -197,6 +198,7 @@ class Services:
     rules: Rules
     metrics: Metrics
     fetches: Fetches
+    reads: Reads
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random

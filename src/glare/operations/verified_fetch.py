@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from glare.context import PARTY
 from glare.db import contents
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Blob, External, Managed
@@ -22,7 +23,7 @@ from glare.errors import Blocked, Cause, GlareError, OriginFailed, OutboundBusy,
 from glare.operations import damage
 from glare.operations.asking_order import AskingOrder, Turn
 from glare.operations.check_soon import check_soon
-from glare.operations.origin_blocks import MESSAGE, OriginBlocks
+from glare.operations.origin_blocks import MESSAGE, Asking, OriginBlocks, RangesUnknown
 
 if TYPE_CHECKING:
     from glare.operations.services import Services
@@ -61,6 +62,7 @@ class Fetch:
         self._size = blob.size
         self._last = last
         self._cdn_loop = cdn_loop
+        self._first = first
         self._next = first
         self._kept: dict[int, bytes] = {}
         self._source: _Source | None = None
@@ -70,6 +72,8 @@ class Fetch:
         self._reading = False
         self._failure: str | None = None
         self.cancellation = Cancellation()
+        self.charged = True  # To whoever reads; a job charges by itself.
+        self.earned = 0  # Bytes of what comes before, which the reader was sent: so many may be read once more.
         self.readers = 0  # Who takes part, also where the client has gone and a thread is not back yet.
         self.wanted_by: set[object] = set()
 
@@ -129,6 +133,7 @@ class Fetch:
         """The block from the source at hand, or from whoever is next to deliver it."""
         reason, cause, taken_down, wait = "no location is left", Cause.PROTOCOL, None, None
         busy: int | None = None  # When to come back, where one of them was not asked for want of room.
+        unknown = False
         while self._source is not None or self._next_turn():
             turn = self._turn
             try:
@@ -150,6 +155,9 @@ class Fetch:
                 if isinstance(error, OutboundBusy):
                     busy = error.retry_after or 1
                     continue
+                if isinstance(error, RangesUnknown):
+                    unknown = True
+                    continue
                 if self.cancellation.cancelled or (turn.blob.external and isinstance(error, Unavailable)):
                     raise  # It is our database that does not answer: no other location would help.
                 remote = source if isinstance(source, OriginBlocks) else None
@@ -167,6 +175,8 @@ class Fetch:
             raise Blocked(taken_down, reason=reason)
         if busy is not None:
             raise OutboundBusy(retry_after=busy)
+        if unknown:
+            raise RangesUnknown(MESSAGE, reason="no location is left that knows ranges")
         raise OriginFailed(MESSAGE, reason=reason, cause=cause, retry_after=wait)
 
     def _next_turn(self) -> bool:
@@ -179,8 +189,28 @@ class Fetch:
         location = turn.blob.location
         if isinstance(location, Managed):
             return _Stored(self._services, turn.blob, location, block)
+        if not isinstance(location, External):
+            raise AssertionError("a candidate is stored or has an origin")  # noqa: TRY004 - a defect of ours
         span = block * BLOCK, min(self._size, (self._last + 1) * BLOCK)
-        return OriginBlocks(self._services.egress, turn, span, self._size, self._cdn_loop, self.cancellation)
+        return OriginBlocks(self._services.egress, turn, span, self._size, self._asking(location, block))
+
+    def _asking(self, location: External, block: int) -> Asking:
+        """How this reader may ask an origin for the blocks from `block` on. Raises `RangesUnknown`, `OutboundBusy`."""
+        reads, party = self._services.reads, PARTY.get()
+        if not self.charged:
+            return Asking(self._cdn_loop, self.cancellation)
+        skip = max(reads.limits.skip, self.earned + (block - self._first) * BLOCK)
+        if block * BLOCK > skip and reads.rangeless.has_failed(location.id):
+            raise RangesUnknown(MESSAGE, reason="origin was seen to know no ranges")
+        host = self._services.egress.parse(location.url).host
+        reads.begin(party, host)
+        return Asking(
+            self._cdn_loop,
+            self.cancellation,
+            lambda size: reads.fetched(PARTY.get(), host, size),
+            skip,
+            lambda: reads.rangeless.failed(location.id),
+        )
 
     def _note(self, blob: Blob, error: GlareError, block: int) -> str:
         """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glare.context import PARTY
 from glare.digest import BLOCK
 from glare.domain.blob import Blob
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, GlareError, OriginFailed, Unavailable
-from glare.operations.origin_blocks import MESSAGE
+from glare.operations.origin_blocks import MESSAGE, RangesUnknown
 from glare.operations.services import Services
 from glare.operations.verified_fetch import Behind, Fetch
 
@@ -35,6 +36,8 @@ class VerifiedStream:
         self._first, self._last = first, last
         self._block = first // BLOCK
         self._last_block = last // BLOCK
+        self._from = self._block  # Where the fetch began that may still count what was sent before it.
+        self.earned = 0  # Bytes before the first one that its reader was sent from elsewhere.
         self._cdn_loop = cdn_loop
         self._cancellation = Cancellation()
         self._fetch: Fetch | None = None
@@ -43,6 +46,7 @@ class VerifiedStream:
 
     def open(self) -> None:
         """Connect, and check the first block."""
+        self._services.reads.admit(PARTY.get())
         if self._size:  # Nothing is proven by asking for nothing.
             self._ready = self._piece()
 
@@ -72,7 +76,7 @@ class VerifiedStream:
             data = self._checked_block()
         except GlareError as failed:
             self.close()
-            if isinstance(failed, (Blocked, Unavailable)):
+            if isinstance(failed, (Blocked, RangesUnknown, Unavailable)):
                 raise  # What is wrong with us is told as such, and counts against no origin.
             if not self._cancellation.cancelled:
                 self._services.metrics.verified_download_failed()
@@ -84,6 +88,7 @@ class VerifiedStream:
         start = self._block * BLOCK
         self._block += 1
         begin, end = max(self._first - start, 0), min(self._last + 1 - start, len(data))
+        self._services.reads.sent(PARTY.get(), end - begin)
         return data if begin == 0 and end == len(data) else data[begin:end]
 
     def _checked_block(self) -> bytes:
@@ -111,6 +116,8 @@ class VerifiedStream:
         fetch = Fetch(
             self._services, self._services.fetches, self._candidates, self._block, self._last_block, self._cdn_loop
         )
+        fetch.earned, self.earned = self.earned + (self._block - self._from) * BLOCK, 0
+        self._from = self._block
         self._fetch = self._services.fetches.begin(self, self._sha256, fetch)
         self._own = True
         self._heed()

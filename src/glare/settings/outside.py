@@ -210,8 +210,38 @@ class LocationsSettings(Section):
         at_least=2 * MIB,
         at_most=64 * GIB,
     )
+    read_project_requests: int = count_or_unlimited(
+        "100000", "Requests to origins in a window for downloads of one project; 429 beyond it."
+    )
+    read_project_bytes: int = size_or_unlimited(
+        "4 TiB", "Bytes that origins send in a window for downloads of one project; 429 beyond it."
+    )
+    read_network_requests: int = count_or_unlimited(
+        "10000", "Requests to origins in a window for anonymous downloads of one network (a /24 or /64)."
+    )
+    read_network_bytes: int = size_or_unlimited(
+        "256 GiB", "Bytes that origins send in a window for anonymous downloads of one network."
+    )
+    read_network_waste: int = size_or_unlimited(
+        "1 GiB",
+        "Bytes that origins send in a window for anonymous downloads of one network and that it does not take, such as what comes before a "
+        "range. So nobody has a hundred bytes fetched for each that they read.",
+    )
+    read_host_requests: int = count_or_unlimited(
+        "200000", "Requests to one host in a window for downloads of everybody; 503 beyond it."
+    )
+    read_host_bytes: int = size_or_unlimited(
+        "16 TiB", "Bytes that one host sends in a window for downloads of everybody; 503 beyond it."
+    )
+    range_skip: int = size(
+        "16 MiB",
+        "An origin that knows no ranges is read from its beginning for a range that begins within so many bytes. For a later one the whole "
+        "blob is sent (200), as HTTP allows.",
+        at_least=0,
+        at_most=64 * GIB,
+    )
     window: float = seconds(
-        "1 h", "Period that the two limits per project below are counted in.", at_least=1, at_most=31 * DAY
+        "1 h", "Period that limits of requests and bytes are counted in.", at_least=1, at_most=31 * DAY
     )
     project_requests: int = count_or_unlimited(
         "1000", "Measurements of one project in a window, whatever their outcome; 429 beyond it."

@@ -10,6 +10,7 @@ from glare.domain.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.events.webhooks import Retries
+from glare.operations.reads import ReadLimits
 from glare.operations.services import (
     JobRules,
     OutboundLimits,
@@ -27,6 +28,22 @@ DATABASE: Final = "database"
 """Names of the stores."""
 
 _STORES: Final = {"file": FILE, "filesystem": FILE, "database": DATABASE}
+
+
+def read_limits_of(settings: Settings) -> ReadLimits:
+    """What readers may have fetched."""
+    locations = settings.locations
+    return ReadLimits(
+        window=int(locations.window),
+        project_requests=locations.read_project_requests,
+        project_bytes=locations.read_project_bytes,
+        network_requests=locations.read_network_requests,
+        network_bytes=locations.read_network_bytes,
+        network_waste=locations.read_network_waste,
+        host_requests=locations.read_host_requests,
+        host_bytes=locations.read_host_bytes,
+        skip=locations.range_skip,
+    )
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -1,0 +1,132 @@
+"""What readers make the service fetch: ranges of origins that know none, and who is charged for which bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glare.digest import BLOCK
+from glare.errors import OutboundBusy, TooManyRequests
+from glare.operations.reads import ReadLimits, Reads
+from glare.shares import SERVICE, Party
+from support.jobs import Working, working
+from support.service import Json
+
+BLOCKS = 6
+DATA = bytes(range(256)) * (BLOCKS * BLOCK // 256 - 3)
+ALICE, BOB = Party.project("alice"), Party.project("bob")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Working]:
+    with working(tmp_path, f"range_skip = {2 * BLOCK}\nread_network_waste = {4 * BLOCK}\n") as service:
+        yield service
+
+
+def public(service: Working, target: str, *, ranges: bool = True) -> Json:
+    """A public image at the origin."""
+    service.origin.put(target, DATA, ranges=ranges)
+    image = service.image(target)
+    service.glare.alice.locate(image, "image", service.origin.url(target))
+    service.glare.alice.activate(image)
+    return service.glare.admin.publish(image)
+
+
+def fetched(service: Working) -> int:
+    """Bytes that readers have had from the origin."""
+    return service.glare.services.reads._account("read host 127.0.0.1").fetched
+
+
+@pytest.mark.sqlite
+def test_no_reader_has_more_fetched_than_is_sent(service: Working) -> None:
+    """Where the origin knows no ranges, the range at the end is ignored: 200 with the whole, whose every byte is the reader's."""
+    image = public(service, "/plain", ranges=False)
+    sent = 0
+    for _ in range(20):
+        answer = service.glare.anonymous.download(image, "image", range="bytes=-1")
+        assert (answer.status_code, answer.content) == (200, DATA)
+        assert answer.headers["content-digest"] == answer.headers["repr-digest"]
+        assert "content-range" not in answer.headers
+        sent += len(answer.content)
+    assert fetched(service) == sent
+    asked = [seen.headers.get("range") for seen in service.origin.seen if seen.target == "/plain"]
+    assert sum(one is not None for one in asked) == 1
+
+
+@pytest.mark.sqlite
+def test_a_range_near_the_beginning_is_served(service: Working) -> None:
+    """A little may be read and dropped for a range, and counts as fetched."""
+    image = public(service, "/plain", ranges=False)
+    answer = service.glare.alice.download(image, "image", range=f"bytes={2 * BLOCK}-{2 * BLOCK + 9}")
+    assert (answer.status_code, answer.content) == (206, DATA[2 * BLOCK : 2 * BLOCK + 10])
+    assert fetched(service) == 3 * BLOCK
+
+
+@pytest.mark.sqlite
+def test_a_network_may_not_have_much_fetched_that_it_does_not_take(service: Working) -> None:
+    """Single bytes of blocks: after a while the network is told when to come back, and a project is served."""
+    image = public(service, "/ranges")
+    for at in range(4):
+        assert service.glare.anonymous.download(image, "image", range=f"bytes={at * BLOCK}-{at * BLOCK}").content
+    refused = service.glare.anonymous.download(image, "image", range=f"bytes=-{BLOCK // 2}")
+    if refused.status_code == 206:  # Four bytes were taken.
+        refused = service.glare.anonymous.download(image, "image", range="bytes=-1")
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 0
+    assert service.glare.alice.download(image, "image").content == DATA
+
+
+@pytest.mark.sqlite
+def test_projects_have_a_window_of_bytes(tmp_path: Path) -> None:
+    """Who has had as much fetched as a project may waits for the next window; others do not."""
+    with working(tmp_path, f"read_project_bytes = {BLOCKS * BLOCK // 2}\nwindow = 1 h\n") as service:
+        image = public(service, "/ranges")
+        assert service.glare.alice.download(image, "image").content == DATA
+        refused = service.glare.alice.download(image, "image")
+        assert refused.status_code == 429
+        assert service.glare.bob.download(image, "image").content == DATA
+        service.clock.forward(int(refused.headers["retry-after"]))
+        assert service.glare.alice.download(image, "image").content == DATA
+
+
+@pytest.mark.sqlite
+def test_a_host_has_a_window_of_requests(tmp_path: Path) -> None:
+    """All readers together may ask a host so often: then it is the service that is busy, and no location is blamed."""
+    with working(tmp_path, "read_host_requests = 1\n") as service:
+        image = public(service, "/ranges")
+        assert service.glare.alice.download(image, "image").content == DATA
+        refused = service.glare.bob.download(image, "image")
+        assert (refused.status_code, refused.headers["x-glare-error-code"]) == (503, "OutboundBusy")
+        assert service.column(image, "failures") == 0
+
+
+def test_nodes_learn_of_one_another(service: Working) -> None:
+    """What one process has charged counts in another after a while, with few writes."""
+    now = 7_200_000_000
+    limits = ReadLimits(window=3600, project_bytes=100 << 20, host_bytes=300 << 20)
+    db = service.glare.services.db
+    one, other = (Reads(limits, db, clock=lambda: now) for _ in range(2))
+    one.admit(ALICE)
+    other.admit(ALICE)
+    one.fetched(ALICE, "host.example", 100 << 20)
+    with pytest.raises(TooManyRequests):
+        one.admit(ALICE)
+    other.fetched(ALICE, "host.example", 1)
+    other.admit(ALICE)
+    now += 31_000_000
+    other.fetched(ALICE, "host.example", 1)
+    other.admit(BOB)
+    with pytest.raises(TooManyRequests) as refused:
+        other.admit(ALICE)
+    assert refused.value.retry_after == 3600 - 31
+    third = Reads(limits, db, clock=lambda: now)
+    with pytest.raises(TooManyRequests):
+        third.admit(ALICE)
+    third.fetched(SERVICE, "host.example", 200 << 20)
+    with pytest.raises(OutboundBusy):
+        third.begin(SERVICE, "host.example")
+    now += 3_600_000_000
+    third.admit(ALICE)
+    third.begin(ALICE, "host.example")
