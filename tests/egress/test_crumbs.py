@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
-from glare.egress import crumbs
 from glare.egress.client import EgressClient
 from glare.egress.crumbs import PER_CHUNK, PER_RECEIVE, Thrift
+from glare.egress.response import Response
 from support.egress import quick
 
 PIECE = 112
@@ -65,16 +64,13 @@ def test_a_body_in_crumbs_arrives_whole_in_few_turns(
         if wrap is chunked
         else b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (pieces * PIECE)
     )
-    real = Thrift.__init__
+    real = Response._pause
 
-    def counting(self: Thrift, price: int) -> None:
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            time.sleep(seconds)
+    def counting(self: Response, seconds: float) -> None:
+        pauses.append(seconds)
+        real(self, seconds)
 
-        real(self, price, pause)
-
-    monkeypatch.setattr(crumbs.Thrift, "__init__", counting)
+    monkeypatch.setattr(Response, "_pause", counting)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

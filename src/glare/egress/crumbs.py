@@ -6,7 +6,6 @@ its bytes. One that takes more than it earns waits a little before the next, and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -23,7 +22,7 @@ _TURNS: Final = 4  # In a pause's time.
 class Thrift:
     """The account of one body: every turn costs `price` bytes. `pause` takes seconds."""
 
-    def __init__(self, price: int, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, price: int, pause: Callable[[float], object]) -> None:
         self._price = price
         self._pause = pause
         self._credit = _FREE

@@ -20,6 +20,7 @@ from glare.errors import Cause, OriginFailed
 
 _FREE_FRAMING = 64 << 10  # Bytes of chunk framing that any body may have,
 _CONTENT_PER_FRAMING = 16  # and how much content must come with each further one.
+_FREE_CHUNKS = 512  # Chunks that any body may have, however small.
 _PARTING = 0.2  # How long the origin may take to close after the last byte before we stop looking for more of them.
 
 
@@ -99,9 +100,11 @@ class Response:
         self._outcome = ("ok", "") if self._finished else ("abandoned", "closed before the end of the body")
         self._closed = False
         self._failure: OriginFailed | None = None
-        self._thrift = Thrift(PER_RECEIVE)
+        self._thrift = Thrift(PER_RECEIVE, self._pause)
         self._framing: _Framing = (
-            _Chunked(state, self._receive) if head.length is None else _Counted(head.length, state, self._receive)
+            _Chunked(state, self._receive, Thrift(PER_CHUNK, self._pause))
+            if head.length is None
+            else _Counted(head.length, state, self._receive)
         )
 
     def read(self, size: int) -> bytes:
@@ -185,6 +188,10 @@ class Response:
                 self._thrift.took(len(data))
             return data
 
+    def _pause(self, seconds: float) -> None:
+        """Let the bytes of an origin that sends crumbs gather. Its rate is judged by the time without."""
+        time.sleep(seconds)
+
     def _broken(self, reason: str) -> OriginFailed:
         return OriginFailed(
             f"The origin broke the connection after {self._count} bytes.", reason=reason, cause=Cause.INCOMPLETE
@@ -229,13 +236,14 @@ class _Chunked:
     Framing that is long against the content (many tiny chunks, or long extensions) is refused; small chunks have to wait.
     """
 
-    def __init__(self, state: h11.Connection, receive: Callable[[int], bytes]) -> None:
+    def __init__(self, state: h11.Connection, receive: Callable[[int], bytes], thrift: Thrift) -> None:
         self._state = state
         self._receive = receive
         self._waiting = memoryview(b"")
         self._received = len(state.trailing_data[0])
         self._content = 0
-        self._thrift = Thrift(PER_CHUNK)
+        self._chunks = 0
+        self._thrift = thrift
         self._ended = False  # The connection, and with it the body, or what there is of it.
 
     def take(self, size: int) -> bytes:
@@ -252,6 +260,9 @@ class _Chunked:
             if isinstance(event, h11.Data):
                 self._waiting = memoryview(bytes(event.data))
                 self._content += len(self._waiting)
+                self._chunks += 1
+                if self._chunks > _FREE_CHUNKS and self._content < _CONTENT_PER_FRAMING * self._chunks:
+                    raise self._crumbs()
                 self._thrift.took(len(self._waiting))
             elif event is not h11.NEED_DATA:
                 return b""
@@ -261,10 +272,13 @@ class _Chunked:
     def beyond(self) -> bool:
         return bool(self._state.trailing_data[0])
 
+    def _crumbs(self) -> OriginFailed:
+        return OriginFailed("The origin sends its body in crumbs.", reason="chunks too small")
+
     def _more(self) -> None:
         # All that was received is either content that was given out or framing, but for one unfinished chunk header.
         if self._received - self._content > _FREE_FRAMING + self._content // _CONTENT_PER_FRAMING:
-            raise OriginFailed("The origin sends its body in crumbs.", reason="chunks too small")
+            raise self._crumbs()
         data = self._receive(PIECE)
         self._ended = not data
         self._received += len(data)
