@@ -161,6 +161,12 @@ class Response:
         """The body is whole; an origin that sends more than it declared is not believed."""
         if self._framing.beyond() or self._more():
             raise OriginFailed("The origin sends more bytes than it declared.", reason="longer than declared")
+        if self.span is not None and self._count != (length := self.span.last - self.span.first + 1):
+            raise OriginFailed(
+                f"The origin sent {self._count} of the {length} bytes of a range.",
+                reason="not the length of the range",
+                cause=Cause.INCOMPLETE if self._count < length else Cause.PROTOCOL,
+            )
         self._finished = True
         self._outcome = ("ok", "")
 
