@@ -180,6 +180,49 @@ def test_what_a_full_check_finds(
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
+def in_parts(most: int, total: int = len(DATA)) -> Behaviour:
+    """Answers a range with no more than `most` bytes of it."""
+
+    def behave(visit: Visit) -> None:
+        first, last = visit.asked(total) or (0, total - 1)
+        last = min(last, first + most - 1)
+        told = f"bytes {first}-{last}/{total}"
+        visit.head(206, Content_Length=last - first + 1, Content_Range=told)
+        visit.send(DATA[first : last + 1])
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("behave", "outcome", "reason"),
+    [
+        (in_parts(BLOCK // 3), Outcome.EQUAL, None),
+        (in_parts(100), Outcome.FAILED, "protocol"),
+        # A content that is shorter now is not the content, although the last range that it has is another one.
+        (in_parts(BLOCK, total=100), Outcome.SUSPECT, "size"),
+        (lambda visit: visit.head(416, Content_Length=0, Content_Range="bytes */0"), Outcome.SUSPECT, "size"),
+    ],
+)
+def test_what_a_spot_check_finds(
+    api: Glare, crooked: Crooked, image: Json, behave: Behaviour, outcome: Outcome, reason: str | None
+) -> None:
+    """A block may come in parts; an origin that has fewer bytes now is one to look at whole."""
+    crooked.behave = honest(DATA)
+    api.alice.locate(image, "image", crooked.url)
+    crooked.behave = behave
+    found = checked(api, image, CheckKind.SPOT)
+    assert (found.outcome, found.reason) == (outcome, reason)
+
+
+def test_an_empty_origin_is_suspect(api: Glare, crooked: Crooked, image: Json) -> None:
+    """The first byte of nothing cannot be had (416), whatever validators say."""
+    crooked.behave = honest(DATA)
+    api.alice.locate(image, "image", crooked.url)
+    crooked.behave = lambda visit: visit.head(416, Content_Length=0, Content_Range="bytes */0")
+    found = checked(api, image, CheckKind.CONDITIONAL)
+    assert (found.outcome, found.reason) == (Outcome.SUSPECT, "size")
+
+
 @pytest.mark.parametrize(("status", "waits"), [(429, "120"), (503, "17")])
 def test_an_origin_that_is_busy(api: Glare, crooked: Crooked, image: Json, status: int, waits: str) -> None:
     """What the origin asks for is passed on: 503, and when to come back."""

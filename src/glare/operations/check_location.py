@@ -76,6 +76,8 @@ class _Asking:
         with self._open(url, (0, 0), headers) as response:
             if response.status == 304 and headers:
                 return self._equal(kind)
+            if response.status == 416:
+                return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)  # Nothing is there.
             if response.status not in (*_WHOLE, 206):
                 return self._refused(kind, response)
             length = (
@@ -97,9 +99,18 @@ class _Asking:
             range(last + 1), min(self._services.rules.verification.spot_blocks, last + 1)
         )
         for block in chosen:
-            digest = self._digests(block, block)
-            span = block * BLOCK, min(target.size, (block + 1) * BLOCK) - 1
-            with self._open(url, span, {}) as response:
+            found = self._block(url, block)
+            if found is None or found.outcome is not Outcome.EQUAL:
+                return found
+        return self._equal(kind)
+
+    def _block(self, url: Url, block: int) -> Finding | None:
+        """What a block shows; None where the origin knows no ranges. It may come in parts (RFC 9110, 15.3.7), but not in crumbs."""
+        kind, target = CheckKind.SPOT, self._target
+        first, last = block * BLOCK, min(target.size, (block + 1) * BLOCK) - 1
+        data = b""
+        for _ in range(1 + self._services.egress.settings.resumptions):
+            with self._open(url, (first + len(data), last), {}) as response:
                 if response.status in _WHOLE:
                     return None
                 if response.status == 416:
@@ -108,10 +119,11 @@ class _Asking:
                     return self._refused(kind, response)
                 if origin_text.whole_length(response.headers.get("content-range")) not in (None, target.size):
                     return self._finding(kind, Outcome.SUSPECT, Difference.SIZE)
-                data = self._read(response, span[1] - span[0] + 1)
-                if not _matches(data, digest):
-                    return self._differs(response, kind, Outcome.SUSPECT, Difference.DIGEST)
-        return self._equal(kind)
+                data += self._read(response, last - first + 1 - len(data))
+            if len(data) == last - first + 1:
+                equal = _matches(data, self._digests(block, block))
+                return self._equal(kind) if equal else self._differs(response, kind, Outcome.SUSPECT, Difference.DIGEST)
+        return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)
 
     def full(self, url: Url) -> Finding:
         """Every block and the end. It ends at the first difference: the rest would prove no more."""
@@ -144,7 +156,13 @@ class _Asking:
 
     def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
         return self._services.egress.open(
-            url, headers=headers, byte_range=span, statuses=None, cancellation=self._cancellation, provable=True
+            url,
+            headers=headers,
+            byte_range=span,
+            statuses=None,
+            cancellation=self._cancellation,
+            provable=True,
+            partial=True,
         )
 
     def _goes_on(self, response: Response) -> bool:
