@@ -185,6 +185,9 @@ def in_parts(most: int, total: int = len(DATA)) -> Behaviour:
 
     def behave(visit: Visit) -> None:
         first, last = visit.asked(total) or (0, total - 1)
+        if first >= total:
+            visit.head(416, Content_Length=0, Content_Range=f"bytes */{total}")
+            return
         last = min(last, first + most - 1)
         told = f"bytes {first}-{last}/{total}"
         visit.head(206, Content_Length=last - first + 1, Content_Range=told)
