@@ -49,6 +49,7 @@ from glare.operations.fan_out import fan_out
 from glare.operations.health import readiness
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.jobs import do_next
+from glare.operations.outage import Beacons
 from glare.operations.patrol import patrol
 from glare.operations.prepare_stores import prepare_stores
 from glare.operations.promote_by_policy import PromotionRounds
@@ -105,19 +106,20 @@ def build_services(
     def stuck() -> set[int]:
         return set().union(*(store.calls.longer_than(settings.uploads.store_timeout) for store in stores.values()))
 
+    egress = EgressClient(
+        settings.egress,
+        resolve=resolve,
+        report=metrics.outbound_ended,
+        blocked=takedowns.asked_by(db),
+        refused=metrics.refused,
+    )
     services = Services(
         db=db,
         aside=aside,
         types=load_types(settings),
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
-        egress=EgressClient(
-            settings.egress,
-            resolve=resolve,
-            report=metrics.outbound_ended,
-            blocked=takedowns.asked_by(db),
-            refused=metrics.refused,
-        ),
+        egress=egress,
         webhooks=EgressClient(
             settings.webhooks,
             resolve=resolve,
@@ -132,6 +134,12 @@ def build_services(
         metrics=metrics,
         fetches=Fetches(settings.locations.shared_memory),
         reads=Reads(read_limits_of(settings), db, refused=metrics.refused, clock=lambda: services.clock()),
+        beacons=Beacons(
+            egress,
+            settings.verification.beacons,
+            int(settings.verification.beacon_interval * 1_000_000),
+            lambda: services.clock(),
+        ),
     )
     db.observe(metrics.connections)
     db.refused = metrics.refused

@@ -16,7 +16,9 @@ from glare.domain.verification import (
     Outcome,
     Rhythm,
     Standing,
+    Word,
     after,
+    is_cut_off,
     is_outage,
     shown_reason,
 )
@@ -56,7 +58,7 @@ def test_a_hint_asks_for_a_full_check_at_once_and_changes_nothing_else() -> None
     """A cheap check cannot quarantine: it has the whole body read."""
     step = after(WELL, SUSPECT, HOUR, RHYTHM)
     assert step.event is None
-    assert step.standing == replace(WELL, check_at=AT_ONCE, full_at=AT_ONCE)
+    assert step.standing == replace(WELL, check_at=AT_ONCE, full_at=AT_ONCE, doubt="validators")
 
 
 @pytest.mark.parametrize("state", [LocationState.VERIFIED, LocationState.UNREACHABLE, LocationState.UNVERIFIED])
@@ -124,11 +126,40 @@ def test_silence_does_not_end_a_quarantine() -> None:
 
 @pytest.mark.parametrize("finding", [FAILED, CHANGED])
 def test_an_outage_of_ours_is_held_against_nobody(finding: Finding) -> None:
-    """In an outage no state, count or reason moves; the check is repeated soon."""
+    """In an outage no state and no count moves; the finding is kept, and the check repeated soon: a full one after a mismatch."""
     standing = replace(WELL, failures=2)
-    step = after(standing, finding, 0, RHYTHM, outage=True)
+    step = after(standing, finding, HOUR, RHYTHM, outage=True)
     assert step.event is None
-    assert step.standing == replace(standing, check_at=HOUR // 12)
+    full_at = AT_ONCE if finding is CHANGED else standing.full_at
+    assert step.standing == replace(
+        standing, reason=finding.reason, withheld_at=HOUR, check_at=HOUR + HOUR // 12, full_at=full_at
+    )
+    again = after(step.standing, finding, 2 * HOUR, RHYTHM, outage=True)
+    assert again.standing.withheld_at == HOUR, "it waits since it was found"
+    assert after(again.standing, EQUAL, 3 * HOUR, RHYTHM).standing.withheld_at is None
+
+
+def test_a_hint_that_was_wrong_weighs_less_the_next_time() -> None:
+    """The first one is followed at once; the pause after the last proof doubles with each that was refuted, up to the interval of full checks."""
+    rhythm = replace(RHYTHM, hint_interval=HOUR // 12)
+    standing, now = WELL, 0
+    pauses = []
+    for _ in range(20):
+        hinted = after(standing, SUSPECT, now, rhythm).standing
+        assert hinted.doubt == "validators"
+        pauses.append((hinted.full_at or 0) - now)
+        assert (hinted.full_at == AT_ONCE) == (standing.refuted == 0), "only the first passes the budget"
+        assert hinted.check_at is not None
+        assert now < hinted.check_at <= now + rhythm.check_interval or hinted.check_at == AT_ONCE
+        now = max(now, hinted.full_at or 0)
+        standing = after(hinted, EQUAL, now, rhythm).standing
+    assert standing.refuted == 20
+    assert pauses[:4] == [0, HOUR // 6, HOUR // 3, 2 * HOUR // 3]
+    assert pauses[-1] == rhythm.full_interval
+    for left in (19, 18):
+        standing = after(standing, EQUAL, now, rhythm).standing
+        assert standing.refuted == left, "a full check that nothing hinted at makes up for one"
+    assert after(standing, CHANGED, now, rhythm).standing.refuted == 0, "a hint that was right makes up for all"
 
 
 def test_a_cheap_answer_of_what_was_unreachable_has_it_read_whole() -> None:
@@ -168,14 +199,45 @@ def test_states_move_only_as_promised(steps: list[tuple[Finding, int, bool]]) ->
             assert standing.proven_at == now
 
 
+def words(*hosts: str, project: str = "p", network: str | None = "") -> list[Word]:
+    """The last words of these hosts, each in a network of its own unless one is given."""
+    return [Word(host, f"net of {host}" if network == "" else network, project) for host in hosts]
+
+
+def ours(bad: list[Word], good: list[Word] | None = None, *, host: str = "own.victim.org", project: str = "v") -> bool:
+    return is_outage(host, project, bad, good or [], hosts=3, projects=3, share=0.6)
+
+
 def test_outage_counts_unrelated_hosts() -> None:
-    """Many names below one domain are one site; a few failures among many that answer are no outage."""
-    same = frozenset(f"{number}.mirror.example" for number in range(9))
-    assert not is_outage(same, frozenset(), hosts=3, share=0.6)
-    others = frozenset(["a.one.example", "b.two.test", "192.0.2.1"])
-    assert is_outage(others, frozenset(), hosts=3, share=0.6)
-    answering = frozenset(f"h{number}.site{number}.example.net{number}" for number in range(9))
-    assert not is_outage(others, answering, hosts=3, share=0.6)
+    """Names below one domain are one, and so are hosts of one network; a few failures among many that answer are no outage."""
+    same = words(*(f"{number}.mirror.example" for number in range(9)), project="v")
+    assert not ours(same)
+    others = words("a.one.example", "b.two.test", "192.0.2.1", project="v")
+    assert ours(others)
+    assert not ours([replace(word, network="2001:db8::/64") for word in others])
+    assert not ours([replace(word, network=None) for word in others]), "nobody knows where they are"
+    answering = words(*(f"h{number}.site{number}.example.net{number}" for number in range(9)), project="v")
+    assert not ours(others, answering)
+    assert not ours(words("own.victim.org", "b.two.test", project="v")), "the host itself is no witness"
+
+
+def test_no_project_holds_up_the_states_of_others() -> None:
+    """Hosts have to be of several projects, but for those of a project itself where no other one was checked."""
+    many = [f"h{number}.site{number}.example.net{number}" for number in range(12)]
+    assert not ours(words(*many, project="mallory"))
+    two = words(*many[:6], project="mallory") + words(*many[6:], project="malcolm")
+    assert not ours(two)
+    assert ours(two + words("x.y.test", project="third"))
+    assert ours(two[:6] + words("x.y.test", project="v"), project="v"), (
+        "there are two projects, and both have others that fail"
+    )
+    assert ours(words(*many, project="v"), project="v")
+
+
+@pytest.mark.parametrize(("reached", "asked", "cut_off"), [(0, 1, True), (1, 1, False), (1, 2, False), (1, 3, True)])
+def test_fewer_than_half_of_the_beacons(reached: int, asked: int, cut_off: bool) -> None:
+    """Half of them are enough to say that we are connected."""
+    assert is_cut_off(reached, asked) is cut_off
 
 
 def test_reasons_that_tell_about_networks_look_alike() -> None:

@@ -140,6 +140,7 @@ def test_retry_after_is_obeyed(site: Verifying) -> None:
 
 def test_our_own_outage_changes_nothing(site: Verifying) -> None:
     """When many unrelated hosts fail together no location becomes unreachable; a single one would have."""
+    site.scatter()
     images = [
         site.record(f"/{number}", DATA, host=f"mirror.site{number}.example", name=f"n{number}") for number in range(4)
     ]

@@ -13,7 +13,7 @@ NAMES = {
     "mirror.test.example": ["127.0.0.1"],
     "two.test.example": ["127.0.0.1", "169.254.169.254"],
     "private.test.example": ["10.1.2.3"],
-    **{f"mirror.site{number}.example": ["127.0.0.1"] for number in range(6)},
+    **{f"mirror.site{number}.example": ["127.0.0.1"] for number in range(14)},
 }
 """What `resolve` knows. The last ones have nothing to do with one another."""
 

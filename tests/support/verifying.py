@@ -34,12 +34,20 @@ class Verifying:
         """What chance says from now on: below `spot_percent` cheap checks read blocks."""
         object.__setattr__(self.glare.services, "chance", lambda: chance)
 
-    def record(self, target: str, data: bytes, *, host: str | None = None, name: str = "recorded") -> Json:
-        """An active image whose bytes are at the origin."""
+    def record(
+        self, target: str, data: bytes, *, host: str | None = None, name: str = "recorded", project: str | None = None
+    ) -> Json:
+        """An active image whose bytes are at the origin; Alice's unless another `project` is named."""
+        actor = self.glare.alice if project is None else self.glare.actor(f"someone:{project}:member")
         self.origin.put(target, data)
-        image = self.glare.alice.create("images", name=name, container_format="bare", disk_format="raw")
-        self.glare.alice.locate(image, "image", self.origin.url(target, host))
-        return self.glare.alice.activate(image)
+        image = actor.create("images", name=name, container_format="bare", disk_format="raw")
+        actor.locate(image, "image", self.origin.url(target, host))
+        return actor.activate(image)
+
+    def scatter(self) -> None:
+        """Have each host stand in a network of its own, as far as the service can tell: here they all share one machine."""
+        networks = self.glare.services.egress.networks
+        object.__setattr__(networks, "of", lambda host: f"network of {host}")
 
     def location_of(self, image: Json, path: str = "image") -> Json:
         """The location of a blob, as its owner sees it."""

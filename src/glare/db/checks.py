@@ -6,7 +6,7 @@ together. Every function runs in the caller's transaction. Times are microsecond
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from glare.db import as_sent
 from glare.db.tables import artifacts, blobs, location_checks, location_hosts
 from glare.domain.artifact import Status
 from glare.domain.blob import AsSent, LocationState, Slot
-from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing
+from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Rhythm, Standing, Word
 
 _blobs = blobs.c
 _hosts = location_hosts.c
@@ -74,6 +74,7 @@ _TARGET: Final = (
     _blobs.location_id, _blobs.artifact_id, _blobs.field, _blobs.item_key, _blobs.project, _blobs.url, _blobs.host,
     _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.as_sent, _blobs.generation, _blobs.asked_at, _blobs.state,
     _blobs.reason, _blobs.proven_at, _blobs.seen_at, _blobs.failures, _blobs.matched_at, _blobs.check_at, _blobs.full_at,
+    _blobs.doubt, _blobs.refuted, _blobs.withheld_at,
 )  # fmt: skip
 
 
@@ -113,8 +114,11 @@ def beat(connection: Connection, holders: Sequence[str], until: int) -> None:
     connection.execute(update(location_hosts).where(_hosts.claimed_by.in_(holders)).values(claimed_until=until))
 
 
-def release(connection: Connection, holder: str, host: str, not_before: int) -> None:
-    """End a lease. The host is due with its next location, but not before `not_before`; without locations it is forgotten."""
+def release(connection: Connection, holder: str, host: str, not_before: Callable[[int], int]) -> None:
+    """End a lease. The host is due with its next location, or at the time `not_before` of its failures in a row, where that is later.
+
+    Without locations it is forgotten.
+    """
     # The row first: who records a location for this host meanwhile waits here, or is seen below.
     mine = and_(_hosts.host == host, _hosts.claimed_by == holder)
     if not connection.execute(update(location_hosts).where(mine).values(claimed_until=None)).rowcount:
@@ -128,7 +132,8 @@ def release(connection: Connection, holder: str, host: str, not_before: int) -> 
     if following is None:
         connection.execute(delete(location_hosts).where(mine))
         return
-    due_at = max(following, not_before)
+    failures = connection.execute(select(_hosts.failures).where(mine)).scalar_one_or_none() or 0
+    due_at = max(following, not_before(failures))
     connection.execute(update(location_hosts).where(mine).values(claimed_by=None, due_at=due_at))
 
 
@@ -195,6 +200,9 @@ def apply(connection: Connection, target: Target, finding: Finding, standing: St
         "matched_at": standing.matched_at,
         "check_at": standing.check_at,
         "full_at": standing.full_at,
+        "doubt": standing.doubt,
+        "refuted": standing.refuted,
+        "withheld_at": standing.withheld_at,
         "asked_at": None,
         "faults": 0,
     }
@@ -205,6 +213,8 @@ def apply(connection: Connection, target: Target, finding: Finding, standing: St
     if finding.kind is CheckKind.FULL and finding.outcome is Outcome.EQUAL:
         values |= {"etag": finding.etag, "last_modified": finding.last_modified}
     connection.execute(update(blobs).where(_blobs.location_id == target.id).values(**values))
+    if standing.check_at is not None:
+        expect(connection, target.host, standing.check_at)  # Whoever asked: also who has no lease of the host.
 
 
 def note(connection: Connection, location_id: str, finding: Finding, state: LocationState, now: int) -> None:
@@ -270,53 +280,60 @@ def ask(connection: Connection, location_id: str, now: int) -> bool:
     return bool(connection.execute(wish).rowcount)
 
 
-def hint(connection: Connection, location_id: str) -> bool:
+def hint(connection: Connection, location_id: str, why: str) -> bool:
     """Make a full check of a verified location due at once, and at nobody's expense; False where one is to come soon anyway."""
     well = and_(_blobs.location_id == location_id, _blobs.state == LocationState.VERIFIED.value, _blobs.failures == 0)
-    return bool(connection.execute(update(blobs).where(well).values(check_at=AT_ONCE, full_at=AT_ONCE)).rowcount)
+    values = {"check_at": AT_ONCE, "full_at": AT_ONCE, "doubt": why}
+    return bool(connection.execute(update(blobs).where(well).values(**values)).rowcount)
 
 
-def suspect(connection: Connection, location_id: str, proven_before: int) -> str | None:
-    """Make a full check due at once where a reader was not served, and return the host to expect.
+def suspect(connection: Connection, location_id: str, why: str, now: int, rhythm: Rhythm) -> tuple[str, int] | None:
+    """Make a full check due where a reader was not served; returns the host to expect, and when, None where nothing follows.
 
-    Not where the last proof is younger than `proven_before`, or where a failure is being followed up: whoever controls an origin
-    must not make this service download it again and again.
+    Not where the last proof is young, or where a failure or another hint is being followed up: whoever controls an origin must not make
+    this service download it again and again. The more hints were wrong before, the older the proof has to be.
     """
-    hint = and_(
-        _blobs.location_id == location_id,
-        _blobs.state == LocationState.VERIFIED.value,
-        _blobs.failures == 0,
-        _blobs.proven_at < proven_before,
-        _blobs.full_at > AT_ONCE,
-    )
-    if not connection.execute(update(blobs).where(hint).values(check_at=AT_ONCE, full_at=AT_ONCE)).rowcount:
+    target = find(connection, location_id, lock=True)
+    if target is None:
         return None
-    return connection.execute(select(_blobs.host).where(_blobs.location_id == location_id)).scalar_one_or_none()
+    standing = target.standing
+    pending = standing.failures or standing.doubt is not None or standing.full_at in (None, AT_ONCE)
+    if standing.state is not LocationState.VERIFIED or pending:
+        return None
+    if (standing.proven_at or 0) + rhythm.hint_interval >= now:
+        return None
+    check_at, full_at = rhythm.follow_up(standing, now)
+    if full_at > now:
+        return None
+    values = {"check_at": check_at, "full_at": full_at, "doubt": why}
+    connection.execute(update(blobs).where(_blobs.location_id == location_id).values(**values))
+    return target.host, check_at
 
 
-def host_failed(connection: Connection, host: str, now: int) -> None:
-    """Note that a host was not what it should be."""
-    connection.execute(
-        update(location_hosts).where(_hosts.host == host).values(failed_at=now, failures=_hosts.failures + 1)
-    )
+def place_host(connection: Connection, host: str, network: str | None, due_at: int) -> None:
+    """See to it that a host is looked at, and remember the network that it is in."""
+    expect(connection, host, due_at)
+    if network is not None:
+        connection.execute(update(location_hosts).where(_hosts.host == host).values(network=network))
 
 
-def host_reached(connection: Connection, host: str, now: int) -> None:
-    """Note that a host was as it should be."""
-    connection.execute(update(location_hosts).where(_hosts.host == host).values(reached_at=now, failures=0))
+def host_said(connection: Connection, host: str, values: Mapping[str, Any], *, failed: bool | None) -> None:
+    """Note the last word of a host. `failed`: whether it was out of reach, None where that is not known."""
+    streak = {} if failed is None else {"failures": _hosts.failures + 1 if failed else 0}
+    connection.execute(update(location_hosts).where(_hosts.host == host).values(**values, **streak))
 
 
-def lately(connection: Connection, since: int, limit: int) -> tuple[frozenset[str], frozenset[str]]:
-    """Hosts whose last word since a time was a failure, and those whose last word was none; up to `limit` of each."""
-    failed = select(_hosts.host).where(
-        _hosts.failed_at >= since, or_(_hosts.reached_at.is_(None), _hosts.reached_at < _hosts.failed_at)
-    )
-    reached = select(_hosts.host).where(
-        _hosts.reached_at >= since, or_(_hosts.failed_at.is_(None), _hosts.failed_at <= _hosts.reached_at)
-    )
-    bad = connection.execute(failed.order_by(_hosts.failed_at.desc()).limit(limit)).scalars()
-    good = connection.execute(reached.order_by(_hosts.reached_at.desc()).limit(limit)).scalars()
-    return frozenset(bad), frozenset(good)
+def lately(connection: Connection, since: int, limit: int) -> tuple[list[Word], list[Word], list[Word]]:
+    """The hosts whose last word since a time was a failure, a change, and that they are well; up to `limit` of each."""
+
+    def words(at: Any, *others: Any) -> list[Word]:
+        newest = [or_(other.is_(None), other < at) for other in others]
+        columns = (_hosts.host, _hosts.network, _hosts.project)
+        found = select(*columns).where(at >= since, *newest).order_by(at.desc()).limit(limit)
+        return [Word(row.host, row.network, row.project) for row in connection.execute(found)]
+
+    failed, changed, reached = _hosts.failed_at, _hosts.changed_at, _hosts.reached_at
+    return words(failed, changed, reached), words(changed, reached), words(reached, failed, changed)
 
 
 def stale(connection: Connection, proven_before: int, limit: int, after: tuple[int, str] = (0, "")) -> list[Aged]:
@@ -405,6 +422,9 @@ def _target(row: Row[Any]) -> Target:
         row.matched_at,
         row.check_at,
         row.full_at,
+        row.doubt,
+        row.refuted,
+        row.withheld_at,
     )
     return Target(
         row.location_id,

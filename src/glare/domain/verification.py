@@ -5,6 +5,7 @@ All times are microseconds since the epoch, all durations microseconds.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -14,6 +15,8 @@ from glare.errors import Cause
 
 AT_ONCE: Final = 0
 """A due time before all others."""
+
+_DOUBLINGS: Final = 32
 
 
 class CheckKind(StrEnum):
@@ -74,7 +77,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of a location, and when it is looked at again. See `External`."""
+    """What is known of a location, and when it is looked at again. See `External`.
+
+    doubt
+        what hinted at a change that no full check has looked at yet
+    refuted
+        how many such hints full checks have shown to be wrong, less one for each full check that nothing had hinted at
+    withheld_at
+        since when a finding waits for the end of an outage of ours
+    """
 
     state: LocationState
     reason: str | None
@@ -84,6 +95,9 @@ class Standing:
     matched_at: int | None
     check_at: int | None
     full_at: int | None
+    doubt: str | None = None
+    refuted: int = 0
+    withheld_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,8 @@ class Rhythm:
         between the two equal full checks that end a quarantine
     failures
         how many failed checks in a row make it unreachable
+    hint_interval
+        least time between a proof and the full check that a hint asks for; doubled with each hint that was refuted
     jitter
         the share by which intervals vary, so that what was recorded together is not checked together
     """
@@ -111,11 +127,25 @@ class Rhythm:
     quarantine_interval: int
     recovery_gap: int
     failures: int
+    hint_interval: int = 300_000_000
     jitter: float = 0.1
 
     def spread(self, interval: int, chance: float) -> int:
         """`interval`, varied by a `chance` between 0 and 1."""
         return int(interval * (1 + self.jitter * (2 * chance - 1)))
+
+    def follow_up(self, standing: Standing, now: int) -> tuple[int, int]:
+        """When a hint at a change is followed up: by a check of any kind, and by a full one.
+
+        The first one at once, whatever the budget says. One of a location whose hints were wrong before waits, and has to fit into the
+        budget as all full checks do: whoever controls an origin must not make us download it again and again.
+        """
+        if not standing.refuted:
+            return AT_ONCE, AT_ONCE
+        pause = min(self.hint_interval << min(standing.refuted, _DOUBLINGS), self.full_interval)
+        full_at = max(now, (standing.proven_at or 0) + pause)
+        soon = min(self.retry_first << min(standing.refuted - 1, _DOUBLINGS), self.check_interval)
+        return max(now + soon, min(full_at, now + self.check_interval)), full_at
 
     def first(self, now: int, chance: float) -> tuple[int, int]:
         """When a location that was measured just now is due for a check of any kind, and for a full one."""
@@ -133,24 +163,41 @@ class Step:
 def after(
     standing: Standing, finding: Finding, now: int, rhythm: Rhythm, *, outage: bool = False, chance: float = 0.5
 ) -> Step:
-    """What `finding` makes of `standing`. In an `outage` of our own nothing is held against a location."""
+    """What `finding` makes of `standing`.
+
+    In an `outage` of our own the state waits, and the finding is kept: the next check comes soon, and after a mismatch only a full one can
+    tell that it was none.
+    """
     if outage and finding.outcome in (Outcome.FAILED, Outcome.CHANGED):
-        return Step(replace(standing, check_at=now + rhythm.spread(rhythm.retry_first, chance)))
+        return Step(_withheld(standing, finding, now, rhythm, chance))
+    standing = replace(standing, withheld_at=None)
     match finding.outcome:
         case Outcome.EQUAL if finding.kind is CheckKind.FULL:
             return _proven(standing, now, rhythm, chance)
         case Outcome.EQUAL:
             return _seen(standing, now, rhythm, chance)
         case Outcome.SUSPECT:
-            return Step(replace(standing, check_at=AT_ONCE, full_at=AT_ONCE))
+            check_at, full_at = rhythm.follow_up(standing, now)
+            return Step(replace(standing, doubt=finding.reason, check_at=check_at, full_at=full_at))
         case Outcome.CHANGED:
             return _changed(standing, finding, now, rhythm, chance)
         case Outcome.FAILED:
             return _failed(standing, finding, now, rhythm, chance)
 
 
+def _withheld(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, chance: float) -> Standing:
+    return replace(
+        standing,
+        reason=finding.reason if standing.state is LocationState.VERIFIED else standing.reason,
+        withheld_at=now if standing.withheld_at is None else standing.withheld_at,
+        check_at=now + rhythm.spread(rhythm.retry_first, chance),
+        full_at=AT_ONCE if finding.outcome is Outcome.CHANGED else standing.full_at,
+    )
+
+
 def _proven(standing: Standing, now: int, rhythm: Rhythm, chance: float) -> Step:
-    proven = replace(standing, proven_at=now, seen_at=now, failures=0)
+    refuted = standing.refuted + 1 if standing.doubt is not None else max(0, standing.refuted - 1)
+    proven = replace(standing, proven_at=now, seen_at=now, failures=0, doubt=None, refuted=refuted)
     if standing.state in (LocationState.CHANGED, LocationState.UNREACHABLE):
         first = standing.matched_at if standing.matched_at is not None else now
         again = first + rhythm.recovery_gap
@@ -183,6 +230,8 @@ def _changed(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, cha
         matched_at=None,
         check_at=again,
         full_at=again,
+        doubt=None,
+        refuted=0,
     )
     return Step(changed, None if standing.state is LocationState.CHANGED else "location.changed")
 
@@ -200,14 +249,44 @@ def _failed(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, chan
     return Step(failed)
 
 
-def is_outage(failed: frozenset[str], reached: frozenset[str], *, hosts: int, share: float) -> bool:
-    """Whether so many unrelated hosts failed lately that the fault is ours.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a host has said last: the network it is in, and whose location was checked."""
 
-    The arguments are host names that failed and that answered last in the same window. Names below one domain are related.
+    host: str
+    network: str | None
+    project: str | None
+
+
+def is_outage(
+    host: str,
+    project: str,
+    bad: Collection[Word],
+    good: Collection[Word],
+    *,
+    hosts: int,
+    projects: int,
+    share: float,
+) -> bool:
+    """Whether a finding about a location of `project` at `host` is one of so many that the fault is ours.
+
+    `bad` and `good` are the last words of hosts within one window. The judgement must not rest on what one tenant controls, so hosts are
+    counted once for each network, and once for each domain; hosts in networks that nobody knows do not count. They
+    have to be of so many `projects`, or of all that were checked in the window where those are fewer. The finding's own host is no
+    witness for itself.
     """
-    bad = {_site(host) for host in failed}
-    good = {_site(host) for host in reached} - bad
-    return len(bad) >= hosts and len(bad) >= share * (len(bad) + len(good))
+    others = [word for word in bad if word.host != host and word.network is not None]
+    failing = {word.network for word in others}
+    fine = {word.network for word in good if word.host != host and word.network is not None} - failing
+    unrelated = 1 + min(len(failing), len({_site(word.host) for word in others} - {_site(host)}))
+    witnesses = {word.project for word in others}
+    needed = min(projects, len({project} | {word.project for word in (*bad, *good)}))
+    return unrelated >= hosts and len(witnesses) >= needed and len(failing) >= share * (len(failing) + len(fine))
+
+
+def is_cut_off(reached: int, asked: int) -> bool:
+    """Whether so few of the operator's beacons answer that the fault is ours: fewer than half."""
+    return 2 * reached < asked
 
 
 def _site(host: str) -> str:

@@ -22,6 +22,7 @@ from glare.egress.exchange import Head, ask, is_redirect
 from glare.egress.lately import Lately
 from glare.egress.loop import carried_on
 from glare.egress.names import Names, Resolver, system_resolve
+from glare.egress.networks import Networks
 from glare.egress.race import Connect, begin_connect
 from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
@@ -82,6 +83,7 @@ class EgressClient:
     ) -> None:
         self.settings = settings
         self.lately = Lately(settings.failure_seconds, settings.max_failures)
+        self.networks = Networks()
         self._rules = settings.rules
         self.connector = Connector(settings, connect or begin_connect, tls or ssl.create_default_context(), self.lately)
         self.names = Names(resolve or system_resolve, settings.name_bounds, refused=refused)
@@ -246,10 +248,13 @@ class EgressClient:
     def _decided(self, url: Url, deadline: Deadline) -> tuple[decision.Address, ...]:
         decision.check_host(url.host, self._rules)
         if url.address is not None:
+            self.networks.note(url.host, [url.address])
             return decision.decide([url.address], self._rules)
         seconds = min(deadline.remaining(), self.settings.resolve_seconds)
         found = self.names.addresses(url.host, seconds, waited=deadline.extend)
-        return decision.decide(found, self._rules)
+        decided = decision.decide(found, self._rules)
+        self.networks.note(url.host, decided)
+        return decided
 
     def _redirected(self, url: Url, head: Head) -> Url:
         """Where a redirect leads. Its fragment is dropped, as browsers do. Raises `OriginFailed`."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from glare.db import checks
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
@@ -138,6 +139,12 @@ def fill(
     )
     request.claims.check(measured.content, f"the external location of blob '{reservation.slot.path}'")
     location = proven_location(services, url, measured, location_id, confidential=request.confidential)
+
+    def noted(connection: Connection) -> None:
+        also(connection)
+        if location.check_at is not None:
+            checks.place_host(connection, url.host, services.egress.networks.of(url.host), location.check_at)
+
     return attempts.publish(
         services,
         reservation,
@@ -147,7 +154,7 @@ def fill(
         "set_location",
         host=url.host,
         values=values,
-        also=also,
+        also=noted,
     )
 
 

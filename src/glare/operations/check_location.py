@@ -65,11 +65,17 @@ class _Asking:
         self.bytes = 0
 
     def conditional(self, url: Url) -> Finding:
-        """Validators and length. A GET, as some origins sign the method; of one byte, as some do not know 304."""
+        """Validators and length. A GET, as some origins sign the method; of one byte, as some do not know 304.
+
+        Validators that a full check has refuted say nothing: then it is the length alone.
+        """
         kind, target = CheckKind.CONDITIONAL, self._target
+        weighed = not target.standing.refuted
         headers = {}
         # Read again, for what was recorded by other rules: only what can be sent back is a validator.
-        if (etag := origin_text.entity_tag(target.etag)) is not None:
+        if not weighed:
+            pass
+        elif (etag := origin_text.entity_tag(target.etag)) is not None:
             headers["If-None-Match"] = etag
         elif (date := origin_text.last_modified(target.last_modified)) is not None:
             headers["If-Modified-Since"] = date
@@ -87,7 +93,7 @@ class _Asking:
             )
             if length is not None and length != target.size:
                 return self._differs(response, kind, Outcome.SUSPECT, Difference.SIZE)
-            if not self._validators_match(response.headers):
+            if weighed and not self._validators_match(response.headers):
                 return self._finding(kind, Outcome.SUSPECT, Difference.VALIDATORS)
             return self._equal(kind)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection
 
 from glare.db import checks
-from glare.domain.verification import AT_ONCE
 from glare.errors import GlareError
 
 if TYPE_CHECKING:
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
+_READER: Final = "reader"
+"""What hinted at a change: somebody who was not served."""
 
 
 def check_soon(services: Services, location_id: str) -> None:
@@ -26,10 +26,10 @@ def check_soon(services: Services, location_id: str) -> None:
     """
 
     def hint(connection: Connection) -> None:
-        proven_before = services.clock() - int(services.rules.verification.hint_interval * _SECOND)
-        host = checks.suspect(connection, location_id, proven_before)
-        if host is not None:
-            checks.expect(connection, host, AT_ONCE)
+        rhythm = services.rules.verification.rhythm
+        found = checks.suspect(connection, location_id, _READER, services.clock(), rhythm)
+        if found is not None:
+            checks.expect(connection, *found)
 
     try:
         services.db.transact(hint)

@@ -257,7 +257,7 @@ def undo(
     event = _event("location.promotion_failed", artifact, job, now, outcome["error"])
     detail = {"location": job.location_id, "error": outcome["error"]["type"]}
     audit.changed(connection, actor, [event], target=job.slot.path, detail=detail)
-    if checks.hint(connection, job.location_id):
+    if checks.hint(connection, job.location_id, "promotion"):
         checks.expect(connection, job.host, AT_ONCE)
 
 

@@ -21,6 +21,7 @@ from glare.errors import NotFound
 from glare.events.webhooks import Retries, SecretBox
 from glare.metrics import Metrics
 from glare.operations.heartbeats import Heartbeats
+from glare.operations.outage import Beacons
 from glare.operations.reads import Reads
 from glare.operations.verified_fetch import Fetches
 from glare.policy.engine import PolicyEngine
@@ -48,8 +49,9 @@ class Verification:
     """How external locations are checked, as the operator has set it; durations in seconds.
 
     `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check, `spot_share`
-    is how many of the cheap checks are such. `outage_hosts` unrelated hosts, and `outage_share` of all that were asked, have to fail within
-    `outage_window` for it to be our own outage.
+    is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and `outage_share` of all that were asked,
+    have to fail within `outage_window` for it to be our own outage, which holds up a finding for `outage_patience`. `host_retry_most` bounds
+    how long a host waits that has failed.
     """
 
     rhythm: Rhythm
@@ -57,10 +59,12 @@ class Verification:
     spot_blocks: int
     spot_share: float
     host_interval: float
-    hint_interval: float
     outage_hosts: int
     outage_share: float
     outage_window: float
+    outage_projects: int
+    outage_patience: float
+    host_retry_most: float
     stale_after: float
     history_retention: float
 
@@ -199,6 +203,7 @@ class Services:
     metrics: Metrics
     fetches: Fetches
     reads: Reads
+    beacons: Beacons
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random

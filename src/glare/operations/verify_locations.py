@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -20,17 +20,17 @@ from glare.db.tables import outbound_usage
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
-from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after, is_outage
+from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, OutboundBusy, Unavailable
+from glare.errors import Blocked, Cause, OutboundBusy, Unavailable
 from glare.operations import audit, putting_off, takedowns
 from glare.operations.check_location import check
 from glare.operations.location_events import location_event
+from glare.operations.outage import BAD, is_ours
 from glare.operations.services import Services
 
 _DAY: Final = 86_400_000_000
 _SECOND: Final = 1_000_000
-_MOST_HOSTS: Final = 1000
 _STALE_BATCH: Final = 100
 _OWN: Final = ""
 """The project that the service's own checks are counted for."""
@@ -51,26 +51,27 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
     host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until))
     if host is None:
         return False
+    finding: Finding | None = None
     try:
         with services.heartbeats.keep(holder):
-            _verify_due(services, host, now, cancellation)
+            finding = _verify_due(services, host, now, cancellation)
     finally:
-        not_before = services.clock() + int(rules.verification.host_interval * _SECOND)
+        not_before = partial(_not_before, services, finding)
         services.db.transact(lambda connection: checks.release(connection, holder, host, not_before))
     return True
 
 
-def _verify_due(services: Services, host: str, now: int, cancellation: Cancellation) -> None:
+def _verify_due(services: Services, host: str, now: int, cancellation: Cancellation) -> Finding | None:
     """Check the location of a host that is due longest; one whose check raises waits, so that it keeps nobody from the others."""
     with services.db.read() as connection:
         location_id = checks.due(connection, host, now)
     if location_id is None:
-        return
+        return None
     try:
         with services.db.read() as connection:
             target = checks.find(connection, location_id)
         if target is not None:
-            verify(services, target, _kind(services, target, now), cancellation)
+            return verify(services, target, _kind(services, target, now), cancellation)
     except Exception as error:
         if cancellation.cancelled:
             raise
@@ -86,6 +87,7 @@ def _verify_due(services: Services, host: str, now: int, cancellation: Cancellat
             lambda connection: checks.fault(connection, location_id, later),
             location=location_id,
         )
+    return None
 
 
 def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
@@ -108,7 +110,9 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         later = services.clock() + services.rules.verification.rhythm.check_interval
         services.db.transact(lambda connection: checks.postpone(connection, target.id, later))
         return None
-    services.db.transact(lambda connection: _record(services, connection, target, finding))
+    # Asked here, as a transaction must not wait for the network.
+    cut_off = services.beacons.cut_off(cancellation) if finding.outcome in BAD else None
+    services.db.transact(lambda connection: _record(services, connection, target, finding, cut_off))
     services.metrics.location_checked(finding.kind.value, finding.outcome.value)
     return finding
 
@@ -151,7 +155,7 @@ def _kind(services: Services, target: Target, now: int) -> CheckKind:
     if due and _within_budget(services, target.size, now):
         return CheckKind.FULL
     has_validators = target.etag is not None or target.last_modified is not None
-    by_blocks = not has_validators or services.chance() < services.rules.verification.spot_share
+    by_blocks = not has_validators or standing.refuted or services.chance() < services.rules.verification.spot_share
     return CheckKind.SPOT if by_blocks else CheckKind.CONDITIONAL
 
 
@@ -164,23 +168,25 @@ def _within_budget(services: Services, size: int, now: int) -> bool:
     return used + size <= budget
 
 
-def _record(services: Services, connection: Connection, target: Target, finding: Finding) -> None:
-    """Store a finding, unless the record has changed since it was read."""
+def _record(services: Services, connection: Connection, target: Target, finding: Finding, cut_off: bool | None) -> None:
+    """Decide what a finding means and store it, whoever has asked, unless the record has changed since it was read.
+
+    `cut_off` is what the operator's beacons say, None where there are none.
+    """
     now = services.clock()
     artifact_rows.lock(connection, target.artifact_id)
     _charge(connection, target, finding, now)
     current = checks.find(connection, target.id, lock=True)
     if current is None or current.generation != target.generation:
         return
-    _judge_host(connection, target.host, finding, now)
-    step = after(
-        current.standing,
-        finding,
-        now,
-        services.rules.verification.rhythm,
-        outage=_is_outage(services, connection, finding, now),
-        chance=services.chance(),
+    outage = (
+        finding.outcome in BAD and cut_off
+        if cut_off is not None
+        else is_ours(services, connection, target.host, target.project, current.standing, finding, now)
     )
+    _judge_host(services, connection, current, finding, now, outage=outage)
+    rhythm = services.rules.verification.rhythm
+    step = after(current.standing, finding, now, rhythm, outage=outage, chance=services.chance())
     checks.apply(connection, current, finding, step.standing)
     checks.note(connection, target.id, finding, step.standing.state, now)
     if step.event is not None:
@@ -205,20 +211,42 @@ def _charge(connection: Connection, target: Target, finding: Finding, now: int) 
         counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
 
 
-def _judge_host(connection: Connection, host: str, finding: Finding, now: int) -> None:
-    if finding.outcome in (Outcome.FAILED, Outcome.CHANGED):
-        checks.host_failed(connection, host, now)
+_OUT_OF_REACH: Final = frozenset(
+    {Cause.DNS, Cause.CONNECT, Cause.TLS, Cause.TIMEOUT, Cause.INCOMPLETE, Cause.THROTTLED, Cause.POLICY}
+)
+"""Failures of a host, whichever location of it was asked for."""
+
+
+def _judge_host(
+    services: Services, connection: Connection, target: Target, finding: Finding, now: int, *, outage: bool
+) -> None:
+    """Note what a check says of the host. Only what was well before is a witness of an outage: what is bad for long says nothing new."""
+    word: dict[str, Any] = {"project": target.project}
+    failed: bool | None = None
+    if finding.outcome in BAD:
+        if target.standing.state is LocationState.VERIFIED:
+            word["changed_at" if finding.outcome is Outcome.CHANGED else "failed_at"] = now
+        if not outage:
+            failed = finding.outcome is Outcome.FAILED and finding.reason in _OUT_OF_REACH
     else:
-        checks.host_reached(connection, host, now)
+        failed = False
+        word["reached_at"] = now
+        network = services.egress.networks.of(target.host)
+        if network is not None:
+            word["network"] = network
+    checks.host_said(connection, target.host, word, failed=failed)
 
 
-def _is_outage(services: Services, connection: Connection, finding: Finding, now: int) -> bool:
-    """Whether many unrelated hosts fail together. A portal that answers for all of them counts: then all have changed."""
-    if finding.outcome not in (Outcome.FAILED, Outcome.CHANGED):
-        return False
+def _not_before(services: Services, finding: Finding | None, failures: int) -> int:
+    """When a host may be asked again: soon, or after the back-off of a host that failed so many times in a row."""
     rules = services.rules.verification
-    failed, reached = checks.lately(connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS)
-    return is_outage(failed, reached, hosts=rules.outage_hosts, share=rules.outage_share)
+    wait = int(rules.host_interval * _SECOND)
+    if failures:
+        most = int(rules.host_retry_most * _SECOND)
+        backoff = putting_off.wait(rules.rhythm.retry_first, most, failures)
+        asked = (finding.retry_after or 0) if finding is not None else 0
+        wait = max(wait, rules.rhythm.spread(backoff, services.chance()), min(asked, most))
+    return services.clock() + wait
 
 
 def _loss(artifact: Artifact, target: Target, before: Standing, now: int) -> list[Event]:

@@ -267,6 +267,23 @@ def words(default: str, help_text: str, *, allowed: Sequence[str] = (), empty: b
     return _field(Kind(f"{kind}, with commas between them{least}", parse), default, help_text)
 
 
+def urls(default: str, help_text: str, *, at_most: int) -> Any:
+    """A tuple of http(s) URLs without user info and fragment."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = split_list(value)
+        if len(found) > at_most:
+            raise ValueError
+        for item in found:
+            url = urlsplit(item)
+            if url.scheme not in ("http", "https") or not url.hostname or url.username or url.fragment:
+                raise ValueError
+            _within(url.port or 1, 1, 65535)
+        return found
+
+    return _field(Kind(f"at most {at_most} http or https URLs, with commas between them", parse), default, help_text)
+
+
 def ports(default: str, help_text: str) -> Any:
     """A tuple of `int`."""
 

@@ -24,6 +24,7 @@ from glare.settings.declare import (
     size,
     size_or_unlimited,
     text,
+    urls,
     words,
 )
 from glare.settings.service import DAY, GIB, KIB, MIB
@@ -335,7 +336,7 @@ class VerificationSettings(Section):
     daily_bytes: int = size_or_unlimited(
         "1 TiB",
         "Bytes that full checks may read in a day (UTC), on all nodes together. Beyond it cheap checks go on, and full ones that a cheap "
-        "one has hinted at.",
+        "one has hinted at, unless hints at this location were wrong lately.",
     )
     spot_blocks: int = integer(
         "4",
@@ -373,15 +374,45 @@ class VerificationSettings(Section):
     )
     hint_interval: float = seconds(
         "5 min",
-        "A download that failed has its location checked whole, unless it was proven this recently: nobody may make Glare download it again and again.",
+        "A download that failed has its location checked whole, unless it was proven this recently. The time doubles with each hint at a change, by a reader or "
+        "by a cheap check, that a full check has shown to be wrong: nobody may make Glare download it again and again.",
         at_least=0,
         at_most=365 * DAY,
     )
+    host_retry_most: float = seconds(
+        "1 h",
+        "Longest time between checks of a host that was out of reach, whichever of its locations was asked for: `retry_first`, doubled with "
+        "each further failure. What somebody asks for is checked at once.",
+        at_least=1,
+        at_most=DAY,
+    )
+    beacons: tuple[str, ...] = urls(
+        "",
+        "URLs of your choice that answer whenever this service can reach the world, in networks that have nothing to do with one another; https, so "
+        "that no portal can answer for them. When a check finds something bad they are asked, at most once in `beacon_interval`: where fewer than half "
+        "answer it is an outage of ours, and no location changes its state. They decide alone; without them hosts that fail together do.",
+        at_most=16,
+    )
+    beacon_interval: float = seconds("1 min", "How long the beacons' answers count.", at_least=1, at_most=3600)
     outage_hosts: int = integer(
         "3",
-        "So many unrelated hosts that fail together are an outage of ours: no location changes its state.",
+        "Without beacons: so many unrelated hosts that fail together are an outage of ours, and no location changes its state. Those of one network "
+        "(/24, of IPv6 /64) or one domain count as one.",
         at_least=2,
         at_most=1000,
+    )
+    outage_projects: int = integer(
+        "3",
+        "And they have to be of locations of so many projects, or of all that were checked in the window where those are fewer: no project may hold "
+        "up the states of others.",
+        at_least=1,
+        at_most=1000,
+    )
+    outage_patience: float = seconds(
+        "2 h",
+        "How long a finding waits for the end of an outage that hosts are the witnesses of; then it counts. One that beacons tell of has no such end.",
+        at_least=60,
+        at_most=7 * DAY,
     )
     outage_percent: int = integer(
         "60", "And so many of a hundred hosts that were checked within the window.", at_least=1, at_most=100
