@@ -137,6 +137,7 @@ class Exchange:
             body = b""
         elif self._length is not None and (self._sent > self._length or (self._sent < self._length and not more)):
             raise RuntimeError(f"The application sent {self._sent} bytes of a body, and announced {self._length}.")
+        self.begun = True
         if self._chunked and self._has_body:
             await self._send_chunk(first, body, last=not more)
         else:
@@ -168,6 +169,7 @@ class Exchange:
         first = self._begin()
         if self._length is None:
             raise RuntimeError("The application sent a file without its length.")
+        self.begun = True
         await self._line.outlet.write(first)
         if self._has_body:
             await self._line.outlet.send_file(path, self._length)
@@ -179,7 +181,6 @@ class Exchange:
 
     def _begin(self) -> bytes:
         """The head of the answer."""
-        self.begun = True
         for name, value in self._headers:
             key = name.lower()
             if key == b"content-length":

@@ -45,11 +45,11 @@ class Head:
 
     def add_header(self, name: bytes, value: bytes | None) -> None:
         name = name.lower()
-        value = value or b""
+        value = value.strip(b" \t") if value else b""
         self.length += len(name) + len(value) + 4
         self.headers.append((name, value))
         if name == b"content-length":
-            self.has_body = value.strip(b"0 \t") != b""
+            self.has_body = value.strip(b"0") != b""
         elif name == b"transfer-encoding":
             self.has_body = True
         elif name == b"expect":

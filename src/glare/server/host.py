@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,30 +49,46 @@ class Host:
         self._stop = loop.create_future()
         loop.add_signal_handler(signal.SIGTERM, self._end, True)
         loop.add_signal_handler(signal.SIGINT, self._end, False)
-        lifespan = _Lifespan(self._program.application)
+        program = self._program
+        lifespan = _Lifespan(program.application)
         await lifespan.start()
-        site = Site(self._program.application, self._limits, Tally(self._program.metrics), loop)
-        places = Places(self._limits)
-        acceptors = [Acceptor(site, listener, places, self._tls) for listener in listeners]
-        looking = loop.create_task(_look(site))
-        for acceptor in acceptors:
-            acceptor.start()
-        ready()
         try:
-            await self._program.drain(await self._stop)
+            async with listening(program.application, self._limits, Tally(program.metrics), listeners, self._tls):
+                ready()
+                await program.drain(await self._stop)
         finally:
-            site.closing = True
-            for acceptor in acceptors:
-                acceptor.stop()
-            for listener in listeners:
-                listener.close()
-            await _close(site)
-            looking.cancel()
             await lifespan.stop()
 
     def _end(self, lead: bool) -> None:
         if self._stop is not None and not self._stop.done():
             self._stop.set_result(lead)
+
+
+@asynccontextmanager
+async def listening(
+    application: Application,
+    limits: Limits,
+    tally: Tally,
+    listeners: Sequence[socket.socket],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Site]:
+    """Accept connections for the duration of the block; then close the sockets, and end what is connected."""
+    site = Site(application, limits, tally, asyncio.get_running_loop())
+    places = Places(limits)
+    acceptors = [Acceptor(site, listener, places, tls) for listener in listeners]
+    looking = site.loop.create_task(_look(site))
+    for acceptor in acceptors:
+        acceptor.start()
+    try:
+        yield site
+    finally:
+        site.closing = True
+        for acceptor in acceptors:
+            acceptor.stop()
+        for listener in listeners:
+            listener.close()
+        await _close(site)
+        looking.cancel()
 
 
 async def _look(site: Site) -> None:

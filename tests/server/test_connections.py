@@ -1,0 +1,231 @@
+"""Connections beyond their bounds, unfinished heads, idle ones, and readers that take nothing or too little."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import ExitStack, suppress
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glare.server.limits import LANE, Limits
+from support.conversation import eventually
+from support.small_host import SmallHost, everything, get, small_host
+
+UNREAD = 4 << 20
+"""Bytes that no kernel takes for a reader with a small window."""
+
+
+class Site:
+    """Answers small things at once; `/big` as one piece, `/pieces` in many, `/file` as a file; `/wait` not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path / "file"
+        self._path.write_bytes(bytes(UNREAD))
+        self.begun = 0
+        self.ended = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun += 1
+        try:
+            await self._answer(scope["path"], receive, send)
+        finally:
+            self.ended += 1
+
+    async def _answer(self, path: str, receive: Any, send: Any) -> None:
+        if path == "/wait":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        size = UNREAD if path in ("/big", "/pieces", "/file") else 2
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(size).encode())]})
+        if path == "/file":
+            await send({"type": "http.response.pathsend", "path": str(self._path)})
+            return
+        step = 1 << 20 if path == "/pieces" else size
+        for left in range(size - step, -1, -step):
+            await send({"type": "http.response.body", "body": bytes(step), "more_body": left > 0})
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def status(host: SmallHost, path: str, address: str = "127.0.0.1") -> int:
+    """How a request on a new connection is answered; 0 where it is not."""
+    with host.connect(address) as client:
+        client.sendall(get(path, "Connection: close\r\n"))
+        return code(everything(client))
+
+
+def code(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def hold(stack: ExitStack, host: SmallHost, count: int, data: bytes, address: str = "127.0.0.1") -> list[socket.socket]:
+    """So many connections that have sent `data` and then do nothing."""
+    clients = []
+    for _ in range(count):
+        client = stack.enter_context(host.connect(address))
+        client.sendall(data)
+        clients.append(client)
+    return clients
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", get()], ids=["silent", "head", "idle"]
+)
+def test_idle_connections_keep_nobody_out(site: Site, data: bytes) -> None:
+    """Hundreds that are silent, or have sent half a head, or wait for another request: everybody gets in, from that address too."""
+    with small_host(site, Limits(connections=100, per_address=50)) as host, ExitStack() as stack:
+        hold(stack, host, 300, data, "127.0.0.2")
+        hold(stack, host, 300, data, "127.0.0.3")
+        assert host.counts.open <= 100
+        assert [status(host, "/", f"127.0.0.{number}") for number in (2, 3, 4)] == [200, 200, 200]
+        assert host.counts.cut_off["replaced"] >= 500
+        assert not host.counts.refused
+
+
+def test_an_address_that_works_all_it_may_is_refused_and_no_other(site: Site) -> None:
+    """Its next request is answered 429, with when to come back; its probes, and other addresses, are served."""
+    with small_host(site, Limits(connections=100, per_address=20)) as host, ExitStack() as stack:
+        hold(stack, host, 20, get("/wait"), "127.0.0.2")
+        eventually(lambda: site.begun == 20)
+        with host.connect("127.0.0.2") as client:
+            client.sendall(get("/artifacts/images"))
+            answer = everything(client)
+        assert code(answer) == 429
+        assert b"\r\nretry-after: 5\r\n" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "TooManyRequests"
+        assert [status(host, path, "127.0.0.2") for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+        assert status(host, "/", "127.0.0.3") == 200
+        assert host.counts.refused == {"address": 1}
+
+
+def test_where_everybody_works_the_rest_is_refused_and_probes_are_served(site: Site) -> None:
+    """503, with when to come back, whatever address it is from; a flood of such connections changes nothing for a probe."""
+    with small_host(site, Limits(connections=40, per_address=20)) as host, ExitStack() as stack:
+        for number in (2, 3):
+            hold(stack, host, 20, get("/wait"), f"127.0.0.{number}")
+        eventually(lambda: site.begun == 40)
+        assert status(host, "/", "127.0.0.4") == 503
+        hold(stack, host, 5 * LANE, b"GET /unfinished", "127.0.0.5")
+        assert status(host, "/healthz", "127.0.0.4") == 200
+        assert status(host, "/healthz", "127.0.0.5") == 200
+        assert host.counts.open <= 40 + LANE
+
+
+def test_trusted_proxies_have_room_for_their_clients(site: Site) -> None:
+    """All clients of a proxy come from its address."""
+    limits = Limits(connections=100, per_address=5, exempt=(ip_network("127.0.0.2/32"),))
+    with small_host(site, limits) as host, ExitStack() as stack:
+        hold(stack, host, 50, get("/wait"), "127.0.0.2")
+        assert status(host, "/", "127.0.0.2") == 200
+
+
+def test_a_head_has_one_deadline(site: Site) -> None:
+    """A byte now and then does not extend it: the client is told, and sent away. So is who says nothing at all."""
+    with small_host(site, Limits(head_seconds=1)) as host:
+        with host.connect() as drip, host.connect() as silent:
+            answer = b""
+            drip.settimeout(0.1)
+            for byte in get("/", "X-Long: " + "a" * 1000 + "\r\n"):
+                try:
+                    drip.sendall(bytes([byte]))
+                    answer = drip.recv(65536)
+                except TimeoutError:
+                    continue
+                break
+            assert code(answer) == 408
+            assert everything(silent) == b""
+        assert host.counts.cut_off == {"head": 2}
+
+
+def test_the_next_request_has_a_deadline_too(site: Site) -> None:
+    """An idle connection is closed after its time; one whose next head has begun has the time of a head."""
+    with (
+        small_host(site, Limits(head_seconds=3600, idle_seconds=0.5)) as host,
+        host.connect() as idle,
+        host.connect() as slow,
+    ):
+        for client in (idle, slow):
+            client.sendall(get())
+        assert slow.recv(65536).endswith(b"\0\0")
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        assert everything(idle).endswith(b"\0\0")
+        slow.sendall(b"Host: x\r\nConnection: close\r\n\r\n")
+        assert everything(slow).endswith(b"\0\0")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get("/" + "a" * 9000),
+        get("/", "X-Long: " + "a" * 9000 + "\r\n"),
+        get("/", "X-A: b\r\n" * 2000),
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Unfinished: " + b"a" * 9000,
+        b"\r\n" * 5000,
+        get("/", "Transfer-Encoding: chunked\r\n", "PUT") + b"1;" + b"a" * 40000,
+        get("/", "Transfer-Encoding: chunked\r\n", "PUT") + b"0\r\nX-Trailer: " + b"a" * 40000,
+    ],
+    ids=["target", "header", "headers", "unfinished", "empty lines", "extension of a chunk", "trailer"],
+)
+def test_no_head_is_longer_than_it_may_be(site: Site, data: bytes) -> None:
+    """Wherever the bytes stand that are no body: 431, and the connection ends."""
+
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await site(scope, receive, send)
+
+    with small_host(reading, Limits(head_bytes=8192)) as host, host.connect() as client:
+        client.sendall(data)
+        assert code(everything(client)) == 431
+        assert host.counts.cut_off["head"] == 1
+
+
+@pytest.mark.parametrize("path", ["/big", "/pieces", "/file"])
+def test_a_reader_that_takes_nothing_is_cut_off(site: Site, path: str) -> None:
+    """Whatever it has asked for; the application learns it, and its place is free again."""
+    with small_host(site, Limits(stall_seconds=1, connections=20)) as host, ExitStack() as stack:
+        clients = hold(stack, host, 20, get(path))
+        eventually(lambda: host.counts.cut_off["stall"] == 20)
+        eventually(lambda: host.counts.open == 0)
+        eventually(lambda: site.ended == 20)
+        for client in clients:
+            assert len(everything(client)) < UNREAD
+
+
+@pytest.mark.parametrize("path", ["/big", "/pieces", "/file"])
+def test_a_reader_that_drips_is_cut_off_and_a_slow_one_is_served(site: Site, path: str) -> None:
+    """Many times the least rate is slow, and enough; a fraction of it is not, though it never stalls."""
+    limits = Limits(stall_seconds=2, least_rate=60_000)
+    with small_host(site, limits) as host, host.connect() as slow, host.connect() as dripping:
+        for client in (slow, dripping):
+            client.sendall(get(path))
+        received, next_drip = 0, 0.0
+        while received < UNREAD:
+            piece = slow.recv(100_000)
+            assert piece, "it has been cut off"
+            received += len(piece)
+            if time.monotonic() > next_drip:
+                next_drip = time.monotonic() + 0.2
+                with suppress(ConnectionResetError):
+                    dripping.recv(3000)
+            time.sleep(0.03)
+        eventually(lambda: host.counts.cut_off.total() == 1)
+        assert set(host.counts.cut_off) <= {"slow", "stall"}
+
+
+def test_a_reader_of_many_short_answers_is_judged_as_one(site: Site) -> None:
+    """An answer that fits into the kernel's buffers makes nobody wait: a connection that takes none of many is idle, and ends so."""
+    with small_host(site, Limits(stall_seconds=1, idle_seconds=1)) as host, host.connect() as client:
+        for _ in range(10):
+            client.sendall(get())
+            time.sleep(0.01)
+        eventually(lambda: host.counts.open == 0)

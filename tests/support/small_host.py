@@ -1,0 +1,100 @@
+"""The server around an application of a test's own, on the event loop of a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from glare.metrics import Metrics
+from glare.server.host import listening
+from glare.server.limits import Limits
+from glare.server.tally import Tally
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+PATIENCE = 10.0
+
+
+class Counts(Metrics):
+    """What the server has reported."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.refused: Counter[str] = Counter()
+        self.cut_off: Counter[str] = Counter()
+
+    def client_connected(self) -> None:
+        self.open += 1
+
+    def client_gone(self) -> None:
+        self.open -= 1
+
+    def client_refused(self, reason: str) -> None:
+        self.refused[reason] += 1
+
+    def client_cut_off(self, reason: str) -> None:
+        self.cut_off[reason] += 1
+
+
+class SmallHost:
+    """Where it listens, and what it has counted."""
+
+    def __init__(self, port: int, counts: Counts) -> None:
+        self.port = port
+        self.counts = counts
+
+    def connect(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> socket.socket:
+        """A connection from `address`, with a small window: what is not read stays with the server."""
+        client = socket.socket()
+        client.settimeout(PATIENCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        # That of a network, for what a window opens by depends on it, and loopback has one of 64 KiB.
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+        client.bind((address, 0))
+        client.connect(("127.0.0.1", self.port))
+        return client if tls is None else tls.wrap_socket(client, server_hostname="127.0.0.1")
+
+
+@contextmanager
+def small_host(
+    application: Application, limits: Limits | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[SmallHost]:
+    """Serve `application` for the duration of the block. At its end, no connection may be counted as open."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    host = SmallHost(listener.getsockname()[1], Counts())
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with listening(application, limits or Limits(), Tally(host.counts), (listener,), tls):
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield host
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE)
+        loop.close()
+    assert host.counts.open == 0
+
+
+def everything(client: socket.socket) -> bytes:
+    """What comes until the server closes; what a reset destroys is missing."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while piece := client.recv(65536):
+            data += piece
+    return data
+
+
+def get(path: str = "/", headers: str = "", method: str = "GET", version: str = "1.1") -> bytes:
+    """The head of a request."""
+    return f"{method} {path} HTTP/{version}\r\nHost: x\r\n{headers}\r\n".encode()
