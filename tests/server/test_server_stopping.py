@@ -94,3 +94,33 @@ def test_what_takes_too_long_is_broken_off(tmp_path: Path) -> None:
         assert server.leftovers() == {}
         assert server.usage("wonderland") == (3, 3)
         assert len(server.objects()) == 1
+
+
+def test_a_killed_first_process_takes_the_others_along(tmp_path: Path) -> None:
+    """Nobody serves on without it; started again at once, the service has its port, its data and its background work."""
+    text = SETTINGS.format(LONG).replace("[DEFAULT]", "[DEFAULT]\nworkers = 2")
+    with Server(tmp_path, text) as server:
+        image = server.alice.create("images", name="kept")
+        with under_way(server, server.alice.create("images", name="lost")) as upload:
+            server.kill_first()
+            assert upload.closed()
+            server.start()
+        assert server.alice.show(image)["name"] == "kept"
+        server.kill_first()
+        eventually(lambda: server.processes() == 0)
+
+
+def test_balancers_have_time_to_go_elsewhere(tmp_path: Path) -> None:
+    """With a lead time, a service that is told to stop says so when it is asked whether it is ready, and goes on serving; Ctrl-C waits for nobody."""
+    text = SETTINGS.format(SHORT) + f"shutdown_lead_time = {LONG}\n"
+    with Server(tmp_path, text) as server:
+        assert server.client.get("/readyz").status_code == 200
+        server.stop(signal.SIGTERM)
+        eventually(lambda: server.client.get("/readyz").status_code == 503)
+        assert "stopping" in server.client.get("/readyz").text
+        image = server.alice.create("images", name="late")
+        server.alice.upload(image, "image", b"in time")
+        assert server.alice.download(image, "image").content == b"in time"
+        with Server(tmp_path / "other", text) as other:
+            other.stop(signal.SIGINT)
+            assert other.wait() == 0

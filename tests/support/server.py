@@ -28,16 +28,22 @@ PATIENCE = 10.0
 class Server(Glare):
     """The process. It has the actors of `Glare`, and looks behind the API through a database connection of its own.
 
-    `program` is the module that is run, and `options` are those of `serve`. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
+    `program` is the module that is run, and `options` are those of `serve`; `descriptors` is how many files each process may open. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
     is there.
     """
 
     def __init__(
-        self, directory: Path, text: str = "", program: str = "glare.cli.main", options: Sequence[str] = ()
+        self,
+        directory: Path,
+        text: str = "",
+        program: str = "glare.cli.main",
+        options: Sequence[str] = (),
+        descriptors: int | None = None,
     ) -> None:
         self.directory = directory
         self._program = program
         self._options = options
+        self._descriptors = descriptors
         settings = configuration(directory, text)
         settings.server.state_dir.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
@@ -70,6 +76,7 @@ class Server(Glare):
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *_limited(self._descriptors),
                     *(sys.executable, "-m", self._program, "serve"),
                     *("--config-file", str(self.directory / "glare.conf"), "--bind-port", str(self.port)),
                     *self._options,
@@ -87,6 +94,15 @@ class Server(Glare):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE)
+
+    def kill_first(self) -> None:
+        """End only its first process with SIGKILL."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def processes(self) -> int:
+        """How many of its processes there are, Python's own helpers among them."""
+        return sum(self._is_ours(status) for status in _statuses())
 
     def stop(self, number: signal.Signals) -> None:
         """Tell it to stop, as a service manager (SIGTERM) or a terminal (SIGINT) does; see `wait`."""
@@ -111,14 +127,15 @@ class Server(Glare):
 
     def memory(self) -> int:
         """Bytes of resident memory of its largest process."""
-        sizes = []
-        for status in Path("/proc").glob("[0-9]*/status"):
-            with contextlib.suppress(OSError):
-                text = status.read_text()
-                if re.search(rf"^NSpgid:.*\b{self._process.pid}$", text, re.MULTILINE):
-                    found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.MULTILINE)
-                    sizes.append(int(found[1]) * 1024 if found else 0)
+        sizes = [0]
+        for text in _statuses():
+            found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.MULTILINE)
+            if found and self._is_ours(text):
+                sizes.append(int(found[1]) * 1024)
         return max(sizes)
+
+    def _is_ours(self, status: str) -> bool:
+        return re.search(rf"^NSpgid:.*\b{self._process.pid}$", status, re.MULTILINE) is not None
 
     def connect(self) -> Raw:
         """A connection of one's own."""
@@ -215,6 +232,17 @@ class Raw:
             self._buffer += data
             return data
         return b""
+
+
+def _statuses() -> Iterator[str]:
+    """What the system says of each process."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            yield status.read_text()
+
+
+def _limited(descriptors: int | None) -> tuple[str, ...]:
+    return () if descriptors is None else ("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh")
 
 
 def _free_port() -> int:

@@ -160,8 +160,9 @@ class _Reply:
             if message.get("more_body", False):
                 return
             message = {"type": "http.response.body", "body": b""}
-        self._watch.sending(message)
         await self._send(message)
+        # Only now: what a client did not take was not sent.
+        self._watch.sent(message)
 
 
 async def _linger(receive: Receive) -> None:

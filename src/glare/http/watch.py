@@ -45,8 +45,8 @@ class Watch:
             self._received += len(body)
         return message
 
-    def sending(self, message: Message) -> None:
-        """A message goes to the server."""
+    def sent(self, message: Message) -> None:
+        """The server has taken a message."""
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]

@@ -237,7 +237,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def make_room(self) -> None:
         """End at once: somebody else needs the place."""
-        self.cut_off("replaced")
+        self._site.tally.cut_off("replaced")
+        self._close_idle()
 
     def stop(self) -> None:
         """End after the requests under way; at once where there are none."""
@@ -365,12 +366,19 @@ class Connection(asyncio.BufferedProtocol):
         if overdue == "body":
             self._linger()
         elif overdue in ("idle", "linger"):
-            # What the client has not taken would stay with the kernel for minutes.
-            self._reset() if _unacknowledged(self._socket) else self._close()
+            self._close_idle()
         elif overdue == "head" and self._head is not None and self._current is None:
             self._refuse(Refusal(408, "head", "The head of the request took too long to come."))
         else:
             self.cut_off(overdue)
+
+    def _close_idle(self) -> None:
+        """A client that keeps the connection for its next request sees its end; what one has not taken would stay with the kernel for minutes."""
+        if self._transport is None or _unacknowledged(self._socket):
+            self._reset()
+        else:
+            self._forget()
+            self._close()
 
     def _close(self) -> None:
         if self._transport is not None:

@@ -16,6 +16,7 @@ from glare.metrics import Metrics
 from glare.server.acceptor import Acceptor
 from glare.server.connection import Application, Site
 from glare.server.limits import Limits
+from glare.server.memory import Memory
 from glare.server.places import Places
 from glare.server.tally import Tally
 
@@ -92,7 +93,8 @@ async def listening(
 
 
 async def _look(site: Site) -> None:
-    """Judge all connections, again and again."""
+    """Judge all connections, again and again, and give memory back that they have used."""
+    memory = Memory()
     while True:
         await asyncio.sleep(site.limits.tick)
         now = site.loop.time()
@@ -103,6 +105,8 @@ async def _look(site: Site) -> None:
                 _log.exception("a connection cannot be judged")
                 connection.cut_off("error")
         site.tally.tell(now)
+        if memory.is_due(now):
+            await asyncio.to_thread(memory.give_back)
 
 
 async def _close(site: Site) -> None:
