@@ -136,9 +136,9 @@ def test_crowds_of_idle_connections_are_no_load(server: Server) -> None:
             with suppress(ConnectionResetError, BrokenPipeError):
                 client.sendall(b"b")
         for _ in range(8):
-            with server.connect() as client:
-                client.ask("GET", path_of(image))
-                assert client.answer()[0] == 200
+            with server.connect() as asking:
+                asking.ask("GET", path_of(image))
+                assert asking.answer()[0] == 200
         assert server.client.get("/healthz", headers={"Connection": "close"}).status_code == 200
         assert number(server, "glare_http_connections") <= 256
         assert number(server, 'glare_http_connections_refused_total{reason="address"}') == 0

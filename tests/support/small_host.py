@@ -26,7 +26,7 @@ class Counts(Metrics):
 
     def __init__(self) -> None:
         self.open = 0
-        self.refused: Counter[str] = Counter()
+        self.turned_away: Counter[str] = Counter()
         self.cut_off: Counter[str] = Counter()
 
     def client_connected(self) -> None:
@@ -36,7 +36,7 @@ class Counts(Metrics):
         self.open -= 1
 
     def client_refused(self, reason: str) -> None:
-        self.refused[reason] += 1
+        self.turned_away[reason] += 1
 
     def client_cut_off(self, reason: str) -> None:
         self.cut_off[reason] += 1

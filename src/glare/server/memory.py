@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +20,9 @@ class Memory:
     """The C library keeps what is free between two blocks that are in use, however much it is: a crowd that has gone would stay in memory as a hole."""
 
     def __init__(self) -> None:
-        try:
+        self._trim: Callable[[int], int] | None = None
+        with suppress(OSError, AttributeError):  # Another C library has ways of its own.
             self._trim = ctypes.CDLL(None).malloc_trim
-        except (OSError, AttributeError):  # Another C library, which has ways of its own.
-            self._trim = None
         self._next = 0.0
         self._least = resident()
 
