@@ -185,13 +185,14 @@ def create_application(
                 trusted_peers=settings.identity.trusted_peers,
             )
         ),
-        parties=Parties(settings.api.trusted_proxies),
+        parties=Parties(settings.server.trusted_proxies),
         refusals=Refusals(services, settings.audit.refusals_per_minute),
         lanes=Lanes.of(
             LaneSettings(
                 threads=(settings.api.request_threads, settings.api.request_threads_per_project),
                 list_threads=(settings.api.list_threads, settings.api.list_threads_per_project),
                 waiting=(settings.api.max_waiting, settings.api.max_waiting_per_project),
+                answer_bytes=(settings.api.max_answer_memory, settings.api.max_answer_memory_per_project),
                 body_bytes=(settings.api.max_body_memory, settings.api.max_body_memory_per_project),
                 patience=settings.api.max_wait,
             ),

@@ -19,7 +19,7 @@ from support.conversation import Conversation, eventually
 from support.service import Glare, path_of, running
 
 NARROW = (
-    "[DEFAULT]\nallow_anonymous_access = true\n"
+    "[DEFAULT]\nallow_anonymous_access = true\ntrusted_proxies = 127.0.0.0/8\n"
     "[api]\nrequest_threads = 2\nrequest_threads_per_project = 1\nlist_threads = 2\nlist_threads_per_project = 1\n"
     "max_waiting = 3\nmax_waiting_per_project = 2\n"
 )

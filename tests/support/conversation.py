@@ -55,6 +55,7 @@ class Conversation:
         actor: str = "alice",
         hold_after: int | None = None,
         sends_files: bool = False,
+        query: str = "",
     ) -> None:
         portal = glare.client.portal
         assert portal is not None
@@ -74,7 +75,7 @@ class Conversation:
             "raw_path": quote(path).encode(),
             "root_path": "",
             "scheme": "http",
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("testserver", 80),

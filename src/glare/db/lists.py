@@ -42,6 +42,14 @@ FEW: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Ids:
+    """The artifacts of one page by their ids. `total` as in `Page`."""
+
+    ids: Sequence[str]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list. `total` counts all artifacts that pass, None where nobody asked."""
 
@@ -60,18 +68,34 @@ def list_page(
 ) -> Page:
     """One page of the artifacts of `types` (for `all`, of every enabled type) that `scope` shows.
 
+    As `list_ids`, with the artifacts.
+    """
+    page = list_ids(connection, query, scope, types, count=count, few=few)
+    return Page(fetch_artifacts(connection, page.ids), page.total)
+
+
+def list_ids(
+    connection: Connection,
+    query: ListQuery,
+    scope: ListScope,
+    types: Sequence[ListedType],
+    *,
+    count: bool = True,
+    few: int = FEW,
+) -> Ids:
+    """Which artifacts are on one page, in their order.
+
     Raises `ArtifactNotFound` when the marker is no artifact that the scope shows. `count=False` saves the total, which costs
     a count of all that passes unless the list is plain. Up to `few` artifacts that pass one filter are read and sorted.
     """
     marker = find_marker(connection, query, scope, types)
     listing = plan(connection, query, scope, types, few=few)
     if not listing.branches:
-        return Page([], 0 if count else None)
+        return Ids((), 0 if count else None)
     total = _total(connection, listing, scope) if count else None
     if not query.limit:
-        return Page([], total)
-    ids = connection.execute(page_statement(listing, marker)).scalars().all()
-    return Page(fetch_artifacts(connection, ids), total)
+        return Ids((), total)
+    return Ids(connection.execute(page_statement(listing, marker)).scalars().all(), total)
 
 
 def plan(

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from glare.db import as_sent
 from glare.db.tables import artifacts, blobs
@@ -59,6 +59,15 @@ _ONE = (
 _MANY = select(*_ARTIFACT).where(artifacts.c.id.in_(bindparam("wanted", expanding=True)))
 _MANY_BLOBS = select(*_BLOB).where(blobs.c.artifact_id.in_(bindparam("wanted", expanding=True)))
 
+_SIZES = select(
+    artifacts.c.id,
+    func.length(artifacts.c.document),
+    select(func.count()).where(blobs.c.artifact_id == artifacts.c.id).scalar_subquery(),
+).where(artifacts.c.id.in_(bindparam("wanted", expanding=True)))
+_FEW: Final = 25
+_MOST: Final = 100
+_BLOB_BYTES: Final = 700  # What a blob adds to a document that shows it, about.
+
 _STATUS: Final = {status.value: status for status in Status}
 _VISIBILITY: Final = {visibility.value: visibility for visibility in Visibility}
 
@@ -98,6 +107,25 @@ def fetch_artifacts(connection: Connection, ids: Sequence[str]) -> list[Artifact
     found = sorted(connection.execute(_MANY_BLOBS, wanted), key=itemgetter(0))
     slots = {artifact_id: list(group) for artifact_id, group in groupby(found, key=itemgetter(0))}
     return [_artifact(rows[wanted_id], slots.get(wanted_id, ())) for wanted_id in ids if wanted_id in rows]
+
+
+def batches(connection: Connection, ids: Sequence[str], size: int) -> list[list[str]]:
+    """The artifacts of `ids`, in that order, in runs whose documents and blobs have about `size` bytes, or which are one artifact.
+
+    One statement, which reads no document; none where there are so few that they are read at once anyway.
+    """
+    if len(ids) <= _FEW:
+        return [list(ids)] if ids else []
+    sizes = {row[0]: row[1] + row[2] * _BLOB_BYTES for row in connection.execute(_SIZES, {"wanted": list(ids)})}
+    runs: list[list[str]] = []
+    room = 0
+    for wanted in ids:
+        room -= sizes.get(wanted, 0)
+        if not runs or room < 0 or len(runs[-1]) == _MOST:
+            runs.append([])
+            room = size - sizes.get(wanted, 0)
+        runs[-1].append(wanted)
+    return runs
 
 
 def _artifact(row: Row[Any], slots: Iterable[Sequence[Any]]) -> Artifact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -14,14 +14,15 @@ from glare.domain.artifact_type import TypeSpec
 from glare.domain.query import first_link, next_link
 from glare.domain.representation import represent, represent_for_all
 from glare.errors import PreconditionFailed
-from glare.http.call import JSON_TYPE, Call, encode, json_response
+from glare.http.answers import PIECE, StreamedJson
+from glare.http.call import JSON_TYPE, Call, encode
 from glare.http.conditions import Tags, parse_tags
 from glare.http.query import query_pairs
 from glare.operations import access
 from glare.operations.access import revision_tag, sees_full_urls
 from glare.operations.create_artifact import create_artifact, require_owner
 from glare.operations.delete_artifact import delete_artifact
-from glare.operations.list_artifacts import list_artifacts
+from glare.operations.list_artifacts import Listed, further, list_artifacts
 from glare.operations.show_artifact import show_artifact
 from glare.operations.update_artifact import update_artifact
 
@@ -105,25 +106,50 @@ async def list_page(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    type_name = call.parameters["type_name"]
+    page = list_artifacts(
+        call.services, call.actor, call.parameters["type_name"], query_pairs(call.query), call.microversion
+    )
+    shown: list[bytes] = []
+    size = 0
+    for artifact in page.artifacts:
+        if size > PIECE:
+            page = page.up_to(len(shown))
+            break
+        shown.append(_listed(call, page.spec, artifact))
+        size += len(shown[-1])
+    first = b'{"artifacts":[' + b",".join(shown)
+    if not page.rest:
+        body = first + _end_of_list(call, page, page.artifacts[-1] if page.artifacts else None)
+        return Response(body, headers={"content-type": JSON_TYPE})
+    return StreamedJson(call, first, _rest_of_list(call, page))
+
+
+def _rest_of_list(call: Call, page: Listed) -> Iterator[bytes]:
+    last = page.artifacts[-1] if page.artifacts else None
+    for artifacts in further(call.services, page):
+        if artifacts:
+            yield b"".join(b"," + _listed(call, page.spec, artifact) for artifact in artifacts)
+            last = artifacts[-1]
+    yield _end_of_list(call, page, last)
+
+
+def _end_of_list(call: Call, page: Listed, last: Artifact | None) -> bytes:
+    """What stands behind the artifacts. The next page begins after the last one that was shown."""
     pairs = query_pairs(call.query)
-    page = list_artifacts(call.services, call.actor, type_name, pairs, call.microversion)
-    path = call.path
-    listed: dict[str, Any] = {
-        "artifacts": [_listed(call, page.spec, artifact) for artifact in page.artifacts],
+    end: dict[str, Any] = {
         "type_name": page.spec.name,
         "schema": f"/schemas/{page.spec.name}",
         "total_count": page.total,
-        "first": first_link(path, pairs),
+        "first": first_link(call.path, pairs),
     }
-    if page.artifacts and len(page.artifacts) == page.limit:
-        listed["next"] = next_link(path, pairs, page.artifacts[-1].id)
-    return json_response(listed)
+    if page.is_full and last is not None:
+        end["next"] = next_link(call.path, pairs, last.id)
+    return b"]," + encode(end)[1:]
 
 
-def _listed(call: Call, spec: TypeSpec, artifact: Artifact) -> dict[str, Any]:
+def _listed(call: Call, spec: TypeSpec, artifact: Artifact) -> bytes:
     full_urls = sees_full_urls(call.services, call.actor, artifact)
-    return _fields(call, spec, artifact, full_urls=full_urls)
+    return encode(_fields(call, spec, artifact, full_urls=full_urls))
 
 
 def named(call: Call) -> tuple[str, str]:

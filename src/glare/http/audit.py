@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from glare.domain import moment
 from glare.domain.audit import RecordedAudit
-from glare.domain.query import first_link, next_link
-from glare.http.call import Call, json_response
-from glare.http.query import query_pairs
+from glare.http.answers import Pairs, page_in_parts
+from glare.http.call import Call
 from glare.operations.audit import list_audit
 
 
@@ -21,15 +20,11 @@ async def list_page(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    pairs = query_pairs(call.query)
-    page = list_audit(call.services, call.actor, pairs)
-    listed: dict[str, Any] = {
-        "audit": [shown(entry) for entry in page.entries],
-        "first": first_link(call.path, pairs),
-    }
-    if page.marker is not None:
-        listed["next"] = next_link(call.path, pairs, page.marker)
-    return json_response(listed)
+    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
+        page = list_audit(call.services, call.actor, pairs)
+        return [shown(entry) for entry in page.entries], page.marker
+
+    return page_in_parts(call, "audit", read)
 
 
 def shown(entry: RecordedAudit) -> dict[str, Any]:

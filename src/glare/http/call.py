@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
@@ -32,7 +32,7 @@ from glare.errors import (
 )
 from glare.http.drain import Drain
 from glare.http.inbox import Inbox
-from glare.http.lanes import BODY_UNIT, Lane, Lanes, weight_of_list
+from glare.http.lanes import ANSWER_UNIT, BODY_UNIT, Lane, Lanes, weight_of_list
 from glare.http.pace import Pace
 from glare.http.parties import Parties
 from glare.http.probes import Probe
@@ -52,6 +52,8 @@ _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]
 _LARGE: Final = (
     64 << 10
 )  # A JSON document of more bytes is worked on in a thread: it would keep the event loop for milliseconds.
+PART: Final = 64 << 10
+"""Bytes of an answer that the server is given at once. What is not larger is not counted: the server would hold as much anyway."""
 JSON_TYPE: Final = "application/json; charset=UTF-8"
 
 encode = msgspec.json.Encoder().encode
@@ -86,7 +88,7 @@ class Application:
     """What handlers share: the services, who is calling, whom that belongs to, and where there are threads.
 
     `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does, which has a place among `transfers`.
-    `readiness` and `numbers` answer probes.
+    `readiness` and `numbers` answer probes. `schemas` are the documents that were asked for once, by type (all: empty) and microversion.
     """
 
     services: Services
@@ -101,6 +103,7 @@ class Application:
     drain: Drain
     readiness: Probe[Readiness]
     numbers: Probe[bytes | None]
+    schemas: dict[tuple[str, Microversion], bytes] = field(default_factory=dict)
 
 
 class Call:
@@ -262,6 +265,17 @@ class Call:
         if self.declared_length() or ("transfer-encoding" in self.headers and await self._whole_body()):
             raise BadRequest("This request must not have a body.")
 
+    @asynccontextmanager
+    async def answer_in_memory(self, size: int) -> AsyncIterator[None]:
+        """Count so many bytes of an answer that the client has to take. Raises as `run`."""
+        weight = -(-size // ANSWER_UNIT)
+        async with self.application.lanes.answers.share(self.party, weight, gone=self._inbox.gone):
+            yield
+
+    async def until_gone(self) -> None:
+        """Return when the client has gone away, as far as that can be known: a body that nobody reads hides it."""
+        await self._inbox.gone()
+
     async def until_disconnected(self) -> None:
         """Return when the client has gone away. The body must have been read."""
         while True:
@@ -345,7 +359,14 @@ class Endpoint:
             response = await handler(call)
         finally:
             await call.close()
-        await response(scope, receive, send)
+        if type(response) is Response and len(response.body) > PART and not call.is_head:
+            async with call.answer_in_memory(len(response.body)):
+                await send(
+                    {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+                )
+                await send_in_parts(send, bytes(response.body), more=False)
+        else:
+            await response(scope, receive, send)
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -357,6 +378,13 @@ def peer_of(scope: Scope) -> str | None:
 def json_response(document: Any, status: int = 200, media_type: str = JSON_TYPE) -> Response:
     """A JSON response; non-ASCII text stays as it is."""
     return Response(encode(document), status, {"content-type": media_type})
+
+
+async def send_in_parts(send: Send, body: bytes, *, more: bool) -> None:
+    """Send a body, or a piece of one with `more` to come, no part of it before the server has room for it."""
+    for at in range(0, len(body), PART):
+        last = at + PART >= len(body)
+        await send({"type": "http.response.body", "body": body[at : at + PART], "more_body": more or not last})
 
 
 def _parsed(body: bytes) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from glare.domain.artifact_type import TypeSpec
+from glare.http.answers import shared_body
 from glare.http.call import Call, Description, encode
 from glare.http.conditions import parse_tags
 from glare.http.description_locations import TAG as LOCATIONS_TAG
@@ -86,7 +87,7 @@ async def openapi(call: Call) -> Response:
     known = parse_tags(call.headers.get("if-none-match"))
     if known is not None and known.match_weakly(tag):
         return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers)
+    return shared_body(body, headers)
 
 
 async def page(call: Call) -> Response:

@@ -16,9 +16,13 @@ from glare.shares import Bounds, Refused, Shares
 SHORT: Final = "requests"
 LISTS: Final = "lists"
 BODIES: Final = "bodies"
+ANSWERS: Final = "answers"
 
 BODY_UNIT: Final = 64 << 10
 """Bytes of a JSON document that count as one."""
+
+ANSWER_UNIT: Final = 64 << 10
+"""Bytes of an answer that count as one."""
 
 _PROBE_THREADS: Final = 2  # One for each probe, so that neither waits for the other.
 _LARGE_PAGE: Final = 100
@@ -35,12 +39,13 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class LaneSettings:
-    """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents. `patience` is in seconds."""
+    """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents that come, and of large answers. `patience` is in seconds."""
 
     threads: tuple[int, int]
     list_threads: tuple[int, int]
     waiting: tuple[int, int]
     body_bytes: tuple[int, int]
+    answer_bytes: tuple[int, int]
     patience: float
 
 
@@ -49,13 +54,14 @@ class Lanes:
     """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
 
     `probes` are threads without places: who asks there is an operator, and one question is answered for all who have it. `bodies` shares
-    out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes.
+    out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers` that for large answers, in units of `ANSWER_UNIT`.
     """
 
     short: Lane
     lists: Lane
     probes: Executor
     bodies: Shares
+    answers: Shares
 
     @classmethod
     def of(cls, settings: LaneSettings, refused: Refused) -> Lanes:
@@ -72,13 +78,16 @@ class Lanes:
             lane(SHORT, settings.threads),
             lane(LISTS, settings.list_threads),
             ThreadPoolExecutor(_PROBE_THREADS, "glare-probes"),
-            Shares(BODIES, _in_units(settings), what="request bodies", refused=refused),
+            Shares(BODIES, _in_units(settings.body_bytes, BODY_UNIT, settings), what="request bodies", refused=refused),
+            Shares(
+                ANSWERS, _in_units(settings.answer_bytes, ANSWER_UNIT, settings), what="large answers", refused=refused
+            ),
         )
 
     @property
     def shares(self) -> tuple[Shares, ...]:
         """What is given out here."""
-        return self.short.shares, self.lists.shares, self.bodies
+        return self.short.shares, self.lists.shares, self.bodies, self.answers
 
     def close(self) -> None:
         """End the threads, and what waits for one."""
@@ -86,8 +95,8 @@ class Lanes:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_units(settings: LaneSettings) -> Bounds:
-    together, of_party = (max(1, size // BODY_UNIT) for size in settings.body_bytes)
+def _in_units(sizes: tuple[int, int], unit: int, settings: LaneSettings) -> Bounds:
+    together, of_party = (max(1, size // unit) for size in sizes)
     return Bounds(together, min(of_party, together), *settings.waiting, settings.patience)
 
 

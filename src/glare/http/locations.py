@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.responses import Response
 
-from glare.domain.query import first_link, next_link
+from glare.http.answers import Pairs, page_in_parts
 from glare.http.call import Call, json_response
-from glare.http.query import query_pairs
 from glare.operations import locations
 from glare.operations.locations import Page
 from glare.operations.promote import ask_for_promotion, find_promotion
@@ -51,8 +51,7 @@ async def show_promotion(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    pairs = query_pairs(call.query)
-    return _page(call, "locations", pairs, locations.list_locations(call.services, call.actor, pairs))
+    return _page(call, "locations", lambda pairs: locations.list_locations(call.services, call.actor, pairs))
 
 
 def _show(call: Call) -> Response:
@@ -60,8 +59,7 @@ def _show(call: Call) -> Response:
 
 
 def _list_checks(call: Call) -> Response:
-    pairs = query_pairs(call.query)
-    return _page(call, "checks", pairs, locations.list_checks(call.services, call.actor, _id(call), pairs))
+    return _page(call, "checks", lambda pairs: locations.list_checks(call.services, call.actor, _id(call), pairs))
 
 
 def _check(call: Call) -> Response:
@@ -81,8 +79,9 @@ def _id(call: Call) -> str:
     return call.parameters["location_id"]
 
 
-def _page(call: Call, name: str, pairs: list[tuple[str, str]], page: Page) -> Response:
-    listed: dict[str, Any] = {name: page.documents, "first": first_link(call.path, pairs)}
-    if page.marker is not None:
-        listed["next"] = next_link(call.path, pairs, page.marker)
-    return json_response(listed)
+def _page(call: Call, name: str, read: Callable[[Pairs], Page]) -> Response:
+    def parts(pairs: Pairs) -> tuple[Sequence[Any], str | None]:
+        page = read(pairs)
+        return page.documents, page.marker
+
+    return page_in_parts(call, name, parts)

@@ -8,12 +8,11 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from glare.domain import moment
-from glare.domain.query import first_link, next_link
 from glare.domain.subscription import Delivery, Subscription, name_of
 from glare.events.cloudevents import subject_of
+from glare.http.answers import Pairs, page_in_parts
 from glare.http.artifacts import JSON
 from glare.http.call import Call, json_response
-from glare.http.query import query_pairs
 from glare.operations import confirmations, deliveries, subscriptions
 from glare.operations.subscription_access import require_project
 from glare.operations.subscription_documents import parse_token
@@ -33,9 +32,12 @@ async def create(call: Call) -> Response:
 async def list_page(call: Call) -> Response:
     """GET /subscriptions"""
     await call.require_no_body()
-    pairs = query_pairs(call.query)
-    page = await call.run_list(subscriptions.list_subscriptions, call.services, call.actor, pairs)
-    return _page(call, pairs, "subscriptions", [shown(one) for one in page.subscriptions], page.marker)
+
+    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
+        page = subscriptions.list_subscriptions(call.services, call.actor, pairs)
+        return [shown(one) for one in page.subscriptions], page.marker
+
+    return await call.run_list(page_in_parts, call, "subscriptions", read)
 
 
 async def show(call: Call) -> Response:
@@ -80,9 +82,12 @@ async def confirm(call: Call) -> Response:
 async def list_deliveries(call: Call) -> Response:
     """GET /subscriptions/ID/deliveries"""
     await call.require_no_body()
-    pairs = query_pairs(call.query)
-    page = await call.run_list(deliveries.list_deliveries, call.services, call.actor, _id(call), pairs)
-    return _page(call, pairs, "deliveries", [shown_delivery(one) for one in page.deliveries], page.marker)
+
+    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
+        page = deliveries.list_deliveries(call.services, call.actor, _id(call), pairs)
+        return [shown_delivery(one) for one in page.deliveries], page.marker
+
+    return await call.run_list(page_in_parts, call, "deliveries", read)
 
 
 async def show_delivery(call: Call) -> Response:
@@ -143,15 +148,6 @@ def shown_delivery(delivery: Delivery) -> dict[str, Any]:
 
 def _id(call: Call) -> str:
     return call.parameters["subscription"]
-
-
-def _page(
-    call: Call, pairs: list[tuple[str, str]], name: str, found: list[dict[str, Any]], marker: str | None
-) -> Response:
-    listed: dict[str, Any] = {name: found, "first": first_link(call.path, pairs)}
-    if marker is not None:
-        listed["next"] = next_link(call.path, pairs, marker)
-    return json_response(listed)
 
 
 def _time(micros: int | None) -> str | None:

@@ -7,10 +7,9 @@ from typing import Any
 from starlette.responses import Response
 
 from glare.domain import legacy
-from glare.domain.query import first_link, next_link
+from glare.http.answers import Pairs, page_in_parts
 from glare.http.artifacts import JSON
 from glare.http.call import Call, json_response
-from glare.http.query import query_pairs
 from glare.operations import manage_takedowns
 from glare.operations.manage_takedowns import represent_takedown
 
@@ -45,15 +44,11 @@ async def delete(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    pairs = query_pairs(call.query)
-    page = manage_takedowns.list_takedowns(call.services, call.actor, pairs)
-    listed: dict[str, Any] = {
-        "takedowns": [represent_takedown(takedown) for takedown in page.takedowns],
-        "first": first_link(call.path, pairs),
-    }
-    if page.marker is not None:
-        listed["next"] = next_link(call.path, pairs, page.marker)
-    return json_response(listed)
+    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
+        page = manage_takedowns.list_takedowns(call.services, call.actor, pairs)
+        return [represent_takedown(takedown) for takedown in page.takedowns], page.marker
+
+    return page_in_parts(call, "takedowns", read)
 
 
 def _id(call: Call) -> str:

@@ -116,7 +116,8 @@ class ServerSettings(Section):
     )
     trusted_proxies: tuple[Network, ...] = networks(
         "",
-        "Addresses of your own proxies and balancers, to which `max_connections_per_address` does not apply: the clients of many come from one address there.",
+        "Addresses of your own proxies and balancers, to which `max_connections_per_address` does not apply: the clients of many come from one address there. "
+        "Their X-Forwarded-For is believed, to tell the networks of anonymous callers apart; nothing else is decided by it.",
     )
     shutdown_timeout: float = seconds(
         "10 s",
@@ -150,7 +151,7 @@ class ListSettings(Section):
     )
     max_api_limit: int = integer(
         "1000",
-        "Most artifacts on a page, whatever the request asks; a page is held in memory whole.",
+        "Most artifacts on a page, whatever the request asks. A long page is read and sent in parts.",
         at_least=1,
         at_most=10000,
     )
@@ -219,16 +220,24 @@ class ApiSettings(Section):
         at_least=MIB,
         at_most=64 * GIB,
     )
+    max_answer_memory: int = size(
+        "64 MiB",
+        "Bytes of answers of more than 64 KiB that one process holds while clients read them; blobs are not among them. Further ones wait for their turn. "
+        "A list has 256 KiB of it, whatever its length.",
+        at_least=MIB,
+        at_most=64 * GIB,
+    )
+    max_answer_memory_per_project: int = size(
+        "16 MiB",
+        "How many of these one project, or one network of anonymous callers, may have.",
+        at_least=MIB,
+        at_most=64 * GIB,
+    )
     probe_age: float = seconds(
         "1 s",
         "How old what `/readyz` and `/metrics` say may be. One look serves all who ask within this time.",
         at_least=0,
         at_most=60,
-    )
-    trusted_proxies: tuple[Network, ...] = networks(
-        "127.0.0.0/8, ::1",
-        "Addresses of proxies whose X-Forwarded-For is believed, to tell the networks of anonymous callers apart. Nothing else is "
-        "decided by that header.",
     )
     max_patch_operations: int = integer(
         "1000",
