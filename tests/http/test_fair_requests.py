@@ -122,6 +122,20 @@ def test_what_nobody_waits_for_is_not_begun(narrow: Glare, path: str) -> None:
     assert refused(narrow, "lists", "gone") == before + 1
 
 
+def test_a_list_for_a_client_that_has_left_is_not_begun(narrow: Glare) -> None:
+    """A connection that closes behind its request has cost no statement, also where its turn comes at once."""
+    before = refused(narrow, "lists", "gone")
+    with statements(narrow) as seen:
+        for _ in range(10):
+            request = Conversation(narrow, "GET", "/artifacts/images?limit=1000")
+            request.end()
+            request.hang_up()
+            with request:
+                request.wait()
+    assert seen == []
+    assert refused(narrow, "lists", "gone") == before + 10
+
+
 def test_a_document_is_not_lost_while_its_request_waits(narrow: Glare) -> None:
     """A change whose body was read before its turn came happens when it comes."""
     short = narrow.lanes.short.shares

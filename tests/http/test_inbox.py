@@ -101,6 +101,23 @@ def test_leaving_is_seen_behind_the_end_of_a_body() -> None:
     run(main())
 
 
+def test_who_has_left_before_is_known_after_a_look() -> None:
+    """A look tells a client that has left from one that waits, and takes nothing from whoever reads."""
+
+    async def main() -> None:
+        server = Server()
+        inbox = Inbox(server.receive)
+        assert not await inbox.has_left()
+        server.queue.put_nowait(body(b"part"))
+        assert not await inbox.has_left()
+        assert (await inbox.receive())["body"] == b"part"
+        server.queue.put_nowait(body(b"", more=False))
+        server.queue.put_nowait(GONE)
+        assert await inbox.has_left()
+
+    run(main())
+
+
 def test_a_closed_inbox_asks_the_server_no_more() -> None:
     """What was still asked for is given up, so that nothing of the request is held."""
 

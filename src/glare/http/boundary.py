@@ -6,6 +6,7 @@ In this order: request id, OPTIONS, loops, undecodable paths, the version that i
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import uuid
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class Boundary:
             "microversion": DEFAULT,
             "headers": headers,
             "versioned": False,
-            "request_id": f"req-{found[1] if found else uuid.uuid4()}",
+            "request_id": f"req-{found[1] if found else _new_id()}",
         }
         scope["state"] = state
         watch = Watch(scope, receive, self._application.services.metrics)
@@ -186,6 +187,11 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
             f"This service does not know the method '{scope['method'][:20]}'; see /openapi.json for those it knows."
         )
     raise NotFound(f"There is nothing at '{scope['path'][:200]}'; see /openapi.json for what there is.")
+
+
+def _new_id() -> uuid.UUID:
+    """A random id, which is for telling only and no secret: to ask the system for one would be a call for each request."""
+    return uuid.UUID(int=random.getrandbits(128), version=4)
 
 
 def _decoded_path(scope: Scope) -> str:

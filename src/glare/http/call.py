@@ -193,7 +193,7 @@ class Call:
     async def run_list(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run`, for what costs as much as the query asks for."""
         weight = weight_of_list(query_pairs(self.query), self.services.rules.query.default_page)
-        return await self._in_lane(self.application.lanes.lists, weight, partial(function, *args, **kwargs))
+        return await self._in_lane(self.application.lanes.lists, weight, partial(function, *args, **kwargs), look=True)
 
     @asynccontextmanager
     async def transfer(
@@ -283,8 +283,12 @@ class Call:
             if message["type"] == "http.disconnect":
                 return
 
-    async def _in_lane(self, lane: Lane, weight: int, function: Callable[[], T]) -> T:
+    async def _in_lane(self, lane: Lane, weight: int, function: Callable[[], T], *, look: bool = False) -> T:
+        """Run it when it is its turn. With `look` it is costly enough to see first whether somebody still waits for it."""
         async with lane.shares.share(self.party, weight, gone=self._inbox.gone):
+            if look and await self._inbox.has_left():
+                self.services.metrics.refused(lane.shares.name, "gone")
+                raise ClientDisconnected("The client has left; what it asked for was not begun.")
             return await self._hop(lane.threads, function)
 
     async def _hop(self, threads: Executor, function: Callable[[], T]) -> T:

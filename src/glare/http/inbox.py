@@ -9,6 +9,8 @@ from typing import Final
 from starlette.types import Message, Receive
 
 _GONE: Final = "http.disconnect"
+_TURNS: Final = 4
+"""In one turn the server learns what has come on the connection, in further ones who waits for it is told."""
 
 
 async def _nothing() -> Message:
@@ -49,6 +51,18 @@ class Inbox:
             if last is not None and last.get("more_body", False):
                 await asyncio.get_running_loop().create_future()
             self._kept.append(await self._next())
+
+    async def has_left(self) -> bool:
+        """Whether the client has left already, as far as the server knows after a few turns of the event loop."""
+        watch = asyncio.ensure_future(self.gone())
+        try:
+            for _ in range(_TURNS):
+                if watch.done():
+                    return True
+                await asyncio.sleep(0)
+            return watch.done()
+        finally:
+            watch.cancel()
 
     def close(self) -> None:
         """Nobody wants to know any more: let go of the server's end too, which closes a connection when nobody holds it."""
