@@ -10,7 +10,7 @@ from starlette.types import Message, Receive
 
 _GONE: Final = "http.disconnect"
 _TURNS: Final = 4
-"""In one turn the server learns what has come on the connection, in further ones who waits for it is told."""
+"""In one the server learns what has come on the connection, in another one who asks is told; a body that is empty takes two as well."""
 
 
 async def _nothing() -> Message:
@@ -54,15 +54,21 @@ class Inbox:
 
     async def has_left(self) -> bool:
         """Whether the client has left already, as far as the server knows after a few turns of the event loop."""
-        watch = asyncio.ensure_future(self.gone())
-        try:
-            for _ in range(_TURNS):
-                if watch.done():
-                    return True
-                await asyncio.sleep(0)
-            return watch.done()
-        finally:
-            watch.cancel()
+        for _ in range(_TURNS):
+            last = self._kept[-1] if self._kept else None
+            if last is not None and (last["type"] == _GONE or last.get("more_body", False)):
+                break
+            if self._pending is None:
+                self._pending = asyncio.ensure_future(self._receive())
+            await asyncio.sleep(0)
+            self._keep_what_came()
+        return bool(self._kept) and self._kept[-1]["type"] == _GONE
+
+    def _keep_what_came(self) -> None:
+        pending = self._pending
+        if pending is not None and pending.done():
+            self._pending = None
+            self._kept.append(pending.result())
 
     def close(self) -> None:
         """Nobody wants to know any more: let go of the server's end too, which closes a connection when nobody holds it."""
