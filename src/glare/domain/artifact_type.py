@@ -13,7 +13,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.coercion import COERCERS, Kind, Shape, Unacceptable, narrow, shown, storable
 from glare.domain.declaration import ArtifactType
 from glare.domain.hooks import ArtifactView, Hooks, Ingest, Ingested, Reader
-from glare.domain.microversion import Microversion
+from glare.domain.microversion import WIDER_TEXT, Microversion
 from glare.domain.validators import KeyLength, Length, Validator
 from glare.errors import GlareError, InvalidParameterValue
 
@@ -25,7 +25,8 @@ class FieldSpec:
     `is_blob` holds for single blobs and for folders (dicts of blobs), `is_folder` for the latter only. Sizes are in bytes,
     0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys. The keys of a
     folder of `replicas` are one content.
-    `element_rules` are for a value, or each element of a container; `container_rules` for the whole container.
+    `element_rules` are for a value, or each element of a container; `container_rules` for the whole container. `any_text` takes characters above
+    U+FFFF too; `newer` is the field since `WIDER_TEXT`, None where this is that.
     """
 
     name: str
@@ -50,6 +51,8 @@ class FieldSpec:
     max_keys: int = 0
     keeps_null: bool = False
     replicas: bool = False
+    any_text: bool = False
+    newer: FieldSpec | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def is_blob(self) -> bool:
@@ -88,7 +91,7 @@ class FieldSpec:
         try:
             return self._coerce(value)
         except Unacceptable as reason:
-            raise self._refused(value, reason) from None
+            raise self._refused(value, reason, self._taken_since(value)) from None
 
     def coerce_filter(self, text: str, operator: str = "eq") -> Any:
         """The value to compare with: one element of a container, checked as input is, or a pattern for ``like``.
@@ -133,7 +136,7 @@ class FieldSpec:
     def _coerce(self, value: Any) -> Any:
         if self.shape is Shape.SCALAR:
             coerced = self._element(value)
-            return narrow(coerced) if self.kind is Kind.STRING else coerced
+            return self._narrow(coerced) if self.kind is Kind.STRING else coerced
         if self.is_blob:
             raise Unacceptable("upload its data, or add a location, at its own path")
         container = self._list(value) if self.shape is Shape.LIST else self._dict(value)
@@ -161,18 +164,31 @@ class FieldSpec:
         entries = {key: self._element(item) for key, item in value.items()}
         if self.kind is Kind.STRING:
             for item in entries.values():
-                narrow(item)
+                self._narrow(item)
         return entries
 
     def _keys(self, keys: Collection[str]) -> None:
         for key in keys:
-            narrow(storable(key))
+            self._narrow(storable(key))
         for rule in self.container_rules:
             if isinstance(rule, KeyLength):
                 rule.check(keys)
 
-    def _refused(self, value: Any, reason: Unacceptable) -> InvalidParameterValue:
-        return InvalidParameterValue(f"Field '{self.name}' cannot be {shown(value)}: {reason}.")
+    def _narrow(self, text: str) -> str:
+        return text if self.any_text else narrow(text)
+
+    def _refused(self, value: Any, reason: Unacceptable, newer: str = "") -> InvalidParameterValue:
+        return InvalidParameterValue(f"Field '{self.name}' cannot be {shown(value)}: {reason}{newer}.")
+
+    def _taken_since(self, value: Any) -> str:
+        """What to add to a refusal where newer requests may give the value."""
+        if self.newer is None:
+            return ""
+        try:
+            self.newer.coerce(value)
+        except InvalidParameterValue:
+            return ""
+        return f", or make the request with API version {WIDER_TEXT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +279,7 @@ class TypeSpec:
                 raise GlareError(
                     f"The 'before' hook of type '{self.name}' may not set '{name}'; return fields of its own only."
                 )
-            coerced[name] = field.coerce(value)
+            coerced[name] = (field.newer or field).coerce(value)
         return coerced
 
     def ingest(self, upload: Ingest, stream: Reader) -> Ingested:

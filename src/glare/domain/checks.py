@@ -246,9 +246,9 @@ def _bounds(field: fields.Field) -> Iterator[str]:
         case fields.Blob():
             yield from _sizes("max_size", 1, "max_size", field.max_size)
         case fields.ListOf():
-            yield from _sizes("min_size", field.min_size, "max_size", field.max_size)
+            yield from _sizes("min_size", field.min_size, "max_size", field.most)
         case fields.DictOf():
-            yield from _sizes("min_size", field.min_size, "max_size", field.max_size)
+            yield from _sizes("min_size", field.min_size, "max_size", field.most)
             yield from _sizes("min_key_length", field.min_key_length, "max_key_length", field.max_key_length)
             if field.max_key_length > fields.MAX_KEY:
                 yield f"keys of more than {fields.MAX_KEY} characters cannot be indexed; lower max_key_length"

@@ -135,7 +135,7 @@ def storable(text: str) -> str:
 
 
 def narrow(text: str) -> str:
-    """The text itself, unless it holds a character above U+FFFF (quirk 53)."""
+    """The text itself, unless it holds a character above U+FFFF: quirk 53, for requests before 1.3."""
     if not text.isascii() and max(text) > "\uffff":
         raise Unacceptable("remove the characters above U+FFFF (those of four bytes in UTF-8)")
     return text

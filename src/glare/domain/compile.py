@@ -13,6 +13,7 @@ from glare.domain.base_fields import BASE_FIELDS, KEEPS_NULL, TYPE_NAME
 from glare.domain.coercion import Shape
 from glare.domain.declaration import ArtifactType
 from glare.domain.hooks import Hooks
+from glare.domain.microversion import WIDER_TEXT
 from glare.domain.schema import type_schema
 from glare.errors import InvalidDeclaration, InvalidParameterValue
 
@@ -28,8 +29,12 @@ class _All(ArtifactType):
     description = "Every artifact of every enabled type, with the fields that all have in common. Read-only."
 
 
-def compile_type(cls: type[ArtifactType], options: Mapping[str, Any] | None = None) -> TypeSpec:
+def compile_type(
+    cls: type[ArtifactType], options: Mapping[str, Any] | None = None, limits: fields.Limits = fields.WIDER
+) -> TypeSpec:
     """Compile a declared type; `options` are the values of its `config`, those missing get their default.
+
+    `limits` are those since `WIDER_TEXT` for what the type does not limit itself.
 
     Raises `InvalidDeclaration`, naming type, field and reason.
     """
@@ -38,13 +43,17 @@ def compile_type(cls: type[ArtifactType], options: Mapping[str, Any] | None = No
     declared = {
         declaration.field_name or attribute: declaration for attribute, declaration in checks.declared_fields(cls)
     }
-    custom = {name: compile_field(cls.name, name, declaration) for name, declaration in declared.items()}
-    return _assemble(cls(values), custom)
+    custom = {
+        name: _both(compile_field(cls.name, name, declaration), cls.name, declaration, limits)
+        for name, declaration in declared.items()
+    }
+    return _assemble(cls(values), custom, limits)
 
 
-def compile_all() -> TypeSpec:
+def compile_all(limits: fields.Limits = fields.WIDER) -> TypeSpec:
     """The read-only type ``all``."""
-    return _assemble(_All({}), {"type_name": _compiled(ALL, "type_name", TYPE_NAME, is_base=True)})
+    type_name = _both(_compiled(ALL, "type_name", TYPE_NAME, is_base=True), ALL, TYPE_NAME, limits)
+    return _assemble(_All({}), {"type_name": type_name}, limits)
 
 
 def compile_field(type_name: str, name: str, declaration: fields.Field) -> FieldSpec:
@@ -82,7 +91,13 @@ def _compiled(type_name: str, name: str, declaration: fields.Field, *, is_base: 
     return _with_default(type_name, spec, declaration.default)
 
 
-def _sizes(declaration: fields.Field) -> dict[str, int]:
+def _both(spec: FieldSpec, type_name: str, declaration: fields.Field, limits: fields.Limits) -> FieldSpec:
+    """The field as older requests have it, with what it is since `WIDER_TEXT`."""
+    wide = _compiled(type_name, spec.name, fields.widened(declaration, limits), is_base=spec.is_base)
+    return dataclasses.replace(spec, newer=dataclasses.replace(wide, any_text=True))
+
+
+def _sizes(declaration: fields.Field) -> dict[str, Any]:
     match declaration:
         case fields.Blob():
             return {"max_blob_size": declaration.max_size}
@@ -94,7 +109,7 @@ def _sizes(declaration: fields.Field) -> dict[str, int]:
                 "max_keys": declaration.max_size,
             }
         case fields.DictOf():
-            return {"max_key_length": declaration.max_key_length, "max_keys": declaration.max_size}
+            return {"max_key_length": declaration.max_key_length, "max_keys": declaration.most}
     return {}
 
 
@@ -113,15 +128,19 @@ def _with_default(type_name: str, spec: FieldSpec, default: Any) -> FieldSpec:
         ) from None
 
 
-def _assemble(instance: ArtifactType, custom: Mapping[str, FieldSpec]) -> TypeSpec:
+def _assemble(instance: ArtifactType, custom: Mapping[str, FieldSpec], limits: fields.Limits) -> TypeSpec:
     cls = type(instance)
-    base = {name: _compiled(cls.name, name, declaration, is_base=True) for name, declaration in BASE_FIELDS.items()}
+    base = {
+        name: _both(_compiled(cls.name, name, declaration, is_base=True), cls.name, declaration, limits)
+        for name, declaration in BASE_FIELDS.items()
+    }
     everything = {**base, **custom}
-    thresholds = sorted({field.since for field in everything.values() if field.since is not None})
+    thresholds = sorted({WIDER_TEXT, *(field.since for field in everything.values() if field.since is not None)})
     faces = []
     for since in (None, *thresholds):
+        wide = since is not None and since >= WIDER_TEXT
         seen = {
-            name: field
+            name: field.newer if wide and field.newer is not None else field
             for name, field in everything.items()
             if field.since is None or (since is not None and field.since <= since)
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Final
 
 from glare.domain.coercion import Kind, Shape
@@ -29,6 +29,21 @@ MAX_ITEMS: Final = 255
 MAX_KEY: Final = 255
 MAX_BLOB_SIZE: Final = 10_485_760
 MAX_FOLDER_SIZE: Final = 2_673_868_800
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds text and containers for which a type says nothing: characters of a text, elements of a list or keys of a dict."""
+
+    text: int
+    items: int
+
+
+OLDER: Final = Limits(MAX_STRING, MAX_ITEMS)
+"""Those of the original service, for requests before `WIDER_TEXT`."""
+
+WIDER: Final = Limits(4096, 2000)
+"""Those since then, where the operator sets no others."""
 
 
 class Unset:
@@ -91,7 +106,10 @@ class Field:
 
 @dataclass(frozen=True)
 class String(Field):
-    """Text. `max_length` is 255 unless it or `allowed` is given; `pattern` matches from the start of the text."""
+    """Text. Where neither `max_length` nor `allowed` is given, `max_length` is 255, and more since microversion 1.3 unless it is `sortable`.
+
+    `pattern` matches from the start of the text.
+    """
 
     kind = Kind.STRING
 
@@ -189,7 +207,8 @@ class Blob(Field):
 class ListOf(Field):
     """A list of `of`, a field whose own options are the rules for each element.
 
-    Duplicates are refused where `unique`, silently dropped where `drop_duplicates`.
+    Duplicates are refused where `unique`, silently dropped where `drop_duplicates`. Without a `max_size` it has 255 elements at most, and more
+    since microversion 1.3.
     """
 
     shape = Shape.LIST
@@ -197,7 +216,7 @@ class ListOf(Field):
     _: KW_ONLY
     of: Field
     min_size: int | None = None
-    max_size: int = MAX_ITEMS
+    max_size: int | None = None
     unique: bool = False
     drop_duplicates: bool = False
 
@@ -206,19 +225,27 @@ class ListOf(Field):
 
     def container_rules(self) -> tuple[Validator, ...]:
         distinct = (Unique(self.drop_duplicates),) if self.unique or self.drop_duplicates else ()
-        return (*distinct, ListSize(self.min_size, self.max_size))
+        return (*distinct, ListSize(self.min_size, self.most))
+
+    @property
+    def most(self) -> int:
+        """The most elements that it may have."""
+        return MAX_ITEMS if self.max_size is None else self.max_size
 
 
 @dataclass(frozen=True)
 class DictOf(Field):
-    """A dict of `of`, a field whose own options are the rules for each value. Keys have 1 to 255 characters."""
+    """A dict of `of`, a field whose own options are the rules for each value. Keys have 1 to 255 characters.
+
+    Without a `max_size` it has 255 keys at most, and more since microversion 1.3.
+    """
 
     shape = Shape.DICT
 
     _: KW_ONLY
     of: Field
     min_size: int | None = None
-    max_size: int = MAX_ITEMS
+    max_size: int | None = None
     min_key_length: int = 1
     max_key_length: int = MAX_KEY
     allowed_keys: Sequence[str] = ()
@@ -229,11 +256,16 @@ class DictOf(Field):
 
     def container_rules(self) -> tuple[Validator, ...]:
         return (
-            DictSize(self.min_size, self.max_size),
+            DictSize(self.min_size, self.most),
             KeyLength(self.min_key_length, self.max_key_length),
             *((AllowedKeys(tuple(self.allowed_keys)),) if self.allowed_keys else ()),
             *((RequiredKeys(tuple(self.required_keys)),) if self.required_keys else ()),
         )
+
+    @property
+    def most(self) -> int:
+        """The most keys that it may have."""
+        return MAX_ITEMS if self.max_size is None else self.max_size
 
 
 @dataclass(frozen=True)
@@ -264,3 +296,14 @@ def _number_rules(allowed: Sequence[float], minimum: float | None, maximum: floa
         *((AllowedValues(tuple(allowed)),) if allowed else ()),
         *((Range(minimum, maximum),) if (minimum, maximum) != (None, None) else ()),
     )
+
+
+def widened(field: Field, limits: Limits) -> Field:
+    """The declaration with `limits` where it has none of its own. What can be sorted by stays short, as indexes are."""
+    match field:
+        case String() if field.max_length is None and not (field.allowed or field.uuid or field.sortable):
+            return replace(field, max_length=limits.text)
+        case ListOf() | DictOf():
+            most = limits.items if field.max_size is None else field.max_size
+            return replace(field, of=widened(field.of, limits), max_size=most)
+    return field

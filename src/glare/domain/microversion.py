@@ -17,5 +17,8 @@ class Microversion:
         return f"{self.major}.{self.minor}"
 
 
+WIDER_TEXT: Final = Microversion(1, 3)
+"""Since then text of any character is taken, and what a type does not limit itself may be longer."""
+
 NEWEST: Final = Microversion(1, 1 << 30)
 """Later than all: what asks for it sees every field."""

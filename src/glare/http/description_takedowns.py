@@ -26,7 +26,7 @@ _VALUE: Final[Schema] = _TEXT | {
 _REASON: Final[Schema] = _TEXT | {
     "minLength": 1,
     "maxLength": 2000,
-    "pattern": "^[\\u0001-\\uffff]*$",
+    "pattern": "^[^\\u0000]*$",
     "description": "For administrators; readers learn the id only.",
 }
 _SHOWN: Final[dict[str, Schema]] = {

@@ -15,7 +15,7 @@ async def put(call: Call) -> Response:
     call.services.policy.require("artifact:set_quotas", call.actor, {})
     call.require_media_type(JSON)
     body = await call.document()
-    await call.run(set_quotas, call.services, call.actor, body)
+    await call.run(set_quotas, call.services, call.actor, body, call.microversion)
     return json_response(legacy.SET_QUOTAS_BODY, media_type=JSON)
 
 

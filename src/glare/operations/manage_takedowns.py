@@ -196,10 +196,8 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 
 def _check_reason(reason: str) -> None:
-    if len(reason) > _MAX_REASON or "\0" in reason or any(ord(character) > 0xFFFF for character in reason):
-        raise InvalidParameterValue(
-            f"'reason' may have at most {_MAX_REASON} characters, none of them NUL or beyond U+FFFF."
-        )
+    if len(reason) > _MAX_REASON or "\0" in reason:
+        raise InvalidParameterValue(f"'reason' may have at most {_MAX_REASON} characters, none of them NUL.")
 
 
 def _missing(takedown_id: str) -> NotFound:

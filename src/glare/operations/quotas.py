@@ -13,7 +13,9 @@ from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
+from glare.domain.coercion import Unacceptable, narrow, shown, storable
 from glare.domain.events import Event
+from glare.domain.microversion import NEWEST, WIDER_TEXT, Microversion
 from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
 from glare.operations import audit
 from glare.operations.services import Services, effective_limits
@@ -24,13 +26,13 @@ _SET: Final = "set_quotas"
 _TOLD: Final = 50
 
 
-def set_quotas(services: Services, actor: Actor, body: Any) -> None:
+def set_quotas(services: Services, actor: Actor, body: Any, microversion: Microversion = NEWEST) -> None:
     """Replace the quota records of each project that `body` lists; the others keep theirs.
 
     Raises `PolicyException`, and `BadRequest` naming the member that is wrong.
     """
     services.policy.require("artifact:set_quotas", actor, {})
-    records = parse_quotas(body)
+    records = parse_quotas(body, any_text=microversion >= WIDER_TEXT)
 
     def replace(connection: Connection) -> None:
         now = services.clock()
@@ -45,8 +47,11 @@ def set_quotas(services: Services, actor: Actor, body: Any) -> None:
     services.db.transact(replace)
 
 
-def parse_quotas(body: Any) -> dict[str, dict[str, int]]:
-    """The records of a quota document by project. A project or quota that is listed twice counts as listed last."""
+def parse_quotas(body: Any, *, any_text: bool = True) -> dict[str, dict[str, int]]:
+    """The records of a quota document by project. A project or quota that is listed twice counts as listed last.
+
+    Without `any_text` no text may have a character above U+FFFF, as it was for requests before 1.3.
+    """
     if not isinstance(body, list):
         raise BadRequest("The body must be a JSON array of objects with 'project_id' and 'project_quotas'.")
     records: dict[str, dict[str, int]] = {}
@@ -54,13 +59,15 @@ def parse_quotas(body: Any) -> dict[str, dict[str, int]]:
         where = f"Entry {position}"
         if not isinstance(entry, dict):
             raise BadRequest(f"{where} must be an object with 'project_id' and 'project_quotas'.")
-        project = _text(entry, "project_id", where)
+        project = _text(entry, "project_id", where, any_text=any_text)
         listed = entry.get("project_quotas")
         if not isinstance(listed, list):
             raise BadRequest(
                 f"{where}: 'project_quotas' must be an array of objects with 'quota_name' and 'quota_value'."
             )
-        records[project] = dict(_record(record, f"{where}, quota {index}") for index, record in enumerate(listed))
+        records[project] = dict(
+            _record(record, f"{where}, quota {index}", any_text=any_text) for index, record in enumerate(listed)
+        )
     return records
 
 
@@ -108,10 +115,10 @@ def _listed(project: str, values: dict[str, int]) -> dict[str, Any]:
     return {"project_id": project, "project_quotas": listed}
 
 
-def _record(record: Any, where: str) -> tuple[str, int]:
+def _record(record: Any, where: str, *, any_text: bool) -> tuple[str, int]:
     if not isinstance(record, dict):
         raise BadRequest(f"{where} must be an object with 'quota_name' and 'quota_value'.")
-    name = _text(record, "quota_name", where)
+    name = _text(record, "quota_name", where, any_text=any_text)
     if name.count(":") > 1:
         raise BadRequest(f"{where}: quota name '{name}' may have one ':' at most, before a type name.")
     value = record.get("quota_value")
@@ -120,13 +127,14 @@ def _record(record: Any, where: str) -> tuple[str, int]:
     return name, value
 
 
-def _text(entry: dict[str, Any], name: str, where: str) -> str:
+def _text(entry: dict[str, Any], name: str, where: str, *, any_text: bool) -> str:
     value = entry.get(name)
     if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST:
         raise BadRequest(f"{where}: '{name}' must be a string of 1 to {_LONGEST} characters.")
-    if any(ord(character) > 0xFFFF for character in value):
-        raise BadRequest(f"{where}: '{name}' holds a character beyond U+FFFF; leave it out.")
-    return value
+    try:
+        return storable(value) if any_text else narrow(storable(value))
+    except Unacceptable as reason:
+        raise BadRequest(f"{where}: '{name}' cannot be {shown(value)}: {reason}.") from None
 
 
 def take(services: Services, connection: Connection, artifact: Artifact, slot: Slot, size: int) -> None:

@@ -257,6 +257,20 @@ class ApiSettings(Section):
         at_least=1,
         at_most=2000,
     )
+    max_text_length: int = integer(
+        "4096",
+        "Characters of a text for which its type says nothing, such as values of `metadata` and tags, since API version 1.3; 400 beyond it. Before 1.3 it is "
+        "255, and names and whatever lists can be sorted by stay at that.",
+        at_least=255,
+        at_most=16383,
+    )
+    max_items: int = integer(
+        "2000",
+        "Elements of a list, or keys of a dict, for which its type says nothing, such as `tags` and `metadata`, since API version 1.3; 400 beyond it. "
+        "Before 1.3 it is 255. Each is a row that filters search.",
+        at_least=255,
+        at_most=10000,
+    )
     max_body_size: int = size(
         "1 MiB",
         "Largest JSON body of a request (blobs are streamed and not meant). It is held in memory whole, so it stays small.",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from glare.domain.declaration import ArtifactType, Option
+from glare.domain.fields import Limits
 from glare.settings.declare import parse_boolean, split_list
 from glare.settings.errors import SettingsError
 from glare.settings.values import Settings
@@ -36,7 +37,8 @@ def load_types(settings: Settings) -> TypeRegistry:
     # Types without options of their own, which is most installations, need not be searched for twice.
     classes = discover(modules, entry_points=True) if written else {}
     options = {name: type_options(classes[name], written[name]) for name in written if name in classes}
-    return load(enabled, modules, entry_points=True, options=options)
+    limits = Limits(settings.api.max_text_length, settings.api.max_items)
+    return load(enabled, modules, entry_points=True, options=options, limits=limits)
 
 
 def type_options(cls: type[ArtifactType], written: Mapping[str, str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from glare.domain.artifact_type import TypeSpec
 from glare.domain.compile import ALL, compile_all, compile_type
 from glare.domain.declaration import ArtifactType
+from glare.domain.fields import WIDER, Limits
 from glare.errors import InvalidDeclaration, TypeNotFound
 
 ENTRY_POINTS: Final = "glare.artifact_types"
@@ -73,9 +74,15 @@ def discover(modules: Sequence[str], entry_points: bool) -> Mapping[str, type[Ar
 
 
 def load(
-    enabled: Sequence[str], modules: Sequence[str], entry_points: bool, options: Mapping[str, Mapping[str, Any]]
+    enabled: Sequence[str],
+    modules: Sequence[str],
+    entry_points: bool,
+    options: Mapping[str, Mapping[str, Any]],
+    limits: Limits = WIDER,
 ) -> TypeRegistry:
     """Compile the enabled types; `options` are the values of each type's own options, by the type's name.
+
+    `limits` are for what types do not limit themselves, in requests since `WIDER_TEXT`.
 
     Raises `InvalidDeclaration` for a type that is declared wrongly, or that nothing defines.
     """
@@ -89,8 +96,8 @@ def load(
                 f"Artifact type '{name}' is enabled but nothing defines it; correct its name in enabled_artifact_types, or name "
                 f"the module that defines it in custom_artifact_types_modules (types found: {', '.join(sorted(classes))})."
             )
-        specs[name] = compile_type(classes[name], options.get(name))
-    return TypeRegistry(MappingProxyType(specs), compile_all())
+        specs[name] = compile_type(classes[name], options.get(name), limits)
+    return TypeRegistry(MappingProxyType(specs), compile_all(limits))
 
 
 def _collect(found: dict[str, type[ArtifactType]], classes: Iterable[type[ArtifactType]], origin: str) -> None:
