@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -46,12 +46,19 @@ http {{
 @contextmanager
 def in_front_of(port: int, folder: Path) -> Iterator[Mapping[str, str]]:
     """Run nginx in front of a service on `port`; the URL of each way."""
-    program = find_program("nginx", _PATHS)
-    ports = dict(zip(WAYS, _free_ports(len(WAYS)), strict=True))
+    ports = dict(zip(WAYS, free_ports(len(WAYS)), strict=True))
     servers = "\n".join(
         f"server {{ listen 127.0.0.1:{ports[way]}; location / {{ proxy_pass http://127.0.0.1:{port}; {options} }} }}"
         for way, options in WAYS.items()
     )
+    with running(servers, [*ports.values()], folder):
+        yield {way: f"http://127.0.0.1:{listening}" for way, listening in ports.items()}
+
+
+@contextmanager
+def running(servers: str, ports: Sequence[int], folder: Path) -> Iterator[None]:
+    """Run nginx with this inside of `http {}` until the block ends; it listens on `ports`."""
+    program = find_program("nginx", _PATHS)
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers))
     with (folder / "output").open("wb") as output:
@@ -59,9 +66,9 @@ def in_front_of(port: int, folder: Path) -> Iterator[Mapping[str, str]]:
             [program, "-p", str(folder), "-c", str(configuration)], stdout=output, stderr=output, cwd=folder
         )
     try:
-        for listening in ports.values():
+        for listening in ports:
             eventually(lambda at=listening: _listens(at, process))  # type: ignore[misc]  # mypy infers no default of a lambda
-        yield {way: f"http://127.0.0.1:{listening}" for way, listening in ports.items()}
+        yield
     finally:
         process.terminate()
         process.wait(10)
@@ -73,7 +80,7 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
         return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     trials = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [int(trial.getsockname()[1]) for trial in trials]
     for trial in trials:
