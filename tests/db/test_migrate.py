@@ -6,9 +6,12 @@ import multiprocessing
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, MetaData, create_engine, select, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, create_engine, inspect, select, text
+from sqlalchemy.pool import NullPool
 
 from glare.db import blobs as blob_rows
 from glare.db import migrate, outbox
@@ -57,6 +60,36 @@ def test_second_upgrade_changes_nothing(url: str) -> None:
     with database.read() as connection:
         assert connection.execute(text("SELECT value FROM quotas")).scalar() == 1
     database.dispose()
+
+
+@pytest.mark.sqlite
+def test_each_upgrade_only_adds(tmp_path: Path) -> None:
+    """Processes of the version before go on with the newer tables: none loses a table or a column, and a new column may be left out.
+
+    Server processes of two versions run beside each other while an upgrade goes through the nodes, as the page for operators says.
+    """
+    url = new_database("sqlite", tmp_path)
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    revisions = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    before: dict[str, dict[str, Any]] = {}
+    for revision in revisions:
+        migrate.upgrade(url, revision)
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.connect() as connection:
+            found = inspect(connection)
+            tables = {
+                table: {column["name"]: column for column in found.get_columns(table)}
+                for table in found.get_table_names()
+            }
+        engine.dispose()
+        for table, columns in before.items():
+            assert columns.keys() <= tables[table].keys(), (revision, table)
+            for name, column in tables[table].items():
+                optional = column["nullable"] or column["default"] is not None
+                assert optional or name in columns, (
+                    f"{revision}: {table}.{name} has to be given, and older processes do not know it"
+                )
+        before = tables
 
 
 def test_downgrade_leaves_nothing(url: str) -> None:
