@@ -13,6 +13,7 @@ import pytest
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
 from glare.operations.jobs import do_next
+from support.clock import Clock
 from support.conversation import Answer, Conversation
 from support.crooked import Asked, Behaviour, Crooked, Visit, honest
 from support.service import LOCATION, Glare, Json, path_of, running
@@ -212,9 +213,14 @@ def test_an_origin_that_answers_in_crumbs(api: Glare, image: Json, origins: list
 def test_a_silent_replica_costs_little_and_is_asked_last(api: Glare, image: Json, origins: list[Crooked]) -> None:
     """Who accepts and never answers is left after a short while for the next one, and not asked again by those who come soon."""
     origins[0].behave = lambda visit: visit.hold()
+    Clock(api).forward(3600)  # The proofs are old enough for hints to be followed.
     for _ in range(4):
         assert whole(get(api, image))
     assert [origin.visits for origin in origins[:2]] == [1, 4]
+    listed = api.alice.request("GET", f"/locations?artifact={image['id']}").json()["locations"]
+    assert all(location["next_check_at"] for location in listed), (
+        "being slow for who is in a hurry is no hint of a change"
+    )
 
 
 @pytest.mark.parametrize("image", [2], indirect=True)

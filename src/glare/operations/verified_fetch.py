@@ -167,7 +167,7 @@ class Fetch:
                     elsewhere=remote is not None and remote.elsewhere,
                     whole=remote is not None and remote.whole,
                 )
-                reason, cause = self._note(turn.blob, error, block), getattr(error, "cause", Cause.PROTOCOL)
+                reason, cause = self._note(turn, error, block), getattr(error, "cause", Cause.PROTOCOL)
                 taken_down = error.message if isinstance(error, Blocked) else None
                 wait = error.retry_after
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
@@ -212,15 +212,24 @@ class Fetch:
             lambda: reads.rangeless.failed(location.id),
         )
 
-    def _note(self, blob: Blob, error: GlareError, block: int) -> str:
-        """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers."""
+    def _note(self, turn: Turn, error: GlareError, block: int) -> str:
+        """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers.
+
+        Who was only not given much time has shown nothing that would be worth the whole download of a check.
+        """
         reason: str = getattr(error, "reason", error.message)
-        location = blob.location
+        location = turn.blob.location
         _log.warning(
             "a location did not deliver a block",
             extra={"location": getattr(location, "id", None), "block": block, "reason": reason},
         )
-        if isinstance(location, External) and location.id and not isinstance(error, (Blocked, OutboundBusy)):
+        slow = turn.hurried and getattr(error, "cause", None) is Cause.TIMEOUT
+        if (
+            isinstance(location, External)
+            and location.id
+            and not slow
+            and not isinstance(error, (Blocked, OutboundBusy))
+        ):
             check_soon(self._services, location.id)
         return reason
 
