@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from glare.digest import BLOCK
 from glare.domain.verification import AT_ONCE
-from glare.stores.base import Store
+from glare.stores.base import Reader, Store
 from support.clock import Clock
 from support.conversation import Answer, Conversation, eventually
 from support.crooked import Behaviour, Crooked, Visit, honest
@@ -159,17 +159,46 @@ def test_origins_take_over_for_stored_bytes(
     assert answer.body == DATA[first : last + 1]
 
 
-@pytest.mark.parametrize("how", ["lost", "cut off"])
+@pytest.mark.parametrize("how", ["lost", "cut off", "changed"])
 def test_origins_take_over_for_a_file_that_the_server_would_send(
     api: Glare, image: Json, stored: str, how: str
 ) -> None:
-    """A server that sends files itself is not given one that is gone or too short."""
+    """A server that could send files itself is not given one that is gone, too short, or of the right length and wrong."""
     spoil(api, how)
     path = f"{path_of(image)}/locations/{stored}"
     with Conversation(api, "GET", path, V2, sends_files=True) as download:
         download.end()
         answer = download.answer()
     assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
+
+
+def test_a_marked_replica_is_asked_last(
+    api: Glare, image: Json, origins: list[Crooked], stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stored replica that is known to be damaged is not read while an origin is good; where none is, it gives the blocks that are right."""
+    directory = api.settings.glance_store.filesystem_store_datadir / "objects"
+    (file,) = (path for path in directory.rglob("*") if path.is_file() and path.stat().st_size == len(DATA))
+    file.chmod(0o600)
+    raw = bytearray(DATA)
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    assert get(api, image, stored).body == DATA  # The origins deliver the block that is wrong, and it is marked.
+    read: list[int] = []
+    original = Reader.read
+
+    def note(reader: Reader, n: int) -> bytes:
+        read.append(n)
+        return original(reader, n)
+
+    monkeypatch.setattr(Reader, "read", note)
+    for key in (stored, "0"):
+        assert get(api, image, key).body == DATA
+    assert read == []
+    for origin in origins:
+        origin.behave = failing(0, "cut")
+    answer = get(api, image, stored, Range=f"bytes=5-{2 * BLOCK - 1}")
+    assert (answer.status, answer.body) == (206, DATA[5 : 2 * BLOCK])
+    assert read
 
 
 def test_a_store_that_this_node_lacks_is_passed_over(

@@ -314,3 +314,40 @@ def test_a_blob_meets_an_activation(pair: Pair, way: str) -> None:
                 way == "record",
             )
             assert pair.second.alice.download(artifact, "image").content == CONTENT
+
+
+@pytest.mark.parametrize("store", ["file", "database"])
+def test_readers_of_a_blob_that_is_uploaded_again_get_one_or_the_other(
+    tmp_path_factory: pytest.TempPathFactory, store: str
+) -> None:
+    """While one process replaces a blob again and again, readers at both get whole contents of one upload or another, and nothing else."""
+    contents = [bytes([number]) * (2 << 20) + b"end" for number in range(12)]
+    over = threading.Event()
+    seen: list[tuple[int, bool]] = []
+
+    def read(server: Server, path: str) -> None:
+        with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+            actor = ActorClient(client, ACTORS["alice"])
+            while not over.is_set():
+                answer = actor.request("GET", path)
+                seen.append((answer.status_code, answer.content in contents))
+
+    with ExitStack() as stack:
+        directory = tmp_path_factory.mktemp("again")
+        text = f"[store]\nremoval_delay = 60\n[artifact_type:images]\ndefault_store = {store}\n"
+        servers = [stack.enter_context(Server(directory, text)) for _ in range(2)]
+        image = servers[0].alice.create("images", name="again")
+        servers[0].alice.upload(image, "image", contents[0])
+        path = f"/artifacts/images/{image['id']}/image"
+        readers = [threading.Thread(target=read, args=(server, path)) for server in servers for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        try:
+            for content in contents[1:]:
+                servers[0].alice.upload(image, "image", content)
+            eventually(lambda: len(seen) >= 20)
+        finally:
+            over.set()
+            for reader in readers:
+                reader.join()
+    assert set(seen) == {(200, True)}
