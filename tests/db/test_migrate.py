@@ -19,7 +19,7 @@ from glare.db.artifacts import insert_artifact
 from glare.db.blobs import NewAttempt
 from glare.db.engine import Database
 from glare.db.rows import fetch_artifact
-from glare.db.tables import quotas
+from glare.db.tables import blobs, quotas
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.blob import Blob, BlobStatus, Managed, Slot
@@ -107,21 +107,7 @@ def test_downgrade_leaves_nothing(url: str) -> None:
 
 def test_each_revision_goes_back_and_forth_with_data(url: str) -> None:
     """Down to the first revision and up again, what was stored in the tables of both is as it was."""
-    kept = Artifact(
-        id=str(uuid.UUID(int=7)),
-        type_name="images",
-        name="kept \U0001f600",
-        version="1.0.0",
-        owner="me",
-        status=Status.DRAFTED,
-        visibility=Visibility.PRIVATE,
-        created_at=1,
-        updated_at=2,
-        activated_at=None,
-        values={"tags": ["a"], "min_ram": 1},
-        blobs={},
-        revision=1,
-    )
+    kept = _kept()
     migrate.upgrade(url)
     database = Database(url)
     database.transact(lambda connection: _fill(connection, kept))
@@ -150,6 +136,24 @@ def test_each_revision_goes_back_and_forth_with_data(url: str) -> None:
     assert found is not None
     assert replace(found, blobs={}) == kept
     again.dispose()
+
+
+def _kept() -> Artifact:
+    return Artifact(
+        id=str(uuid.UUID(int=7)),
+        type_name="images",
+        name="kept \U0001f600",
+        version="1.0.0",
+        owner="me",
+        status=Status.DRAFTED,
+        visibility=Visibility.PRIVATE,
+        created_at=1,
+        updated_at=2,
+        activated_at=None,
+        values={"tags": ["a"], "min_ram": 1},
+        blobs={},
+        revision=1,
+    )
 
 
 def _fill(connection: Connection, kept: Artifact) -> None:
@@ -236,3 +240,42 @@ def test_processes_upgrade_at_once(url: str) -> None:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert migrate.check(url).ready
+
+
+def test_queries_that_were_shown_are_closed(url: str) -> None:
+    """What was recorded open with a query that is not harmless is confidential after the upgrade, of copies the source, too."""
+    before = sorted(path.name[:4] for path in Path(migrate.__file__).parent.glob("migrations/versions/0*_*.py"))
+    last = before[before.index(_revision_of("confidential_queries")) - 1]
+    migrate.upgrade(url, last)
+    kept = _kept()
+    urls = {
+        "a": "https://h.example/x?hm=1",
+        "b": "https://h.example/x?version=2",
+        "c": "https://h.example/x",
+        "d": None,
+    }
+    database = Database(url)
+    with database.write() as connection:
+        insert_artifact(connection, kept, [])
+        for name, text_of in urls.items():
+            row = {"slot": name * 64, "url": text_of, "source": "https://h.example/y?sig=1" if name == "d" else None}
+            connection.execute(
+                blobs.insert().values(
+                    slot_id=row["slot"],
+                    artifact_id=kept.id,
+                    field="image",
+                    created_at=1,
+                    status="active",
+                    external=1,
+                    url=row["url"],
+                    source_url=row["source"],
+                )
+            )
+    database.dispose()
+    migrate.upgrade(url)
+    closed = {str(row["slot_id"])[0]: (row["confidential"], row["source_confidential"]) for row in _rows(url)["blobs"]}
+    assert closed == {"a": (1, 0), "b": (0, 0), "c": (0, 0), "d": (0, 1)}
+
+
+def _revision_of(name: str) -> str:
+    return next(Path(migrate.__file__).parent.glob(f"migrations/versions/*_{name}.py")).name[:4]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glare.egress.confidential import is_confidential
 from glare.egress.url import MAX_LENGTH, Url, UrlRules, parse
 from glare.errors import LocationRefused
 
@@ -162,32 +161,3 @@ def test_host_header() -> None:
     assert Url("https", "a.example", 443, "/").host_header == "a.example"
     assert Url("http", "a.example", 443, "/").host_header == "a.example:443"
     assert Url("http", "2001:db8::1", 8080, "/x?y").redacted == "http://[2001:db8::1]:8080"
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "X-Amz-Signature=1",
-        "a=b&X-Goog-Credential=1",
-        "sv=2020&sig=abc",
-        "Signature=1&Expires=2",
-        "temp_url_sig=1&temp_url_expires=2",
-        "access_token=1",
-        "TOKEN",
-        "a;token=1",
-        "x%2Damz%2Dsignature=1",
-        "private_token=1",
-        "key=1",
-        "myApiKey=1",
-        "hdnts=1",
-    ],
-)
-def test_confidential(query: str) -> None:
-    """A query with a known signature or token parameter makes the URL confidential."""
-    assert is_confidential(Url("https", "a.example", 443, f"/x?{query}"))
-
-
-@pytest.mark.parametrize("target", ["/", "/token=1", "/X-Amz-Signature", "/?version=2&arch=x86", "/?"])
-def test_not_confidential(target: str) -> None:
-    """A path, or a query of ordinary parameters, is not a secret."""
-    assert not is_confidential(Url("https", "a.example", 443, target))

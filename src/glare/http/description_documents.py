@@ -99,8 +99,8 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
             },
             "confidential": {
                 "type": "boolean",
-                "default": False,
-                "description": "Show the URL to the owner's project and admins only.",
+                "description": "Whether to show the URL to the owner's project and admins only. Left out, that is decided by its query: anything "
+                "there that is not known to be harmless is a secret. A URL with the parameter of a known signature or token is always confidential.",
             },
             "size": {"type": ["integer", "null"], "minimum": 0},
             **{name: _checksum(name) for name in _CHECKSUMS},

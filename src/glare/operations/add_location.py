@@ -45,14 +45,14 @@ class LocationRequest:
     path: str
     url: str = field(repr=False)  # It may hold a signature.
     claims: Claims
-    confidential: bool
+    confidential: bool | None  # What its owner says; nothing is None.
     expected: access.Expected = access.ANYTHING
     cdn_loop: str = ""
     microversion: Microversion = NEWEST
 
 
-def parse_location(body: Any) -> tuple[str, Claims, bool]:
-    """The URL, the claims and the wish for confidentiality of a location document.
+def parse_location(body: Any) -> tuple[str, Claims, bool | None]:
+    """The URL, the claims and what a location document says about confidentiality, None for nothing.
 
     Raises `BadRequest` for a wrong shape, `Forbidden` for internal locations in stores that are closed to them.
     """
@@ -71,9 +71,11 @@ def parse_location(body: Any) -> tuple[str, Claims, bool]:
         _refuse_internal(url)
     if not url.startswith(("http://", "https://")):
         raise BadRequest("Member 'url' of an external location must start with 'http://' or 'https://'.")
-    confidential = body.get("confidential", False)
-    if not isinstance(confidential, bool):
-        raise BadRequest("Member 'confidential' must be true or false.")
+    confidential = body.get("confidential")
+    if "confidential" in body and not isinstance(confidential, bool):
+        raise BadRequest(
+            "Member 'confidential' must be true or false; leave it out to have it decided by the URL's query."
+        )
     return url, claims, confidential
 
 
@@ -191,14 +193,14 @@ def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
 
 
 def proven_location(
-    services: Services, url: Url, measured: Measured, location_id: str, *, confidential: bool
+    services: Services, url: Url, measured: Measured, location_id: str, *, confidential: bool | None
 ) -> External:
     """The record of a location that was measured just now. One whose query holds a secret is always confidential."""
     now = services.clock()
     check_at, full_at = services.rules.verification.rhythm.first(now, services.chance())
     return External(
         url=url.text,
-        confidential=confidential or is_confidential(url),
+        confidential=is_confidential(url, confidential, services.rules.harmless_parameters),
         state=LocationState.VERIFIED,
         proven_at=now,
         seen_at=now,

@@ -45,7 +45,7 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
         now = services.clock()
         payload = {
             "url": request.url,
-            "confidential": request.confidential or is_confidential(url),
+            "confidential": is_confidential(url, request.confidential, services.rules.harmless_parameters),
             "claims": asdict(request.claims),
             "cdn_loop": request.cdn_loop,
             "actor": claimed_jobs.requested_by(actor),

@@ -134,6 +134,7 @@ class Rules:
     """The operator's settings that operations decide with.
 
     `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those that were not.
+    `harmless_parameters` of a URL's query (in lower case) are no secret.
     `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects
     stay that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
     """
@@ -154,6 +155,7 @@ class Rules:
     promotion: PromotionRules
     measure: bool
     measure_later: bool
+    harmless_parameters: frozenset[str]
     scrub_time: float
     scrub_pool_size: int
     event_retention: float

@@ -41,14 +41,14 @@ def record_unmeasured(
     claims: Claims,
     values: Mapping[str, Any],
     *,
-    confidential: bool,
+    confidential: bool | None,
 ) -> Artifact:
     """Show the location with what was claimed of it, and have a worker measure it later. Nobody takes the claims for true."""
     now = services.clock()
     artifact, slot = reservation.artifact, reservation.slot
     location = External(
         url=url.text,
-        confidential=confidential or is_confidential(url),
+        confidential=is_confidential(url, confidential, services.rules.harmless_parameters),
         state=LocationState.UNVERIFIED,
         proven_at=None,
         seen_at=None,

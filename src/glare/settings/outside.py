@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 from pathlib import Path
 
+from glare.egress.confidential import HARMLESS
 from glare.settings.content import PROMOTE_WHEN
 from glare.settings.declare import (
     Network,
@@ -50,6 +51,11 @@ class LocationsSettings(Section):
     )
     allowed_ports: tuple[int, ...] = ports(
         "80, 443", "Ports that may be reached; more than the web's own make Glare a port scanner."
+    )
+    harmless_parameters: tuple[str, ...] = words(
+        ", ".join(HARMLESS),
+        "Query parameters that are no secret, with values of at most 24 letters, digits and ` ./_+-`. A URL with any other in its query is confidential, "
+        "unless its owner records it with `confidential` false; one with the parameter of a known secret always is.",
     )
     allowed_networks: tuple[Network, ...] = networks(
         "",

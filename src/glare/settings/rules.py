@@ -102,6 +102,7 @@ def rules_of(settings: Settings) -> Rules:
         promotion=PromotionRules(when=promoting, batch=settings.promotion.batch, retry=settings.promotion.retry),
         measure=settings.locations.measure == "require",
         measure_later=settings.locations.measure_later,
+        harmless_parameters=frozenset(name.lower() for name in settings.locations.harmless_parameters),
         scrub_time=settings.scrubber.scrub_time,
         scrub_pool_size=settings.scrubber.scrub_pool_size,
         event_retention=settings.outbox.retention,
