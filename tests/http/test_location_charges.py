@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from glare.db.tables import outbound_leases, outbound_usage
+from glare.egress.exchange import PIECE
 from support.conversation import Conversation, eventually
 from support.hostile import CONTENT, Hostile
 from support.origin import Origin
@@ -68,7 +69,19 @@ def test_failed_measurements_are_charged_too(tmp_path: Path) -> None:
         assert charges(glare) == {"wonderland": (2, 0)}
         assert glare.alice.try_locate(artifact, "blob", hostile.url("short")).status_code == 400
         requests, size = charges(glare)["wonderland"]
-        assert (requests, size) == (3, len(CONTENT) - 10)
+        assert (requests, size) == (3, 2 * (len(CONTENT) - 10))  # It was measured anew, once.
+        assert glare.leftovers() == {}
+
+
+def test_what_is_measured_anew_is_charged_within_the_window(tmp_path: Path) -> None:
+    """An origin that breaks off makes nobody read more than a project has left: 429, as for a body that is larger."""
+    most = len(CONTENT) + 1000
+    with Hostile() as hostile, running(tmp_path, f"project_bytes = {most}\n", ports=(hostile.port,)) as glare:
+        assert glare.alice.try_locate(sample(glare), "blob", hostile.url("short")).status_code == 429
+        requests, size = charges(glare)["wonderland"]
+        assert requests == 1
+        assert most < size <= most + PIECE
+        assert hostile.visits("short") == 2
         assert glare.leftovers() == {}
 
 

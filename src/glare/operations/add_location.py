@@ -104,7 +104,14 @@ def add_location(
         if services.rules.measure:
             with charged(services, artifact.owner, url.host) as charge:
                 after = fill(
-                    services, reservation, request, cancellation, values, charge, uuid.uuid4().hex, progress=charge.add
+                    services,
+                    reservation,
+                    request,
+                    cancellation,
+                    values,
+                    charge,
+                    uuid.uuid4().hex,
+                    progress=charge.spend,
                 )
         else:
             after = record_unmeasured(

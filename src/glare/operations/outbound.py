@@ -29,6 +29,7 @@ class Charge:
         self._services = services
         self._key = {"project": project, "period": period}
         self._unwritten = 0
+        self._spent = 0
         self.left = left
 
     def add(self, size: int) -> None:
@@ -37,6 +38,13 @@ class Charge:
         if self._unwritten >= _WRITE_EVERY:
             self._services.db.transact(self.write)
             self._unwritten = 0
+
+    def spend(self, size: int) -> None:
+        """Count `size` bytes more of a measurement. Raises `TooManyRequests` beyond what is left, also by what is measured anew."""
+        self.add(size)
+        self._spent += size
+        if self.left is not None and self._spent > self.left:
+            raise self.over()
 
     def write(self, connection: Connection) -> None:
         """Add what was counted since the last time to the counter."""

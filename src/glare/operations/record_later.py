@@ -106,7 +106,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
             values,
             charge,
             job.location_id,
-            progress=claimed_jobs.watched(services, job, charge.add),
+            progress=claimed_jobs.watched(services, job, charge.spend),
             also=lambda connection: claimed_jobs.done(services, connection, job),
         )
     hooks.after(spec, change, after)

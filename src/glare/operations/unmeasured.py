@@ -138,7 +138,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
                 limit=limit if charge.left is None else min(limit, charge.left),
                 over=(lambda: too_large) if own else charge.over,
                 cancellation=cancellation,
-                progress=claimed_jobs.watched(services, job, charge.add),
+                progress=claimed_jobs.watched(services, job, charge.spend),
                 expected=Expected(claims.size, claims.sha256),
             )
             claims.check(measured.content, f"the external location of blob '{slot.path}'")
