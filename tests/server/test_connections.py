@@ -14,7 +14,7 @@ import pytest
 
 from glare.server.limits import LANE, Limits
 from support.conversation import eventually
-from support.small_host import SmallHost, everything, get, small_host
+from support.small_host import SmallHost, contexts, everything, get, small_host
 
 UNREAD = 4 << 20
 """Bytes that no kernel takes for a reader with a small window."""
@@ -146,6 +146,19 @@ def test_a_head_has_one_deadline(site: Site) -> None:
         assert host.counts.cut_off == {"head": 2}
 
 
+def test_a_handshake_has_the_time_of_a_head(site: Site) -> None:
+    """Who connects to a server that speaks TLS, and says nothing or something else, is sent away."""
+    ours, theirs = contexts()
+    with small_host(site, Limits(head_seconds=1), ours) as host, host.connect() as silent, host.connect() as plain:
+        plain.sendall(get())
+        assert everything(plain)[:5] != b"HTTP/"
+        assert everything(silent) == b""
+        with host.connect(tls=theirs) as client:
+            client.sendall(get("/", "Connection: close\r\n"))
+            assert code(everything(client)) == 200
+        eventually(lambda: host.counts.open == 0)
+
+
 def test_the_next_request_has_a_deadline_too(site: Site) -> None:
     """An idle connection is closed after its time; one whose next head has begun has the time of a head."""
     with (
@@ -189,11 +202,15 @@ def test_no_head_is_longer_than_it_may_be(site: Site, data: bytes) -> None:
         assert host.counts.cut_off["head"] == 1
 
 
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("path", ["/big", "/pieces", "/file"])
-def test_a_reader_that_takes_nothing_is_cut_off(site: Site, path: str) -> None:
+def test_a_reader_that_takes_nothing_is_cut_off(site: Site, path: str, encrypted: bool) -> None:
     """Whatever it has asked for; the application learns it, and its place is free again."""
-    with small_host(site, Limits(stall_seconds=1, connections=20)) as host, ExitStack() as stack:
-        clients = hold(stack, host, 20, get(path))
+    ours, theirs = contexts() if encrypted else (None, None)
+    with small_host(site, Limits(stall_seconds=1, connections=20), ours) as host, ExitStack() as stack:
+        clients = [stack.enter_context(host.connect(tls=theirs)) for _ in range(20)]
+        for client in clients:
+            client.sendall(get(path))
         eventually(lambda: host.counts.cut_off["stall"] == 20)
         eventually(lambda: host.counts.open == 0)
         eventually(lambda: site.ended == 20)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from glare.errors import ClientDisconnected
 from glare.server.limits import Limits
 from support.conversation import eventually
-from support.small_host import everything, get, small_host
+from support.small_host import contexts, everything, get, small_host
 
 DATA = random.Random(7).randbytes(5_000_000)
 
@@ -230,14 +228,6 @@ def test_files_are_sent_whole(tmp_path: Path, size: int, encrypted: bool) -> Non
     assert answers.endswith(b"\r\n\r\n" + DATA[:size])
 
 
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
-
-
 @pytest.mark.parametrize("there", [0, 100_000])
 def test_a_file_that_is_shorter_than_announced_breaks_the_connection(tmp_path: Path, there: int) -> None:
     """The client sees that bytes are missing."""
@@ -300,9 +290,11 @@ class Unread:
     """Waits for the client to leave without ever asking for the body."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.left = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.set()
         while True:
             await asyncio.sleep(0.02)
             try:
@@ -320,6 +312,7 @@ def test_a_client_that_leaves_amid_an_unread_body_is_noticed() -> None:
     with small_host(application, Limits(idle_seconds=1)) as host:
         client = host.connect()
         client.sendall(get("/", "Content-Length: 100000000\r\n", "PUT") + bytes(1 << 15))
+        assert application.begun.wait(10)
         client.close()
         assert application.left.wait(10)
 

@@ -64,7 +64,7 @@ def number(server: Server, metric: str) -> float:
 
 @pytest.mark.parametrize("unchecked", ["", "[store]\nunchecked_files = file\n"], ids=["checked", "by the kernel"])
 def test_seven_hundred_unread_downloads_leave_probes_answering(tmp_path: Path, unchecked: str) -> None:
-    """With 1 024 file descriptors, from an address without a bound of its own: probes and metrics answer, and the service is itself again after."""
+    """With 1 024 file descriptors, from the address of a trusted proxy: probes and metrics answer, and the service is itself again after."""
     text = f"{unchecked}[DEFAULT]\ntrusted_proxies = 127.0.0.0/8\nsend_stall_timeout = 5\n"
     with Server(tmp_path, text, descriptors=1024) as server:
         image = stored(server)

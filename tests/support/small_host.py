@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import trustme
+
 from glare.metrics import Metrics
 from glare.server.host import listening
 from glare.server.limits import Limits
@@ -98,3 +100,12 @@ def everything(client: socket.socket) -> bytes:
 def get(path: str = "/", headers: str = "", method: str = "GET", version: str = "1.1") -> bytes:
     """The head of a request."""
     return f"{method} {path} HTTP/{version}\r\nHost: x\r\n{headers}\r\n".encode()
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server and its client need for TLS."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client

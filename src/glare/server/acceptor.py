@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 import ssl
+import sys
 from typing import Final
 
 from glare.server.connection import Connection, Site, closed_by_peer
@@ -77,7 +78,8 @@ class Acceptor:
         self._site.tally.opened()
         sock.setblocking(False)
         # The kernel would take megabytes for a peer that takes nothing, and they would count as taken.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        if sys.platform == "linux":
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         task = self._site.loop.create_task(self._connect(connection, sock))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)

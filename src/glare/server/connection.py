@@ -7,6 +7,7 @@ import fcntl
 import logging
 import socket
 import struct
+import sys
 import termios
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -95,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
-        self._outlet = Outlet(transport, self._pace, plain=not self._tls)
+        self._outlet = Outlet(transport, self._pace, plain=not self._tls and sys.platform == "linux")
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._ends = Ends(_address(peer), _address(here), self._ends.scheme)
 

@@ -26,7 +26,7 @@ _threads: Final[Executor] = ThreadPoolExecutor(4, "files")
 
 
 class Outlet:
-    """The sending half of a transport. Where it is a plain socket, bytes go to it directly, and only what waits goes by way of asyncio.
+    """The sending half of a transport. Where it is `plain`, a socket of Linux without TLS, bytes go to it directly, and only what waits goes by way of asyncio.
 
     Everything raises `ClientDisconnected` once the connection is over.
     """
@@ -94,13 +94,15 @@ class Outlet:
 
     async def _send_file(self, socket: int, file: BinaryIO, size: int) -> None:
         source = file.fileno()
-        offset = 0
+        offset = loaded = 0
         while offset < size:
             await self._ready()
-            step = min(size - offset, _STEP)
-            if not _in_memory(source, offset, step):
-                await self._in_thread(_load, source, offset, step)
-                self._require_open()
+            if offset == loaded:
+                loaded = min(size, offset + _STEP)
+                if not _in_memory(source, offset, loaded - offset):
+                    await self._in_thread(_load, source, offset, loaded - offset)
+                    self._require_open()
+            step = loaded - offset
             sent = self._send_directly(socket, source, offset, step)
             if sent < step:
                 sent += self._give(_some(source, offset + sent, min(_NUDGE, step - sent)))
