@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from glare.server.connection import closed_by_peer
+from glare.server.sockets import closed_by_peer
 from glare.server.turns import Turns
 
 

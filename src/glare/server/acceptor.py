@@ -10,9 +10,10 @@ import ssl
 import sys
 from typing import Final
 
-from glare.server.connection import Connection, Site, closed_by_peer
+from glare.server.connection import Connection, Site
 from glare.server.outlet import UNSENT
 from glare.server.places import Place, Places
+from glare.server.sockets import closed_by_peer
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,11 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
+import httptools
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+MALFORMED: Final = "malformed"
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES: Final = {
@@ -57,6 +61,25 @@ class Refusal(Exception):
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
         return head(self.status, headers, (b"connection: close\r\n",)) + body
+
+
+def over(bound: str) -> Refusal:
+    """For a connection over the bound of its ``address``, or over the one in all."""
+    if bound == "address":
+        return Refusal(429, bound, "Your address has as many connections here as it may; use fewer.", retry_after=5)
+    return Refusal(503, bound, "This server process has as many connections as it may; retry later.", retry_after=5)
+
+
+def head_too_long(limit: int) -> Refusal:
+    """For bytes that are no body, and too many."""
+    return Refusal(431, "head", f"The head of a request may have at most {limit} bytes.")
+
+
+def malformed(error: httptools.HttpParserError) -> Refusal:
+    """For what the parser does not take."""
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return Refusal(501, MALFORMED, "The service does not know this HTTP method.")
+    return Refusal(400, MALFORMED, "What came is no HTTP request.")
 
 
 def head(status: int, headers: Iterable[tuple[bytes, bytes]], more: Iterable[bytes] = ()) -> bytes:

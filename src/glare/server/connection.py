@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import socket
-import struct
 import sys
-import termios
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,13 +14,14 @@ from typing import Any, Final, cast
 import httptools
 
 from glare.errors import ClientDisconnected
-from glare.server.answers import Refusal
+from glare.server.answers import Refusal, head_too_long, malformed, over
 from glare.server.exchange import Exchange
-from glare.server.heads import MALFORMED, PROBES, Ends, Head
+from glare.server.heads import PROBES, Ends, Head
 from glare.server.limits import Limits
 from glare.server.outlet import Outlet
 from glare.server.pace import Pace
 from glare.server.places import Place
+from glare.server.sockets import closed_by_peer, drop_at_close, end_of, unacknowledged
 from glare.server.tally import Tally
 from glare.server.turns import Turns
 
@@ -42,7 +40,6 @@ _PIPELINED: Final = 16
 
 _BIG: Final = 256 << 10
 _SMALL: Final = 16 << 10
-_CLOSE, _CLOSE_WAIT = 7, 8  # States of <netinet/tcp.h>: reset, and closed by the peer.
 
 
 @dataclass(slots=True)
@@ -98,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         self._outlet = Outlet(transport, self._pace, plain=not self._tls and sys.platform == "linux")
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._ends = Ends(_address(peer), _address(here), self._ends.scheme)
+        self._ends = Ends(end_of(peer), end_of(here), self._ends.scheme)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -132,10 +129,10 @@ class Connection(asyncio.BufferedProtocol):
             self._end_after(self._queue[-1] if self._queue else self._current)
         except httptools.HttpParserError as error:
             refusal = error.__context__
-            self._refuse(refusal if isinstance(refusal, Refusal) else _malformed(error))
+            self._refuse(refusal if isinstance(refusal, Refusal) else malformed(error))
         else:
             if self._framing > self._site.limits.head_bytes:
-                self._refuse(_too_long(self._site.limits.head_bytes))
+                self._refuse(head_too_long(self._site.limits.head_bytes))
         self.steer()
 
     def eof_received(self) -> None:
@@ -162,11 +159,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         limits, parser = self._site.limits, self._parser
         if head.length > limits.head_bytes:
-            raise _too_long(limits.head_bytes)
+            raise head_too_long(limits.head_bytes)
         version = parser.get_http_version()
         scope = head.scope(parser.get_method(), version, self._ends)
         if self.place.bound is not None and head.path() not in PROBES:
-            raise _over(self.place.bound)
+            raise over(self.place.bound)
         lasts = limits.keep_alive and parser.should_keep_alive() and self.place.bound is None and not self._site.closing
         exchange = Exchange(self, scope, has_body=head.has_body, expects_continue=head.expects_continue, last=not lasts)
         self._incoming = exchange
@@ -375,7 +372,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _close_idle(self) -> None:
         """A client that keeps the connection for its next request sees its end; what one has not taken would stay with the kernel for minutes."""
-        if self._transport is None or _unacknowledged(self._socket):
+        if self._transport is None or unacknowledged(self._socket):
             self._reset()
         else:
             self._forget()
@@ -396,7 +393,7 @@ class Connection(asyncio.BufferedProtocol):
             self._socket.shutdown(socket.SHUT_RDWR)
             return
         if not self._transport.is_closing():
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            drop_at_close(self._socket)
         self._transport.abort()
 
     def _forget(self) -> None:
@@ -407,36 +404,3 @@ class Connection(asyncio.BufferedProtocol):
             if self._site.closing and not self._site.connections:
                 self._site.empty.set()
         self.place.free()
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    """Host and port of a socket's end; an IPv4 address that came in by an IPv6 socket is written as what it is."""
-    return (name[0].removeprefix("::ffff:"), name[1]) if isinstance(name, tuple) else None
-
-
-def _over(bound: str) -> Refusal:
-    if bound == "address":
-        return Refusal(429, bound, "Your address has as many connections here as it may; use fewer.", retry_after=5)
-    return Refusal(503, bound, "This server process has as many connections as it may; retry later.", retry_after=5)
-
-
-def _too_long(limit: int) -> Refusal:
-    return Refusal(431, "head", f"The head of a request may have at most {limit} bytes.")
-
-
-def _malformed(error: httptools.HttpParserError) -> Refusal:
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return Refusal(501, MALFORMED, "The service does not know this HTTP method.")
-    return Refusal(400, MALFORMED, "What came is no HTTP request.")
-
-
-def _unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel keeps for the peer."""
-    answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    return int.from_bytes(answer, "little")
-
-
-def closed_by_peer(sock: socket.socket) -> bool:
-    """Whether the peer sends no more; seen without reading what it has sent."""
-    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    return state in (_CLOSE, _CLOSE_WAIT)
