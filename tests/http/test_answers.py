@@ -13,6 +13,7 @@ import pytest
 
 from glare.http.answers import PIECE
 from glare.http.call import PART
+from glare.shares import Party
 from support.conversation import Conversation, eventually
 from support.service import Glare, Json, path_of, running
 
@@ -97,7 +98,8 @@ def test_a_list_whose_client_left_is_not_read_on(large: Glare) -> None:
     """Nothing more is read for it than the piece that was there."""
     with asked(large, {"limit": 1000}, hold_after=1) as request:
         eventually(lambda: request.received > 0)
-        request.hang_up()
+        request.leave()
+        request.go_on()
         request.wait()
         assert request.received < 2 * PIECE
 
@@ -158,6 +160,17 @@ def test_answers_in_memory_are_bounded_for_each_project(tmp_path: Path) -> None:
             assert not next_one.done
             held[0].go_on()
             assert next_one.answer().complete
+
+
+def test_what_was_changed_is_told_in_any_case(tmp_path: Path) -> None:
+    """An answer to a change is not refused for want of memory: its client would believe that nothing had happened."""
+    text = "[api]\nmax_answer_memory = 1 MiB\nmax_wait = 0.1 s\n"
+    with running(tmp_path, text) as glare:
+        artifact = glare.alice.create("sample_artifact", name="a", string_required="x", dict_of_str=values(380_000))
+        with glare.lanes.answers.hold(Party.project("builders"), 16):
+            assert glare.alice.set(artifact, description="new").json()["description"] == "new"
+            refused = glare.alice.get(artifact)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
 
 
 def test_plain_lists_are_read_in_parts_too(tmp_path: Path) -> None:

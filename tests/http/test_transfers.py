@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from glare.errors import GlareError
+from glare.http import boundary
 from glare.http.pace import Pace
 from glare.http.transfers import Transfer, Transfers
 from glare.shares import Bounds, Party, Shares
@@ -141,7 +142,7 @@ def test_an_upload_whose_client_leaves_while_it_waits_is_not_begun(tmp_path: Pat
     with running(tmp_path, "[uploads]\nmax_concurrent = 1\n") as glare:
         artifact = glare.alice.create("sample_artifact", name="a", string_required="x")
         with upload(glare, artifact, "first", 1, "alice") as first:
-            eventually(lambda: glare.transfers.shares.in_use == 1)
+            eventually(lambda: list(glare.alice.show(artifact)["dict_of_blobs"]) == ["first"])
             with upload(glare, artifact, "second", 9, "alice") as second:
                 eventually(lambda: glare.transfers.shares.waiting == 1)
                 second.hang_up()
@@ -211,6 +212,24 @@ def test_nobody_waits_for_a_body_that_cannot_be_allowed(
     method, path, kind, status = of(image)
     headers = {"Content-Type": kind, "Content-Length": "1000"}
     assert refused_at_once(Conversation(api, method, path, headers, actor="projectless")) == status
+
+
+def test_few_refused_bodies_are_read_to_their_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes behind a refusal is taken for a moment, so that its client sees the answer; where many send on, no more is."""
+    monkeypatch.setattr(boundary, "_LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(boundary, "_MOST_LINGERING", 2)
+    headers = {"Content-Type": "application/json", "Content-Length": "1000"}
+    with running(tmp_path) as glare, ExitStack() as stack:
+        some = [
+            stack.enter_context(Conversation(glare, "POST", "/artifacts/images", headers, actor="projectless"))
+            for _ in range(2)
+        ]
+        eventually(lambda: all(request.received for request in some))
+        with Conversation(glare, "POST", "/artifacts/images", headers, actor="projectless") as further:
+            assert further.answer().status == 403
+        assert not any(request.done for request in some)
+        some[0].end(b"x" * 1000)
+        assert some[0].answer().status == 403
 
 
 def test_json_bodies_are_bounded_in_sum(tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ class Conversation:
         self.go_on()
         self._put({"type": "http.disconnect"})
 
+    def leave(self) -> None:
+        """Close the connection while the service waits for the rest of its answer to be taken, which it still does."""
+        self._put({"type": "http.disconnect"})
+
     def go_on(self) -> None:
         """Take the rest of the answer, which was not taken after `hold_after` pieces of its body."""
         self._portal.call(self._released.set)

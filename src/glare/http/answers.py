@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from glare.domain.query import first_link, next_link
+from glare.errors import ClientDisconnected
 from glare.http.call import JSON_TYPE, Call, encode, json_response, send_in_parts
 from glare.http.query import query_pairs
 
@@ -56,6 +57,8 @@ class StreamedJson(Response):
                         await send_in_parts(send, piece, more=True)
                         del piece
                         piece = await call.run_list(next, self._rest, b"")
+                except ClientDisconnected:
+                    pass  # It is not read on, and nobody is left to be told.
                 finally:
                     gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -363,14 +363,13 @@ class Endpoint:
             response = await handler(call)
         finally:
             await call.close()
-        if type(response) is Response and len(response.body) > PART and not call.is_head:
-            async with call.answer_in_memory(len(response.body)):
-                await send(
-                    {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-                )
-                await send_in_parts(send, bytes(response.body), more=False)
-        else:
+        if type(response) is not Response or len(response.body) <= PART or call.is_head:
             await response(scope, receive, send)
+            return
+        # What was changed is told in any case: to refuse the answer would say that nothing has happened.
+        async with call.answer_in_memory(len(response.body)) if call.is_read else nullcontext():
+            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+            await send_in_parts(send, bytes(response.body), more=False)
 
 
 def peer_of(scope: Scope) -> str | None:

@@ -50,7 +50,8 @@ class Inbox:
                 return
             if last is not None and last.get("more_body", False):
                 await asyncio.get_running_loop().create_future()
-            self._kept.append(await self._next())
+            await asyncio.wait([self._ask()])
+            self._keep_what_came()
 
     async def has_left(self) -> bool:
         """Whether the client has left already, as far as the server knows after a few turns of the event loop."""
@@ -58,8 +59,7 @@ class Inbox:
             last = self._kept[-1] if self._kept else None
             if last is not None and (last["type"] == _GONE or last.get("more_body", False)):
                 break
-            if self._pending is None:
-                self._pending = asyncio.ensure_future(self._receive())
+            _ = self._ask()
             await asyncio.sleep(0)
             self._keep_what_came()
         return bool(self._kept) and self._kept[-1]["type"] == _GONE
@@ -78,11 +78,15 @@ class Inbox:
             self._pending = None
         self._kept.clear()
 
-    async def _next(self) -> Message:
-        """A message from the server, in a task of its own: cancelling `receive` itself could lose what it has taken already."""
+    def _ask(self) -> asyncio.Future[Message]:
+        """What the server was asked for, which is kept by whoever sees it first."""
         if self._pending is None:
             self._pending = asyncio.ensure_future(self._receive())
-        pending = self._pending
+        return self._pending
+
+    async def _next(self) -> Message:
+        """A message from the server, in a task of its own: cancelling `receive` itself could lose what it has taken already."""
+        pending = self._ask()
         await asyncio.wait([pending])
         if self._pending is pending:
             self._pending = None
