@@ -5,6 +5,7 @@ answer = ask(glare, "GET", b"/artifacts/images/%ff?name=%zz", [(b"x-auth-token",
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,13 +60,20 @@ def ask(glare: Glare, method: str, target: bytes, headers: Headers = (), body: b
     sent: list[Message] = []
     inbox: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive() -> Message:
-        return inbox.pop() if inbox else {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     async def run() -> None:
+        answered = asyncio.Event()
+
+        async def receive() -> Message:
+            if inbox:
+                return inbox.pop()
+            await answered.wait()  # It stays until it has its answer.
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                answered.set()
+
         await glare.client.app(scope, receive, send)
 
     assert glare.client.portal is not None
