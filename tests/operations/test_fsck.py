@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -284,6 +286,18 @@ def test_a_store_that_is_not_there_marks_nothing(glare: Glare, tmp_path: Path) -
         lost.run(["file"])
     (place / MARKER).write_text(identifier)
     assert [glare.alice.download(artifact, "image").status_code for artifact in made] == [200] * 3
+
+
+def test_a_store_that_takes_nothing_is_checked(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is full, or on a read-only file system, is read like any other."""
+    made = image(glare, b"right")
+    for fields in ({"f_flag": os.ST_RDONLY}, {"f_bavail": 0}):
+        state = SimpleNamespace(**({"f_flag": 0, "f_frsize": 4096, "f_bavail": 1 << 30} | fields))
+        monkeypatch.setattr("glare.stores.room.os.statvfs", lambda _, state=state: state)
+        _, summary = check(glare.services, EVERYTHING, "file")
+        assert summary.sound
+    monkeypatch.undo()
+    assert glare.alice.download(made, "image").content == b"right"
 
 
 def test_a_file_that_cannot_be_read_is_reported_and_not_marked(glare: Glare) -> None:
