@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +13,10 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from glare.db.tables import blobs, content_blocks, contents, doomed_objects, stored_chunks, stored_objects
+from glare.errors import Unavailable
 from glare.operations.sweep import sweep
 from glare.stores.base import Reader, Store
+from glare.types.images import Image
 from support.clock import Clock
 from support.conversation import Answer, Conversation, eventually
 from support.service import Glare, Json, path_of, running
@@ -241,6 +244,52 @@ def test_without_recorded_blocks_no_wrong_bit_leaves_either(glare: Glare) -> Non
     assert damage_of(glare, made) == "differs"
     with glare.services.db.read() as connection:
         assert connection.execute(select(content_blocks.c.digests)).all() == []
+
+
+class Upper:
+    """A stream in capital letters."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int, /) -> bytes:
+        return cast(bytes, self._stream.read(size)).upper()
+
+
+def test_what_a_type_rewrites_was_checked(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type's download hook is given right bytes only, and a damaged first block is a clean 500 there too."""
+    spec = glare.services.types.get("images")
+    object.__setattr__(spec, "hooks", replace(spec.hooks, download=True))  # Of this service alone.
+    monkeypatch.setattr(Image, "download", lambda self, artifact, field, key, stream: Upper(stream))
+    made = image(glare, b"a text" * 300_000)
+    answer = get(glare, made)
+    assert (answer.status, answer.body) == (200, b"A TEXT" * 300_000)
+    flip(glare, made, MIB + 5)
+    answer = get(glare, made)
+    assert not answer.complete
+    assert b"A TEXT" * 300_000 != answer.body == (b"A TEXT" * 300_000)[: len(answer.body)]
+    assert damage_of(glare, made) == "differs"
+    assert get(glare, made).status == 500
+
+
+def test_a_database_that_fails_for_a_moment_breaks_off_no_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the removal of what is read cannot be put off now, the reader goes on."""
+    with running(tmp_path, DELAYED) as glare:
+        clock = Clock(glare)
+        made = draft(glare, DATA * 3)
+
+        def failing(*_: object) -> None:
+            raise Unavailable
+
+        with Conversation(glare, "GET", f"{path_of(made)}/image", hold_after=1) as download:
+            download.end()
+            eventually(lambda: download.received)
+            monkeypatch.setattr("glare.db.blobs.hold", failing)
+            clock.forward(50)
+            download.go_on()
+            assert download.answer().body == DATA * 3
 
 
 def test_small_blobs_are_checked(glare: Glare) -> None:

@@ -6,6 +6,7 @@ the caller may read, then origins of the folder. An object that is marked as dam
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from glare.operations.verified_stream import VerifiedStream
 if TYPE_CHECKING:
     from glare.operations.download_blob import Download
     from glare.operations.services import Services
+
+
+_log = logging.getLogger(__name__)
 
 
 class OwnBytes:
@@ -149,4 +153,7 @@ class OwnBytes:
             return
         self._held_at = now
         location = self._objects[0].location
-        self._services.db.transact(lambda connection: blob_rows.hold(connection, location, now + delay))
+        try:
+            self._services.db.transact(lambda connection: blob_rows.hold(connection, location, now + delay))
+        except GlareError:  # There is time for two more tries, and what is read may not be doomed at all.
+            _log.warning("an object that is read could not be held", extra={"object": location.object}, exc_info=True)
