@@ -298,3 +298,29 @@ def test_a_promotion_that_failed_by_itself_waits(tmp_path: Path) -> None:
         assert rounds.look(stored.glare.services) == 1
         stored.do()
         assert [state for _, state, _ in stored.rows()] == ["failed", "failed"]
+
+
+def test_one_url_in_three_spellings_is_one_replica(tmp_path: Path) -> None:
+    """The folder counts one good replica, and promotion looks after it as after the last one, once."""
+    with working(tmp_path, "[promotion]\nwhen = last_good\n") as service:
+        service.origin.put("/raw", DATA)
+        service.origin.put("/x/../raw", DATA)
+        service.origin.put("/%72aw", DATA)
+        image = service.image("alone")
+        for key, target in (("a", "/raw"), ("b", "/x/../raw"), ("c", "/%72aw")):
+            answer = service.glare.alice.request(
+                "PUT",
+                f"{path_of(image)}/locations/{key}",
+                json={"url": service.origin.url(target)},
+                headers={**V2, "Content-Type": "application/vnd+openstack.glare-custom-location+json"},
+            )
+            assert answer.status_code == 200, answer.text
+        service.glare.alice.upload(image, "image", b"another content")
+        image = service.glare.alice.activate(image)
+        folder = f"{path_of(image)}/locations"
+        assert service.glare.alice.request("GET", folder, headers=V2).json()["good"] == 1
+        rounds = PromotionRounds()
+        assert rounds.look(service.glare.services) == 1
+        service.do()
+        assert service.glare.alice.request("GET", folder, headers=V2).json()["good"] == 2
+        assert rounds.look(service.glare.services) == 0

@@ -12,6 +12,7 @@ from glare.db.jobs import JobKind
 from glare.db.rows import fetch_artifact
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External, LocationState, Slot
+from glare.domain.replica_origin import origins_of
 from glare.errors import GlareError
 from glare.operations import putting_off
 from glare.operations.promote import begin_by_policy
@@ -89,8 +90,9 @@ def _last_good_ones(artifact: Artifact, when: Promoting) -> Iterator[Slot]:
             contents.setdefault((blob.slot.field, blob.digests.sha256), []).append(blob)
     for blobs in contents.values():
         good = [blob for blob in blobs if blob.good]
-        alone = len(good) == 1 and good[0].external and good[0].attempt is None
-        if alone and (when is Promoting.LAST_GOOD or len(blobs) > 1):
+        # One URL that was recorded in several spellings is lost as a whole.
+        alone = len(origins_of(good)) == 1 and good[0].external and all(blob.attempt is None for blob in good)
+        if alone and (when is Promoting.LAST_GOOD or len(blobs) > len(good)):
             yield good[0].slot
 
 

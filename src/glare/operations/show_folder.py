@@ -10,6 +10,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Blob, External
 from glare.domain.microversion import Microversion
+from glare.domain.replica_origin import origins_of
 from glare.domain.representation import represent_blob, represent_location
 from glare.domain.shown_url import shown_url
 from glare.operations import access, takedowns
@@ -61,7 +62,7 @@ def represent_folder(services: Services, folder: Folder) -> Document:
             "md5": digests.md5 if digests else None,
             "sha1": digests.sha1 if digests else None,
             "sha256": digests.sha256 if digests else None,
-            "good": len(good_ones(folder.blobs.values())),
+            "good": len(origins_of(good_ones(folder.blobs.values()))),  # One URL in several spellings is one replica.
         }
     members = {key: _member(services, folder, blob) for key, blob in folder.blobs.items()}
     return document | {"members": members}
