@@ -43,12 +43,13 @@ from glare.metrics import Metrics
 from glare.metrics.listener import Listener
 from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations import fsck, putting_off, takedowns
+from glare.operations.crew import Crew, CrewBounds, Task
 from glare.operations.deliver_webhooks import Deliverer
 from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
 from glare.operations.health import readiness
 from glare.operations.heartbeats import Heartbeats
-from glare.operations.jobs import do_next
+from glare.operations.jobs import claim_job, do_job
 from glare.operations.outage import Beacons
 from glare.operations.patrol import patrol
 from glare.operations.prepare_stores import prepare_stores
@@ -60,9 +61,10 @@ from glare.operations.services import (
 )
 from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
-from glare.operations.verify_locations import verify_next
+from glare.operations.verify_locations import ClaimedCheck, claim_check, do_check
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
+from glare.settings.outside import JobsSettings, VerificationSettings
 from glare.settings.rules import DATABASE, FILE, read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.shares import Bounds, Shares
@@ -307,13 +309,13 @@ class Worker:
         self._deliverer = deliverer = Deliverer(services)
         self._stopping = threading.Event()
         self._cancellation = Cancellation()
-        checkers = (
-            (f"verification-{number}", settings.verification.poll_interval, lambda: self._verify(services))
-            for number in range(settings.verification.workers)
-        )
-        doers = (
-            (f"jobs-{number}", settings.jobs.poll_interval, partial(self._do_jobs, services))
-            for number in range(settings.jobs.workers)
+        self._services = services
+        self._project = ""  # Whose job was begun last.
+        self._checkers = Crew("verification", _crew_bounds(settings.verification))
+        self._doers = Crew("jobs", _crew_bounds(settings.jobs))
+        crews = (
+            (self._checkers, self._claim_check, settings.verification),
+            (self._doers, self._claim_job, settings.jobs),
         )
         rounds = PromotionRounds()
         self._threads = [
@@ -321,7 +323,6 @@ class Worker:
             for args in (  # name, period in seconds, job
                 ("sweep", settings.scrubber.wakeup_time, lambda: sweep(services)),
                 ("attempts", settings.uploads.attempt_timeout / 2, lambda: end_dead_attempts(services)),
-                *checkers,
                 ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer.run_once, self._stopping)),
                 ("fan-out", settings.outbox.poll_interval, lambda: _drain(lambda: fan_out(services), self._stopping)),
                 *(
@@ -330,8 +331,12 @@ class Worker:
                 ),
                 ("patrol", settings.patrol.poll_interval, lambda: patrol(services, self._stopping)),
                 ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
-                *doers,
             )
+        ]
+        self._threads += [
+            threading.Thread(target=crew.run, args=(claim, section.poll_interval), name="crew", daemon=True)
+            for crew, claim, section in crews
+            if section.workers
         ]
 
     def start(self) -> None:
@@ -344,23 +349,33 @@ class Worker:
         self._stopping.set()
         self._cancellation.cancel()
         self._deliverer.stop()
+        self._checkers.stop()
+        self._doers.stop()
         for thread in self._threads:
             thread.join()
+        self._checkers.stop()  # Again: one of them may have begun something at the last moment.
+        self._doers.stop()
         self._sink.close()
 
-    def _verify(self, services: Services) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not verify_next(services, self._cancellation):
-                    return
-            except GlareError:
-                if not self._cancellation.cancelled:
-                    raise
+    def _claim_check(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
+        claimed = claim_check(self._services, full, present)
+        if claimed is None:
+            return None
+        return Task(claimed.due.project if claimed.due is not None else "", partial(self._check, claimed))
 
-    def _do_jobs(self, services: Services) -> None:
-        project: str | None = ""
-        while project is not None and not self._stopping.is_set():
-            project = do_next(services, self._cancellation, project)
+    def _check(self, claimed: ClaimedCheck) -> None:
+        try:
+            do_check(self._services, claimed, self._cancellation)
+        except GlareError:
+            if not self._cancellation.cancelled:
+                raise
+
+    def _claim_job(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
+        claimed = claim_job(self._services, self._project, full, present)
+        if claimed is None:
+            return None
+        self._project = claimed.project
+        return Task(claimed.project, partial(do_job, self._services, claimed, self._cancellation))
 
     def _repeat(self, name: str, period: float, job: Any) -> None:
         while not self._stopping.is_set():
@@ -369,6 +384,10 @@ class Worker:
             except Exception:  # noqa: BLE001 - one failed round must not end the background work
                 _log.exception("background work failed", extra={"job": name})
             self._stopping.wait(period)
+
+
+def _crew_bounds(section: VerificationSettings | JobsSettings) -> CrewBounds:
+    return CrewBounds(section.workers, section.max_workers, section.project_workers, section.slow_after)
 
 
 def _transfers(settings: Settings, metrics: Metrics) -> Transfers:

@@ -6,11 +6,11 @@ together. Every function runs in the caller's transaction. Times are microsecond
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db import as_sent
@@ -99,13 +99,28 @@ def any_due(connection: Connection, now: int) -> bool:
     return connection.execute(select(_hosts.host).where(_free(now)).limit(1)).first() is not None
 
 
-def lease(connection: Connection, holder: str, now: int, until: int) -> str | None:
-    """Lease the host that is due longest, until the time `until`; None where none is due."""
-    longest = select(_hosts.host).where(_free(now)).order_by(_hosts.due_at).limit(1)
-    host = connection.execute(longest.with_for_update(skip_locked=True)).scalar_one_or_none()
-    if host is not None:
-        held = update(location_hosts).where(_hosts.host == host).values(claimed_by=holder, claimed_until=until)
-        connection.execute(held)
+def lease(
+    connection: Connection,
+    holder: str,
+    now: int,
+    until: int,
+    full: Collection[str] = (),
+    present: Collection[str] = (),
+) -> str | None:
+    """Lease the host that is due longest, until the time `until`; None where none is due.
+
+    It has a location of another project than those in `full`, and of another than those in `present`, where there is such a host.
+    """
+    host = None
+    for but in dict.fromkeys((frozenset(full) | frozenset(present), frozenset(full))):
+        longest = select(_hosts.host).where(_free(now)).order_by(_hosts.due_at).limit(1)
+        if but:
+            longest = longest.where(exists().where(_blobs.host == _hosts.host, _blobs.check_at <= now, _not_of(but)))
+        host = connection.execute(longest.with_for_update(skip_locked=True)).scalar_one_or_none()
+        if host is not None:
+            held = update(location_hosts).where(_hosts.host == host).values(claimed_by=holder, claimed_until=until)
+            connection.execute(held)
+            break
     return host
 
 
@@ -137,11 +152,22 @@ def release(connection: Connection, holder: str, host: str, not_before: Callable
     connection.execute(update(location_hosts).where(mine).values(claimed_by=None, due_at=due_at))
 
 
-def due(connection: Connection, host: str, now: int) -> str | None:
-    """The id of the location of a host that is due longest."""
-    of_host = select(_blobs.location_id).where(_blobs.host == host, _blobs.check_at <= now)
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A location that is due, and whose it is ("" for nobody's)."""
+
+    location_id: str
+    project: str
+
+
+def due(connection: Connection, host: str, now: int, full: Collection[str] = ()) -> Due | None:
+    """The location of a host that is due longest, of no project in `full`."""
+    of_host = select(_blobs.location_id, _blobs.project).where(_blobs.host == host, _blobs.check_at <= now)
+    if full:
+        of_host = of_host.where(_not_of(full))
     # A plain limit: the holder of the lease is alone.
-    return connection.execute(of_host.order_by(_blobs.check_at).limit(1)).scalar_one_or_none()
+    row = connection.execute(of_host.order_by(_blobs.check_at).limit(1)).first()
+    return None if row is None else Due(row.location_id, row.project or "")
 
 
 def find(connection: Connection, location_id: str, *, lock: bool = False) -> Target | None:
@@ -402,6 +428,10 @@ def count_due(connection: Connection, now: int, limit: int) -> int:
     """How many hosts are due, up to `limit`."""
     some = select(_hosts.host).where(_hosts.due_at <= now).limit(limit).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _not_of(projects: Collection[str]) -> ColumnElement[bool]:
+    return or_(_blobs.project.is_(None), _blobs.project.not_in(sorted(projects)))
 
 
 def _free(now: int) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ twice. Every function runs in the caller's transaction. Times are microseconds s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -132,11 +132,26 @@ def take_over(connection: Connection, now: int) -> int:
     return len(ids)
 
 
-def claim(connection: Connection, holder: str, now: int, until: int, after: str) -> str | None:
-    """Claim the job that is due longest, of the next project after `after` that has one; its id, None where none is due."""
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that was claimed, and whose it is."""
+
+    id: str
+    project: str
+
+
+def claim(
+    connection: Connection, holder: str, now: int, until: int, after: str, but: Collection[str] = ()
+) -> Claimed | None:
+    """Claim the job that is due longest, of the next project after `after` that has one; None where none is due.
+
+    Jobs of the projects in `but` are left alone.
+    """
     take_over(connection, now)
-    columns = (_columns.id, _columns.tries)  # Not the rest, which this release may be unable to read.
+    columns = (_columns.id, _columns.tries, _columns.project)  # Not the rest, which this release may be unable to read.
     due = select(*columns).where(_columns.state == JobState.WAITING.value, _columns.due_at <= now)
+    if but:
+        due = due.where(_columns.project.not_in(sorted(but)))
     order = (_columns.project, _columns.due_at, _columns.id)
     row = None
     for following in (due.where(_columns.project > after), due):
@@ -147,7 +162,7 @@ def claim(connection: Connection, holder: str, now: int, until: int, after: str)
         return None
     claimed = {"state": JobState.RUNNING.value, "claimed_by": holder, "claimed_until": until, "tries": row.tries + 1}
     connection.execute(update(jobs).where(_columns.id == row.id).values(**claimed))
-    return str(row.id)
+    return Claimed(row.id, row.project)
 
 
 def beat(connection: Connection, holders: Sequence[str], until: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
@@ -48,11 +49,21 @@ _PERFORM: Final[Mapping[JobKind, Perform]] = {
 }
 
 
-def do_next(services: Services, cancellation: Cancellation, after: str = "") -> str | None:
-    """Do the job that is due longest, of the next project after `after` that has one. Returns that project, None without a job.
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that is claimed: its id, whose it is, and by whom."""
 
-    Whatever becomes of the job, it is no error of the caller's but where the database does not answer: one that raises waits for longer
-    each time, so that it is never in the way of others. A job that is cancelled is given back at once.
+    id: str
+    project: str
+    holder: str
+
+
+def claim_job(
+    services: Services, after: str = "", full: frozenset[str] = frozenset(), present: frozenset[str] = frozenset()
+) -> ClaimedJob | None:
+    """Claim the job that is due longest, of the next project after `after` that has one; None where none is due.
+
+    It is of no project in `full`, nor of one in `present` where there is another.
     """
     now = services.clock()
     with services.db.read() as connection:
@@ -60,21 +71,42 @@ def do_next(services: Services, cancellation: Cancellation, after: str = "") -> 
             return None
     holder = uuid.uuid4().hex
     until = now + int(services.rules.attempt_timeout * _SECOND)
-    job_id = services.db.transact(lambda connection: jobs.claim(connection, holder, now, until, after))
-    if job_id is None:
+
+    def claim(connection: Connection) -> jobs.Claimed | None:
+        for but in dict.fromkeys((full | present, full)):
+            found = jobs.claim(connection, holder, now, until, after, but)
+            if found is not None:
+                return found
         return None
-    project = after
-    with services.heartbeats.keep(holder):
+
+    found = services.db.transact(claim)
+    return None if found is None else ClaimedJob(found.id, found.project, holder)
+
+
+def do_job(services: Services, claimed: ClaimedJob, cancellation: Cancellation) -> None:
+    """Do a claimed job.
+
+    Whatever becomes of it, it is no error of the caller's but where the database does not answer: one that raises waits for longer
+    each time, so that it is never in the way of others. A job that is cancelled is given back at once.
+    """
+    with services.heartbeats.keep(claimed.holder):
         try:
             with services.db.read() as connection:
-                job = jobs.find(connection, job_id)
-            if job is not None and job.claimed_by == holder:
-                project = job.project
+                job = jobs.find(connection, claimed.id)
+            if job is not None and job.claimed_by == claimed.holder:
                 with part_of(kept(job.trace, job.project)):
                     _do(services, job, cancellation)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others have their turn
-            _put_off(services, job_id, holder, error)
-    return project
+            _put_off(services, claimed.id, claimed.holder, error)
+
+
+def do_next(services: Services, cancellation: Cancellation, after: str = "") -> str | None:
+    """Claim and do one job in this thread. Returns its project, None without a job."""
+    claimed = claim_job(services, after)
+    if claimed is None:
+        return None
+    do_job(services, claimed, cancellation)
+    return claimed.project
 
 
 def _put_off(services: Services, job_id: str, holder: str, error: Exception) -> None:

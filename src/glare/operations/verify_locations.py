@@ -6,6 +6,7 @@ Any number of workers on any number of nodes may run it. One lease is one check,
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -36,37 +37,60 @@ _OWN: Final = ""
 """The project that the service's own checks are counted for."""
 
 
-def verify_next(services: Services, cancellation: Cancellation) -> bool:
-    """Check one location that is due; False where none is. A check that is cancelled leaves everything as it was, and raises.
+@dataclass(frozen=True, slots=True)
+class ClaimedCheck:
+    """A host that is leased, and which of its locations is due; None where none is any more."""
+
+    holder: str
+    host: str
+    due: checks.Due | None
+    at: int
+
+
+def claim_check(
+    services: Services, full: frozenset[str] = frozenset(), present: frozenset[str] = frozenset()
+) -> ClaimedCheck | None:
+    """Claim the next check of a project that is not in `full`, and not in `present` where there is such a one; None where none is due."""
+    holder = uuid.uuid4().hex
+    now = services.clock()
+    until = now + int(services.rules.attempt_timeout * _SECOND)
+    with services.db.read() as connection:
+        if not checks.any_due(connection, now):
+            return None
+    host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until, full, present))
+    if host is None:
+        return None
+    with services.db.read() as connection:
+        due = checks.due(connection, host, now, full | present) or checks.due(connection, host, now, full)
+    return ClaimedCheck(holder, host, due, now)
+
+
+def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellation) -> None:
+    """Do a claimed check. One that is cancelled leaves everything as it was, and raises.
 
     It raises, too, what the database does. A check that ends with any other error is told of and comes again later.
     """
-    rules = services.rules
-    holder = uuid.uuid4().hex
-    now = services.clock()
-    until = now + int(rules.attempt_timeout * _SECOND)
-    with services.db.read() as connection:
-        if not checks.any_due(connection, now):
-            return False
-    host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until))
-    if host is None:
-        return False
     finding: Finding | None = None
     try:
-        with services.heartbeats.keep(holder):
-            finding = _verify_due(services, host, now, cancellation)
+        with services.heartbeats.keep(claimed.holder):
+            if claimed.due is not None:
+                finding = _verify_due(services, claimed.due.location_id, claimed.at, cancellation)
     finally:
         not_before = partial(_not_before, services, finding)
-        services.db.transact(lambda connection: checks.release(connection, holder, host, not_before))
+        services.db.transact(lambda connection: checks.release(connection, claimed.holder, claimed.host, not_before))
+
+
+def verify_next(services: Services, cancellation: Cancellation) -> bool:
+    """Claim and do one check, in this thread; False where none is due."""
+    claimed = claim_check(services)
+    if claimed is None:
+        return False
+    do_check(services, claimed, cancellation)
     return True
 
 
-def _verify_due(services: Services, host: str, now: int, cancellation: Cancellation) -> Finding | None:
-    """Check the location of a host that is due longest; one whose check raises waits, so that it keeps nobody from the others."""
-    with services.db.read() as connection:
-        location_id = checks.due(connection, host, now)
-    if location_id is None:
-        return None
+def _verify_due(services: Services, location_id: str, now: int, cancellation: Cancellation) -> Finding | None:
+    """Check a location that is due; one whose check raises waits, so that it keeps nobody from the others of its host."""
     try:
         with services.db.read() as connection:
             target = checks.find(connection, location_id)

@@ -267,10 +267,26 @@ class JobsSettings(Section):
     """Work that outlives the request that asked for it: asynchronous recording, later measuring, promotion. Any number of processes shares it."""
 
     workers: int = integer(
-        "2",
-        "Threads of each process with background work that do jobs, one each at a time; 0 leaves them to other processes.",
+        "4",
+        "Jobs of each process with background work that are at work at the same time; 0 leaves them to other processes. Those that wait "
+        "for a slow origin do not count.",
         at_least=0,
         at_most=256,
+    )
+    max_workers: int = integer(
+        "256",
+        "Jobs of each process under way together, slow ones included. Each has a thread, which costs about 200 KB while it waits.",
+        at_least=1,
+        at_most=4096,
+    )
+    project_workers: int = integer(
+        "8", "Jobs of one project under way in each process, slow ones included.", at_least=1, at_most=4096
+    )
+    slow_after: float = seconds(
+        "1 s",
+        "A job that has waited for its origin for nearly all of so long gives its place among `workers` to the next.",
+        at_least=0.01,
+        at_most=3600,
     )
     poll_interval: float = seconds("1 s", "Pause between two looks for a job that is due.", at_least=0.1, at_most=3600)
     tries: int = integer(
@@ -327,10 +343,29 @@ class VerificationSettings(Section):
     """Checks of external locations after they were recorded. Any number of processes shares the work."""
 
     workers: int = integer(
-        "2",
-        "Threads of each process with background work that check locations, one host each at a time; 0 leaves it to other processes.",
+        "4",
+        "Checks of locations of each process with background work that are at work at the same time; 0 leaves them to other processes. Those that wait "
+        "for a slow origin do not count.",
         at_least=0,
         at_most=256,
+    )
+    max_workers: int = integer(
+        "256",
+        "Checks of locations of each process under way together, slow ones included. Each has a thread, which costs about 200 KB while it waits.",
+        at_least=1,
+        at_most=4096,
+    )
+    project_workers: int = integer(
+        "8",
+        "Checks of locations of one project under way in each process, slow ones included.",
+        at_least=1,
+        at_most=4096,
+    )
+    slow_after: float = seconds(
+        "0.25 s",
+        "A check that has waited for its origin for nearly all of so long gives its place among `workers` to the next.",
+        at_least=0.01,
+        at_most=3600,
     )
     poll_interval: float = seconds("1 s", "Pause between two looks for a host that is due.", at_least=0.1, at_most=3600)
     check_interval: float = seconds(
