@@ -32,9 +32,12 @@ class Work:
 
         def claim(full: frozenset[str], present: frozenset[str]) -> Task | None:
             self.asked.append((full, present))
-            return None if project in full else Task(project, lambda: self._release.wait(30) and None)
+            return None if project in full else Task(project, self._until_released)
 
         return self.crew.begin(claim)
+
+    def _until_released(self) -> None:
+        self._release.wait(30)
 
     def release(self) -> None:
         self._release.set()
@@ -146,7 +149,7 @@ def test_the_work_is_its_projects() -> None:
     crew = Crew("test", CrewBounds(places=2, most=2, of_project=2, slow_after=1.0))
     seen: list[Party] = []
     for project in ("p", ""):
-        assert crew.begin(lambda *_, project=project: Task(project, lambda: seen.append(PARTY.get())))  # type: ignore[misc]
+        assert crew.begin(lambda *_, project=project: Task(project, lambda: seen.append(PARTY.get())))
         until(lambda: crew.under_way == (0, 0))
     assert seen == [Party.project("p"), SERVICE]
 
@@ -160,7 +163,10 @@ def test_real_threads_tell_who_waits() -> None:
         while not ended.is_set():
             sum(range(1000))
 
-    assert crew.begin(lambda *_: Task("sleeper", lambda: ended.wait(30) and None))
+    def sleep() -> None:
+        ended.wait(30)
+
+    assert crew.begin(lambda *_: Task("sleeper", sleep))
     assert crew.begin(lambda *_: Task("worker", compute))
     try:
         until(lambda: not crew.begin(lambda *_: None) and crew.under_way == (1, 1))
