@@ -191,7 +191,7 @@ def location_event(artifact: Json, location_id: str, url: str, now: int, kind: s
 
 def test_location_events_show_confidential_urls_to_the_owner_only(tmp_path: Path, origin: Origin) -> None:
     """A subscriber of another project reads scheme and host of a confidential URL, the owner and readers of an open one all of it."""
-    signed, plain = "/file?X-Amz-Signature=s3cret", "/plain?q=1"
+    signed, plain = "/file?X-Amz-Signature=s3cret", "/plain?version=1"
     for target in (signed, plain):
         origin.put(target, b"data")
     with (
