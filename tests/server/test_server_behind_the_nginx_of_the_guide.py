@@ -105,16 +105,22 @@ def test_what_is_only_for_operators_stays_inside(site: Site) -> None:
         assert f'proxy_set_header {name} "";' in BLOCK
 
 
-def test_a_node_that_is_gone_is_passed_over(site: Site) -> None:
-    """After one node was killed, and while one stops, every request that may be asked twice is answered by the other."""
-    artifact = site.nodes[0].alice.create("images", name="a")
-    place = path_of(artifact)
+def test_a_node_that_was_killed_is_passed_over(site: Site) -> None:
+    """Every request that may be asked twice is answered by the other node, from the first one after the kill on."""
+    place = path_of(site.nodes[0].alice.create("images", name="a"))
+    assert {site.ask("GET", place).status_code for _ in range(6)} == {200}
     site.nodes[1].kill()
     assert {site.ask("GET", place).status_code for _ in range(20)} == {200}
-    site.nodes[1].start()
+
+
+def test_a_node_that_stops_is_passed_over(site: Site) -> None:
+    """The same holds while a node ends its work, and when it is gone."""
+    place = path_of(site.nodes[0].alice.create("images", name="a"))
+    assert {site.ask("GET", place).status_code for _ in range(6)} == {200}
     site.nodes[0].stop(signal.SIGTERM)
     assert {site.ask("GET", place).status_code for _ in range(20)} == {200}
     assert site.nodes[0].wait() == 0
+    assert {site.ask("GET", place).status_code for _ in range(6)} == {200}
 
 
 def test_times_fit_those_of_the_service() -> None:
