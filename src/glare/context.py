@@ -39,3 +39,13 @@ def part_of(trace: Trace | None) -> Iterator[None]:
         yield
     finally:
         TRACE.reset(token)
+
+
+@contextmanager
+def on_behalf_of(project: str | None) -> Iterator[None]:
+    """Let the block be the work of a project, or of the service where it is nobody's."""
+    token = PARTY.set(Party.project(project) if project else SERVICE)
+    try:
+        yield
+    finally:
+        PARTY.reset(token)

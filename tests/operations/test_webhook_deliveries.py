@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from glare.cli.logs import JsonFormatter
+from glare.context import PARTY
 from glare.db import deliveries as delivery_rows
 from glare.db import outbox
 from glare.db import subscriptions as rows
@@ -27,6 +28,7 @@ from glare.db.tables import artifacts, deliveries, subscriptions
 from glare.db.tables import outbox as outbox_table
 from glare.domain.blob import Slot
 from glare.domain.events import Event, RecordedEvent
+from glare.errors import OutboundBusy
 from glare.events.consumer import Consumer, NoSink
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.operations.deliver_webhooks import Deliverer
@@ -34,6 +36,7 @@ from glare.operations.depths import depths
 from glare.operations.fan_out import fan_out
 from glare.operations.location_events import location_event as recorded_location_event
 from glare.operations.sweep import sweep
+from glare.shares import Party
 from support.origin import Origin
 from support.receiver import Answer, Message, Receiver, willing
 from support.service import Glare, Json
@@ -115,6 +118,28 @@ def test_life_of_an_artifact_reaches_its_subscriber(service: Glare, receiver: Re
 
 
 @pytest.mark.sqlite
+def test_a_shortage_of_ours_is_no_failure_of_the_target(service: Glare, receiver: Receiver) -> None:
+    """A message for which there is no room waits for a moment, untried; the room that it asks for is its project's."""
+    clock = now_clock(service)
+    made = subscribed(service, service.alice, receiver)
+    asked: list[Party] = []
+
+    def busy(*_: object, **__: object) -> None:
+        asked.append(PARTY.get())
+        raise OutboundBusy(retry_after=3)
+
+    image(service, "cirros")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.services.webhooks, "open", busy)
+        work(service)
+    assert asked == [Party.project("wonderland")]
+    assert states(service.alice, made) == [("pending", None, 0)]
+    assert work(service) == 0
+    clock.forward(4)
+    work(service)
+    assert [message.type for message in receiver.events()] == ["artifact.create"]
+
+
 def test_a_changed_body_or_another_secret_does_not_verify(service: Glare, receiver: Receiver) -> None:
     """The published library refuses what was not signed with the secret as it came."""
     now_clock(service)

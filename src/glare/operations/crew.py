@@ -16,8 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from glare.context import PARTY
-from glare.shares import SERVICE, Party
+from glare.context import on_behalf_of
 
 _log = logging.getLogger(__name__)
 
@@ -135,13 +134,12 @@ class Crew:
     def _work(self, member: Member, task: Task) -> None:
         if hasattr(time, "pthread_getcpuclockid"):
             member.clock = time.pthread_getcpuclockid(threading.get_ident())
-        token = PARTY.set(Party.project(task.project) if task.project else SERVICE)
         try:
-            task.run()
+            with on_behalf_of(task.project):
+                task.run()
         except Exception:  # noqa: BLE001 - what is under way beside it goes on
             _log.exception("background work failed", extra={"job": self._name})
         finally:
-            PARTY.reset(token)
             with self._changed:
                 del self._members[member]
                 self._changed.notify_all()

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection
 
-from glare.context import part_of
+from glare.context import on_behalf_of, part_of
 from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
 from glare.domain.events import Event
@@ -116,7 +116,7 @@ class Deliverer:
         if found is None:
             return False
         subscription, delivery = found
-        with part_of(kept(delivery.event.trace, subscription.project)):
+        with part_of(kept(delivery.event.trace, subscription.project)), on_behalf_of(subscription.project):
             outcome = self._outcome(subscription, delivery)
         if outcome is None:
             return False
