@@ -13,13 +13,10 @@ from glare.db.engine import Database, OutcomeUnknown
 from glare.db.tables import quotas
 from glare.errors import Conflict, Unavailable
 from support.conversation import eventually
-from support.databases import KIND, database_of
-from support.torn import Torn
+from support.databases import database_of
+from support.torn import COMMIT, Torn
 
 pytestmark = pytest.mark.server
-
-COMMIT = b"COMMIT\0" if KIND == "postgresql" else b"\x03COMMIT"
-"""The message of the protocol."""
 
 
 @pytest.fixture

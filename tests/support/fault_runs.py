@@ -64,7 +64,7 @@ from glare.operations.verify_locations import verify_next
 from support.chaos import chaotic
 from support.databases import KIND
 from support.faults import instrument, kill
-from support.torn import Torn
+from support.torn import COMMIT, Torn
 from support.truth import disagreements, recover
 from support.zips import packed
 
@@ -77,9 +77,6 @@ _PIECE = 6000
 _HOUR = 3600 * 1_000_000
 _PATIENCE = 10.0
 """Seconds until a database server is done with a client that went away."""
-
-COMMIT = b"COMMIT\0" if KIND == "postgresql" else b"\x03COMMIT"
-"""The message of the protocol."""
 
 
 class Pieces(io.BytesIO):
@@ -505,7 +502,7 @@ class Breaking:
             def through_proxy(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
                 arguments.update(host=proxy.host, port=proxy.port)
 
-            event.listen(engine, "do_connect", through_proxy, insert=True)
+            event.listen(engine, "do_connect", through_proxy)
         return instrument(services, self._take)
 
     def __exit__(self, *_: object) -> None:

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,7 +61,7 @@ def instrument(services: Services, take: Take) -> Services:
 
 
 def _step_transactions(db: Database, take: Take) -> None:
-    write, read, transact = db.write, db.read, db.transact
+    write, read, look, transact = db.write, db.read, db.look, db.transact
     wanted = threading.local()
 
     @contextmanager
@@ -78,16 +78,21 @@ def _step_transactions(db: Database, take: Take) -> None:
         wanted.by = _named(work)
         return transact(work, done=done)
 
-    @contextmanager
-    def stepped_read() -> Iterator[Connection]:
-        # Above this frame is that of `contextmanager`, then its `__enter__`, then whoever reads.
-        reader = sys._getframe(2)
-        module = Path(reader.f_code.co_filename).stem
-        take(f"{module}.{reader.f_code.co_qualname}: read")
-        with read() as connection:
-            yield connection
+    def stepped(
+        read: Callable[[], AbstractContextManager[Connection]],
+    ) -> Callable[[], AbstractContextManager[Connection]]:
+        @contextmanager
+        def stepped_read() -> Iterator[Connection]:
+            # Above this frame is that of `contextmanager`, then its `__enter__`, then whoever reads.
+            reader = sys._getframe(2)
+            module = Path(reader.f_code.co_filename).stem
+            take(f"{module}.{reader.f_code.co_qualname}: read")
+            with read() as connection:
+                yield connection
 
-    vars(db).update(write=stepped_write, read=stepped_read, transact=stepped_transact)
+        return stepped_read
+
+    vars(db).update(write=stepped_write, read=stepped(read), look=stepped(look), transact=stepped_transact)
 
 
 def _named(work: Any) -> str:

@@ -1,12 +1,13 @@
 """A proxy in front of a database server that breaks connections off where a test wants it.
 
 with Torn("127.0.0.1", 5432) as proxy:
-    proxy.cut_at(b"COMMIT", delivered=True)   # the server hears it, the client never hears the answer
-    proxy.cut_at(b"COMMIT", late=event)       # likewise, and the server hears it only when the event is set
+    proxy.cut_at(COMMIT, delivered=True)   # the server hears it, the client never hears the answer
+    proxy.cut_at(COMMIT, late=event)       # likewise, and the server hears it only when the event is set
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import suppress
@@ -15,7 +16,12 @@ from typing import Self
 
 from sqlalchemy import make_url
 
+from support.databases import KIND
+
 _PIECE = 65536
+
+COMMIT = rb"COMMIT\0" if KIND == "postgresql" else rb"[\x03;]COMMIT$"
+"""What the client says to commit, as a message of its own or with what comes before it."""
 
 
 class Torn:
@@ -48,7 +54,7 @@ class Torn:
         self.cut_all()
 
     def cut_at(self, word: bytes, *, delivered: bool = True, late: threading.Event | None = None) -> None:
-        """Break the next connection on which the client says `word`, once: before, or after, the server hears it.
+        """Break the next connection on which the client says what matches `word`, once: before, or after, the server hears it.
 
         With `late` the server hears it when that is set.
         """
@@ -99,7 +105,7 @@ class Torn:
 
     def _is_last(self, data: bytes) -> bool:
         with self._lock:
-            if self._word is None or self._word not in data:
+            if self._word is None or not re.search(self._word, data):
                 return False
             self._word = None
             self.cuts += 1

@@ -6,6 +6,7 @@ Every function runs in the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
@@ -13,7 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from glare.db import counters
 from glare.db.keys import scope_of, uniqueness
+from glare.db.later import later
 from glare.db.tables import artifact_values, artifacts, blobs
+from glare.db.upsert import insert_new
 from glare.domain.artifact import Artifact, Status
 from glare.domain.index import IndexValue
 from glare.domain.version import parse as parse_version
@@ -24,11 +27,8 @@ _encode = msgspec.json.Encoder().encode
 
 def insert_artifact(connection: Connection, artifact: Artifact, index: Iterable[IndexValue]) -> None:
     """Insert a new artifact. Raises `Conflict` when its name and version are taken in its scope."""
-    try:
-        with connection.begin_nested():
-            connection.execute(_INSERT, _row(artifact))
-    except IntegrityError as taken:
-        raise name_taken(artifact) from taken
+    if not insert_new(connection, artifacts, _row(artifact)):
+        raise name_taken(artifact)
     _write_values(connection, artifact, index)
     counters.count_artifacts(connection, artifact.type_name, _scope(artifact), 1)
 
@@ -40,10 +40,14 @@ def update_artifact(
 
     `index` is None when no indexed value changed. `after.revision` is expected to be `before.revision + 1`.
     """
+    # Only a change of the name can break the constraint, and on PostgreSQL that would end the transaction.
+    renamed = _unique(before) != _unique(after)
     try:
-        with connection.begin_nested():
+        with connection.begin_nested() if renamed else nullcontext():
             done = connection.execute(_UPDATE, _row(after) | {"old_id": before.id, "old_revision": before.revision})
     except IntegrityError as taken:
+        if not renamed:
+            raise
         raise name_taken(after) from taken
     if not done.rowcount:
         raise lost_race(before.id)
@@ -54,23 +58,24 @@ def update_artifact(
         if new_scope is not None:
             counters.count_artifacts(connection, after.type_name, new_scope, 1)
     if after.status is Status.DELETED:
-        connection.execute(_DELETE_VALUES, {"artifact": after.id})
+        later(connection, _DELETE_VALUES, {"artifact": after.id})
     elif index is not None:
-        connection.execute(_DELETE_VALUES, {"artifact": after.id})
+        later(connection, _DELETE_VALUES, {"artifact": after.id})
         _write_values(connection, after, index)
     elif old_scope != new_scope:
-        connection.execute(
-            update(artifact_values).where(artifact_values.c.artifact_id == after.id).values(scope=new_scope)
+        later(
+            connection,
+            update(artifact_values).where(artifact_values.c.artifact_id == after.id).values(scope=new_scope),
         )
 
 
 def lock(connection: Connection, artifact_id: str) -> None:
     """Let no other transaction change the artifact or its blobs until this one ends; the first thing that it does.
 
-    SQLite has one writer at a time anyway.
+    What is said next is done once the lock is had. SQLite has one writer at a time anyway.
     """
     if connection.dialect.name != "sqlite":
-        connection.execute(_LOCK, {"old_id": artifact_id})
+        later(connection, _LOCK, {"old_id": artifact_id})
 
 
 def touch(connection: Connection, artifact: Artifact, now: int) -> None:
@@ -84,14 +89,14 @@ def touch(connection: Connection, artifact: Artifact, now: int) -> None:
 
 def touch_any(connection: Connection, artifact_id: str, now: int) -> None:
     """Count a change of the artifact's blobs whatever its revision: for publishing, which checks its attempt instead."""
-    connection.execute(_TOUCH_ANY, {"old_id": artifact_id, "now": now})
+    later(connection, _TOUCH_ANY, {"old_id": artifact_id, "now": now})
 
 
 def remove_artifact(connection: Connection, artifact: Artifact) -> None:
     """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise `Conflict`."""
     lock(connection, artifact.id)
-    connection.execute(_DELETE_VALUES, {"artifact": artifact.id})
-    connection.execute(delete(blobs).where(blobs.c.artifact_id == artifact.id))
+    later(connection, _DELETE_VALUES, {"artifact": artifact.id})
+    later(connection, delete(blobs).where(blobs.c.artifact_id == artifact.id))
     gone = connection.execute(
         delete(artifacts).where(artifacts.c.id == artifact.id, artifacts.c.revision == artifact.revision)
     )
@@ -149,6 +154,10 @@ def _listed_scope(artifact: Artifact) -> str | None:
     return None if artifact.status is Status.DELETED else _scope(artifact)
 
 
+def _unique(artifact: Artifact) -> str | None:
+    return None if artifact.status is Status.DELETED else _uniqueness(artifact)
+
+
 def _uniqueness(artifact: Artifact) -> str:
     return uniqueness(artifact.type_name, artifact.name, artifact.version, _scope(artifact))
 
@@ -169,7 +178,7 @@ def _row(artifact: Artifact) -> dict[str, object]:
         "activated_at": artifact.activated_at,
         "deleted_at": artifact.deleted_at,
         "revision": artifact.revision,
-        "uniqueness": None if deleted else _uniqueness(artifact),
+        "uniqueness": _unique(artifact),
         "scope": _listed_scope(artifact),
         "listed": 0 if deleted else 1,
         "document": _encode(artifact.values),
@@ -197,11 +206,10 @@ def _write_values(connection: Connection, artifact: Artifact, index: Iterable[In
         for position, value in enumerate(index)
     ]
     if rows:
-        connection.execute(_INSERT_VALUES, rows)
+        later(connection, _INSERT_VALUES, rows)
 
 
 _columns = artifacts.c
-_INSERT = insert(artifacts)
 _LOCK = select(_columns.id).where(_columns.id == bindparam("old_id")).with_for_update()
 _INSERT_VALUES = insert(artifact_values)
 _UPDATE = (

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
 
+from glare.db.later import later
 from glare.db.tables import audit
 from glare.domain.audit import AuditEntry, AuditQuery, RecordedAudit
 
@@ -23,7 +24,8 @@ def record(connection: Connection, entries: Iterable[AuditEntry]) -> None:
     """Add entries, in order, in the caller's transaction. What is longer than its column is cut."""
     rows = [_row(entry) for entry in entries]
     if rows:
-        connection.execute(insert(audit), rows)
+        for row in rows:
+            later(connection, insert(audit).inline(), row)
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glare.db import as_sent
 from glare.db.keys import slot_id
+from glare.db.later import later
 from glare.db.tables import artifacts, blobs, doomed_objects
+from glare.db.upsert import insert_new
 from glare.domain.blob import Blob, BlobStatus, External, LocationState, Managed, Slot
 from glare.errors import Conflict
 
@@ -59,9 +60,6 @@ def begin_attempt(connection: Connection, artifact_id: str, slot: Slot, attempt:
         "attempt_store": attempt.staged.store if attempt.staged else None,
         "attempt_object": attempt.staged.object if attempt.staged else None,
     }
-    free = update(blobs).where(_columns.slot_id == key, _columns.attempt_id.is_(None)).values(**held)
-    if connection.execute(free).rowcount:
-        return
     row = {
         "slot_id": key,
         "artifact_id": artifact_id,
@@ -72,11 +70,11 @@ def begin_attempt(connection: Connection, artifact_id: str, slot: Slot, attempt:
         "content_type": attempt.content_type,
         "external": int(attempt.external),
     }
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(blobs).values(**row, **held))
-    except IntegrityError as busy:
-        raise slot_busy(slot) from busy
+    if insert_new(connection, blobs, {**row, **held}):
+        return
+    free = update(blobs).where(_columns.slot_id == key, _columns.attempt_id.is_(None)).values(**held)
+    if not connection.execute(free).rowcount:
+        raise slot_busy(slot)
 
 
 def extend_attempt(connection: Connection, attempt_id: str, by: int) -> bool:
@@ -279,7 +277,8 @@ def doom(connection: Connection, objects: Iterable[Managed], not_before: int = 0
         for location in objects
     ]
     if rows:
-        connection.execute(insert(doomed_objects), rows)
+        for row in rows:
+            later(connection, insert(doomed_objects).inline(), row)
 
 
 @dataclass(frozen=True, slots=True)

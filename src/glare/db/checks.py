@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, exists, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glare.db import as_sent
+from glare.db.later import later
 from glare.db.tables import artifacts, blobs, location_checks, location_hosts
+from glare.db.upsert import insert_new
 from glare.domain.artifact import Status
 from glare.domain.blob import AsSent, LocationState, Slot
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Rhythm, Standing, Word
@@ -87,11 +88,8 @@ def expect(connection: Connection, host: str, due_at: int) -> None:
     )
     if connection.execute(sooner).rowcount:
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(location_hosts).values(host=host, due_at=due_at, failures=0))
-    except IntegrityError:  # Somebody made the row at this moment.
-        connection.execute(sooner)
+    if not insert_new(connection, location_hosts, {"host": host, "due_at": due_at, "failures": 0}):
+        later(connection, sooner)  # Somebody made the row at this moment.
 
 
 def any_due(connection: Connection, now: int) -> bool:

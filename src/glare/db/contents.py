@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
+from glare.db.later import later
 from glare.db.tables import blobs, content_blocks, contents
+from glare.db.upsert import insert_new
 from glare.digest import DIGEST_LENGTH, Content, Digests
 
 BLOCKS_PER_ROW: Final = 1024
@@ -25,21 +26,15 @@ def keep(connection: Connection, content: Content, now: int) -> None:
     touched = update(contents).where(contents.c.sha256 == sha256).values(touched_at=now)
     if connection.execute(touched).rowcount:
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(contents).values(sha256=sha256, size=content.size, touched_at=now))
-            rows = [
-                {
-                    "sha256": sha256,
-                    "sequence": start // _ROW_BYTES,
-                    "digests": content.blocks[start : start + _ROW_BYTES],
-                }
-                for start in range(0, len(content.blocks), _ROW_BYTES)
-            ]
-            if rows:
-                connection.execute(insert(content_blocks), rows)
-    except IntegrityError:  # The same content was published at this moment.
-        connection.execute(touched)
+    if not insert_new(connection, contents, {"sha256": sha256, "size": content.size, "touched_at": now}):
+        later(connection, touched)  # The same content was published at this moment.
+        return
+    rows = [
+        {"sha256": sha256, "sequence": start // _ROW_BYTES, "digests": content.blocks[start : start + _ROW_BYTES]}
+        for start in range(0, len(content.blocks), _ROW_BYTES)
+    ]
+    if rows:
+        later(connection, insert(content_blocks), rows)
 
 
 def restore(connection: Connection, sha256: str, size: int, blocks: bytes, now: int) -> None:

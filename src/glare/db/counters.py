@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, Update, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import artifact_counts, outbound_hosts, outbound_usage, quota_usage, quotas
+from glare.db.upsert import add_up
 
 UNLIMITED: Final = -1
 ALL_TYPES: Final = ""
@@ -35,17 +35,8 @@ class Limits:
 
 
 def add(connection: Connection, table: Table, key: Mapping[str, Any], amounts: Mapping[str, int]) -> None:
-    """Add `amounts` to the counter row of `key`, which comes into being at zero."""
-    statement = _increase(table, tuple(amounts))
-    values = _parameters(key, amounts)
-    if connection.execute(statement, values).rowcount:
-        return
-    zero = {column.name: 0 for column in table.c if not column.primary_key}
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table), {**key, **zero, **amounts})
-    except IntegrityError:  # Somebody made the row at this moment, so that now it can be updated.
-        connection.execute(statement, values)
+    """Add `amounts` to the counter row of `key`, which comes into being at zero; before the next statement, or with the commit."""
+    add_up(connection, table, key, amounts)
 
 
 @lru_cache

@@ -32,11 +32,16 @@ class Dialect(ABC):
                 poolclass=Connections,
                 rules=self,
                 sizes=sizes,
+                **self.engine_args(url, sizes),
             )
         except (ImportError, NoSuchModuleError) as missing:
             raise GlareError(
                 f"The driver of [database] connection '{url.drivername}' is not installed; install 'glare[{self.extra}]'."
             ) from missing
+
+    def engine_args(self, url: URL, sizes: Sizes) -> dict[str, Any]:
+        """Arguments of SQLAlchemy's engine. Raises `ImportError` where the driver is not installed."""
+        return {}
 
     @abstractmethod
     def connect_args(self, url: URL, sizes: Sizes) -> dict[str, Any]:
@@ -52,6 +57,14 @@ class Dialect(ABC):
 
         Where that needs the lock of the whole database it is waited for `patience` seconds.
         """
+
+    def begin_look(self, connection: Connection) -> Transaction:
+        """Begin what is one statement that reads, and so needs no transaction."""
+        return connection.begin()
+
+    def finish(self, connection: Connection) -> None:
+        """Say all that waits, and commit with it, where something waits. Raises the driver's own errors."""
+        return
 
     @abstractmethod
     def failure(self, error: BaseException | None) -> Failure | None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -103,6 +103,8 @@ class Database:
         self._sizes = Sizes(pool_size, busy_timeout, statement_timeout, answer_timeout)
         self.engine = self._dialect.create_engine(parsed, self._sizes)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        driver: Any = self.engine.dialect.dbapi
+        self._driver_error: type[Exception] = driver.Error
         self._turns = Turns(busy_timeout, lambda what, reason: self.refused(what, reason))
         self.refused: Refused = _not_told
         self._opened: tuple[int, int] | None = None
@@ -126,6 +128,12 @@ class Database:
         Raises `Unavailable` when no connection becomes free in time.
         """
         with self._errors(), self.engine.connect() as connection, self._dialect.begin_read(connection):
+            yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """A connection for one statement that reads: it sees one state by itself, without a transaction around it. Raises as `read`."""
+        with self._errors(), self.engine.connect() as connection, self._dialect.begin_look(connection):
             yield connection
 
     def transact(self, work: Callable[[Connection], T], *, done: Callable[[Connection], T | None] | None = None) -> T:
@@ -213,6 +221,7 @@ class Database:
                     transaction.rollback()
                 raise
             try:
+                self._finish(connection)
                 transaction.commit()
             except DBAPIError as error:
                 failure = failure_of(self._dialect, error)
@@ -220,6 +229,19 @@ class Database:
                     raise
                 self._note(failure)
                 raise OutcomeUnknown(session) from error
+
+    def _finish(self, connection: Connection) -> None:
+        """What waits is said with the commit. Its errors are then like those of any other statement."""
+        driver_error = self._driver_error
+        try:
+            self._dialect.finish(connection)
+        except driver_error as error:
+            if self._dialect.failure(error) in BROKEN:
+                connection.invalidate(error)
+                self._pool.suspect()
+            raise DBAPIError.instance(
+                None, None, error, driver_error, hide_parameters=True, dialect=self.engine.dialect
+            ) from error
 
     def require_file(self) -> None:
         """Raise `Unavailable` where the database was a file that is gone or another one now.

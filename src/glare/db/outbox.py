@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, upd
 
 from glare.context import trace_of
 from glare.db.engine import Database
+from glare.db.later import later
 from glare.db.tables import outbox
 from glare.domain.events import Event, RecordedEvent
 
@@ -42,7 +43,8 @@ def record(connection: Connection, events: Iterable[Event]) -> None:
         for event in events
     ]
     if rows:
-        connection.execute(insert(outbox), rows)
+        for row in rows:
+            later(connection, insert(outbox).inline(), row)
 
 
 def waiting(connection: Connection, now: int) -> bool:
@@ -177,7 +179,7 @@ class DatabaseOutbox:
 
     def claim(self, consumer: str, now: int, until: int, limit: int) -> list[RecordedEvent]:
         """See `claim`. A look comes first, so that an empty outbox costs no write lock."""
-        with self._db.read() as connection:
+        with self._db.look() as connection:
             if not waiting(connection, now):
                 return []
         return self._db.transact(lambda connection: claim(connection, consumer, now, until, limit))

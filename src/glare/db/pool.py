@@ -118,6 +118,11 @@ class Connections(Pool):
             self._silent = True
         self._drop_idle()
 
+    def suspect(self) -> None:
+        """A connection has broken, so the others are tried before they are used."""
+        with self._lock:
+            self._suspect_before = self._clock()
+
     def status(self) -> str:
         return f"{self._open} connections of {self._limit}, {len(self._idle)} idle, {len(self._line)} in line"
 
@@ -271,9 +276,8 @@ class Connections(Pool):
             unused.close()
 
     def _invalidate(self, connection: Any, exception: BaseException | None = None, _checkin: bool = True) -> None:
-        """A connection has broken. The others are tried before they are used; the library would open all of them anew."""
-        with self._lock:
-            self._suspect_before = self._clock()
+        """What the library calls where a connection has broken. By itself it would open all of them anew."""
+        self.suspect()
         if _checkin and getattr(connection, "is_valid", False):
             connection.invalidate(exception)
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from types import ModuleType
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, Transaction, event, text
 
 from glare.db.dialect import Dialect
 from glare.db.failures import Failure, Sizes
+from glare.db.later import Waiting, driver_of, line_of, may_wait
 
 _PSYCOPG: Final = "psycopg"
+_IDLE: Final = 0
+"""PQTRANS_IDLE: no transaction is begun."""
+
+_BEGINNING: Final = 1
+"""So many statements begin a transaction."""
 
 _AT_WORK: Final = text("SELECT 1 FROM pg_stat_activity WHERE pid = :session")
 
@@ -37,11 +46,12 @@ class Postgresql(Dialect):
         "25P03": Failure.LOST,  # idle_in_transaction_session_timeout
     }
 
-    def create_engine(self, url: URL, sizes: Sizes) -> Engine:
-        engine = super().create_engine(url, sizes)
-        if engine.dialect.driver == _PSYCOPG and sizes.answer is not None:
-            event.listen(engine, "do_connect", _connect_with(sizes.answer))
-        return engine
+    def engine_args(self, url: URL, sizes: Sizes) -> dict[str, Any]:
+        if url.get_driver_name() != _PSYCOPG:
+            return {}
+        # A transaction is begun by our word: the driver would wait for the answer to its own.
+        arguments: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+        return arguments if sizes.answer is None else arguments | {"module": _bounded_driver(sizes.answer)}
 
     def connect_args(self, url: URL, sizes: Sizes) -> dict[str, Any]:
         options = [f"lock_timeout={_milliseconds(sizes.patience)}"]
@@ -69,11 +79,37 @@ class Postgresql(Dialect):
             ]
         return arguments | {"options": " ".join(f"-c {option}" for option in options)}
 
+    def create_engine(self, url: URL, sizes: Sizes) -> Engine:
+        engine = super().create_engine(url, sizes)
+        if engine.dialect.driver == _PSYCOPG:
+            event.listen(engine, "do_execute", _execute)
+            event.listen(engine, "do_executemany", _execute_many)
+        return engine
+
     def begin_read(self, connection: Connection) -> Transaction:
-        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True).begin()
+        if connection.dialect.driver != _PSYCOPG:
+            return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True).begin()
+        return self._begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def begin_write(self, connection: Connection, patience: float) -> Transaction:
-        return connection.execution_options(isolation_level="READ COMMITTED").begin()
+        if connection.dialect.driver != _PSYCOPG:
+            return connection.execution_options(isolation_level="READ COMMITTED").begin()
+        return self._begin(connection, "BEGIN ISOLATION LEVEL READ COMMITTED")
+
+    def begin_look(self, connection: Connection) -> Transaction:
+        return self._begin(connection)
+
+    def _begin(self, connection: Connection, *statements: str) -> Transaction:
+        transaction = connection.begin()
+        line_of(driver_of(connection)).waiting = [Waiting(statement) for statement in statements]
+        return transaction
+
+    def finish(self, connection: Connection) -> None:
+        driver = driver_of(connection)
+        waiting = line_of(driver).taken()
+        if len(waiting) > _BEGINNING or (waiting and driver.pgconn.transaction_status != _IDLE):
+            with _together(driver):
+                _say(driver, [*waiting, Waiting("COMMIT")])  # The driver's own would wait for the answers before it.
 
     def failure(self, error: BaseException | None) -> Failure | None:
         state = getattr(error, "sqlstate", None)
@@ -91,12 +127,57 @@ class Postgresql(Dialect):
         return int(connection.fileno())
 
     def session(self, connection: Connection) -> int | None:
-        driver: Any = connection.connection.driver_connection
+        driver: Any = driver_of(connection)
         info = getattr(driver, "info", None)
         return None if info is None else int(info.backend_pid)
 
     def is_at_work(self, connection: Connection, session: int) -> bool:
         return connection.execute(_AT_WORK, {"session": session}).first() is not None
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
+    """Send what waits, the transaction's beginning among it, together with the statement that is waited for."""
+    if may_wait(cursor, statement, parameters, context):
+        return True
+    waiting = line_of(cursor.connection).taken()
+    if not waiting:
+        return None
+    with _together(cursor.connection):
+        _say(cursor.connection, waiting)
+        cursor.execute(statement, parameters)
+    return True
+
+
+def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
+    if may_wait(cursor, statement, parameters, context, many=True):
+        return True
+    waiting = line_of(cursor.connection).taken()
+    if not waiting:
+        return None
+    with _together(cursor.connection):
+        _say(cursor.connection, waiting)
+        cursor.executemany(statement, parameters)
+    return True
+
+
+def _together(driver: Any) -> AbstractContextManager[Any]:
+    """Let what is said in the block travel together, and be answered at its end. Clients before version 14 say one after the other."""
+    together: AbstractContextManager[Any] = driver.pipeline() if _can_pipeline() else nullcontext()
+    return together
+
+
+@lru_cache
+def _can_pipeline() -> bool:
+    from psycopg import Pipeline
+
+    return bool(Pipeline.is_supported())
+
+
+def _say(driver: Any, waiting: Sequence[Waiting]) -> None:
+    for one in waiting:
+        # The driver's `executemany` would wait for its answers.
+        for parameters in one.parameters if one.many else [one.parameters]:
+            driver.cursor().execute(one.statement, parameters)
 
 
 _REFUSALS: Final = (
@@ -116,8 +197,8 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _connect_with(answer: float) -> Callable[..., Any]:
-    """What opens connections that wait for no answer longer than `answer` seconds. The driver itself would wait for ever."""
+def _bounded_driver(answer: float) -> ModuleType:
+    """The driver, whose connections wait for no answer longer than `answer` seconds. By itself it waits for ever."""
     import psycopg
     from psycopg.waiting import Ready
 
@@ -149,7 +230,6 @@ def _connect_with(answer: float) -> Callable[..., Any]:
         except StopIteration as ended:
             return ended.value
 
-    def connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Any:
-        return Bounded.connect(*arguments, **options)
-
-    return connect
+    driver = ModuleType(_PSYCOPG)
+    vars(driver).update(vars(psycopg), connect=Bounded.connect)
+    return driver

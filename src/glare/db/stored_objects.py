@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import stored_chunks, stored_objects
 from glare.errors import Conflict
@@ -64,11 +63,8 @@ def commit(connection: Connection, object_id: str, name: str, size: int, now: in
         raise _taken()
     shown = {"object": name, "state": _STORED, "size": size, "touched_at": now}
     mine = and_(_objects.id == object_id, _objects.state == _WRITING)
-    try:
-        with connection.begin_nested():
-            return bool(connection.execute(update(stored_objects).where(mine).values(**shown)).rowcount)
-    except IntegrityError as taken:
-        raise _taken() from taken
+    # Whoever takes the name at this moment breaks the constraint, and the next try finds it.
+    return bool(connection.execute(update(stored_objects).where(mine).values(**shown)).rowcount)
 
 
 def find(connection: Connection, name: str) -> StoredObject | None:

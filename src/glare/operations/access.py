@@ -40,7 +40,7 @@ def read_artifact(
 
 def find_artifact(services: Services, actor: Actor, spec: TypeSpec, artifact_id: str) -> Artifact:
     """As `read_artifact`, in a transaction of its own."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         return read_artifact(services, connection, actor, spec, artifact_id)
 
 
@@ -179,7 +179,7 @@ def sees_full_urls(services: Services, actor: Actor, artifact: Artifact) -> bool
 
 def is_shown(services: Services, artifact_id: str, slot: Slot, location: Managed | None) -> bool:
     """Whether these bytes were published after all: a commit whose answer got lost may have happened."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         return shown_after_all(connection, artifact_id, slot, location) is not None
 
 

@@ -108,7 +108,7 @@ def reserve(
         except _RevisionRace:
             if not tries_left:
                 raise artifact_rows.lost_race(artifact.id) from None
-            with services.db.read() as connection:
+            with services.db.look() as connection:
                 again = fetch_artifact(connection, artifact.id)
             if again is None:
                 raise access.not_found(artifact.id) from None

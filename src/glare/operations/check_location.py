@@ -204,7 +204,7 @@ class _Asking:
                 yield digests[offset : offset + DIGEST_LENGTH]
 
     def _digests(self, first: int, last: int) -> bytes:
-        with self._services.db.read() as connection:
+        with self._services.db.look() as connection:
             digests = contents.block_digests(connection, self._target.sha256, first, last)
         if len(digests) != (last - first + 1) * DIGEST_LENGTH:
             raise GlareError("Block digests of a recorded content are missing from the database.")

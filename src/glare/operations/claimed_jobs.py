@@ -56,7 +56,7 @@ def actor_of(job: Job) -> Actor | None:
 
 def artifact_of(services: Services, job: Job) -> Artifact:
     """The job's artifact as it is now. Raises `ArtifactNotFound`."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         artifact = fetch_artifact(connection, job.artifact_id)
     if artifact is None:
         raise access.not_found(job.artifact_id)
@@ -106,7 +106,7 @@ def watched(services: Services, job: Job, progress: Callable[[int], None]) -> Ca
         if now - looked < pause:
             return
         looked = now
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             if not jobs.is_held(connection, job):
                 raise ClaimLost
 

@@ -66,7 +66,7 @@ def claim_job(
     It is of no project in `full`, nor of one in `present` where there is another.
     """
     now = services.clock()
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         if not jobs.any_due(connection, now):
             return None
     holder = uuid.uuid4().hex
@@ -91,7 +91,7 @@ def do_job(services: Services, claimed: ClaimedJob, cancellation: Cancellation) 
     """
     with services.heartbeats.keep(claimed.holder):
         try:
-            with services.db.read() as connection:
+            with services.db.look() as connection:
                 job = jobs.find(connection, claimed.id)
             if job is not None and job.claimed_by == claimed.holder:
                 with part_of(kept(job.trace, job.project)):
@@ -200,7 +200,7 @@ def without_jobs(services: Services, actor: Actor, artifact: Artifact, *, of_slo
                 _end(services, connection, current, _CANCELLED, actor)
         return access.reread(connection, artifact.id) if found else None
 
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         if not jobs.of_artifact(connection, artifact.id):
             return artifact
     after = services.db.transact(cancel)
@@ -213,7 +213,7 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> dict[s
 
     One that was recorded is not told of here, but by its record.
     """
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         job = jobs.find(connection, location_id)
     if job is None or job.kind is not JobKind.RECORD or job.state is JobState.DONE:
         return None

@@ -21,7 +21,7 @@ _RETRY_LAST: Final = 6 * 3600 * 1_000_000
 def remove_doomed(services: Services, objects: Sequence[Managed]) -> None:
     """Remove these objects now, where a transaction has doomed them. Failures are left to the sweep."""
     try:
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             due = blob_rows.doomed(
                 connection, services.clock(), max(100, len(objects)), [location.object for location in objects]
             )
@@ -32,7 +32,7 @@ def remove_doomed(services: Services, objects: Sequence[Managed]) -> None:
 
 def remove_due(services: Services, limit: int) -> int:
     """Remove up to `limit` objects that no row needs any more; returns how many were due."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         due = blob_rows.doomed(connection, services.clock(), limit)
     _remove(services, due)
     return len(due)

@@ -64,7 +64,7 @@ def find_promotion(services: Services, actor: Actor, location_id: str) -> Docume
     job = _newest(services, location_id)
     if job is None:
         raise NotFound(f"Location '{location_id[:40]}' was not promoted; POST to this address asks for it.")
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         artifact = fetch_artifact(connection, job.artifact_id)
     if artifact is None or not may_see(services.policy, actor, artifact):
         raise NotFound(f"Location '{location_id[:40]}' was not promoted; POST to this address asks for it.")

@@ -53,7 +53,7 @@ class PromotionRounds:
 def _look_at(services: Services, artifact_id: str) -> int:
     """As `_consider`, for an artifact that may be gone. One that cannot be looked at is left to the next round."""
     try:
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             artifact = fetch_artifact(connection, artifact_id)
         return 0 if artifact is None else _consider(services, artifact)
     except GlareError:
@@ -98,7 +98,7 @@ def _last_good_ones(artifact: Artifact, when: Promoting) -> Iterator[Slot]:
 
 def _failed_lately(services: Services, location_id: str) -> bool:
     """Whether a promotion of it failed, or was cancelled, so lately that it is not tried again by itself."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         job = jobs.newest(connection, location_id, JobKind.PROMOTE)
     since = services.clock() - int(services.rules.promotion.retry * _SECOND)
     return job is not None and job.finished_at is not None and job.finished_at >= since

@@ -88,7 +88,7 @@ def project_quotas(services: Services, actor: Actor, project: str | None) -> lis
     if project is None:
         raise Forbidden("Your token belongs to no project; name one as /project-quotas/<project>.")
     services.policy.require("artifact:list_project_quotas", actor, {"project_id": project})
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         records = counters.quota_records(connection, project)
     return [_listed(project, global_quotas(services) | records)]
 

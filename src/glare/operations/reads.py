@@ -189,7 +189,7 @@ class Reads:
             if found is not None and found.period == period:
                 self._accounts.move_to_end(key)
                 return found
-        with self._db.read() as connection:
+        with self._db.look() as connection:
             requests, size = counters.outbound_used(connection, key, period)
         with self._lock:
             found = self._accounts.get(key)

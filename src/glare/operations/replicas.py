@@ -121,7 +121,7 @@ def runs_of_digests(services: Services, sha256: str, size: int) -> Iterator[byte
     """The raw sha256 digests of all blocks of a content, some at a time."""
     blocks = block_count(size)
     for first in range(0, blocks, contents.BLOCKS_PER_ROW):
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             yield contents.block_digests(connection, sha256, first, min(blocks, first + contents.BLOCKS_PER_ROW) - 1)
 
 

@@ -46,7 +46,7 @@ def find_folder(
     field = access.find_folder(spec, name, microversion)
     admin = services.policy.is_admin(actor)
     blobs = {slot.key or "": blob for slot, blob in artifact.blobs.items() if slot.field == name}
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         blobs = takedowns.open_members(connection, blobs)
     return Folder(spec, artifact, field, blobs, admin or actor.project == artifact.owner, admin)
 

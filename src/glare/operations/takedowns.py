@@ -58,7 +58,7 @@ def asked_by(db: Database) -> Callable[[Url], str | None]:
     """What an egress client asks before each request: the id of the takedown that forbids it."""
 
     def blocked(url: Url) -> str | None:
-        with db.read() as connection:
+        with db.look() as connection:
             return closed(connection, url=url.text)
 
     return blocked

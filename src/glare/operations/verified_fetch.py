@@ -238,7 +238,7 @@ class Fetch:
         offset = (block - self._digests_from) * DIGEST_LENGTH
         if not 0 <= offset < len(self._digests):
             last = min(block_count(self._size), block + contents.BLOCKS_PER_ROW) - 1
-            with self._services.db.read() as connection:
+            with self._services.db.look() as connection:
                 self._digests = contents.block_digests(connection, self._sha256, block, last)
             self._digests_from, offset = block, 0
             if len(self._digests) != (last - block + 1) * DIGEST_LENGTH:

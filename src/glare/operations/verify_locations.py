@@ -54,7 +54,7 @@ def claim_check(
     holder = uuid.uuid4().hex
     now = services.clock()
     until = now + int(services.rules.attempt_timeout * _SECOND)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         if not checks.any_due(connection, now):
             return None
     host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until, full, present))
@@ -92,7 +92,7 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
 def _verify_due(services: Services, location_id: str, now: int, cancellation: Cancellation) -> Finding | None:
     """Check a location that is due; one whose check raises waits, so that it keeps nobody from the others of its host."""
     try:
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             target = checks.find(connection, location_id)
         if target is not None:
             return verify(services, target, _kind(services, target, now), cancellation)
@@ -187,7 +187,7 @@ def _within_budget(services: Services, size: int, now: int) -> bool:
     budget = services.rules.verification.daily_bytes
     if budget == UNLIMITED:
         return True
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         _, used = counters.outbound_used(connection, _OWN, now - now % _DAY)
     return used + size <= budget
 

@@ -71,7 +71,7 @@ class DatabaseDriver:
             return rows.hide(connection, object_name, _now())
 
         stored = self._db.transact(hide)
-        with self._db.read() as connection:
+        with self._db.look() as connection:
             given_up = rows.given_up(connection, object_name)
         for object_id in given_up:
             _remove(self._db, object_id)
@@ -115,7 +115,7 @@ class DatabaseDriver:
             self._room.require(size)
 
     def _find(self, object_name: str) -> StoredObject:
-        with self._db.read() as connection:
+        with self._db.look() as connection:
             found = rows.find(connection, object_name)
         if found is None:
             raise _lost(self.name)
@@ -218,7 +218,7 @@ class DatabaseReader:
         """The rest of the chunk at hand, as far as the range goes."""
         sequence, skip = divmod(self._at, self._object.chunk_size)
         wanted = min(self._object.chunk_size - skip, self._end - self._at)
-        with self._db.read() as connection:
+        with self._db.look() as connection:
             data = rows.chunk(connection, self._object.id, sequence, skip, wanted)
         if data is None:
             raise _lost(self._store)
