@@ -112,7 +112,9 @@ class Measured:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     """The service, after each operation was done once: counters are there, and connections are open."""
-    with working(tmp_path_factory.mktemp("round-trips")) as work:
+    # What keeps attempts alive has a time of its own, which may fall into any operation.
+    text = "[uploads]\nattempt_heartbeat = 10 min\nattempt_timeout = 1 h\n"
+    with working(tmp_path_factory.mktemp("round-trips"), text) as work:
         work.origin.put("/data", DATA)
         with Counting(work.glare.services.db) as counting:
             for name, (prepare, operation) in OPERATIONS.items():
