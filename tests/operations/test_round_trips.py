@@ -94,7 +94,7 @@ COSTS: dict[str, tuple[tuple[int, int], tuple[int, int, int]]] = {
     "add a location": ((6, 24), (6, 26, 21)),
     "ask for a recording": ((3, 8), (3, 9, 9)),
     "do a recording": ((17, 56), (17, 58, 52)),
-    "check a location": ((9, 20), (9, 21, 23)),
+    "check a location": ((9, 20), (9, 21, 24)),
     "delete a blob": ((2, 6), (2, 6, 5)),
     "delete": ((5, 13), (5, 14, 7)),
 }
