@@ -64,7 +64,7 @@ from glare.operations.verified_fetch import Fetches
 from glare.operations.verify_locations import ClaimedCheck, claim_check, do_check
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
-from glare.settings.outside import JobsSettings, VerificationSettings
+from glare.settings.outside import JobsSettings, SubscriptionsSettings, VerificationSettings
 from glare.settings.rules import DATABASE, FILE, read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.shares import Bounds, Shares
@@ -313,9 +313,11 @@ class Worker:
         self._project = ""  # Whose job was begun last.
         self._checkers = Crew("verification", _crew_bounds(settings.verification))
         self._doers = Crew("jobs", _crew_bounds(settings.jobs))
+        self._senders = Crew("webhooks", _sender_bounds(settings.subscriptions))
         crews = (
-            (self._checkers, self._claim_check, settings.verification),
-            (self._doers, self._claim_job, settings.jobs),
+            (self._checkers, self._claim_check, settings.verification.poll_interval),
+            (self._doers, self._claim_job, settings.jobs.poll_interval),
+            (self._senders, deliverer.claim, settings.outbox.poll_interval),
         )
         rounds = PromotionRounds()
         self._threads = [
@@ -325,18 +327,14 @@ class Worker:
                 ("attempts", settings.uploads.attempt_timeout / 2, lambda: end_dead_attempts(services)),
                 ("outbox", settings.outbox.poll_interval, lambda: _drain(consumer.run_once, self._stopping)),
                 ("fan-out", settings.outbox.poll_interval, lambda: _drain(lambda: fan_out(services), self._stopping)),
-                *(
-                    ("webhooks", settings.outbox.poll_interval, lambda: _drain(deliverer.run_once, self._stopping))
-                    for _ in range(settings.subscriptions.delivery_threads)
-                ),
                 ("patrol", settings.patrol.poll_interval, lambda: patrol(services, self._stopping)),
                 ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
             )
         ]
         self._threads += [
-            threading.Thread(target=crew.run, args=(claim, section.poll_interval), name="crew", daemon=True)
-            for crew, claim, section in crews
-            if section.workers
+            threading.Thread(target=crew.run, args=(claim, period), name="crew", daemon=True)
+            for crew, claim, period in crews
+            if crew.bounds.places
         ]
 
     def start(self) -> None:
@@ -349,12 +347,13 @@ class Worker:
         self._stopping.set()
         self._cancellation.cancel()
         self._deliverer.stop()
-        self._checkers.stop()
-        self._doers.stop()
+        crews = (self._checkers, self._doers, self._senders)
+        for crew in crews:
+            crew.stop()
         for thread in self._threads:
             thread.join()
-        self._checkers.stop()  # Again: one of them may have begun something at the last moment.
-        self._doers.stop()
+        for crew in crews:
+            crew.stop()  # Again: one of them may have begun something at the last moment.
         self._sink.close()
 
     def _claim_check(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
@@ -388,6 +387,15 @@ class Worker:
 
 def _crew_bounds(section: VerificationSettings | JobsSettings) -> CrewBounds:
     return CrewBounds(section.workers, section.max_workers, section.project_workers, section.slow_after)
+
+
+def _sender_bounds(section: SubscriptionsSettings) -> CrewBounds:
+    return CrewBounds(
+        section.delivery_threads,
+        section.max_delivery_threads,
+        section.project_delivery_threads,
+        section.delivery_slow_after,
+    )
 
 
 def _transfers(settings: Settings, metrics: Metrics) -> Transfers:

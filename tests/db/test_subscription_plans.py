@@ -57,7 +57,7 @@ def test_due_queues_are_found_by_index(tmp_path: Path) -> None:
     seen: list[tuple[str, Any]] = []
     with database.read() as connection:
         event.listen(connection, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
-        subscriptions.due(connection, 5, 10)
+        subscriptions.due(connection, 5, 10, frozenset({"full"}), frozenset({"present"}))
         [(statement, parameters)] = seen
         plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
     database.dispose()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import blobs, subscription_projects, subscriptions
@@ -125,18 +125,29 @@ def hasten(connection: Connection, ids: Collection[str], now: int) -> None:
     )
 
 
-def due(connection: Connection, now: int, limit: int) -> list[str]:
-    """Subscriptions whose queue is due and nobody has claimed: those of the project that has waited longest first."""
+def due(
+    connection: Connection, now: int, limit: int, full: frozenset[str], present: frozenset[str]
+) -> list[tuple[str, str]]:
+    """Subscriptions, with their projects, whose queue is due and nobody has claimed: of the project that has waited longest first.
+
+    Projects in `full` are left out, and those in `present` come after the others.
+    """
     unclaimed = or_(_columns.claimed_until.is_(None), _columns.claimed_until < now)
     confirmable = or_(_columns.state == SubscriptionState.ACTIVE.value, _columns.confirm_until > now)
     rows = connection.execute(
-        select(_columns.id)
+        select(_columns.id, _columns.project)
         .join(subscription_projects, subscription_projects.c.project == _columns.project)
-        .where(_columns.state.in_(_LIVE), _columns.next_at <= now, unclaimed, confirmable)
-        .order_by(subscription_projects.c.served_at, _columns.next_at, _columns.id)
+        .where(
+            *(_columns.state.in_(_LIVE), _columns.next_at <= now, unclaimed, confirmable),
+            *((_columns.project.not_in(full),) if full else ()),
+        )
+        .order_by(
+            *((case((_columns.project.in_(present), 1), else_=0),) if present else ()),
+            *(subscription_projects.c.served_at, _columns.next_at, _columns.id),
+        )
         .limit(limit)
     )
-    return list(rows.scalars())
+    return [(row.id, row.project) for row in rows]
 
 
 def claim(connection: Connection, subscription_id: str, worker: str, now: int, until: int) -> bool:

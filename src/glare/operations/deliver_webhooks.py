@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from glare.events import cloudevents
 from glare.events.webhooks import reason_of_status, signed_headers
 from glare.operations import putting_off
 from glare.operations.confirmations import confirmed, fits
+from glare.operations.crew import Task
 from glare.operations.messages import NOT_VISIBLE, data_of
 from glare.operations.services import Services
 from glare.operations.subscription_access import noted
@@ -72,16 +74,23 @@ class Deliverer:
 
     def run_once(self) -> int:
         """Claim one queue and send from it; returns how many queues there were to claim: 1 or 0."""
+        task = self.claim(frozenset(), frozenset())
+        if task is None:
+            return 0
+        task.run()
+        return 1
+
+    def claim(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
+        """Claim one queue, of a project that is not in `full`, and rather of one that is not in `present` (see `Crew`)."""
         services = self._services
         now = services.clock()
         with services.db.read() as connection:
-            due = rows.due(connection, now, _CANDIDATES)
-        for subscription_id in due:
+            due = rows.due(connection, now, _CANDIDATES, full, present)
+        for subscription_id, project in due:
             worker = uuid.uuid4().hex
             if self._claim(subscription_id, worker, now):
-                self._serve(subscription_id, worker)
-                return 1
-        return 0
+                return Task(project, partial(self._serve, subscription_id, worker))
+        return None
 
     def _claim(self, subscription_id: str, worker: str, now: int) -> bool:
         until = now + self._lease

@@ -503,9 +503,25 @@ class SubscriptionsSettings(Section):
     )
     delivery_threads: int = integer(
         "4",
-        "Targets that one worker process sends to at the same time; each target gets its messages one after the other.",
+        "Targets that one worker process works for at the same time; each target gets its messages one after the other. Those that are waited "
+        "for do not count.",
         at_least=1,
         at_most=256,
+    )
+    max_delivery_threads: int = integer(
+        "64",
+        "Targets that one worker process sends to together, slow ones included. Each has a thread, which costs about 200 KB while it waits.",
+        at_least=1,
+        at_most=4096,
+    )
+    project_delivery_threads: int = integer(
+        "4", "Targets of one project among them, slow ones included.", at_least=1, at_most=4096
+    )
+    delivery_slow_after: float = seconds(
+        "0.25 s",
+        "A target that has been waited for nearly all of so long gives its place among `delivery_threads` to the next.",
+        at_least=0.01,
+        at_most=3600,
     )
     retry_delay: float = seconds(
         "5 s",
