@@ -222,3 +222,14 @@ def test_the_files_of_a_database_are_for_their_owner(tmp_path: Path) -> None:
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     database.dispose()
     assert modes == {"glare.db": 0o600, "glare.db-wal": 0o600, "glare.db-shm": 0o600}
+
+
+def test_who_comes_after_the_end_leaves_no_connection(tmp_path: Path) -> None:
+    """A thread that is late finds its database, and keeps nothing open that nobody would close."""
+    database = Database(database_of(tmp_path))
+    with database.read() as connection:
+        connection.execute(text("SELECT 1"))
+    database.dispose()
+    with database.read() as connection:
+        connection.execute(text("SELECT 1"))
+    assert database.engine.pool.status().startswith("0 connections")

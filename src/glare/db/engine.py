@@ -255,8 +255,11 @@ class Database:
             )
 
     def dispose(self) -> None:
-        """Close the connections that nobody uses; the others close when they are given back."""
-        self.engine.dispose()
+        """Close the connections that nobody uses; the others close when they are given back.
+
+        The engine's own `dispose` would make a new pool, in which a thread that comes late leaves a connection that nobody closes.
+        """
+        self._pool.dispose()
 
     def _remember_file(self, *_: object) -> None:
         if self._opened is None:
