@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from glare.errors import OutboundBusy, TooManyRequests
 from glare.operations.reads import ReadLimits, Reads
 from glare.shares import SERVICE, Party
 from support.jobs import Working, working
-from support.service import Json
+from support.service import LOCATION, Json, path_of
 
+V2 = {"OpenStack-API-Version": "artifact 1.2"}
 BLOCKS = 6
 DATA = bytes(range(256)) * (BLOCKS * BLOCK // 256 - 3)
 ALICE, BOB = Party.project("alice"), Party.project("bob")
@@ -53,6 +55,30 @@ def test_no_reader_has_more_fetched_than_is_sent(service: Working) -> None:
     assert fetched(service) == sent
     asked = [seen.headers.get("range") for seen in service.origin.seen if seen.target == "/plain"]
     assert sum(one is not None for one in asked) == 1
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_range_of_a_damaged_block_is_the_whole_where_origins_know_none(service: Working, marked: bool) -> None:
+    """A stored replica whose late block is wrong, and an origin without ranges: 200 with the whole, before and after it is marked."""
+    service.origin.put("/plain", DATA, ranges=False)
+    alice = service.glare.alice
+    image = alice.create("images", name="damaged late", container_format="bare", disk_format="raw")
+    path = f"{path_of(image)}/locations"
+    body = json.dumps({"url": service.origin.url("/plain")}).encode()
+    located = alice.request("PUT", f"{path}/far", content=body, headers={"Content-Type": LOCATION, **V2})
+    assert located.status_code in (200, 201), located.text
+    assert alice.try_upload(image, "locations/near", DATA, headers=V2).is_success
+    alice.activate(image)
+    [file] = service.glare.objects()
+    file.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
+    if marked:
+        alice.request("GET", f"{path}/near", headers=V2)
+    answer = alice.request("GET", f"{path}/near", headers={"Range": "bytes=-1", **V2})
+    assert (answer.status_code, answer.content == DATA) == (200, True)
+    assert answer.headers["content-digest"] == answer.headers["repr-digest"]
+    assert answer.headers["content-length"] == str(len(DATA))
+    assert "content-range" not in answer.headers
 
 
 @pytest.mark.sqlite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -70,6 +71,14 @@ class Pieces(Protocol):
     def read(self) -> bytes: ...
 
     def close(self) -> None: ...
+
+
+class _Cancellable(Pieces, Protocol):
+    """Pieces that are opened first, and whose waits can be ended from elsewhere."""
+
+    def open(self) -> None: ...
+
+    def cancel(self) -> None: ...
 
 
 class Source(Reader, Protocol):
@@ -195,6 +204,49 @@ class _OwnBody(StreamBody):
         await answer(scope, receive, send)
 
 
+class _Span:
+    """The bytes `span` (both included) of a blob of `size` bytes, which `body` sends: opened by `stream`.
+
+    Where only origins are left that know no ranges, the whole is sent instead, and `body` says so.
+    """
+
+    def __init__(
+        self, body: StreamBody, size: int, span: tuple[int, int], stream: Callable[[int, int], _Cancellable]
+    ) -> None:
+        self._body = body
+        self._size = size
+        self._make = stream
+        self._gone = False
+        self._stream = stream(*span)
+
+    def open(self) -> Pieces:
+        try:
+            self._stream.open()
+        except RangesUnknown:
+            if self._body.status_code != 206:
+                raise
+            self._send_whole()
+            self._stream.open()
+        return self._stream
+
+    def cancel(self) -> None:
+        """Nobody takes it any more. Called on the event loop, also while it is being opened."""
+        self._gone = True
+        self._stream.cancel()
+
+    def _send_whole(self) -> None:
+        """Take no notice of the range (RFC 9110, 14.2): to skip what comes before it would cost the origin more than the reader gets."""
+        body = self._body
+        body.status_code = 200
+        del body.headers["content-range"]
+        body.headers["content-length"] = str(self._size)
+        body.headers["content-digest"] = body.headers["repr-digest"]
+        self._stream.close()
+        self._stream = self._make(0, self._size - 1)
+        if self._gone:
+            self._stream.cancel()
+
+
 class StoreBody(_OwnBody):
     """A stored blob or a range of it, each block checked before it is sent."""
 
@@ -202,15 +254,15 @@ class StoreBody(_OwnBody):
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, span: tuple[int, int], again: Again
     ) -> None:
         super().__init__(call, found, headers, status, again)
-        self._stream = OwnBytes(call.services, found, *span, call.headers.get("cdn-loop", ""))
+        cdn_loop = call.headers.get("cdn-loop", "")
+        self._span = _Span(self, found.size, span, partial(OwnBytes, call.services, found, cdn_loop=cdn_loop))
 
     def open(self) -> Pieces:
         with not_replaced(self._call, self._found):
-            self._stream.open()
-        return self._stream
+            return self._span.open()
 
     def cancel(self) -> None:
-        self._stream.cancel()
+        self._span.cancel()
 
 
 @contextmanager
@@ -231,36 +283,15 @@ class VerifiedBody(StreamBody):
         self, call: Call, found: Download, headers: Mapping[str, str], status: int, first: int, last: int
     ) -> None:
         super().__init__(call, headers, status)
-        self._found = found
-        self._gone = False
-        self._stream = VerifiedStream(call.services, found.candidates, first, last, call.headers.get("cdn-loop", ""))
+        cdn_loop = call.headers.get("cdn-loop", "")
+        stream = partial(VerifiedStream, call.services, found.candidates, cdn_loop=cdn_loop)
+        self._span = _Span(self, found.size, (first, last), stream)
 
     def open(self) -> Pieces:
-        try:
-            self._stream.open()
-        except RangesUnknown:
-            if self.status_code != 206:
-                raise
-            self._send_whole()
-            self._stream.open()
-        return self._stream
+        return self._span.open()
 
     def cancel(self) -> None:
-        self._gone = True
-        self._stream.cancel()
-
-    def _send_whole(self) -> None:
-        """Take no notice of the range (RFC 9110, 14.2): to skip what comes before it would cost the origin more than the reader gets."""
-        found = self._found
-        self.status_code = 200
-        del self.headers["content-range"]
-        self.headers["content-length"] = str(found.size)
-        self.headers["content-digest"] = self.headers["repr-digest"]
-        self._stream = VerifiedStream(
-            self._call.services, found.candidates, 0, found.size - 1, self._call.headers.get("cdn-loop", "")
-        )
-        if self._gone:
-            self._stream.cancel()
+        self._span.cancel()
 
 
 class RewrittenBody(_OwnBody):
