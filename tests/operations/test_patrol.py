@@ -212,6 +212,28 @@ def test_a_round_goes_on_at_the_block_where_it_stopped(glare: Glare, monkeypatch
     assert counts(glare)['outcome="equal",store="file"'] == 3.0
 
 
+def test_one_that_raises_does_not_stop_those_behind_it(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw is told and counted; the others are read, and the round ends."""
+    made = [stored(glare, secrets.token_bytes(9)) for _ in range(3)]
+    with glare.services.db.read() as connection:
+        first = connection.execute(select(blobs.c.object).order_by(blobs.c.slot_id).limit(1)).scalar_one()
+    store = glare.services.stores["file"]
+    original = store.size
+
+    def size(name: str) -> int:
+        if name == first:
+            raise ValueError("a defect")
+        return original(name)
+
+    monkeypatch.setattr(store, "size", size)
+    patrol(glare.services, threading.Event())
+    assert counts(glare) == {'outcome="unreadable",store="file"': 1.0, 'outcome="equal",store="file"': 2.0}
+    assert [row(glare, one)[2] for one in made] == [None, None, None]
+    with glare.services.db.read() as connection:
+        assert connection.execute(select(patrols.c.finished_at)).scalars().all().count(None) == 0
+    assert 'glare_work_put_off_total{work="patrol"} 1.0' in glare.stranger.request("GET", "/metrics").text
+
+
 def test_a_round_belongs_to_one_node(glare: Glare) -> None:
     """While a node holds the lease nobody else reads; what a dead one has left is gone on with after a minute."""
     clock = Clock(glare)

@@ -19,7 +19,7 @@ from glare.db.fsck import StoredBlob
 from glare.digest import block_count
 from glare.domain.blob import Damage
 from glare.errors import BlobDamaged, GlareError, NotFound, Unavailable
-from glare.operations import damage
+from glare.operations import damage, putting_off
 from glare.operations.block_digests import BlockDigests
 from glare.operations.checked_object import CheckedObject, Recorded
 from glare.operations.fsck import Stopped, Throttle
@@ -112,13 +112,24 @@ class _Round:
             with self._services.db.read() as connection:
                 page = rows.page(connection, self._store.name, self._at.position, _PAGE)
             for blob in page:
-                outcome = self._look_at(blob)
+                outcome = self._outcome(blob)
                 self._services.metrics.stored_blob_read(self._store.name, outcome.value)
                 self._at.counts[outcome.value] = self._at.counts.get(outcome.value, 0) + 1
                 self._at.position, self._at.object, self._at.block = blob.slot_id, None, 0
                 self._now_and_then()
             if len(page) < _PAGE:
                 return
+
+    def _outcome(self, blob: StoredBlob) -> Outcome:
+        """What came of a blob. An error that nobody foresaw is told, and those behind it are read all the same."""
+        try:
+            return self._look_at(blob)
+        except (Unavailable, Stopped, _LeaseLost):
+            raise
+        except Exception as failed:  # noqa: BLE001 - it would come first again each time, for ever
+            names = {"store": blob.location.store, "object": blob.location.object}
+            putting_off.told(self._services, putting_off.PATROL, failed, **names)
+            return Outcome.UNREADABLE
 
     def _look_at(self, blob: StoredBlob) -> Outcome:
         found, detail = self._read(blob)

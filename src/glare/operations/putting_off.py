@@ -23,6 +23,7 @@ FAN_OUT: Final = "fan_out"
 NOTIFICATION: Final = "notification"
 PROMOTION: Final = "promotion"
 SWEEP: Final = "sweep"
+PATROL: Final = "patrol"
 """Kinds of work, as the metric has them."""
 
 _DOUBLINGS: Final = 32
