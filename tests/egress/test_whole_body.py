@@ -146,6 +146,74 @@ def test_a_part_may_be_answered_in_parts(read: Read) -> None:
     assert is_data(read(serving))
 
 
+def part(first: int, last: int, told: object, /, *, crowded: bool = False) -> Callable[[Visit], None]:
+    """The bytes `first` to `last`, under the length of the whole that is `told`; `crowded` in a chunk that has more of them."""
+
+    def answer(visit: Visit) -> None:
+        named = f"bytes {first}-{last}/{told}"
+        if crowded:
+            visit.head(206, Transfer_Encoding="chunked", Content_Range=named, ETag=STRONG)
+            data = DATA[first:]
+            visit.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+            return
+        visit.head(206, Content_Length=last - first + 1, Content_Range=named, ETag=STRONG)
+        visit.send(DATA[first : last + 1])
+
+    return answer
+
+
+LAST = len(DATA) - 1
+
+
+def test_a_part_that_names_no_whole_is_measured_by_the_first_length(read: Read) -> None:
+    """The first answer has said where the content ends; a part that ends before is not the last one."""
+    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, "*"), part(800_000, LAST, "*"))
+    assert is_data(read(serving))
+    assert serving.asked[-1] == ("bytes=800000-", STRONG)
+    again = whole(DATA, 700_000)
+    with pytest.raises(LocationRefused, match="700000 of 1500000"):
+        read(Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, "*"), again), resumptions=1)
+
+
+@pytest.mark.parametrize(("last", "told"), [(799_999, 800_000), (LAST + 1, "*"), (LAST, LAST + 2)])
+def test_a_part_that_contradicts_the_length_is_not_joined(read: Read, last: int, told: object) -> None:
+    """One content has one length: the reading begins anew, once, and then has failed."""
+    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, told), whole(DATA))
+    assert is_data(read(serving))
+    assert serving.asked[-1] == (None, None)
+    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, told), whole(DATA, 700_000))
+    with pytest.raises(LocationRefused) as caught:
+        read(serving)
+    assert caught.value.cause is Cause.INCOMPLETE
+
+
+def test_a_later_part_may_not_contradict_an_earlier_one(read: Read) -> None:
+    """Where the first answer names no length, the first part that does counts."""
+    serving = Serving(
+        chunked(DATA, 700_000, ETag=STRONG),
+        part(700_000, 799_999, len(DATA)),
+        part(800_000, 899_999, 900_000),
+        whole(DATA),
+    )
+    assert is_data(read(serving))
+
+
+def test_where_nobody_tells_the_length(read: Read) -> None:
+    """A part proves no end: the reading begins anew, but for who can prove the bytes."""
+    serving = Serving(chunked(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, "*"), whole(DATA))
+    assert is_data(read(serving))
+    assert serving.asked[-1] == (None, None)
+    serving = Serving(chunked(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, "*"), part(800_000, LAST, "*"))
+    assert is_data(read(serving, PROVED))
+
+
+def test_a_part_that_is_longer_than_its_range(read: Read) -> None:
+    """What it has more belongs to nothing."""
+    serving = Serving(chunked(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, len(DATA), crowded=True))
+    with pytest.raises(LocationRefused, match="more than the range"):
+        read(serving)
+
+
 def test_no_progress_ends_it(read: Read) -> None:
     """An origin that sends nothing more is not asked again."""
     serving = Serving(whole(DATA, 700_000, ETag=STRONG), rest(DATA, 700_000, 0, ETag=STRONG))
@@ -224,6 +292,21 @@ def test_a_body_that_ended_with_the_connection_too_early(read: Read) -> None:
     with pytest.raises(LocationRefused, match="after 700000 of 1500000 bytes") as caught:
         read(Serving(unframed(DATA[:700_000])), PROVED)
     assert caught.value.cause is Cause.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (unframed(DATA[:-1]), Cause.INCOMPLETE),
+        (whole(OTHER, Content_Encoding="gzip"), Cause.PROTOCOL),
+        (unframed(OTHER, status=203, Content_Length=str(len(OTHER))), Cause.PROTOCOL),
+    ],
+)
+def test_other_bytes_in_doubt_are_not_measured(read: Read, answer: Callable[[Visit], None], cause: Cause) -> None:
+    """They may not be the content, or not all of it: what was claimed is not met, and not refuted."""
+    with pytest.raises(LocationRefused, match=f"not the claimed {PROVED.sha256}") as caught:
+        read(Serving(answer), Expected(None, PROVED.sha256))
+    assert caught.value.cause is cause
 
 
 def test_a_reset_after_the_last_byte(read: Read) -> None:

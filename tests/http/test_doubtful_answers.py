@@ -138,6 +138,32 @@ def test_an_md5_proves_nothing(api: Glare, crooked: Crooked, image: Json) -> Non
     assert api.alice.try_locate(image, "image", crooked.url, **claims).status_code == 400
 
 
+@pytest.mark.parametrize("told", ["*", "short", "whole"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_breaks_off_is_recorded_whole_or_not_at_all(
+    api: Glare, crooked: Crooked, image: Json, told: str, cut: bool
+) -> None:
+    """Whatever its parts say of the length, a content that ends before what its origin has declared is not recorded."""
+
+    def behave(visit: Visit) -> None:
+        asked = visit.headers.get("Range")
+        first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        end = min(first + 100, len(DATA) - 1) if cut else len(DATA)
+        if asked:
+            named = {"*": "*", "short": end, "whole": len(DATA)}[told]
+            visit.head(206, Content_Range=f"bytes {first}-{end - 1}/{named}", Content_Length=end - first, ETag='"1"')
+            visit.send(DATA[first:end])
+            return
+        visit.head(200, Content_Length=len(DATA), ETag='"1"')
+        visit.send(DATA[: len(DATA) // 2])
+
+    crooked.behave = behave
+    answer = api.alice.try_locate(image, "image", crooked.url)
+    assert answer.status_code == (400 if cut else 200)
+    shown = api.alice.show(image)["image"]
+    assert shown is None if cut else shown["sha256"] == PROOF["sha256"]
+
+
 def test_a_redirect_to_a_long_url(api: Glare, crooked: Crooked, image: Json) -> None:
     """What a redirect leads to may be longer than what is recorded, at every step: takedowns are asked about it, and it is read."""
     target = f"/there?X-Signature={'s3cr3t' * 2000}&empty=&?"

@@ -1,7 +1,8 @@
 """The whole of what a URL has, of whose bytes nothing is known yet, from as many answers as it takes.
 
-Two answers are parts of one content only where both carry the same strong entity tag (RFC 9110, 15.3.7.3). Without one, and where the
-content has changed in between, the reading begins anew, once.
+Two answers are parts of one content only where both carry the same strong entity tag (RFC 9110, 15.3.7.3) and agree about its
+length. Without that, and where the content has changed in between, the reading begins anew, once. A part ends the content only where
+its length is known: from any of the answers, or from who can prove the bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from glare.domain import origin_text
+from glare.egress.ranges import Span
 from glare.egress.response import Response
 from glare.egress.settings import EgressSettings
 from glare.errors import Cause, OriginFailed
@@ -25,9 +27,9 @@ class Ask(Protocol):
 
 
 class WholeBody:
-    """A reader of a whole content. `response` is the answer that is read now; `total` is how many bytes of the content were read.
+    """A reader of a whole content. `response` is the answer that is read now, `began` the one with which the content began.
 
-    `size` is how many bytes the caller expects, None where it expects nothing. It must be closed.
+    `total` is how many bytes of the content were read. `size` is how many bytes the caller expects and can prove by a digest, None where it cannot. It must be closed.
     """
 
     def __init__(self, ask: Ask, settings: EgressSettings, size: int | None = None) -> None:
@@ -39,6 +41,8 @@ class WholeBody:
         self._since = 0  # Bytes since the last answer began.
         self.total = 0
         self.response = ask(None, _NO_HEADERS)
+        self.began = self.response
+        self._whole = self.response.length  # How many bytes the content has, as far as its origin has said.
 
     def read(self, size: int) -> bytes | None:
         """Up to `size` bytes, b"" at the end; None where the content begins anew, and what was read before is void.
@@ -58,6 +62,7 @@ class WholeBody:
             else:
                 self._since += len(data)
                 self.total += len(data)
+                self._require_in_range()
                 return data
 
     def close(self) -> None:
@@ -65,11 +70,17 @@ class WholeBody:
         self.response.close()
 
     def _require_end(self) -> None:
-        span = self.response.span
-        if span is not None and span.whole is not None and span.last + 1 < span.whole:
+        """A part that was whole is the last one only where it reaches the end of the content."""
+        known = self._size if self._whole is None else self._whole
+        if self.response.span is not None and (known is None or self.total < known):
             raise OriginFailed(
-                f"The origin sent {self.total} of {span.whole} bytes.", reason="a part", cause=Cause.INCOMPLETE
+                f"The origin sent {self.total} of {known} bytes.", reason="a part", cause=Cause.INCOMPLETE
             )
+
+    def _require_in_range(self) -> None:
+        span = self.response.span
+        if span is not None and self.total > span.last + 1:  # A chunked part does not tell its length before.
+            raise OriginFailed("The origin sends more than the range that it names.", reason="longer than its range")
 
     def _is_all(self, error: OriginFailed) -> bool:
         """Whether a body whose end nothing tells was broken off after as many bytes as are expected; its digest decides."""
@@ -87,7 +98,7 @@ class WholeBody:
             self._left -= 1
             self._since = 0
             other = self.response = self._ask((self.total, None), {"If-Range": tag})
-            if other.span is not None and strong_tag(other) == tag:
+            if other.span is not None and strong_tag(other) == tag and self._agrees(other.span):
                 return True
         if self._anew_left == 0:
             self.close()
@@ -97,7 +108,16 @@ class WholeBody:
         if other is None or other.span is not None:  # An answer to `If-Range` that is the whole is read as it is.
             self.close()
             self.response = self._ask(None, _NO_HEADERS)
+        self.began, self._whole = self.response, self.response.length
         return False
+
+    def _agrees(self, span: Span) -> bool:
+        """Whether a part fits the length that is known, or tells one. Where nobody knows it, a part could be the last one or not."""
+        if self._whole is None:
+            self._whole = span.whole
+        if self._whole is None:
+            return self._size is not None
+        return span.whole in (None, self._whole) and span.last < self._whole
 
 
 def strong_tag(response: Response) -> str | None:
