@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -128,6 +129,19 @@ def test_the_next_origin_goes_on_at_the_same_block(
     assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
     if (at, how) != (1, "refused") and (at, how) != (2, "refused"):  # which is honest when it is asked for the whole
         assert origins[1].visits + origins[2].visits == 1
+
+
+@pytest.mark.parametrize("closed", [0, 1])
+def test_a_replica_whose_port_was_closed_stops_nobody(
+    api: Glare, image: Json, origins: list[Crooked], monkeypatch: pytest.MonkeyPatch, closed: int
+) -> None:
+    """A location that the operator allows no longer is passed over like one that is away, and not asked."""
+    egress = api.services.egress
+    ports = egress.settings.ports - {origins[closed].port}
+    monkeypatch.setattr(egress, "settings", replace(egress.settings, ports=ports))
+    answer = get(api, image)
+    assert (answer.status, answer.body) == (200, DATA)
+    assert origins[closed].visits == 0
 
 
 def test_a_range_fails_over_too(api: Glare, image: Json, origins: list[Crooked]) -> None:

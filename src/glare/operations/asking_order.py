@@ -95,5 +95,8 @@ class AskingOrder:
             return
         yield ("location", location.id)
         if host:
-            url = self._egress.parse(location.url)
+            try:
+                url = self._egress.parse(location.url)
+            except LocationRefused:  # Its turn tells so; the others have theirs.
+                return
             yield ("host", url.host, url.port)
