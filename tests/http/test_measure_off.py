@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.crooked import Behaviour, Crooked, Visit, honest
 from support.jobs import Working, working
 from support.service import path_of
 
@@ -77,6 +78,42 @@ def test_an_origin_that_is_away_is_asked_until_it_answers(off: Working) -> None:
     off.origin.put("/raw", DATA)
     off.do()
     assert off.state(image) == "verified"
+
+
+def sending(data: bytes, status: int = 200, **headers: str) -> Behaviour:
+    """Answers with the data, and a length only where `headers` name one."""
+
+    def behave(visit: Visit) -> None:
+        visit.head(status, **headers)
+        visit.send(data)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "then"),
+    [
+        (sending(DATA[:-1]), sending(DATA)),
+        (sending(b"other", Content_Encoding="gzip", Content_Length="5"), honest(DATA)),
+        (sending(b"other", 203, Content_Length="5"), honest(DATA)),
+        (sending(b"", Content_Encoding="gzip", Content_Length=str(1 << 60)), honest(DATA)),
+        (sending(b"", 203, Content_Length=str(1 << 60)), honest(DATA)),
+    ],
+    ids=["cut", "encoded", "transformed", "encoded, too large", "transformed, too large"],
+)
+def test_an_answer_in_doubt_refutes_nothing(tmp_path: Path, doubtful: Behaviour, then: Behaviour) -> None:
+    """What may not be the content, or not all of it, leaves the location unverified; it is measured again."""
+    with Crooked(doubtful) as crooked, working(tmp_path, OFF, port=crooked.port) as off:
+        image = off.image()
+        off.glare.alice.locate(image, "image", crooked.url, sha256=SHA256)
+        off.do()
+        assert crooked.visits == 1
+        assert off.state(image) == "unverified"
+        assert off.events(image) == []
+        crooked.behave = then
+        off.clock.forward(3600)
+        off.do()
+        assert off.state(image) == "verified"
 
 
 def test_its_owner_may_ask_for_measuring(tmp_path: Path) -> None:

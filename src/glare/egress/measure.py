@@ -68,8 +68,9 @@ def measure(
     """Read the whole of `url` and measure it. Memory is bounded by a few pieces, whatever the size.
 
     `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared length
-    says so. `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin breaks off the reading goes on,
-    see `WholeBody`. The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin
+    says so; its ``__cause__`` is set where the answer was encoded or transformed, so that its size may not be the content's.
+    `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin breaks off the reading goes
+    on, see `WholeBody`. Bytes in doubt that differ from the `expected` digest are refused. The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin
     is out of reach or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason of
     `cancellation` where it was cancelled.
     """
@@ -86,11 +87,14 @@ def measure(
         )
 
     try:
-        with closing(WholeBody(ask, client.settings, expected.size)) as body:
+        provable = None if expected.sha256 is None else expected.size
+        with closing(WholeBody(ask, client.settings, provable)) as body:
             content = _hashed(body, pool, limit, over, progress)
             response = body.response
             sent = as_sent(response)
             _require_whole(content, expected, sent)
+            for doubt in (sent, as_sent(body.began)):
+                _require_undoubted(content, expected, doubt)
     except OriginFailed as error:
         if cancellation is not None and cancellation.cancelled:
             raise cancellation.reason from error
@@ -133,6 +137,22 @@ def _require_whole(content: Content, expected: Expected, sent: AsSent | None) ->
         )
 
 
+def _require_undoubted(content: Content, expected: Expected, sent: AsSent | None) -> None:
+    """Other bytes than the expected ones prove nothing against the content where they may not be it, or not all of it."""
+    if sent is None or expected.sha256 is None or content.digests.sha256 == expected.sha256.lower():
+        return
+    cut = sent.unframed and expected.size is None  # With a size, see `_require_whole`.
+    if not (cut or sent.transformed or sent.coding is not None):
+        return
+    doubt = "declares no length for its body" if cut else "says that they were encoded or transformed"
+    raise OriginFailed(
+        f"The sha256 of the bytes that came is {content.digests.sha256}, not the claimed {expected.sha256.lower()}; "
+        f"the origin {doubt}, so that they may not be the content, or not all of it.",
+        reason="other bytes than claimed, in doubt",
+        cause=Cause.INCOMPLETE if cut else Cause.PROTOCOL,
+    )
+
+
 def _hashed(
     body: WholeBody,
     pool: Executor,
@@ -143,18 +163,18 @@ def _hashed(
     """Pieces are gathered before they are hashed, since an origin may send them very small."""
     hashing = HashingPass(pool)
     gathered = bytearray()
-    _require_declared(body.response, limit, over)
+    _require_declared(body, limit, over)
     try:
         while (data := body.read(PIECE)) != b"":
             if data is None:
                 hashing.settle()
                 hashing = HashingPass(pool)
                 gathered.clear()
-                _require_declared(body.response, limit, over)
+                _require_declared(body, limit, over)
                 continue
             progress(len(data))
             if limit is not None and body.total > limit:
-                raise over()
+                raise _in_doubt(over(), body)
             gathered += data
             if len(gathered) >= PIECE:
                 hashing.update(bytes(gathered))
@@ -165,6 +185,15 @@ def _hashed(
         hashing.settle()
 
 
-def _require_declared(response: Response, limit: int | None, over: Callable[[], Exception]) -> None:
-    if limit is not None and response.length is not None and response.length > limit:
-        raise over()
+def _require_declared(body: WholeBody, limit: int | None, over: Callable[[], Exception]) -> None:
+    length = body.response.length
+    if limit is not None and length is not None and length > limit:
+        raise _in_doubt(over(), body)
+
+
+def _in_doubt(error: Exception, body: WholeBody) -> Exception:
+    """The error, with a cause where what was too large may not have been the content."""
+    for sent in (as_sent(body.began), as_sent(body.response)):
+        if sent is not None and (sent.transformed or sent.coding is not None):
+            error.__cause__ = OriginFailed("The origin sent something else than its content, or encoded it.")
+    return error

@@ -157,7 +157,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
 
 def _refutes(error: GlareError, too_large: Conflict) -> bool:
     """Whether the origin has answered, and with something else than was claimed. What could not be had refutes nothing."""
-    return error is too_large or type(error) is BadRequest
+    return (error is too_large and error.__cause__ is None) or type(error) is BadRequest
 
 
 def _proven(services: Services, connection: Connection, job: Job, measured: Measured, location: External) -> None:
