@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from glare.server import connection
 from glare.server.limits import LANE, Limits
 from support.conversation import eventually
 from support.small_host import SmallHost, contexts, everything, get, small_host
@@ -237,6 +238,79 @@ def test_a_reader_that_drips_is_cut_off_and_a_slow_one_is_served(site: Site, pat
             time.sleep(0.03)
         eventually(lambda: host.counts.cut_off.total() == 1)
         assert set(host.counts.cut_off) <= {"slow", "stall"}
+
+
+REST = 200_000
+"""Bytes that the kernel takes of an answer, more than a client with a small window has room for."""
+
+
+async def last(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with `REST` bytes, without their length where the path asks for that."""
+    length = [] if scope["path"] == "/unknown" else [(b"content-length", str(REST).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    await send({"type": "http.response.body", "body": bytes(REST)})
+
+
+@pytest.mark.parametrize(
+    ("request_", "encrypted"),
+    [
+        (get("/", "Connection: close\r\n"), False),
+        (get("/unknown", version="1.0"), False),
+        (get("/", "Connection: close\r\n"), True),
+        (get(), False),
+        (get("/", "Content-Length: 100000\r\n", "PUT"), False),
+    ],
+    ids=["close", "HTTP/1.0", "TLS", "idle", "an unread body"],
+)
+def test_the_end_of_the_last_answer_is_read_as_slowly_as_any(
+    monkeypatch: pytest.MonkeyPatch, request_: bytes, encrypted: bool
+) -> None:
+    """What waits in the kernel when the server is done is the client's for as long as it reads at an allowed rate."""
+    monkeypatch.setattr(connection, "_LINGER_SECONDS", 0.1)
+    ours, theirs = contexts() if encrypted else (None, None)
+    with small_host(last, Limits(idle_seconds=0.4), ours) as host, host.connect(tls=theirs) as client:
+        client.sendall(request_)
+        time.sleep(1)
+        assert len(everything(client).partition(b"\r\n\r\n")[2]) == REST
+        eventually(lambda: host.counts.open == 0)
+        assert not host.counts.cut_off
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_who_does_not_read_the_end_of_the_last_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, encrypted: bool
+) -> None:
+    """As anywhere else: who takes nothing for the time of a stall is sent away."""
+    monkeypatch.setattr(connection, "_LINGER_SECONDS", 0.1)
+    ours, theirs = contexts() if encrypted else (None, None)
+    with small_host(last, Limits(stall_seconds=0.4), ours) as host, host.connect(tls=theirs) as client:
+        client.sendall(get("/", "Connection: close\r\n"))
+        eventually(lambda: host.counts.cut_off["stall"] == 1)
+        eventually(lambda: host.counts.open == 0)
+
+
+def test_an_answer_that_is_not_read_yet_outlives_its_server(site: Site) -> None:
+    """The kernel delivers what was complete when the process ended."""
+    with small_host(last) as host:
+        client = host.connect()
+        client.sendall(get("/", "Connection: close\r\n"))
+        first = client.recv(1000)
+        assert first
+        time.sleep(0.5)  # For the whole of it to be given to the kernel.
+    with client:
+        assert len((first + everything(client)).partition(b"\r\n\r\n")[2]) == REST
+
+
+def test_nobody_takes_the_place_of_a_client_that_is_still_reading() -> None:
+    """Its answer is complete for the server only; the next connection is refused, and let in once all is read."""
+    with small_host(last, Limits(per_address=1, stall_seconds=2)) as host, host.connect() as reader:
+        reader.sendall(get())
+        received = reader.recv(1000)
+        time.sleep(0.2)
+        assert status(host, "/") == 429
+        while len(received.partition(b"\r\n\r\n")[2]) < REST:
+            received += reader.recv(65536)
+        eventually(lambda: status(host, "/") == 200)
 
 
 def test_a_reader_of_many_short_answers_is_judged_as_one(site: Site) -> None:

@@ -16,6 +16,10 @@ class Peer:
     """A connection that remembers whether it was ended."""
 
     ended: bool = False
+    reads: bool = False
+
+    def owed(self) -> bool:
+        return self.reads
 
     def make_room(self) -> None:
         self.ended = True
@@ -54,6 +58,21 @@ def test_over_the_bound_of_an_address_its_own_idlest_connection_makes_room() -> 
     third = hall.enter("192.0.2.2")
     assert [hall.ended(place) for place in (other, first, second, third)] == [False, True, False, False]
     assert hall.places.total == 3
+
+
+def test_who_still_reads_an_answer_makes_no_room_until_it_has_read_it() -> None:
+    """The next idle one does; the reader counts as idle again once it says so."""
+    hall = Hall(Limits(per_address=2))
+    reader, idle = hall.enter("192.0.2.2"), hall.enter("192.0.2.2")
+    hall.peers[id(reader)].reads = True
+    hall.enter("192.0.2.2").busy()
+    assert [hall.ended(place) for place in (reader, idle)] == [False, True]
+    hall.peers[id(reader)].reads = False
+    assert hall.places.take(Peer(), "192.0.2.2") is not None
+    assert not hall.ended(reader)
+    reader.idle()
+    hall.enter("192.0.2.2")
+    assert hall.ended(reader)
 
 
 def test_a_request_under_way_makes_no_room() -> None:

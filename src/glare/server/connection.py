@@ -8,6 +8,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -19,7 +20,7 @@ from glare.server.exchange import Exchange
 from glare.server.heads import PROBES, Ends, Head
 from glare.server.limits import Limits
 from glare.server.outlet import Outlet
-from glare.server.pace import Pace
+from glare.server.pace import Pace, Rest, Verdict
 from glare.server.places import Place
 from glare.server.sockets import closed_by_peer, drop_at_close, end_of, unacknowledged
 from glare.server.tally import Tally
@@ -76,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outlet: Outlet | None = None
         limits = site.limits
         self._pace = Pace(limits.stall_seconds, limits.least_rate)
+        self._rest: Rest | None = None
         self._deadline: float | None = site.loop.time() + limits.head_seconds
         self._overdue = "head"
         self._parser = httptools.HttpRequestParser(self)
@@ -224,14 +226,24 @@ class Connection(asyncio.BufferedProtocol):
 
     def look(self, now: float) -> None:
         """Judge it, as often as `Limits.tick` says."""
-        verdict = self._pace.judge(now, self.outlet.taken) if self._pace.waiting else None
+        verdict = self._pace.judge(now, self.outlet.taken) if self._pace.waiting else self._judge_rest(now)
         if verdict is not None:
             self.cut_off(verdict)
+        elif self._rest is not None and self._overdue in ("idle", "linger"):
+            pass  # Its time begins when it has taken everything.
         elif self._deadline is not None and now >= self._deadline:
             self._time_is_up()
         elif not self._reads and self._transport is not None and closed_by_peer(self._socket):
             # Nothing is read, so nobody else would see that the client has left.
             self._abort()
+
+    def owed(self) -> bool:
+        """Whether the client has yet to take a part of its last answer. Until it has, `look` judges it as a reader, and then says that it is idle."""
+        if self._rest is None and self._transport is not None:
+            kept = unacknowledged(self._socket)
+            if kept:
+                self._rest = Rest(self._site.limits, self._site.loop.time(), kept)
+        return self._rest is not None
 
     def make_room(self) -> None:
         """End at once: somebody else needs the place."""
@@ -250,12 +262,24 @@ class Connection(asyncio.BufferedProtocol):
         self._site.tally.cut_off(reason)
         self._reset()
 
+    def end(self) -> None:
+        """End now, because the process does. The kernel still delivers an answer that is complete."""
+        if self._current is None and self._transport is not None:
+            self._forget()
+            if self._tls:
+                self._abort()  # `close` would wait for the client to say that it has read the end.
+            else:
+                self._close()
+        else:
+            self.cut_off("stopped")
+
     def failed(self) -> None:
         """The connection never came about (TLS)."""
         self._forget()
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
+        self._rest = None
         self.place.busy()
         self._deadline = None
         if self.place.bound is not None:
@@ -353,10 +377,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._deaf = True
         self.place.idle()
-        if not transport.can_write_eof():
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
             transport.close()
-            return
-        transport.write_eof()
         self._deadline, self._overdue = self._site.loop.time() + _LINGER_SECONDS, "linger"
 
     def _time_is_up(self) -> None:
@@ -364,11 +388,28 @@ class Connection(asyncio.BufferedProtocol):
         if overdue == "body":
             self._linger()
         elif overdue in ("idle", "linger"):
-            self._close_idle()
+            # One over the bounds has no time to read slowly.
+            if self.place.bound is not None or not self.owed():
+                self._close_idle()
         elif overdue == "head" and self._head is not None and self._current is None:
             self._refuse(Refusal(408, "head", "The head of the request took too long to come."))
         else:
             self.cut_off(overdue)
+
+    def _judge_rest(self, now: float) -> Verdict | None:
+        """What is to be said of how the client takes what the kernel keeps of its last answer."""
+        rest = self._rest
+        if rest is None:
+            return None
+        kept = unacknowledged(self._socket)
+        if kept:
+            return rest.judge(now, kept)
+        self._rest = None
+        if self._current is None:
+            self.place.idle()
+        if self._overdue == "linger":
+            self._deadline = now + _LINGER_SECONDS
+        return None
 
     def _close_idle(self) -> None:
         """A client that keeps the connection for its next request sees its end; what one has not taken would stay with the kernel for minutes."""
@@ -377,6 +418,9 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._forget()
             self._close()
+            if self._tls:
+                # What it has sent to the end is the client's; that it says so too is waited for a moment.
+                self._site.loop.call_later(_LINGER_SECONDS if self._overdue == "idle" else 0, self._transport.abort)
 
     def _close(self) -> None:
         if self._transport is not None:
@@ -390,14 +434,15 @@ class Connection(asyncio.BufferedProtocol):
         self._forget()
         if self._transport is None:
             # Amid a handshake: who waits for it sees that its socket has ended.
-            self._socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # The client has left already.
+                self._socket.shutdown(socket.SHUT_RDWR)
             return
-        if not self._transport.is_closing():
+        with suppress(OSError):  # It is closed already.
             drop_at_close(self._socket)
         self._transport.abort()
 
     def _forget(self) -> None:
-        self._deadline = None
+        self._deadline = self._rest = None
         if self in self._site.connections:
             self._site.connections.discard(self)
             self._site.tally.closed()

@@ -118,7 +118,7 @@ async def _close(site: Site) -> None:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await site.empty.wait()
     for connection in tuple(site.connections):
-        connection.cut_off("stopped")
+        connection.end()
     for task in tuple(site.tasks):
         task.cancel()
     await asyncio.sleep(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from glare.server.limits import Limits
+
 Verdict = Literal["stall", "slow"]
 
 
@@ -57,3 +59,20 @@ class Pace:
             self._waited = 0.0
             self._window_taken = taken
         return None
+
+
+class Rest:
+    """Judges how a peer takes what the kernel still `kept` for it at `now`, after the last byte of an answer was given to it."""
+
+    __slots__ = ("_pace", "_whole")
+
+    def __init__(self, limits: Limits, now: float, kept: int) -> None:
+        self._whole = kept
+        self._pace = Pace(limits.stall_seconds, limits.least_rate)
+        self._pace.wait(now)
+
+    def judge(self, now: float, kept: int) -> Verdict | None:
+        """What is to be said against the peer, for which the kernel keeps so many bytes now."""
+        # With TLS the kernel gets a few more from above, while the peer takes as many.
+        self._whole = max(self._whole, kept)
+        return self._pace.judge(now, self._whole - kept)

@@ -18,6 +18,9 @@ NOWHERE: Final = ""
 class Occupant(Protocol):
     """A connection."""
 
+    def owed(self) -> bool:
+        """Whether the last answer has yet to be taken. If so, it calls `Place.idle` when it has been."""
+
     def make_room(self) -> None:
         """End at once, because somebody else needs the place."""
 
@@ -138,10 +141,14 @@ class Places:
         return True
 
     def _make_room(self, idle: OrderedDict[Place, None] | None) -> bool:
-        if not idle:
-            return False
-        _leave(next(iter(idle)))
-        return True
+        while idle:
+            place = next(iter(idle))
+            if place.bound is None and place.occupant.owed():
+                self.set_busy(place)  # It comes back once the client has everything, so each is passed by once.
+                continue
+            _leave(place)
+            return True
+        return False
 
     def _read(self, address: str) -> tuple[str, bool]:
         """The network of an address, and whether it has a bound: /32, or the /64 that an IPv6 host has to itself."""

@@ -19,7 +19,9 @@ def end_of(name: Any) -> tuple[str, int] | None:
 
 
 def unacknowledged(sock: socket.socket) -> int:
-    """Bytes that the kernel keeps for the peer."""
+    """Bytes that the kernel keeps for the peer; 0 of a socket that is closed."""
+    if sock.fileno() < 0:
+        return 0
     answer: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
     return int.from_bytes(answer, sys.byteorder)
 
