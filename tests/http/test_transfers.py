@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from glare.errors import GlareError
+from glare.errors import GlareError, Unavailable
 from glare.http import boundary
+from glare.http import transfers as transfers_module
+from glare.http.bodies import StreamBody
 from glare.http.pace import Pace
 from glare.http.transfers import Transfer, Transfers
 from glare.shares import Bounds, Party, Shares
@@ -111,6 +116,105 @@ def test_the_slowest_of_whoever_has_most_makes_room() -> None:
         assert (transfers.shares.in_use, transfers.shares.waiting) == (0, 0)
 
     asyncio.run(main())
+
+
+class DownloadsOf:
+    """What a streamed body needs of its call, with a client that nobody sees leave."""
+
+    def __init__(self, party: Party, transfers: Transfers) -> None:
+        self.application = SimpleNamespace(transfers=transfers)
+        self._transfers = transfers
+        self._party = party
+
+    def transfer(self, _: str, break_off: Callable[[GlareError], object]) -> AbstractAsyncContextManager[Transfer]:
+        return self._transfers.place(self._party, break_off, self.until_disconnected)
+
+    async def until_disconnected(self) -> None:
+        await asyncio.Event().wait()
+
+    async def run_stream(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.to_thread(function)
+
+
+class Dripping(StreamBody):
+    """A download of one byte, behind which the next waits until it is told to end."""
+
+    def __init__(self, party: Party, transfers: Transfers) -> None:
+        super().__init__(cast("Any", DownloadsOf(party, transfers)), {}, 200)
+        self.told = threading.Event()
+        self.pieces = [b"x"]
+
+    def open(self) -> Dripping:
+        return self
+
+    def read(self) -> bytes:
+        if self.pieces:
+            return self.pieces.pop()
+        assert self.told.wait(60)
+        return b""
+
+    def close(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self.told.set()
+
+
+def test_downloads_between_two_sends_make_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow downloads that wait for their next piece are broken off one after another, though nobody comes any more."""
+    monkeypatch.setattr(transfers_module, "_LOOK_SECONDS", 0.01)
+    clock, broken = Clock(), list[Transfer]()
+    transfers = Transfers(Shares("test", Bounds(2, 2, 10, 10, 60.0)), 1000, 2.0, clock)
+
+    async def main() -> None:
+        sent, both = list[Any](), asyncio.Event()
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                clock.now += 10
+                sent.append(message)
+                if len(sent) == 2:
+                    both.set()
+
+        async with asyncio.timeout(20), AsyncExitStack() as stack:
+            bodies = [Dripping(A, transfers) for _ in range(2)]
+            downloads = [asyncio.ensure_future(body({}, cast("Any", None), send)) for body in bodies]
+            try:
+                await both.wait()
+                await asyncio.gather(*[enter(transfers, stack, B, broken) for _ in range(2)])
+                ends = await asyncio.gather(*downloads, return_exceptions=True)
+            finally:
+                for body in bodies:
+                    body.told.set()
+            assert [type(end) for end in ends] == [Unavailable, Unavailable]
+
+    asyncio.run(main())
+
+
+def test_one_body_that_cannot_be_broken_off_does_not_keep_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error is logged, and the next slow body makes room."""
+    monkeypatch.setattr(transfers_module, "_LOOK_SECONDS", 0.01)
+    clock, ended = Clock(), asyncio.Event()
+    transfers = Transfers(Shares("test", Bounds(2, 2, 10, 10, 60.0)), 1000, 2.0, clock)
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    def fail(_: GlareError) -> None:
+        raise RuntimeError("no")
+
+    async def main() -> None:
+        async with asyncio.timeout(20), transfers.place(A, fail, for_ever) as first, AsyncExitStack() as stack:
+            async with transfers.place(A, lambda _: ended.set(), for_ever) as second:
+                slow_after(10.0, clock, (first, 0), (second, 10))
+                waiting = asyncio.ensure_future(enter(transfers, stack, B, []))
+                await ended.wait()
+            await waiting
+
+    asyncio.run(main())
+    assert "could not be broken off" in caplog.text
 
 
 def upload(glare: Glare, artifact: Json, key: str, size: int, actor: str) -> Conversation:

@@ -136,8 +136,11 @@ class StreamBody(Response):
                 if ahead:
                     reading = self._read(pieces)
                 pace.wait()
-                async with asyncio.timeout(None) as self._sending:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                try:
+                    async with asyncio.timeout(None) as self._sending:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                finally:
+                    self._sending = None  # One that is over cannot be told to end any more.
                 pace.moved(len(piece))
                 del piece  # So that it is gone before the next one comes.
                 if not ahead:

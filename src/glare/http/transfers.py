@@ -7,6 +7,7 @@ slowest body of the party that has most of them is broken off.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +18,8 @@ from typing import Final
 from glare.errors import GlareError, Unavailable
 from glare.http.pace import Pace
 from glare.shares import Party, Shares
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.25
 _FEW: Final = 8
@@ -77,7 +80,7 @@ class Transfers:
                 self._under_way.discard(transfer)
 
     def make_room(self) -> None:
-        """Break off the slowest body where all places are taken and somebody waits."""
+        """Break off the slowest body where all places are taken and somebody waits. An error of that is logged."""
         if not self.shares.waiting or self.shares.in_use < self.shares.bounds.together:
             return
         slow = [each for each in self._under_way if each.break_off and each.pace.is_below(self._contended_rate)]
@@ -86,21 +89,26 @@ class Transfers:
         of_party = Counter(each.party for each in self._under_way)
         worst = min(slow, key=lambda each: (-of_party[each.party], each.pace.rate))
         break_off, worst.break_off = worst.break_off, None
-        if break_off is not None:
-            break_off(
-                Unavailable(
-                    f"All {self.shares.bounds.together} uploads and downloads of this server process were taken, others waited, and this one "
-                    f"moved less than {self._contended_rate} bytes a second; send it again.",
-                    retry_after=10,
-                )
-            )
+        if break_off is None:
+            return
+        reason = Unavailable(
+            f"All {self.shares.bounds.together} uploads and downloads of this server process were taken, others waited, and this one "
+            f"moved less than {self._contended_rate} bytes a second; send it again.",
+            retry_after=10,
+        )
+        try:
+            break_off(reason)
+        except Exception:  # noqa: BLE001 - it is one body's, and the others that wait are served all the same
+            _log.exception("A slow body could not be broken off.")
 
     def _look_later(self) -> None:
         self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
         self._looking = None
-        for _ in range(self.shares.waiting):
-            self.make_room()
-        if self.shares.waiting:
-            self._look_later()
+        try:
+            for _ in range(self.shares.waiting):
+                self.make_room()
+        finally:
+            if self.shares.waiting:
+                self._look_later()
