@@ -116,6 +116,38 @@ def test_a_row_that_is_there_is_no_error(database: Database) -> None:
     assert read(database) == {"a": 1, "b": 3}
 
 
+def test_an_error_of_what_waited_is_not_taken_for_a_row_that_is_there(database: Database) -> None:
+    """Where what waits in front of a new row breaks a key, that is raised: the row is neither there nor inserted."""
+    database.transact(lambda connection: later(connection, PUT, row("a")))
+    usage = {"project": "p", "type_name": "", "artifacts": 0, "bytes": 0}
+
+    def work(follows: bool) -> None:
+        with database.write() as connection:
+            later(connection, PUT, row("b"))
+            later(connection, PUT, [row("c"), row("a")])
+            if follows:
+                later(connection, PUT, row("d"))
+            insert_new(connection, quota_usage, usage)
+
+    for follows in (False, True):
+        with pytest.raises(IntegrityError):
+            work(follows)
+    assert read(database) == {"a": 0}
+    with database.write() as connection:
+        later(connection, PUT, row("b"))
+        assert insert_new(connection, quota_usage, usage)
+        later(connection, PUT, row("c"))
+        assert not insert_new(connection, quota_usage, usage)
+    assert read(database) == {"a": 0, "b": 0, "c": 0}
+
+
+def test_a_new_row_that_breaks_another_constraint_raises(database: Database) -> None:
+    """Only a key that is there is "there": a row that refers to nothing, or lacks a value, is an error on every database."""
+    with pytest.raises(IntegrityError), database.write() as connection:
+        insert_new(connection, quotas, {"project": "p", "name": "a", "value": None})
+    assert read(database) == {}
+
+
 def test_counters_come_into_being(database: Database) -> None:
     """Adding to a counter makes its row at zero, and adds to the one that is there; others keep theirs."""
     with database.write() as connection:

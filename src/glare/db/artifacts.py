@@ -42,8 +42,10 @@ def update_artifact(
     """
     # Only a change of the name can break the constraint, and on PostgreSQL that would end the transaction.
     renamed = _unique(before) != _unique(after)
+    # What waits is said with the savepoint, and its errors are not of this row.
+    savepoint = connection.begin_nested() if renamed else nullcontext()
     try:
-        with connection.begin_nested() if renamed else nullcontext():
+        with savepoint:
             done = connection.execute(_UPDATE, _row(after) | {"old_id": before.id, "old_revision": before.revision})
     except IntegrityError as taken:
         if not renamed:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Executable
+from sqlalchemy.exc import DBAPIError
 
 _LATER: Final = {"glare_later": True}
 _KEY: Final = "glare_line"
+_EARLY: Final = "glare_early"
 
 
 def later(
@@ -55,6 +57,16 @@ def line_of(driver: Any) -> Line:
 def driver_of(connection: Connection) -> Any:
     """The driver's own connection."""
     return connection.connection.driver_connection
+
+
+def mark_early(error: Exception) -> None:
+    """Note on an error of the driver that it is of a statement which waited, and not of the one that was then said."""
+    vars(error)[_EARLY] = True
+
+
+def is_early(error: DBAPIError) -> bool:
+    """Whether an error is of a statement that waited. What was said after it has not been done."""
+    return bool(getattr(error.orig, _EARLY, False))
 
 
 def may_wait(cursor: Any, statement: str, parameters: Any, context: Any, *, many: bool = False) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, event, text
 
 from glare.db.dialect import Dialect
 from glare.db.failures import Failure, Sizes
-from glare.db.later import Waiting, driver_of, line_of, may_wait
+from glare.db.later import Waiting, driver_of, line_of, mark_early, may_wait
 
 _KNOWN: Final = ("pymysql", "mysqldb")
 """Drivers that can be told how long to wait for the server, and not to begin transactions by themselves."""
@@ -170,13 +170,21 @@ def _say(cursor: Any, statements: Sequence[Waiting]) -> None:
         for one in statements
         for parameters in (one.parameters if one.many else [one.parameters])
     ]
-    if not type(cursor).__module__.startswith(_TOGETHER):
-        for statement, parameters in sets:
-            cursor.execute(statement, parameters)
-        return
-    cursor.execute(";".join(cursor.mogrify(statement, parameters) for statement, parameters in sets))
-    while cursor.nextset():
-        pass
+    answered = 0
+    try:
+        if type(cursor).__module__.startswith(_TOGETHER):
+            cursor.execute(";".join(cursor.mogrify(statement, parameters) for statement, parameters in sets))
+            answered = 1
+            while cursor.nextset():
+                answered += 1
+        else:
+            for statement, parameters in sets:
+                cursor.execute(statement, parameters)
+                answered += 1
+    except Exception as error:
+        if answered < len(sets) - 1:
+            mark_early(error)
+        raise
 
 
 def _end_what_was_begun(dialect: Any) -> None:

@@ -7,23 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from glare.db.later import later
+from glare.db.later import is_early, later
+
+_DUPLICATE: Final = frozenset({1022, 1062, 1586})
+"""Codes of MySQL and MariaDB: a unique key has the value already."""
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert a row; False, and nothing has happened, where one is there with a unique key of it."""
-    if connection.dialect.name == "postgresql":  # An error would end the transaction there.
-        found = connection.execute(_unless_there(table), row, execution_options={"preserve_rowcount": True})
+    """Insert a row; False, and nothing has happened, where one is there with a unique key of it.
+
+    Raises `IntegrityError` where it breaks another constraint, or what was to be done `later` breaks any.
+    """
+    dialect = connection.dialect.name
+    if dialect in ("postgresql", "sqlite"):  # An error would end the transaction on PostgreSQL.
+        found = connection.execute(_unless_there(table, dialect), row, execution_options={"preserve_rowcount": True})
         return found.rowcount == 1
     try:
         connection.execute(table.insert().inline(), row)
-    except IntegrityError:
+    except IntegrityError as error:
+        # What waited was sent in front of the row: where that failed, the row was not even tried.
+        if is_early(error) or error.orig is None or error.orig.args[0] not in _DUPLICATE:
+            raise
         return False
     return True
 
@@ -35,7 +45,9 @@ def add_up(connection: Connection, table: Table, key: Mapping[str, Any], amounts
 
 
 @lru_cache
-def _unless_there(table: Table) -> Insert:
+def _unless_there(table: Table, dialect: str) -> Insert:
+    if dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing().inline()
     return postgresql.insert(table).on_conflict_do_nothing().inline()
 
 
