@@ -305,7 +305,7 @@ def test_what_is_not_needed_is_closed(pool: Connections, server: Server, clock: 
 def test_one_at_a_time_tries_a_silent_server(
     pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a server has fallen silent one request tries it, others are told at once; when it answers all is as before."""
+    """Once a server has fallen silent one request tries it, others are told soon; when it answers all is as before."""
     pool.connect().close()
     pool.fell_silent()
     assert server.open == []
@@ -329,6 +329,84 @@ def test_one_at_a_time_tries_a_silent_server(
     for connection in held:
         connection.close()
     assert pool.in_use == 0
+
+
+def hanging(
+    pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> tuple[threading.Event, threading.Event]:
+    """Let new connections hang: the first event tells that one is being opened, the second one lets it be."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def connect() -> Driver:
+        reached.set()
+        assert go_on.wait(30)
+        return server.connect()
+
+    monkeypatch.setattr(pool, "_invoke_creator", lambda _: connect())
+    return reached, go_on
+
+
+def test_work_that_ends_well_elsewhere_ends_the_silence(
+    pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one connection fell silent, another one that comes back well is given to whoever asks, while the trial still hangs."""
+    broken, well = pool.connect(), pool.connect()
+    broken.invalidate()
+    broken.close()
+    pool.fell_silent()
+    reached, go_on = hanging(pool, server, monkeypatch)
+    thread = threading.Thread(target=lambda: pool.connect().close())
+    thread.start()
+    assert reached.wait(30)
+    well.close()
+    for _ in range(3):
+        pool.connect().close()
+    go_on.set()
+    thread.join(30)
+    assert pool.in_use == 0
+
+
+def test_a_connection_that_broke_does_not_end_the_silence(
+    pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes back broken is no sign that the server answers."""
+    broken = pool.connect()
+    pool.fell_silent()
+    broken.invalidate()
+    broken.close()
+    reached, go_on = hanging(pool, server, monkeypatch)
+    thread = threading.Thread(target=lambda: pool.connect().close())
+    thread.start()
+    assert reached.wait(30)
+    with pytest.raises(Silent):
+        pool.connect()
+    go_on.set()
+    thread.join(30)
+
+
+def test_the_result_of_the_trial_is_waited_for(
+    pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks while somebody tries the server is not told that it is silent where the trial ends well in a moment."""
+    monkeypatch.setattr("glare.db.pool._HOPE", 30)
+    pool.fell_silent()
+    reached, go_on = hanging(pool, server, monkeypatch)
+    got: list[bool] = []
+
+    def ask() -> None:
+        connection = pool.connect()
+        got.append(connection.is_valid)
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads[0].start()
+    assert reached.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert got == [True] * 4
 
 
 def test_a_pool_that_is_disposed_keeps_nothing(pool: Connections, server: Server) -> None:

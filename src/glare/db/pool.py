@@ -4,7 +4,7 @@ A server grants fewer than are wanted where its own bound, or that of the role, 
 waits in line for one that is given back. How many there are is learned that way, and asked again now and then.
 
 A server that falls silent costs everybody who waits for it a time-out. From then on one at a time tries whether it answers, and the
-others are told at once that it does not.
+others are told soon that it does not. It answers again when the trial, or anybody's work on another connection, ends well.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _TRUSTED: Final = 30.0
 
 _KEPT: Final = 120.0
 """Seconds after which a connection is closed that was not needed: another process may be refused one."""
+
+_HOPE: Final = 0.25
+"""Seconds for which those who find the server silent wait for better news: it may have been one connection that was."""
 
 _SINCE: Final = "glare.idle_since"
 
@@ -97,7 +100,8 @@ class Connections(Pool):
         self._is_refused = False
         self._probe_at = 0.0
         self._suspect_before = float("-inf")
-        self._silent = False
+        self._answers = threading.Event()
+        self._answers.set()
         self._trying = threading.Lock()
         self._disposed = False
         self.observe: Observer = _nobody
@@ -114,8 +118,7 @@ class Connections(Pool):
 
     def fell_silent(self) -> None:
         """Somebody has waited for an answer in vain: so would those who got the other connections."""
-        with self._lock:
-            self._silent = True
+        self._answers.clear()
         self._drop_idle()
 
     def suspect(self) -> None:
@@ -146,13 +149,15 @@ class Connections(Pool):
         self._drop_idle()
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if not self._silent:
+        if self._answers.is_set():
             return self._get()
         if not self._trying.acquire(blocking=False):
-            raise Silent
+            if not self._answers.wait(_HOPE):
+                raise Silent
+            return self._get()
         try:
             record = self._get()
-            self._silent = False
+            self._answers.set()
             return record
         finally:
             self._trying.release()
@@ -261,6 +266,7 @@ class Connections(Pool):
                 self._open -= 1
                 unused = record
             else:
+                self._answers.set()  # Whoever had it would have closed it, had no answer come.
                 record.info[_SINCE] = self._clock()
                 if self._line:
                     waiter = self._line.popleft()
