@@ -14,6 +14,7 @@ import pytest
 
 from glare.server import connection
 from glare.server.limits import LANE, Limits
+from glare.server.turns import Turns
 from support.conversation import eventually
 from support.small_host import SmallHost, contexts, everything, get, small_host
 
@@ -311,6 +312,48 @@ def test_nobody_takes_the_place_of_a_client_that_is_still_reading() -> None:
         while len(received.partition(b"\r\n\r\n")[2]) < REST:
             received += reader.recv(65536)
         eventually(lambda: status(host, "/") == 200)
+
+
+def test_one_that_can_be_neither_judged_nor_cut_off_keeps_nobody_from_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are judged in that round and in the next ones."""
+    look, looks = connection.Connection.look, []
+
+    def cut_off(self: connection.Connection, reason: str) -> None:
+        raise RuntimeError("on purpose")
+
+    def failing(self: connection.Connection, now: float) -> None:
+        looks.append(self)
+        if self is looks[0]:
+            raise RuntimeError("on purpose")
+        look(self, now)
+
+    monkeypatch.setattr(connection.Connection, "look", failing)
+    with small_host(site, Limits(idle_seconds=0.4)) as host, host.connect() as bad:
+        bad.sendall(get())
+        eventually(lambda: len(looks) > 0)
+        monkeypatch.setattr(connection.Connection, "cut_off", cut_off)
+        with host.connect() as client:
+            client.sendall(get())
+            assert everything(client).endswith(b"\0\0")
+        monkeypatch.undo()
+
+
+def test_probes_begin_by_turns_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a turn among the probes, and none among the requests."""
+    taken: list[Turns] = []
+    take = Turns.take
+
+    def recording(self: Turns, network: str, begin: Any) -> None:
+        taken.append(self)
+        take(self, network, begin)
+
+    monkeypatch.setattr(Turns, "take", recording)
+    with small_host(site) as host:
+        assert [status(host, path) for path in ("/healthz", "/readyz", "/")] == [200, 200, 200]
+    probes, again, requests = taken
+    assert probes is again is not requests
 
 
 def test_a_reader_of_many_short_answers_is_judged_as_one(site: Site) -> None:

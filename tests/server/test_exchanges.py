@@ -199,6 +199,30 @@ def test_a_body_that_nobody_wants_is_dropped() -> None:
     assert (status, headers["connection"], body) == (403, "close", b"no")
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["dropped", "still running"])
+def test_a_body_that_breaks_after_its_answer_gets_no_second_one(busy: bool) -> None:
+    """The client has its answer; the connection ends, and a request that follows is not swallowed in silence."""
+    broken = threading.Event()
+
+    async def early(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await deaf(scope, receive, send)
+        if busy:
+            await asyncio.to_thread(broken.wait, 10)
+
+    with small_host(early) as host, host.connect() as client:
+        client.sendall(get("/", "Transfer-Encoding: chunked\r\n", "POST") + b"1\r\na\r\n")
+        answers = client.recv(65536)
+        client.sendall(b"nonsense\r\n")
+        eventually(lambda: host.counts.cut_off.total() == 1)
+        broken.set()
+        with suppress(OSError):
+            client.sendall(get())
+        answers += everything(client)
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.endswith(b"no")
+
+
 def test_head_and_answers_without_a_body() -> None:
     """HEAD has the headers of GET; 204 and 304 have neither body nor chunks."""
     with small_host(Files(Path(__file__), 7)) as host, host.connect() as client:

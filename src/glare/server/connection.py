@@ -56,12 +56,14 @@ class Site:
     connections: set[Connection] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     turns: Turns = field(init=False)
+    probes: Turns = field(init=False)  # They wait for no other request, and for each other as requests do.
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_BIG)))
     closing: bool = False
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.turns = Turns(self.loop)
+        self.probes = Turns(self.loop)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -284,10 +286,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = None
         if self.place.bound is not None:
             self._deadline, self._overdue = self._site.loop.time() + LANE_SECONDS, "lane"
-        if exchange.path in PROBES:
-            self._start(exchange)
-        else:
-            self._site.turns.take(self.place.network, lambda: self._start(exchange))
+        turns = self._site.probes if exchange.path in PROBES else self._site.turns
+        turns.take(self.place.network, lambda: self._start(exchange))
 
     def _start(self, exchange: Exchange) -> None:
         if exchange.client_has_left:
@@ -353,13 +353,15 @@ class Connection(asyncio.BufferedProtocol):
         elif broken is not None and broken is self._current:
             # Its body is no body. The application is told that the client has left, and when it is done, the client is told why.
             broken.client_left()
+            broken.ends_connection = True
             self._refusal = refusal
             return
         if self._current is not None or self._queue:
             # An answer in the midst of another one would be taken for a part of it.
             self._end_after(self._queue[-1] if self._queue else self._current)
             return
-        self.say(refusal.answer())
+        if broken is None or not broken.answered:  # A second answer would be taken for that of another request.
+            self.say(refusal.answer())
         self._linger()
 
     def _end_after(self, exchange: Exchange | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from glare.metrics import Metrics
 from glare.server.acceptor import Acceptor
-from glare.server.connection import Application, Site
+from glare.server.connection import Application, Connection, Site
 from glare.server.limits import Limits
 from glare.server.memory import Memory
 from glare.server.places import Places
@@ -97,16 +97,27 @@ async def _look(site: Site) -> None:
     memory = Memory()
     while True:
         await asyncio.sleep(site.limits.tick)
-        now = site.loop.time()
-        for connection in tuple(site.connections):
-            try:
-                connection.look(now)
-            except Exception:  # noqa: BLE001 - one that cannot be judged must not keep the others from it
-                _log.exception("a connection cannot be judged")
-                connection.cut_off("error")
-        site.tally.tell(now)
-        if memory.is_due(now):
-            await asyncio.to_thread(memory.give_back)
+        try:
+            now = site.loop.time()
+            for connection in tuple(site.connections):
+                _look_at(connection, now)
+            site.tally.tell(now)
+            if memory.is_due(now):
+                await asyncio.to_thread(memory.give_back)
+        except Exception:  # noqa: BLE001 - without the next round nobody would be judged any more
+            _log.exception("a round of looks at the connections failed")
+
+
+def _look_at(connection: Connection, now: float) -> None:
+    """Judge one connection; one that cannot be judged must not keep the others from it."""
+    try:
+        connection.look(now)
+    except Exception:  # noqa: BLE001 - see above
+        _log.exception("a connection cannot be judged")
+        try:
+            connection.cut_off("error")
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("a connection cannot be cut off")
 
 
 async def _close(site: Site) -> None:
