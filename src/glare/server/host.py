@@ -112,11 +112,11 @@ def _look_at(connection: Connection, now: float) -> None:
     """Judge one connection; one that cannot be judged must not keep the others from it."""
     try:
         connection.look(now)
-    except Exception:  # noqa: BLE001 - see above
+    except Exception:  # noqa: BLE001 - a defect in judging one must not end the round
         _log.exception("a connection cannot be judged")
         try:
             connection.cut_off("error")
-        except Exception:  # noqa: BLE001 - see above
+        except Exception:  # noqa: BLE001 - a socket that cannot be ended must not end the round either
             _log.exception("a connection cannot be cut off")
 
 
