@@ -84,6 +84,25 @@ def test_a_watch_that_ends_before_the_message_leaves_it_to_the_reader() -> None:
     run(main())
 
 
+def test_a_message_that_watch_and_reader_both_wait_for_is_read_once() -> None:
+    """Whichever of them is told first, the reader gets each message once and in order."""
+
+    async def main() -> None:
+        server = Server()
+        inbox = Inbox(server.receive)
+        watch = asyncio.ensure_future(inbox.gone())
+        await turns()
+        reading = asyncio.ensure_future(inbox.receive())
+        await turns()
+        server.queue.put_nowait(body(b"first"))
+        assert (await reading)["body"] == b"first"
+        watch.cancel()
+        server.queue.put_nowait(body(b"second", more=False))
+        assert (await inbox.receive())["body"] == b"second"
+
+    run(main())
+
+
 def test_leaving_is_seen_behind_the_end_of_a_body() -> None:
     """A request without a body, or whose body is whole, is watched for its client's leaving; who reads later is told so too."""
 

@@ -90,4 +90,5 @@ class Inbox:
         await asyncio.wait([pending])
         if self._pending is pending:
             self._pending = None
-        return pending.result()
+            return pending.result()
+        return await self.receive()  # Who watches was told first, and has kept it.
