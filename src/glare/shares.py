@@ -159,6 +159,11 @@ class Shares:
         """How many wait."""
         return self._waiting
 
+    def queues(self) -> dict[Party, tuple[int, int]]:
+        """Of each party that waits: how many go in as soon as there is room, and how many only when others of the party leave."""
+        with self._lock:
+            return {party: self._queue(account) for party, account in self._accounts.items() if account.tickets}
+
     @contextmanager
     def hold(
         self, party: Party, weight: int = 1, *, cancelled: Callable[[], GlareError | None] = lambda: None
@@ -283,6 +288,15 @@ class Shares:
         youngest = longest.tickets.pop()
         self._waiting -= 1
         return youngest, self._refusal("all", youngest.party)
+
+    def _queue(self, account: _Account) -> tuple[int, int]:
+        room, ready = self.bounds.of_party - account.in_use, 0
+        for ticket in account.tickets:
+            room -= ticket.weight
+            if room < 0:
+                break
+            ready += 1
+        return ready, len(account.tickets) - ready
 
     def _fits(self, account: _Account, ticket: _Ticket) -> bool:
         return (

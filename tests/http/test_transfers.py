@@ -92,7 +92,9 @@ def slow_after(seconds: float, clock: Clock, *transfers: tuple[Transfer, int]) -
 
 
 def test_the_slowest_of_whoever_has_most_makes_room() -> None:
-    """Not while there is room or nobody waits, not who is fast or just came, and not who waits for somebody else than a client."""
+    """One for each that waits. Not while there is room or nobody waits, not who is fast or just came, and not who waits for somebody
+    else than a client.
+    """
     clock, broken = Clock(), list[Transfer]()
     transfers = Transfers(Shares("test", Bounds(5, 3, 10, 10, 60.0)), 1000, 2.0, clock)
 
@@ -106,14 +108,39 @@ def test_the_slowest_of_whoever_has_most_makes_room() -> None:
             slow_after(10.0, clock, (measured, 0))
             transfers.make_room()
             assert broken == []
-            waiting = asyncio.ensure_future(enter(transfers, stack, C, broken))
+            waiting = []
+            for party, made_room in ((C, [slower]), (C, [slower, slow]), (B, [slower, slow, mine])):
+                waiting.append(asyncio.ensure_future(enter(transfers, stack, party, broken)))
+                await asyncio.sleep(0)
+                for _ in range(5):
+                    transfers.make_room()
+                assert broken == made_room
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        assert (transfers.shares.in_use, transfers.shares.waiting) == (0, 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("slow_party", "makes_room"), [(A, True), (B, False)])
+def test_who_has_all_of_its_own_share_costs_others_nothing(slow_party: Party, makes_room: bool) -> None:
+    """The queue of a party at its own bound breaks off no body of another party, whose place it could not have; only its own."""
+    clock, broken = Clock(), list[Transfer]()
+    transfers = Transfers(Shares("test", Bounds(4, 2, 10, 10, 60.0)), 1000, 2.0, clock)
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            bodies = [await enter(transfers, stack, party, broken) for party in (A, A, B, B)]
+            slow_after(10.0, clock, *[(each, 10 if each.party == slow_party else 100_000) for each in bodies])
+            waiting = [asyncio.ensure_future(enter(transfers, stack, A, broken)) for _ in range(2)]
             await asyncio.sleep(0)
             for _ in range(5):
                 transfers.make_room()
-            assert broken == [slower, slow, mine]
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        assert (transfers.shares.in_use, transfers.shares.waiting) == (0, 0)
+            assert {each.party for each in broken} == ({A} if makes_room else set())
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(main())
 

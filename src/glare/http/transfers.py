@@ -33,6 +33,7 @@ class Transfer:
     party: Party
     pace: Pace
     break_off: Callable[[GlareError], object] | None
+    ending: bool = False
 
 
 class Transfers:
@@ -80,10 +81,22 @@ class Transfers:
                 self._under_way.discard(transfer)
 
     def make_room(self) -> None:
-        """Break off the slowest body where all places are taken and somebody waits. An error of that is logged."""
+        """Break off the slowest body where all places are taken and somebody waits who would get its place. An error of that is logged.
+
+        Who has all of its own party's places gets none of another party's.
+        """
         if not self.shares.waiting or self.shares.in_use < self.shares.bounds.together:
             return
-        slow = [each for each in self._under_way if each.break_off and each.pace.is_below(self._contended_rate)]
+        queues = self.shares.queues()
+        ending = Counter(each.party for each in self._under_way if each.ending)
+        wanted = sum(ready for ready, _ in queues.values()) > ending.total()
+        slow = [
+            each
+            for each in self._under_way
+            if each.break_off
+            and each.pace.is_below(self._contended_rate)
+            and (wanted or queues.get(each.party, (0, 0))[1] > ending[each.party])
+        ]
         if not slow:
             return
         of_party = Counter(each.party for each in self._under_way)
@@ -98,6 +111,7 @@ class Transfers:
         )
         try:
             break_off(reason)
+            worst.ending = True
         except Exception:  # noqa: BLE001 - it is one body's, and the others that wait are served all the same
             _log.exception("A slow body could not be broken off.")
 
