@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from glare.db.later import later
 from glare.db.tables import blobs, content_blocks, contents
 from glare.db.upsert import insert_new
-from glare.digest import DIGEST_LENGTH, Content, Digests
+from glare.digest import DIGEST_LENGTH, Content
 
 BLOCKS_PER_ROW: Final = 1024
 """Block digests in one row: 32 KiB, for 1 GiB of content. A range needs the rows of its blocks only."""
@@ -29,19 +29,28 @@ def keep(connection: Connection, content: Content, now: int) -> None:
     if not insert_new(connection, contents, {"sha256": sha256, "size": content.size, "touched_at": now}):
         later(connection, touched)  # The same content was published at this moment.
         return
-    rows = [
-        {"sha256": sha256, "sequence": start // _ROW_BYTES, "digests": content.blocks[start : start + _ROW_BYTES]}
-        for start in range(0, len(content.blocks), _ROW_BYTES)
-    ]
-    if rows:
-        later(connection, insert(content_blocks), rows)
+    _keep_blocks(connection, sha256, content.blocks)
 
 
 def restore(connection: Connection, sha256: str, size: int, blocks: bytes, now: int) -> None:
     """Keep these block digests of a content whatever was kept before: they were computed from bytes that have this sha256."""
+    # The content's row is held before its blocks are looked for: who restores it at this moment has committed them then, or waits.
+    held = update(contents).where(contents.c.sha256 == sha256).values(size=size, touched_at=now)
+    if not connection.execute(held).rowcount and not insert_new(
+        connection, contents, {"sha256": sha256, "size": size, "touched_at": now}
+    ):
+        connection.execute(held)  # The same content was published at this moment.
     connection.execute(delete(content_blocks).where(content_blocks.c.sha256 == sha256))
-    connection.execute(delete(contents).where(contents.c.sha256 == sha256))
-    keep(connection, Content(size, Digests("", "", sha256), blocks), now)
+    _keep_blocks(connection, sha256, blocks)
+
+
+def _keep_blocks(connection: Connection, sha256: str, digests: bytes) -> None:
+    rows = [
+        {"sha256": sha256, "sequence": start // _ROW_BYTES, "digests": digests[start : start + _ROW_BYTES]}
+        for start in range(0, len(digests), _ROW_BYTES)
+    ]
+    if rows:
+        later(connection, insert(content_blocks), rows)
 
 
 def block_digests(connection: Connection, sha256: str, first: int, last: int) -> bytes:
