@@ -43,6 +43,7 @@ def test_an_upload_is_never_the_clients_fault(glare: Glare, number: int) -> None
     with failing(glare, "create", number):
         answer = glare.alice.try_upload(artifact, "image", b"data")
     assert (answer.status_code, answer.headers["X-Glare-Error-Code"]) == (status, code)
+    assert ("Retry-After" in answer.headers) == (status == 503)
     message = answer.json()["error"]["message"]
     assert remedy in message
     assert "/srv" not in answer.text
