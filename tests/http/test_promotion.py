@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from glare.db.tables import outbox
 from glare.egress.cancellation import Cancellation
 from glare.operations import promote
 from glare.operations.jobs import do_next
@@ -324,3 +326,19 @@ def test_one_url_in_three_spellings_is_one_replica(tmp_path: Path) -> None:
         service.do()
         assert service.glare.alice.request("GET", folder, headers=V2).json()["good"] == 2
         assert rounds.look(service.glare.services) == 0
+
+
+def test_a_promotion_of_an_earlier_release_tells_no_secret(stored: Working) -> None:
+    """It has noted the query as open, and the location is closed since: strangers and events get scheme and host only."""
+    target = "/raw?hm=s3cr3tvalue"
+    image = stored.record(target, DATA)
+    address = asked(stored, image)
+    stored.as_before(confidential=False)
+    stored.glare.admin.publish(stored.glare.admin.show(image))
+    assert stored.glare.bob.request("GET", address).json()["url"] == "http://127.0.0.1"
+    stored.do()
+    assert stored.glare.bob.request("GET", address).json()["url"] == "http://127.0.0.1"
+    assert stored.events(image) == ["location.promoted"]
+    with stored.glare.services.db.read() as connection:
+        told = connection.execute(select(outbox.c.payload)).scalars()
+        assert not any("s3cr3tvalue" in str(payload) for payload in told)

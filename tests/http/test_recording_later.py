@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from glare.app import Worker
+from glare.db.tables import outbox
 from glare.egress.cancellation import Cancellation
 from glare.operations.add_location import fill
 from glare.operations.jobs import do_next
@@ -349,3 +351,45 @@ def test_a_worker_that_is_stopped_gives_back_what_it_is_at(tmp_path: Path) -> No
             assert later.do(other) == ["wonderland"]
         assert later.rows() == [("record", "waiting", 1)]
         assert later.glare.alice.delete(image).status_code == 204
+
+
+@pytest.mark.parametrize("confidential", [False, True])
+def test_what_an_earlier_release_took_for_open_is_decided_anew(later: Working, confidential: bool) -> None:
+    """Its False is of a query that it did not know as a secret, and nobody's wish: strangers see scheme and host only."""
+    target = "/raw?hm=s3cr3tvalue"
+    later.origin.put(target, DATA)
+    image = later.image()
+    address = later.ask(image, later.origin.url(target)).headers["location"]
+    later.as_before(confidential=confidential)
+    assert later.told(address)["confidential"] is True
+    later.do()
+    assert later.told(address)["confidential"] is True
+    image = later.glare.admin.publish(later.glare.alice.activate(image))
+    assert later.glare.bob.show(image)["image"]["url"] == "http://127.0.0.1"
+    assert later.glare.alice.show(image)["image"]["url"] == later.origin.url(target)
+
+
+def test_a_failed_recording_of_an_earlier_release_tells_no_secret(later: Working) -> None:
+    """The event that tells of it has scheme and host only."""
+    target = "/raw?hm=s3cr3tvalue"
+    later.origin.put(target, DATA)
+    later.ask(later.image(), later.origin.url(target), md5="0" * 32)
+    later.as_before(confidential=False)
+    later.do()
+    assert later.glare.events()[-1] == "location.failed"
+    with later.glare.services.db.read() as connection:
+        assert not any(
+            "s3cr3tvalue" in str(payload) for payload in connection.execute(select(outbox.c.payload)).scalars()
+        )
+
+
+def test_an_owner_may_open_a_query_in_a_job(later: Working) -> None:
+    """What they say is kept with the job, and stands where the location is published."""
+    target = "/raw?hm=nosecret"
+    later.origin.put(target, DATA)
+    image = later.image()
+    address = later.ask(image, later.origin.url(target), confidential=False).headers["location"]
+    later.do()
+    assert later.told(address)["confidential"] is False
+    image = later.glare.admin.publish(later.glare.alice.activate(image))
+    assert later.glare.bob.show(image)["image"]["url"] == later.origin.url(target)

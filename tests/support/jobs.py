@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from glare.app import build_services
 from glare.db.tables import jobs
@@ -60,6 +60,14 @@ class Working(Verifying):
         with self.glare.services.db.read() as connection:
             found = connection.execute(select(jobs.c.kind, jobs.c.state, jobs.c.tries).order_by(jobs.c.created_at))
             return [(row.kind, row.state, row.tries) for row in found]
+
+    def as_before(self, **members: Any) -> None:
+        """Make of all jobs what the release before confidential queries has written, with these members of the payload."""
+        with self.glare.services.db.write() as connection:
+            for row in connection.execute(select(jobs.c.id, jobs.c.payload)).all():
+                told = {name: value for name, value in json.loads(row.payload).items() if name != "wish"} | members
+                payload = json.dumps(told).encode()
+                connection.execute(update(jobs).where(jobs.c.id == row.id).values(payload=payload))
 
     @contextmanager
     def another_worker(self) -> Iterator[Services]:

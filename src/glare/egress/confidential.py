@@ -78,7 +78,12 @@ def is_confidential(url: Url, wish: bool | None, harmless: Collection[str]) -> b
     confidential where its owner wishes so, and where its query holds the parameter of a known secret; where they say nothing, also
     where anything in the query is not known to be harmless.
     """
-    pairs = tuple(_pairs(url))
+    return is_query_confidential(url.query, wish, harmless)
+
+
+def is_query_confidential(query: str, wish: bool | None, harmless: Collection[str]) -> bool:
+    """As `is_confidential`, of what follows a URL's first question mark: also where the URL is not allowed any more."""
+    pairs = tuple(_pairs(query))
     if any(_is_secret(name) for name, _ in pairs):
         return True
     if wish is not None:
@@ -86,8 +91,8 @@ def is_confidential(url: Url, wish: bool | None, harmless: Collection[str]) -> b
     return not all(name in harmless and _TYPED.match(value) for name, value in pairs)
 
 
-def _pairs(url: Url) -> Iterator[tuple[str, str]]:
-    for pair in url.query.replace(";", "&").split("&"):
+def _pairs(query: str) -> Iterator[tuple[str, str]]:
+    for pair in query.replace(";", "&").split("&"):
         if pair:
             name, _, value = pair.partition("=")
             yield unquote_plus(name).strip().lower(), unquote_plus(value)

@@ -13,6 +13,7 @@ from glare.db.jobs import Job, JobState
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
+from glare.egress.confidential import is_query_confidential
 from glare.errors import Blocked, Category, Cause, Conflict, GlareError, LocationRefused, OriginFailed, TooManyRequests
 from glare.operations import access
 from glare.operations.outbound import Charge, charged
@@ -52,6 +53,22 @@ def actor_of(job: Job) -> Actor | None:
     """Who asked for the job; None where the service did by itself."""
     told = job.payload.get("actor")
     return None if told is None else Actor(told["user"], told["project"], frozenset(told["roles"]))
+
+
+def wish_of(job: Job) -> bool | None:
+    """What the owner of the job's URL has said of its confidentiality; None for nothing.
+
+    The release before kept no wish, but what it made of it: its False is of a query that it did not know as a secret, and counts as nothing said.
+    """
+    told = job.payload
+    wish: bool | None = told["wish"] if "wish" in told else (told["confidential"] or None)
+    return wish
+
+
+def is_confidential(services: Services, job: Job) -> bool:
+    """Whether the job's URL is shown to its owner and to administrators only."""
+    query = job.payload["url"].partition("?")[2]
+    return is_query_confidential(query, wish_of(job), services.rules.harmless_parameters)
 
 
 def artifact_of(services: Services, job: Job) -> Artifact:

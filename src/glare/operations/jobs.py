@@ -220,6 +220,7 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> dict[s
     if actor.anonymous or not (actor.project == job.project or services.policy.is_admin(actor)):
         return None
     failed = job.state is JobState.FAILED
+    confidential = claimed_jobs.is_confidential(services, job)
     return {
         "id": job.location_id,
         "status": "failed" if failed else "saving",
@@ -227,8 +228,8 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> dict[s
         "artifact_type": job.type_name,
         "project": job.project,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=job.payload["confidential"], full=True),
-        "confidential": job.payload["confidential"],
+        "url": shown_url(job.payload["url"], confidential=confidential, full=True),
+        "confidential": confidential,
         "error": job.outcome["error"] if job.outcome is not None else None,
         "tries": job.tries,
         "asked_at": moment.show(job.created_at),

@@ -100,6 +100,7 @@ def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Bl
         payload = {
             "url": location.url,
             "confidential": location.confidential,
+            "wish": location.confidential,
             "actor": None if actor is None else claimed_jobs.requested_by(actor),
         }
         job = Job(
@@ -239,7 +240,7 @@ def _show(services: Services, job: Job, staged: Managed, connection: Connection)
     artifact_rows.touch_any(connection, before.id, now)
     after = access.reread(connection, before.id)
     detail = {"location": job.location_id, "size": blob.size, "sha256": blob.digests.sha256 if blob.digests else None}
-    event = _event("location.promoted", after, job, now)
+    event = _event(services, "location.promoted", after, job, now)
     audit.changed(connection, claimed_jobs.actor_of(job), [event], target=job.slot.path, detail=detail)
 
 
@@ -254,14 +255,17 @@ def undo(
     """Give slot and quota back and tell of it, in the caller's transaction. The blob is as it was, and its location is looked at."""
     attempts.end_attempt(services, connection, artifact, job.id)
     now = services.clock()
-    event = _event("location.promotion_failed", artifact, job, now, outcome["error"])
+    event = _event(services, "location.promotion_failed", artifact, job, now, outcome["error"])
     detail = {"location": job.location_id, "error": outcome["error"]["type"]}
     audit.changed(connection, actor, [event], target=job.slot.path, detail=detail)
     if checks.hint(connection, job.location_id, "promotion"):
         checks.expect(connection, job.host, AT_ONCE)
 
 
-def _event(name: str, artifact: Artifact, job: Job, now: int, error: Mapping[str, Any] | None = None) -> Event:
+def _event(
+    services: Services, name: str, artifact: Artifact, job: Job, now: int, error: Mapping[str, Any] | None = None
+) -> Event:
+    confidential = claimed_jobs.is_confidential(services, job)
     payload: dict[str, Any] = dict(artifact_event(name, artifact, now).payload)
     payload["location"] = {
         "id": job.location_id,
@@ -269,8 +273,8 @@ def _event(name: str, artifact: Artifact, job: Job, now: int, error: Mapping[str
         "artifact_type": artifact.type_name,
         "project": artifact.owner,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=job.payload["confidential"], full=False),
-        "confidential": job.payload["confidential"],
+        "url": shown_url(job.payload["url"], confidential=confidential, full=False),
+        "confidential": confidential,
     }
     if error is not None:
         payload["error"] = error
@@ -279,6 +283,7 @@ def _event(name: str, artifact: Artifact, job: Job, now: int, error: Mapping[str
 
 def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> Document:
     full = access.sees_full_urls(services, actor, artifact)
+    confidential = claimed_jobs.is_confidential(services, job)
     error = job.outcome["error"] if job.outcome is not None and job.state is not JobState.DONE else None
     return {
         "id": job.location_id,
@@ -286,8 +291,8 @@ def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> Do
         "artifact_type": artifact.type_name,
         "project": artifact.owner,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=job.payload["confidential"], full=full),
-        "confidential": job.payload["confidential"],
+        "url": shown_url(job.payload["url"], confidential=confidential, full=full),
+        "confidential": confidential,
         "promotion": {
             "status": job.state.value,
             "error": error,

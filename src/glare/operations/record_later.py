@@ -45,7 +45,9 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
         now = services.clock()
         payload = {
             "url": request.url,
+            # For workers of the release before, which know no wish.
             "confidential": is_confidential(url, request.confidential, services.rules.harmless_parameters),
+            "wish": request.confidential,
             "claims": asdict(request.claims),
             "cdn_loop": request.cdn_loop,
             "actor": claimed_jobs.requested_by(actor),
@@ -124,6 +126,7 @@ def undo(
     attempts.end_attempt(services, connection, artifact, job.id)
     now = services.clock()
     payload: dict[str, Any] = dict(artifact_event("location.failed", artifact, now).payload)
+    confidential = claimed_jobs.is_confidential(services, job)
     payload["location"] = {
         "id": job.location_id,
         "status": "failed",
@@ -131,8 +134,8 @@ def undo(
         "artifact_type": job.type_name,
         "project": job.project,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=job.payload["confidential"], full=False),
-        "confidential": job.payload["confidential"],
+        "url": shown_url(job.payload["url"], confidential=confidential, full=False),
+        "confidential": confidential,
     }
     payload["error"] = outcome["error"]
     event = Event("location.failed", artifact.owner, artifact.type_name, artifact.id, payload, now)
@@ -149,6 +152,6 @@ def _request(job: Job) -> LocationRequest:
         job.slot.path,
         told["url"],
         Claims(**told["claims"]),
-        told["confidential"],
+        claimed_jobs.wish_of(job),
         cdn_loop=told["cdn_loop"],
     )
