@@ -221,6 +221,21 @@ def test_what_a_full_check_finds(
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
+def test_what_was_recorded_as_transformed_can_change(api: Glare, crooked: Crooked, image: Json) -> None:
+    """An origin that always says 203 cannot keep out of the quarantine with that; one that says 200 now was recorded in another way."""
+    crooked.behave = answering(DATA, 203, ranges=False)
+    api.alice.locate(image, "image", crooked.url, **PROOF)
+    crooked.behave = answering(bytes(len(DATA)), 203, ranges=False)
+    found = checked(api, image, CheckKind.FULL)
+    assert (found.outcome, found.reason) == (Outcome.CHANGED, "digest")
+    crooked.behave = answering(DATA + b"!", 203, ranges=False)
+    found = checked(api, image, CheckKind.FULL)
+    assert (found.outcome, found.reason) == (Outcome.CHANGED, "size")
+    crooked.behave = answering(bytes(len(DATA)), ranges=False)
+    found = checked(api, image, CheckKind.FULL)
+    assert (found.outcome, found.reason) == (Outcome.FAILED, "protocol")
+
+
 def in_parts(most: int, total: int = len(DATA)) -> Behaviour:
     """Answers a range with no more than `most` bytes of it."""
 

@@ -181,9 +181,9 @@ class _Asking:
             raise
 
     def _differs(self, response: Response, kind: CheckKind, outcome: Outcome, reason: Difference) -> Finding:
-        """A difference; but bytes that are said to be coded in another way than those that were recorded say nothing of them."""
+        """A difference; but bytes that are said to be sent in another way than those that were recorded say nothing of them."""
         sent, known = measure.as_sent(response) or AsSent(), self._target.as_sent or AsSent()
-        if sent.transformed or sent.coding != known.coding:
+        if (sent.coding, sent.transformed) != (known.coding, known.transformed):
             return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)
         return self._finding(kind, outcome, reason)
 
