@@ -221,6 +221,17 @@ def test_outage_counts_unrelated_hosts() -> None:
     assert not ours(words("own.victim.org", "b.two.test", project="v")), "the host itself is no witness"
 
 
+def test_networks_of_one_domain_make_no_share() -> None:
+    """Two domains with many addresses outvote nobody: a share counts registered domains, too."""
+    many = [f"h{number}.{'one.co.uk' if number % 2 else 'two.co.uk'}" for number in range(12)]
+    bad = words(*many, project="mallory")
+    bad = [replace(word, project=f"p{number % 3}") for number, word in enumerate(bad)]
+    good = words(*(f"mirror.fine{number}.example" for number in range(4)), project="v")
+    assert ours(bad), "the hosts would be enough"
+    assert not ours(bad, good)
+    assert ours(bad, good[:1])
+
+
 def test_no_project_holds_up_the_states_of_others() -> None:
     """Hosts have to be of several projects, but for those of a project itself where no other one was checked."""
     many = [f"h{number}.site{number}.example.net{number}" for number in range(12)]

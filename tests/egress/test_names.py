@@ -13,7 +13,7 @@ import pytest
 
 from glare.context import PARTY
 from glare.egress.decision import Address
-from glare.egress.names import NameBounds, Names, site_of
+from glare.egress.names import NameBounds, Names
 from glare.errors import Cause, LocationRefused, OutboundBusy
 from glare.shares import Party
 
@@ -176,18 +176,3 @@ def test_refusals_are_counted(server: Server, threads: ThreadPoolExecutor) -> No
         with pytest.raises(OutboundBusy):
             ask(names, "b", host)
     assert told == [("names", "site"), ("names", "time")]
-
-
-@pytest.mark.parametrize(
-    ("host", "site"),
-    [
-        ("a.b.example.com", "example.com"),
-        ("example.com.", "example.com"),
-        ("a.b.example.co.uk", "example.co.uk"),
-        ("co.uk", "co.uk"),
-        ("localhost", "localhost"),
-    ],
-)
-def test_a_site_is_the_registered_domain(host: str, site: str) -> None:
-    """Names of one registered domain share what it may have."""
-    assert site_of(host) == site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
+from glare.egress.race import begin_connect
+from support.egress import NAMES
 from support.origin import Origin
 from support.service import Json
 from support.verifying import DAY, HOUR, Verifying, verifying
@@ -58,6 +61,40 @@ def test_hosts_of_one_tenant_switch_no_quarantine_off(site: Verifying, scattered
     site.later(6 * HOUR)
     assert site.state(victim) == "changed"
     assert site.glare.alice.download(victim, "image").status_code == 409
+
+
+EVIL = ("a.evil.example", "b.evil.example", "a.worse.example")
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_addresses_that_do_not_answer_are_no_networks(
+    site: Verifying, monkeypatch: pytest.MonkeyPatch, own_first: bool
+) -> None:
+    """Hosts that name addresses of others beside their own one are in one network, that of the server which answers for all."""
+    for number, name in enumerate(EVIL):
+        addresses = ["127.0.0.1", f"1.{number}.0.9"]
+        monkeypatch.setitem(NAMES, name, addresses if own_first else addresses[::-1])
+    monkeypatch.setattr(site.glare.services.egress.connector, "_connect", only_here)
+    for name, project in zip(EVIL, ("mallory", "malcolm", "mordred"), strict=True):
+        site.record(f"/{name}", DATA, host=name, name=name, project=project)
+    victim = site.record("/victim", DATA, host=host(VICTIM), name="victim")
+    site.later(6 * HOUR)
+    for name in EVIL:
+        site.origin.put(f"/{name}", CHANGED)
+    site.clock.forward(6 * HOUR)
+    site.work()
+    site.origin.put("/victim", CHANGED)
+    answer = site.glare.alice.request("POST", f"/locations/{site.location_of(victim)['id']}/checks")
+    assert answer.status_code == 202
+    site.work()
+    assert site.state(victim) == "changed"
+
+
+def only_here(address: str, port: int) -> socket.socket:
+    """Connects to this machine, and to nothing else."""
+    if address != "127.0.0.1":
+        raise OSError("no such network")
+    return begin_connect(address, port)
 
 
 def test_errors_of_others_are_no_witnesses_for_a_mismatch(site: Verifying) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from glare.domain.blob import LocationState
+from glare.domain.sites import site_of
 from glare.errors import Cause
 
 AT_ONCE: Final = 0
@@ -271,26 +272,26 @@ def is_outage(
     """Whether a finding about a location of `project` at `host` is one of so many that the fault is ours.
 
     `bad` and `good` are the last words of hosts within one window. The judgement must not rest on what one tenant controls, so hosts are
-    counted once for each network, and once for each domain; hosts in networks that nobody knows do not count. They
-    have to be of so many `projects`, or of all that were checked in the window where those are fewer. The finding's own host is no
-    witness for itself.
+    counted once for each network, and once for each registered domain, and both counts have to reach `hosts` and the `share`; hosts in
+    networks that nobody knows do not count. They have to be of so many `projects`, or of all that were checked in the window where those
+    are fewer. The finding's own host is no witness for itself.
     """
     others = [word for word in bad if word.host != host and word.network is not None]
-    failing = {word.network for word in others}
-    fine = {word.network for word in good if word.host != host and word.network is not None} - failing
-    unrelated = 1 + min(len(failing), len({_site(word.host) for word in others} - {_site(host)}))
+    well = [word for word in good if word.host != host and word.network is not None]
+    networks, sites = _counted(host, others)
+    fine_networks, fine_sites = _counted(host, well)
+    unrelated = 1 + min(len(networks), len(sites))
+    many = len(networks) >= share * len(networks | fine_networks) and len(sites) >= share * len(sites | fine_sites)
     witnesses = {word.project for word in others}
     needed = min(projects, len({project} | {word.project for word in (*bad, *good)}))
-    return unrelated >= hosts and len(witnesses) >= needed and len(failing) >= share * (len(failing) + len(fine))
+    return unrelated >= hosts and len(witnesses) >= needed and many
+
+
+def _counted(host: str, words: Collection[Word]) -> tuple[set[str | None], set[str]]:
+    """The networks of these words, and their sites without that of `host`."""
+    return {word.network for word in words}, {site_of(word.host) for word in words} - {site_of(host)}
 
 
 def is_cut_off(reached: int, asked: int) -> bool:
     """Whether so few of the operator's beacons answer that the fault is ours: fewer than half."""
     return 2 * reached < asked
-
-
-def _site(host: str) -> str:
-    """The last two labels of a name, or the address."""
-    if ":" in host or host.replace(".", "").isdigit():
-        return host
-    return ".".join(host.rsplit(".", 2)[-2:])

@@ -243,18 +243,16 @@ class EgressClient:
                     connector.noted(url, address, well=False)
                 raise
             connector.noted(url, address, well=True)
+            self.networks.note(url.host, address)
             return head, state, wire
 
     def _decided(self, url: Url, deadline: Deadline) -> tuple[decision.Address, ...]:
         decision.check_host(url.host, self._rules)
         if url.address is not None:
-            self.networks.note(url.host, [url.address])
             return decision.decide([url.address], self._rules)
         seconds = min(deadline.remaining(), self.settings.resolve_seconds)
         found = self.names.addresses(url.host, seconds, waited=deadline.extend)
-        decided = decision.decide(found, self._rules)
-        self.networks.note(url.host, decided)
-        return decided
+        return decision.decide(found, self._rules)
 
     def _redirected(self, url: Url, head: Head) -> Url:
         """Where a redirect leads. Its fragment is dropped, as browsers do. Raises `OriginFailed`."""

@@ -20,6 +20,7 @@ from math import ceil
 from typing import Final
 
 from glare.context import PARTY
+from glare.domain.sites import site_of
 from glare.egress.decision import UNREACHABLE, Address
 from glare.errors import Cause, LocationRefused, OutboundBusy, TooManyRequests, Unavailable
 from glare.shares import Bounds, Party, Refused, Shares, not_told
@@ -31,20 +32,12 @@ NAME: Final = "names"
 """What metrics call these shares."""
 
 _REMEMBERED: Final = 4096
-_SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
 
 
 def system_resolve(host: str) -> tuple[Address, ...]:
     """The addresses that the system knows for the absolute name `host`: the trailing dot keeps search domains away."""
     found = socket.getaddrinfo(f"{host}.", None, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
-
-
-def site_of(host: str) -> str:
-    """The registered domain of a name, as well as it can be told without a list of all registries."""
-    labels = host.rstrip(".").lower().split(".")
-    deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
-    return ".".join(labels[-3 if deep else -2 :])
 
 
 @dataclass(frozen=True, slots=True)

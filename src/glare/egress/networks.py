@@ -1,10 +1,9 @@
-"""In which network a host was when its name was looked up last, for who has to tell whether hosts have to do with one another."""
+"""In which network a host was when it answered last, for who has to tell whether hosts have to do with one another."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Final
 
 from glare.egress.decision import Address
@@ -14,18 +13,19 @@ _MOST: Final = 10_000
 
 
 class Networks:
-    """The networks (/24 of IPv4, /64 of IPv6) of the hosts that were asked last, by any thread of this process."""
+    """The networks (/24 of IPv4, /64 of IPv6) of the hosts that answered last, to any thread of this process.
+
+    Only an address that has answered counts: whoever owns a name may give it the addresses of others, too.
+    """
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._of: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def note(self, host: str, addresses: Sequence[Address]) -> None:
-        """`host` has these addresses. One of them speaks for all, and it is the same one whatever their order."""
-        if not addresses:
-            return
-        network = Party.network(min(str(address) for address in addresses)).name
+    def note(self, host: str, address: Address) -> None:
+        """`host` has answered from this address."""
+        network = Party.network(str(address)).name
         with self._lock:
             self._of[host] = network
             self._of.move_to_end(host)
