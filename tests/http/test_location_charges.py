@@ -14,6 +14,7 @@ from support.conversation import Conversation, eventually
 from support.hostile import CONTENT, Hostile
 from support.origin import Origin
 from support.service import LOCATION, Glare, Json, path_of, running
+from support.verifying import verifying
 
 
 def charges(glare: Glare) -> dict[str, tuple[int, int]]:
@@ -162,3 +163,17 @@ def test_a_client_that_goes_away_ends_its_measurement_and_pays_for_it(tmp_path: 
         assert requests == 1
         assert size <= len(CONTENT)
         assert glare.leftovers() == {}
+
+
+def test_what_an_owner_has_checked_is_charged(tmp_path: Path) -> None:
+    """The bytes of a check that somebody asked for are the project's; once they are used up the next wish is refused."""
+    with verifying(tmp_path, "project_bytes = 2500\n") as site:
+        image = site.record("/a", bytes(1000))
+        address = f"/locations/{site.location_of(image)['id']}/checks"
+        for requests in (2, 3):
+            assert site.glare.alice.request("POST", address).status_code == 202
+            assert site.work() == 1
+            assert charges(site.glare) == {"wonderland": (requests, requests * 1000)}
+        refused = site.glare.alice.request("POST", address)
+        assert refused.status_code == 429
+        assert "2500 bytes" in refused.json()["error"]["message"]

@@ -15,6 +15,7 @@ from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
 from glare.operations.check_soon import check_soon
 from glare.operations.verify_locations import verify
+from support.jobs import working
 from support.service import Json
 from support.verifying import DAY, HOUR, Verifying, verifying
 
@@ -123,6 +124,26 @@ def test_within_the_budget_the_pauses_double(tmp_path: Path) -> None:
             check_soon(site.glare.services, location)
             site.work()
         assert 4 <= whole(site) - before <= 9
+
+
+def test_failed_promotions_have_a_budget_too(tmp_path: Path) -> None:
+    """An origin that fails promotions and is well when it is checked is read whole once past the budget, and then no more."""
+    options = "[verification]\nspot_blocks = 1\nspot_percent = 0\ndaily_bytes = 0\n"
+    with working(tmp_path, options) as site:
+        image = site.record("/a", DATA)
+        address = f"/locations/{site.location_of(image)['id']}/promotion"
+        full = 0
+        for _ in range(8):
+            site.origin.put("/a", CHANGED)
+            assert site.glare.alice.request("POST", address).status_code == 202
+            site.do()
+            assert site.told(address)["promotion"]["status"] == "failed"
+            site.origin.put("/a", DATA)
+            before = whole(site)
+            site.later(HOUR)
+            full += whole(site) - before
+        assert full == 1
+        assert site.state(image) == "verified"
 
 
 def target_of(site: Verifying, image: Json) -> checks.Target:

@@ -304,18 +304,14 @@ def ask(connection: Connection, location_id: str, now: int) -> bool:
     return bool(connection.execute(wish).rowcount)
 
 
-def hint(connection: Connection, location_id: str, why: str) -> bool:
-    """Make a full check of a verified location due at once, and at nobody's expense; False where one is to come soon anyway."""
-    well = and_(_blobs.location_id == location_id, _blobs.state == LocationState.VERIFIED.value, _blobs.failures == 0)
-    values = {"check_at": AT_ONCE, "full_at": AT_ONCE, "doubt": why}
-    return bool(connection.execute(update(blobs).where(well).values(**values)).rowcount)
+def suspect(
+    connection: Connection, location_id: str, why: str, now: int, rhythm: Rhythm, *, even_young: bool = False
+) -> tuple[str, int] | None:
+    """Make a full check due where somebody was not served; returns the host to expect, and when, None where nothing follows.
 
-
-def suspect(connection: Connection, location_id: str, why: str, now: int, rhythm: Rhythm) -> tuple[str, int] | None:
-    """Make a full check due where a reader was not served; returns the host to expect, and when, None where nothing follows.
-
-    Not where the last proof is young, or where a failure or another hint is being followed up: whoever controls an origin must not make
-    this service download it again and again. The more hints were wrong before, the older the proof has to be.
+    Not where the last proof is young (`even_young` is for hints that cost their project something), or where a failure or another hint is
+    being followed up: whoever controls an origin must not make this service download it again and again. The more hints were wrong
+    before, the older the proof has to be.
     """
     target = find(connection, location_id, lock=True)
     if target is None:
@@ -324,7 +320,7 @@ def suspect(connection: Connection, location_id: str, why: str, now: int, rhythm
     pending = standing.failures or standing.doubt is not None or standing.full_at in (None, AT_ONCE)
     if standing.state is not LocationState.VERIFIED or pending:
         return None
-    if (standing.proven_at or 0) + rhythm.hint_interval >= now:
+    if not even_young and (standing.proven_at or 0) + rhythm.hint_interval >= now:
         return None
     check_at, full_at = rhythm.follow_up(standing, now)
     if full_at > now:

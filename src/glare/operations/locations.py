@@ -130,10 +130,14 @@ def _charge(services: Services, connection: Connection, target: Target, now: int
     limits = services.rules.outbound
     period = now - now % (limits.window * _SECOND)
     counters.add(connection, outbound_usage, {"project": target.project, "period": period}, {"requests": 1})
-    requests, _ = counters.outbound_used(connection, target.project, period)
+    requests, size = counters.outbound_used(connection, target.project, period)
     if limits.requests != UNLIMITED and requests > limits.requests:
         raise TooManyRequests(
             f"The project may have at most {limits.requests} measurements in {limits.window} seconds; retry later."
+        )
+    if limits.bytes != UNLIMITED and size >= limits.bytes:
+        raise TooManyRequests(
+            f"The project may have at most {limits.bytes} bytes measured in {limits.window} seconds; retry later."
         )
 
 

@@ -27,7 +27,6 @@ from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot, Source
 from glare.domain.events import Event, artifact_event
 from glare.domain.microversion import NEWEST
 from glare.domain.shown_url import shown_url
-from glare.domain.verification import AT_ONCE
 from glare.egress.cancellation import Cancellation
 from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
 from glare.operations import access, attempts, audit, claimed_jobs, takedowns
@@ -258,8 +257,10 @@ def undo(
     event = _event(services, "location.promotion_failed", artifact, job, now, outcome["error"])
     detail = {"location": job.location_id, "error": outcome["error"]["type"]}
     audit.changed(connection, actor, [event], target=job.slot.path, detail=detail)
-    if checks.hint(connection, job.location_id, "promotion"):
-        checks.expect(connection, job.host, AT_ONCE)
+    rhythm = services.rules.verification.rhythm
+    found = checks.suspect(connection, job.location_id, "promotion", now, rhythm, even_young=True)
+    if found is not None:
+        checks.expect(connection, *found)
 
 
 def _event(

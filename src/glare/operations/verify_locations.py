@@ -199,7 +199,7 @@ def _record(services: Services, connection: Connection, target: Target, finding:
     """
     now = services.clock()
     artifact_rows.lock(connection, target.artifact_id)
-    _charge(connection, target, finding, now)
+    _charge(services, connection, target, finding, now)
     current = checks.find(connection, target.id, lock=True)
     if current is None or current.generation != target.generation:
         return
@@ -228,11 +228,21 @@ def _record(services: Services, connection: Connection, target: Target, finding:
             )
 
 
-def _charge(connection: Connection, target: Target, finding: Finding, now: int) -> None:
-    """Count the bytes of full checks for the budget of the day. What an owner asked for counts for their project too."""
-    if finding.kind is CheckKind.FULL and not target.asked:
-        key = {"project": _OWN, "period": now - now % _DAY}
-        counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
+def _charge(services: Services, connection: Connection, target: Target, finding: Finding, now: int) -> None:
+    """Count the bytes of full checks for the budget of the day. Those that an owner asked for count for their project instead.
+
+    The request was counted when it was asked for. A check is not broken off where it goes beyond what is left: the next one is refused.
+    """
+    if finding.kind is not CheckKind.FULL:
+        return
+    if target.asked:
+        period = now - now % (services.rules.outbound.window * _SECOND)
+        counters.add(
+            connection, outbound_usage, {"project": target.project, "period": period}, {"bytes": finding.bytes}
+        )
+        return
+    key = {"project": _OWN, "period": now - now % _DAY}
+    counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
 
 
 _OUT_OF_REACH: Final = frozenset(
