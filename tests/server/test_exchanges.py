@@ -182,6 +182,25 @@ def test_a_client_that_asks_first_is_told_to_go_on() -> None:
         assert parts(everything(client))[2] == b"data"
 
 
+def test_a_client_of_http_1_0_is_not_told_to_go_on() -> None:
+    """It would take that for the answer."""
+    with small_host(Echo()) as host, host.connect() as client:
+        client.sendall(get("/", "Expect: 100-continue\r\nContent-Length: 4\r\n", "PUT", "1.0") + b"data")
+        assert parts(everything(client))[0] == 200
+    with small_host(Echo()) as host, host.connect() as client:
+        client.sendall(get("/", "Expect: 100-continue\r\nContent-Length: 4\r\n", "PUT", "1.0"))
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+def test_a_coding_of_the_transfer_that_is_not_known_is_refused() -> None:
+    """It would be taken for the body itself."""
+    with small_host(Echo()) as host, host.connect() as client:
+        client.sendall(get("/", "Transfer-Encoding: gzip, chunked\r\n", "PUT") + b"0\r\n\r\n")
+        assert parts(everything(client))[0] == 501
+
+
 async def deaf(scope: Any, receive: Any, send: Any) -> None:
     """Answers without a look at the body."""
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"2")]})

@@ -45,7 +45,7 @@ class Exchange:
         self.answered = False
         self.begun = False
         self._line = line
-        self._expects_continue = expects_continue
+        self._expects_continue = expects_continue and scope["http_version"] != "1.0"  # RFC 9110, 10.1.1
         self._wanted = False
         self._parts: list[bytes] = []
         self._size = 0
@@ -97,7 +97,7 @@ class Exchange:
         while not (self._left or self.answered):
             if self._parts or (self.body_ended and not self._handed_over):
                 return self._take()
-            if self._expects_continue and not self.body_ended:
+            if self._expects_continue and not self.body_ended and not self.begun:
                 self._expects_continue = False
                 self._line.say(answers.CONTINUE)
             self._line.steer()

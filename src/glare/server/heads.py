@@ -66,6 +66,8 @@ class Head:
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             raise Refusal(400, MALFORMED, f"A request has one Host header; this one has {hosts}.")
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            raise Refusal(501, MALFORMED, "The only Transfer-Encoding here is chunked; send the body without another.")
         raw_path, query = self._split()
         return {
             "type": "http",
