@@ -59,7 +59,7 @@ class Counting:
             self._listener = socket.create_server(("127.0.0.1", 0))
             self._start(self._accept)
             event.listen(engine, "do_connect", self._through_here)
-        self._db.dispose()
+        engine.dispose()  # The pool is made anew: one that is disposed of keeps no connection.
         return self
 
     def __exit__(
