@@ -70,11 +70,14 @@ _LIKE_OTHERS = (
 _GOES_ON = ("sweep", "record later", "promote", "check")
 """What logs what fails, and goes on, or begins again later."""
 
-HALVES = pytest.mark.parametrize(
+_ON_THIS = [[name for name in half if KIND == "sqlite" or name not in _LIKE_OTHERS] for half in (_DATA, _REST)]
+
+QUARTERS = pytest.mark.parametrize(
     "names",
-    [[name for name in half if KIND == "sqlite" or name not in _LIKE_OTHERS] for half in (_DATA, _REST)],
-    ids=["data", "the rest"],
+    [half[at::2] for half in _ON_THIS for at in (0, 1)],
+    ids=["data", "more data", "the rest", "more of the rest"],
 )
+"""Each takes well under the time of a test, also on a server and a busy machine."""
 
 
 def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -> dict[str, Report]:
@@ -102,7 +105,7 @@ def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -
     return reports
 
 
-@HALVES
+@QUARTERS
 def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """Killed at any step an operation has happened as a whole if it was committed, and else not; it can be done again."""
     for name, report in broken(tmp_path, origin, "kill", names).items():
@@ -113,7 +116,7 @@ def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]
 
 
 @pytest.mark.sqlite  # What the operations do about it is the same on each database.
-@HALVES
+@QUARTERS
 def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can be done again."""
     for name, report in broken(tmp_path, origin, "fail", names).items():
@@ -137,7 +140,7 @@ def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
 
 
 @pytest.mark.server
-@HALVES
+@QUARTERS
 def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all; it can be done again."""
     for name, report in broken(tmp_path, origin, "cut,ask,tell", names).items():

@@ -234,7 +234,7 @@ def main(directory: Path, origin: str, rounds: int) -> None:
     # No thread and no connection may be there when a process forks. What a first use makes ready besides saves each child time.
     services = build_services(settings)
     Chaos(services, origin, Journal(directory / "journal"), 0).step()
-    services.db.dispose()
+    services.db.engine.dispose()  # The pool is made anew: one that is disposed of keeps no connection.
     for number in range(rounds):
         steps, told = os.pipe()
         child = os.fork()

@@ -394,7 +394,7 @@ class Runner:
             artifact_id = short._prepare()
             self.scenario.perform(short.services, self.origin, artifact_id)
             short._restart(artifact_id)
-        self.services.db.dispose()
+        self.services.db.engine.dispose()  # The pool is made anew: one that is disposed of keeps no connection.
         assert threading.active_count() == 1
         gc.freeze()  # Else each child copies all that its collector looks at.
 
