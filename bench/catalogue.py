@@ -8,7 +8,7 @@ from pathlib import Path
 from figures import Beside, Figure
 from list_million import GUARANTEED, SMALL, Bench, best, build
 
-from glare.domain.compile import compile_type
+from glare.domain.declared.compile import compile_type
 from glare.domain.visibility import ListScope
 from glare.types.images import Image
 

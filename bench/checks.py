@@ -29,8 +29,8 @@ from glare.db.tables import blobs, location_hosts
 from glare.digest import BLOCK, HashingPass
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.egress.cancellation import Cancellation
+from glare.operations.locations.verify import verify_next
 from glare.operations.services import Services
-from glare.operations.verify_locations import verify_next
 from glare.settings import Sources, load
 from support.egress import LOOPBACK
 from support.origin import Origin

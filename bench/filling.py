@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from glare.db.engine import Database
 from glare.db.tables import quota_usage
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.compile import compile_type
+from glare.domain.declared.compile import compile_type
 from glare.types.images import Image
 from support.catalogue import count_all, store
 

@@ -26,12 +26,12 @@ from sqlalchemy import delete, insert, text
 
 from glare.db import migrate
 from glare.db.engine import Database
-from glare.db.lists import list_page, plan
-from glare.db.pages import page_statement
+from glare.db.lists.pages import page_statement
+from glare.db.lists.read import list_page, plan
 from glare.db.tables import artifact_values, artifacts
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.query import parse_query
 from glare.domain.visibility import ListScope
 from glare.types.images import Image

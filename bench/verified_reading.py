@@ -25,8 +25,8 @@ from glare.db import contents, migrate
 from glare.digest import BLOCK, Content, Digests
 from glare.domain.actor import ANONYMOUS
 from glare.domain.blob import Blob, BlobStatus, Managed, Slot
-from glare.operations.download_blob import Download
-from glare.operations.own_bytes import OwnBytes
+from glare.operations.blobs.download import Download
+from glare.operations.blobs.own_bytes import OwnBytes
 from glare.operations.services import Services
 from glare.settings import Sources, load
 

@@ -30,7 +30,7 @@ from glare.events.messaging import MessagingSink
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
-from glare.http.description import described
+from glare.http.description.document import described
 from glare.http.drain import Drain
 from glare.http.lanes import Lanes, LaneSettings
 from glare.http.parties import Parties
@@ -42,26 +42,28 @@ from glare.identity.pipelines import IdentitySettings, make_identity
 from glare.metrics import Metrics
 from glare.metrics.listener import Listener
 from glare.metrics.prometheus import PrometheusMetrics
-from glare.operations import fsck, putting_off, takedowns
+from glare.operations import putting_off
 from glare.operations.crew import Crew, CrewBounds, Task
-from glare.operations.deliver_webhooks import Deliverer
-from glare.operations.depths import depths
-from glare.operations.fan_out import fan_out
-from glare.operations.health import readiness
 from glare.operations.heartbeats import Heartbeats
-from glare.operations.jobs import claim_job, do_job
+from glare.operations.locations.jobs import claim_job, do_job
+from glare.operations.locations.promote_by_policy import PromotionRounds
+from glare.operations.locations.verify import ClaimedCheck, claim_check, do_check
 from glare.operations.outage import Beacons
-from glare.operations.patrol import patrol
-from glare.operations.prepare_stores import prepare_stores
-from glare.operations.promote_by_policy import PromotionRounds
 from glare.operations.reads import Reads
 from glare.operations.refusals import Refusals
 from glare.operations.services import (
     Services,
 )
-from glare.operations.sweep import Scrubbed, end_dead_attempts, scrub, sweep
+from glare.operations.subscriptions.deliver import Deliverer
+from glare.operations.subscriptions.fan_out import fan_out
+from glare.operations.takedowns import lookup as takedowns
+from glare.operations.upkeep import fsck
+from glare.operations.upkeep.depths import depths
+from glare.operations.upkeep.health import readiness
+from glare.operations.upkeep.patrol import patrol
+from glare.operations.upkeep.prepare_stores import prepare_stores
+from glare.operations.upkeep.sweep import Scrubbed, end_dead_attempts, scrub, sweep
 from glare.operations.verified_fetch import Fetches
-from glare.operations.verify_locations import ClaimedCheck, claim_check, do_check
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
 from glare.settings.outside import JobsSettings, SubscriptionsSettings, VerificationSettings

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from glare.archives.names import require_distinct
 from glare.archives.unpack import zip_members
-from glare.domain.hooks import UnpackLimits
+from glare.domain.declared.hooks import UnpackLimits
 from glare.errors import BadRequest, RequestEntityTooLarge
 from support.zips import CENTRAL, END, LOCAL, info, packed, patched, piped, renamed, wide
 

@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors as postgresql
 from sqlalchemy.exc import OperationalError
 
-from glare.db.dialects import DIALECTS, Failure, failure_of
+from glare.db.dialects.registry import DIALECTS, Failure, failure_of
 from glare.db.engine import Database
 from glare.errors import GlareError
 

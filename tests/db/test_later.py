@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from glare.db.dialects.later import later
+from glare.db.dialects.upsert import add_up, insert_new
 from glare.db.engine import Database
-from glare.db.later import later
 from glare.db.tables import quota_usage, quotas
-from glare.db.upsert import add_up, insert_new
 from support.databases import database_of
 
 PUT = insert(quotas)

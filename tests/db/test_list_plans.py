@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import Connection, Select
 
-from glare.db.lists import find_marker, plan
-from glare.db.pages import page_statement
+from glare.db.lists.pages import page_statement
+from glare.db.lists.read import find_marker, plan
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.query import parse_query
 from glare.domain.visibility import ListScope
 from glare.types.images import Image

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from glare.db.engine import Database
-from glare.db.lists import FEW, list_page
+from glare.db.lists.read import FEW, list_page
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Blob as StoredBlob
 from glare.domain.blob import BlobStatus, Slot
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.query import ListQuery, parse_query
 from glare.domain.visibility import ListScope, visible
 from glare.errors import ArtifactNotFound

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from glare.db.failures import Failure, Sizes
-from glare.db.pool import Connections, NoneGranted, Silent
+from glare.db.dialects.failures import Failure, Sizes
+from glare.db.dialects.pool import Connections, NoneGranted, Silent
 
 
 class Crowded(Exception):
@@ -388,7 +388,7 @@ def test_the_result_of_the_trial_is_waited_for(
     pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asks while somebody tries the server is not told that it is silent where the trial ends well in a moment."""
-    monkeypatch.setattr("glare.db.pool._HOPE", 30)
+    monkeypatch.setattr("glare.db.dialects.pool._HOPE", 30)
     pool.fell_silent()
     reached, go_on = hanging(pool, server, monkeypatch)
     got: list[bool] = []

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Connection
 
 from glare.context import PARTY
-from glare.db import sqlite
+from glare.db.dialects import sqlite
+from glare.db.dialects.turns import ASK_EVERY, NAME, Turns
 from glare.db.engine import Database
 from glare.db.tables import quotas
-from glare.db.turns import ASK_EVERY, NAME, Turns
 from glare.errors import Unavailable
 from glare.shares import Party
 from support.databases import database_of

@@ -10,9 +10,9 @@ import pytest
 
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Blob, BlobStatus, Managed, Slot
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_all, compile_type
 from support.sample_types import SampleArtifact
 
 ArtifactMaker = Callable[..., Artifact]

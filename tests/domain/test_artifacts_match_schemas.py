@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 
 from glare.domain.artifact import Artifact
-from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import Attempt, Blob, BlobStatus, Slot
-from glare.domain.coercion import Kind
-from glare.domain.compile import compile_type
+from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.coercion import Kind
+from glare.domain.declared.compile import compile_type
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent
 from glare.errors import InvalidParameterValue

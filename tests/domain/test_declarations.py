@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glare.domain.compile import compile_type
+from glare.domain.declared.compile import compile_type
 from glare.errors import InvalidDeclaration
 from glare.types import (
     ArtifactType,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from glare.domain.artifact_type import FieldSpec, TypeSpec
-from glare.domain.compile import compile_field
-from glare.domain.fields import (
+from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.compile import compile_field
+from glare.domain.declared.fields import (
     BlobDict,
     Boolean,
     DateTime,

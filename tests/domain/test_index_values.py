@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.compile import compile_type
-from glare.domain.index import IndexValue, index_values, match_key
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_type
+from glare.domain.declared.index import IndexValue, index_values, match_key
 from glare.domain.version import parse
 from glare.types import ArtifactType, DateTime, Float, Integer, ListOf, String, Version
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glare.domain import legacy
+from glare.domain.declared import legacy
 
 
 @pytest.mark.parametrize("value", ["1", "t", "TRUE", "on", "Y", "yes", " true ", True, 1])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from glare.domain.artifact import Status, Visibility
-from glare.domain.hooks import ChangeKind
+from glare.domain.declared.hooks import ChangeKind
 from glare.domain.lifecycle import STATUS_TRANSITIONS, VISIBILITY_TRANSITIONS, status_transition, visibility_transition
 from glare.errors import BadRequest, Forbidden
 

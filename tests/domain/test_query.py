@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.filters import Filter, Operator, Target
 from glare.domain.query import ListQuery, QueryLimits, first_link, next_link, parse_query
 from glare.domain.version import Version, parse

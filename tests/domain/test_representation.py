@@ -9,9 +9,9 @@ import pytest
 
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Attempt, Blob, BlobStatus, External, LocationState, Slot
-from glare.domain.compile import compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_type
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent, represent_for_all
 from glare.types import ArtifactType, Integer, ListOf, String

@@ -10,11 +10,11 @@ import pytest
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Blob as BlobRecord
 from glare.domain.blob import Slot
-from glare.domain.compile import compile_type
-from glare.domain.hooks import Hooks, Member
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_type
+from glare.domain.declared.hooks import Hooks, Member
 from glare.errors import GlareError, InvalidParameterValue
 from glare.types import ArtifactType, ArtifactView, Blob, BlobDict, Ingest, Ingested, ListOf, Option, Reader, String
 from support.sample_types import HooksArtifact, NonNullableFieldsArtifact

@@ -6,8 +6,8 @@ from typing import Any
 
 from jsonschema import Draft4Validator
 
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.compile import compile_type
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import compile_type
 from glare.domain.microversion import Microversion
 from glare.types import ArtifactType, DateTime, DictOf, Integer, ListOf, String, Version
 

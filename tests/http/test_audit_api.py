@@ -15,8 +15,8 @@ from glare.db.tables import audit
 from glare.egress.cancellation import Cancellation
 from glare.http.call import Endpoint
 from glare.http.routes import API, PUBLIC
-from glare.operations.jobs import do_next
-from glare.operations.sweep import sweep
+from glare.operations.locations.jobs import do_next
+from glare.operations.upkeep.sweep import sweep
 from support.audit import actions, entries
 from support.clock import Clock
 from support.origin import Origin

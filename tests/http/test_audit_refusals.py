@@ -10,7 +10,7 @@ from sqlalchemy import text
 from glare.context import PARTY
 from glare.domain.actor import Actor
 from glare.operations.refusals import Refusals
-from glare.operations.sweep import sweep
+from glare.operations.upkeep.sweep import sweep
 from glare.shares import Party
 from support.audit import actions, entries, refusals
 from support.clock import Clock

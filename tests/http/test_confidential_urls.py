@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from glare.db import checks
 from glare.db.tables import metadata
-from glare.domain.hooks import ArtifactView
+from glare.domain.declared.hooks import ArtifactView
 from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
-from glare.operations.verify_locations import verify
+from glare.operations.locations.verify import verify
 from support.sample_types import SampleArtifact
 from support.service import LOCATION, ActorClient, Json, path_of
 from support.verifying import HOUR, V2, Verifying, verifying

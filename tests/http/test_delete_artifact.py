@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from glare.db.tables import artifact_values, artifacts, blobs
-from glare.operations.sweep import sweep
+from glare.operations.upkeep.sweep import sweep
 from support.clock import Clock
 from support.origin import Origin
 from support.service import Glare, Json, running
@@ -211,7 +211,7 @@ def test_scrub_time_is_waited_for(tmp_path: Path) -> None:
 
 def test_many_deleted_artifacts_are_swept_in_one_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sweep removes all that is due, however many batches that is."""
-    monkeypatch.setattr("glare.operations.sweep._BATCH", 2)
+    monkeypatch.setattr("glare.operations.upkeep.sweep._BATCH", 2)
     with running(tmp_path, DELAYED) as glare:
         for number in range(5):
             artifact = glare.alice.create("images", name=str(number))

@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from starlette.routing import Route
 
-from glare.domain.compile import compile_all, compile_type
+from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.microversion import Microversion
-from glare.http.description import describe
+from glare.http.description.document import describe
 from glare.http.problems import STATUS
 from glare.http.routes import API, PUBLIC
 from glare.types.registry import TypeRegistry

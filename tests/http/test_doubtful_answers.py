@@ -13,8 +13,8 @@ from glare.db import checks
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind, Finding, Outcome
 from glare.egress.cancellation import Cancellation
-from glare.operations.check_location import check
-from glare.operations.jobs import do_next
+from glare.operations.locations.check import check
+from glare.operations.locations.jobs import do_next
 from support.crooked import Behaviour, Crooked, Visit, honest
 from support.service import Glare, Json, running
 

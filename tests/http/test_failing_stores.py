@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from glare.operations.sweep import remove_due_objects
+from glare.operations.upkeep.sweep import remove_due_objects
 from support.service import Glare, Json
 
 WRITING: dict[int, tuple[int, str, str]] = {

@@ -12,7 +12,7 @@ import pytest
 
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
-from glare.operations.jobs import do_next
+from glare.operations.locations.jobs import do_next
 from support.clock import Clock
 from support.conversation import Answer, Conversation
 from support.crooked import Asked, Behaviour, Crooked, Visit, honest

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from glare.domain import legacy
+from glare.domain.declared import legacy
 from support.service import Glare, Json, path_of, running
 
 Unique = Callable[[], str]

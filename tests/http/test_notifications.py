@@ -18,8 +18,8 @@ from glare.db.outbox import DatabaseOutbox
 from glare.db.tables import outbox
 from glare.domain.events import RecordedEvent
 from glare.events.consumer import Consumer, LogSink
-from glare.operations.fan_out import fan_out
-from glare.operations.sweep import sweep
+from glare.operations.subscriptions.fan_out import fan_out
+from glare.operations.upkeep.sweep import sweep
 from support.clock import Clock
 from support.origin import Origin
 from support.service import Glare, Json, running

@@ -10,7 +10,7 @@ import pytest
 
 from glare.egress.cancellation import Cancellation
 from glare.errors import OutboundBusy
-from glare.operations.verify_locations import verify_next
+from glare.operations.locations.verify import verify_next
 from support.jobs import Working, working
 
 NAME = "mirror.test.example"

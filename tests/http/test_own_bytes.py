@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, text, update
 
 from glare.db.tables import blobs, content_blocks, contents, doomed_objects, stored_chunks, stored_objects
 from glare.errors import Unavailable
-from glare.operations.sweep import sweep
+from glare.operations.upkeep.sweep import sweep
 from glare.stores.base import Reader, Store
 from glare.types.images import Image
 from support.clock import Clock

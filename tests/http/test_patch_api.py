@@ -430,7 +430,7 @@ def test_racing_patches_lose_nothing(api: Glare, unique: Unique) -> None:
 
 def test_lost_race_is_409(api: Glare, unique: Unique, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two patches that have read the same revision one is stored and the other is 409."""
-    from glare.operations import update_artifact as module
+    from glare.operations.artifacts import update as module
 
     artifact = api.alice.create("sample_artifact", name=unique())
     both_have_read = threading.Barrier(2)

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
-from glare.operations.verify_locations import verify_next
+from glare.operations.locations.verify import verify_next
 from support.clock import Clock
 from support.conversation import Conversation
 from support.faults import instrument

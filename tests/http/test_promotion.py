@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from glare.db.tables import outbox
 from glare.egress.cancellation import Cancellation
-from glare.operations import promote
-from glare.operations.jobs import do_next
-from glare.operations.promote_by_policy import PromotionRounds
-from glare.operations.sweep import sweep
+from glare.operations.locations import promote
+from glare.operations.locations.jobs import do_next
+from glare.operations.locations.promote_by_policy import PromotionRounds
+from glare.operations.upkeep.sweep import sweep
 from support.jobs import Working, working
 from support.policies import ruled
 from support.service import Json, path_of

@@ -13,15 +13,15 @@ from sqlalchemy import select
 from glare.app import Worker
 from glare.db.tables import outbox
 from glare.egress.cancellation import Cancellation
-from glare.operations.add_location import fill
-from glare.operations.jobs import do_next
-from glare.operations.sweep import end_dead_attempts, sweep
+from glare.operations.locations.add import fill
+from glare.operations.locations.jobs import do_next
+from glare.operations.upkeep.sweep import end_dead_attempts, sweep
 from support.jobs import Working, working
 from support.service import path_of
 
 DATA = bytes(range(256)) * 5000
 HOUR = 3600
-FILL = "glare.operations.record_later.fill"
+FILL = "glare.operations.locations.record_later.fill"
 
 
 @pytest.fixture

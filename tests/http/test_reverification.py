@@ -17,8 +17,8 @@ from glare.db.tables import content_blocks, location_hosts, outbox
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
-from glare.operations.check_soon import check_soon
-from glare.operations.verify_locations import tell_stale, verify, verify_next
+from glare.operations.locations.verify import tell_stale, verify, verify_next
+from glare.operations.reading.check_soon import check_soon
 from support.policies import ruled
 from support.verifying import DAY, HOUR, Verifying, verifying
 

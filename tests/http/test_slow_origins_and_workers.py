@@ -15,10 +15,10 @@ from glare.db import checks
 from glare.db.checks import Target
 from glare.domain.verification import CheckKind, Finding
 from glare.egress.cancellation import Cancellation
-from glare.operations import check_location
-from glare.operations.jobs import claim_job
+from glare.operations.locations import check as check_location
+from glare.operations.locations.jobs import claim_job
+from glare.operations.locations.verify import claim_check
 from glare.operations.services import Services
-from glare.operations.verify_locations import claim_check
 from support.hostile import Hostile
 from support.jobs import AS_ASYNC, Working, working
 from support.service import LOCATION, ActorClient, Json, path_of
@@ -86,7 +86,7 @@ def test_a_check_does_not_wait_for_silent_origins_of_others(tmp_path: Path, monk
             threading.Event().wait(0.01)
         raise cancellation.reason
 
-    monkeypatch.setattr("glare.operations.verify_locations.check", check)
+    monkeypatch.setattr("glare.operations.locations.verify.check", check)
     with working(tmp_path, SLOW) as service:
         for at in range(4):
             service.record(f"/alice{at}", DATA, host=f"mirror.site{at}.example", name=f"alice{at}")

@@ -19,8 +19,8 @@ from glare.digest import BLOCK
 from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked
-from glare.operations.takedowns import require_open
-from glare.operations.verify_locations import verify
+from glare.operations.locations.verify import verify
+from glare.operations.takedowns.lookup import require_open
 from support.service import Glare, Json, path_of
 from support.verifying import HOUR, V2, Verifying, verifying
 from support.zips import packed

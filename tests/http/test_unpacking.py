@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from glare.operations import unpack as unpacking
-from glare.operations.staging import StagedData
+from glare.operations.blobs import unpack as unpacking
+from glare.operations.slots.staging import StagedData
 from glare.stores.base import Writer
 from support.conversation import Conversation, eventually
 from support.origin import Origin

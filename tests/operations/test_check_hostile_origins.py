@@ -13,7 +13,7 @@ from glare.db.checks import Target
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
-from glare.operations.check_location import check
+from glare.operations.locations.check import check
 from support.hostile import BEHAVIOURS, CONTENT, Hostile
 from support.service import Glare, running
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from glare.operations.depths import depths
+from glare.operations.upkeep.depths import depths
 from support.service import running
 
 pytestmark = pytest.mark.sqlite

@@ -16,8 +16,8 @@ from sqlalchemy import delete, select, update
 from glare.db.tables import blobs, fsck_runs, stored_chunks
 from glare.domain.blob import Managed
 from glare.errors import Conflict, NotFound, Unavailable
-from glare.operations.fsck import Check, Finding, Options, Progress, Summary, Throttle
 from glare.operations.services import Services
+from glare.operations.upkeep.fsck import Check, Finding, Options, Progress, Summary, Throttle
 from glare.stores.filesystem import MARKER
 from support.service import Glare, Json, running
 

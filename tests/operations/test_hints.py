@@ -13,8 +13,8 @@ from glare.db import checks
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
-from glare.operations.check_soon import check_soon
-from glare.operations.verify_locations import verify
+from glare.operations.locations.verify import verify
+from glare.operations.reading.check_soon import check_soon
 from support.jobs import working
 from support.service import Json
 from support.verifying import DAY, HOUR, Verifying, verifying

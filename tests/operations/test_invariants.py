@@ -20,11 +20,11 @@ from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.errors import Forbidden, GlareError
-from glare.operations.create_artifact import create_artifact
-from glare.operations.delete_artifact import delete_artifact
+from glare.operations.artifacts.create import create_artifact
+from glare.operations.artifacts.delete import delete_artifact
+from glare.operations.artifacts.update import update_artifact
+from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
 from glare.operations.services import Services
-from glare.operations.update_artifact import update_artifact
-from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 from support.chaos import Journal, chaotic, immutable, play
 from support.origin import Origin
 from support.truth import disagreements, recover

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from glare.db.tables import blobs, content_blocks, contents, patrols, stored_chunks, stored_objects
-from glare.operations.patrol import patrol
-from glare.operations.sweep import sweep
+from glare.operations.upkeep.patrol import patrol
+from glare.operations.upkeep.sweep import sweep
 from glare.stores.base import Reader
 from support.clock import Clock
 from support.conversation import eventually

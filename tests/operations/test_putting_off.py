@@ -19,14 +19,14 @@ from glare.domain.blob import Slot
 from glare.domain.events import RecordedEvent
 from glare.events.consumer import Backoff, Consumer
 from glare.operations import putting_off
-from glare.operations.check_location import check
-from glare.operations.confirmations import expire
-from glare.operations.fan_out import fan_out
-from glare.operations.messages import data_of
-from glare.operations.promote import begin_by_policy
-from glare.operations.promote_by_policy import PromotionRounds
-from glare.operations.sweep import sweep
-from glare.operations.verify_locations import _tell_stale
+from glare.operations.locations.check import check
+from glare.operations.locations.promote import begin_by_policy
+from glare.operations.locations.promote_by_policy import PromotionRounds
+from glare.operations.locations.verify import _tell_stale
+from glare.operations.subscriptions.confirmations import expire
+from glare.operations.subscriptions.fan_out import fan_out
+from glare.operations.subscriptions.messages import data_of
+from glare.operations.upkeep.sweep import sweep
 from support.clock import Clock
 from support.jobs import Working, working
 from support.receiver import Receiver
@@ -112,14 +112,14 @@ def checks_of(site: Working, monkeypatch: pytest.MonkeyPatch, broken: Any) -> li
         good.append(target.id)
         return check(services, target, kind, cancellation)
 
-    monkeypatch.setattr("glare.operations.verify_locations.check", odd)
+    monkeypatch.setattr("glare.operations.locations.verify.check", odd)
     return good
 
 
 def test_an_error_while_a_finding_is_stored_puts_off_too(site: Working, monkeypatch: pytest.MonkeyPatch) -> None:
     """The body is read once, not again and again, where what came of it cannot be stored."""
     image = site.record("/a", DATA)
-    monkeypatch.setattr("glare.operations.verify_locations.checks.note", _raise)
+    monkeypatch.setattr("glare.operations.locations.verify.checks.note", _raise)
     before = site.origin.count("/a")
     assert site.glare.alice.request("POST", f"/locations/{site.location_of(image)['id']}/checks").status_code == 202
     assert site.work() == 1
@@ -142,7 +142,7 @@ def test_a_job_that_cannot_be_read_or_ended_lets_others_pass(site: Working, monk
     with site.glare.services.db.write() as connection:
         first = connection.execute(select(jobs.c.id).order_by(jobs.c.created_at).limit(1)).scalar_one()
         connection.execute(update(jobs).where(jobs.c.id == first).values(kind="of_the_future"))
-    monkeypatch.setattr("glare.operations.jobs.record_later.undo", _raise)
+    monkeypatch.setattr("glare.operations.locations.jobs.record_later.undo", _raise)
     assert len(site.do()) == 3
     assert [state for _, state, _ in site.rows()] == ["waiting", "waiting", "done"]
     assert counted.of == [putting_off.JOB, putting_off.JOB]
@@ -168,7 +168,7 @@ def test_an_event_that_cannot_become_messages_lets_others_pass(tmp_path: Path, m
         subscribed(glare, glare.alice, receiver)
         glare.alice.create("images", name="odd")
         glare.alice.create("images", name="good")
-        add = "glare.operations.fan_out.deliveries.add"
+        add = "glare.operations.subscriptions.fan_out.deliveries.add"
         real = deliveries.add
 
         def odd(connection: Any, messages: Any, now: int) -> None:
@@ -201,7 +201,7 @@ def test_a_message_that_cannot_be_made_is_given_up_one_day(tmp_path: Path, monke
                 raise OverflowError("a defect")
             return data_of(services, connection, subscription, event)
 
-        monkeypatch.setattr("glare.operations.deliver_webhooks.data_of", odd)
+        monkeypatch.setattr("glare.operations.subscriptions.deliver.data_of", odd)
         for _ in range(30):
             work(glare)
             clock.forward(300)
@@ -313,8 +313,8 @@ def test_the_sweep_passes_over_what_it_cannot_end(tmp_path: Path, monkeypatch: p
 
             return call
 
-        monkeypatch.setattr("glare.operations.sweep.expire", once("expire", expire))
-        monkeypatch.setattr("glare.operations.verify_locations._tell_stale", once("stale", _tell_stale))
+        monkeypatch.setattr("glare.operations.upkeep.sweep.expire", once("expire", expire))
+        monkeypatch.setattr("glare.operations.locations.verify._tell_stale", once("stale", _tell_stale))
         sweep(site.glare.services)
         assert counted.of == [putting_off.SWEEP] * 2
         with site.glare.services.db.read() as connection:
@@ -331,7 +331,7 @@ def test_dead_attempts_are_ended_behind_one_that_cannot_be(tmp_path: Path, monke
     with running(tmp_path) as glare:
         clock = Clock(glare)
         counted = Counted(glare, monkeypatch)
-        monkeypatch.setattr("glare.operations.sweep._BATCH", 1)
+        monkeypatch.setattr("glare.operations.upkeep.sweep._BATCH", 1)
         for number in range(3):
             artifact = glare.alice.create("sample_artifact", name=str(number))
             attempt = blob_rows.NewAttempt(f"{number}" * 32, clock.micros, 0, None, external=False, staged=None)
@@ -344,7 +344,7 @@ def test_dead_attempts_are_ended_behind_one_that_cannot_be(tmp_path: Path, monke
                 raise OverflowError("a defect")
             return end(connection, attempt_id, **more)
 
-        monkeypatch.setattr("glare.operations.sweep.blob_rows.end_attempt", odd)
+        monkeypatch.setattr("glare.operations.upkeep.sweep.blob_rows.end_attempt", odd)
         clock.forward(3600)
         sweep(glare.services)
         assert counted.of == [putting_off.SWEEP]
@@ -371,7 +371,7 @@ def test_a_promotion_that_raises_keeps_no_round_in_its_place(tmp_path: Path, mon
                 raise OverflowError("a defect")
             begin_by_policy(services, artifact, slot)
 
-        monkeypatch.setattr("glare.operations.promote_by_policy.begin_by_policy", odd)
+        monkeypatch.setattr("glare.operations.locations.promote_by_policy.begin_by_policy", odd)
         assert PromotionRounds().look(site.glare.services) == 2
         assert len(set(seen)) == 3
         assert counted.of == [putting_off.PROMOTION]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from glare.egress.cancellation import Cancellation
-from glare.operations.verify_locations import verify_next
+from glare.operations.locations.verify import verify_next
 from support.databases import KIND
 from support.jobs import Working, working
 from support.round_trips import Counting

@@ -12,10 +12,10 @@ from sqlalchemy import select
 from glare.db.tables import doomed_objects
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.operations import sweep
-from glare.operations.delete_artifact import remove
+from glare.operations.artifacts.delete import remove
 from glare.operations.services import Services
-from glare.operations.sweep import Scrubbed, scrub, scrub_deleted
+from glare.operations.upkeep import sweep
+from glare.operations.upkeep.sweep import Scrubbed, scrub, scrub_deleted
 from support.clock import Clock
 from support.faults import instrument
 from support.service import Glare, Json

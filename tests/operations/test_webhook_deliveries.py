@@ -31,11 +31,11 @@ from glare.domain.events import Event, RecordedEvent
 from glare.errors import OutboundBusy
 from glare.events.consumer import Consumer, NoSink
 from glare.events.webhooks import SecretBox, make_key_file
-from glare.operations.deliver_webhooks import Deliverer
-from glare.operations.depths import depths
-from glare.operations.fan_out import fan_out
-from glare.operations.location_events import location_event as recorded_location_event
-from glare.operations.sweep import sweep
+from glare.operations.locations.events import location_event as recorded_location_event
+from glare.operations.subscriptions.deliver import Deliverer
+from glare.operations.subscriptions.fan_out import fan_out
+from glare.operations.upkeep.depths import depths
+from glare.operations.upkeep.sweep import sweep
 from glare.shares import Party
 from support.origin import Origin
 from support.receiver import Answer, Message, Receiver, willing
@@ -558,9 +558,9 @@ def test_a_dead_target_delays_nobody_and_projects_take_turns(tmp_path: Path, rec
     [
         ("glare.db.subscriptions.claim", 0, 0),
         ("glare.db.subscriptions.hold", 0, 0),
-        ("glare.operations.deliver_webhooks.Deliverer._try", 0, 0),
-        ("glare.operations.deliver_webhooks._settle", 1, 0),
-        ("glare.operations.deliver_webhooks._go_on", 1, 0),
+        ("glare.operations.subscriptions.deliver.Deliverer._try", 0, 0),
+        ("glare.operations.subscriptions.deliver._settle", 1, 0),
+        ("glare.operations.subscriptions.deliver._go_on", 1, 0),
         ("glare.db.subscriptions.release", 1, 1),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from glare.domain.declaration import ArtifactType, Option
+from glare.domain.declared.declaration import ArtifactType, Option
 from glare.settings import SettingsError
 from glare.settings.type_options import type_options
 

@@ -14,8 +14,8 @@ from glare.db.keys import scope_of, slot_id, uniqueness
 from glare.db.tables import artifact_values, artifacts, blobs
 from glare.domain import version
 from glare.domain.artifact import Artifact, Status
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.index import index_values
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.index import index_values
 
 _encode = msgspec.json.Encoder().encode
 

@@ -28,14 +28,14 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
-from glare.operations.add_location import LocationRequest, add_location
-from glare.operations.create_artifact import create_artifact
-from glare.operations.delete_artifact import delete_artifact
-from glare.operations.delete_blob import delete_blob
-from glare.operations.list_artifacts import list_artifacts
+from glare.operations.artifacts.create import create_artifact
+from glare.operations.artifacts.delete import delete_artifact
+from glare.operations.artifacts.list import list_artifacts
+from glare.operations.artifacts.update import update_artifact
+from glare.operations.blobs.delete import delete_blob
+from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
+from glare.operations.locations.add import LocationRequest, add_location
 from glare.operations.services import Services
-from glare.operations.update_artifact import update_artifact
-from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
 from glare.settings import Settings
 from support.service import configuration
 from support.zips import packed

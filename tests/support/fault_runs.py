@@ -46,21 +46,21 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import External, Managed, Slot
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, Unavailable
-from glare.operations import attempts
-from glare.operations.add_location import LocationRequest, add_location
-from glare.operations.create_artifact import create_artifact
-from glare.operations.delete_artifact import delete_artifact
-from glare.operations.delete_blob import delete_blob
+from glare.operations.artifacts.create import create_artifact
+from glare.operations.artifacts.delete import delete_artifact
+from glare.operations.blobs.delete import delete_blob
+from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
 from glare.operations.heartbeats import Heartbeats
-from glare.operations.jobs import do_next
-from glare.operations.locations import ask_for_check
-from glare.operations.promote import ask_for_promotion
-from glare.operations.record_later import record_later
+from glare.operations.locations.add import LocationRequest, add_location
+from glare.operations.locations.jobs import do_next
+from glare.operations.locations.promote import ask_for_promotion
+from glare.operations.locations.record_later import record_later
+from glare.operations.locations.show import ask_for_check
+from glare.operations.locations.verify import verify_next
 from glare.operations.services import Services
-from glare.operations.staging import staged_of
-from glare.operations.sweep import scrub, sweep
-from glare.operations.upload_blob import Claims, UploadRequest, upload_blob
-from glare.operations.verify_locations import verify_next
+from glare.operations.slots import attempts
+from glare.operations.slots.staging import staged_of
+from glare.operations.upkeep.sweep import scrub, sweep
 from support.chaos import chaotic
 from support.databases import KIND
 from support.faults import instrument, kill

@@ -16,7 +16,7 @@ from glare.app import build_services
 from glare.db.tables import jobs
 from glare.egress.cancellation import Cancellation
 from glare.operations.heartbeats import Heartbeats
-from glare.operations.jobs import do_next
+from glare.operations.locations.jobs import do_next
 from glare.operations.services import Services
 from support.egress import resolve
 from support.origin import Origin

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from glare.domain import version
 from glare.domain.artifact import Artifact, Status
-from glare.domain.artifact_type import TypeSpec
+from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.filters import Filter, Operator, Target
 from glare.domain.query import ListQuery
 from glare.domain.version import Version

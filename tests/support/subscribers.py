@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from glare.operations.deliver_webhooks import Deliverer
-from glare.operations.fan_out import fan_out
+from glare.operations.subscriptions.deliver import Deliverer
+from glare.operations.subscriptions.fan_out import fan_out
 from support.clock import Clock
 from support.receiver import Receiver
 from support.service import ActorClient, Glare, Json, running

@@ -38,12 +38,12 @@ from glare.digest import BLOCK
 from glare.domain.artifact import Artifact, Status
 from glare.domain.audit import DONE
 from glare.domain.blob import Blob, Managed, Slot
-from glare.domain.index import IndexValue, index_values
+from glare.domain.declared.index import IndexValue, index_values
 from glare.egress.cancellation import Cancellation
 from glare.errors import NotFound
-from glare.operations.jobs import do_next
+from glare.operations.locations.jobs import do_next
 from glare.operations.services import Services
-from glare.operations.sweep import sweep
+from glare.operations.upkeep.sweep import sweep
 from glare.stores.filesystem import MARKER
 
 _HOUR = 3600 * 1_000_000

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from glare.db.tables import blobs, outbox
 from glare.egress.cancellation import Cancellation
-from glare.operations.verify_locations import verify_next
+from glare.operations.locations.verify import verify_next
 from support.clock import Clock
 from support.origin import Origin
 from support.service import Glare, Json, running

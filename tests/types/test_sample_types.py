@@ -8,8 +8,8 @@ import pytest
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.hooks import Change, ChangeKind
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.hooks import Change, ChangeKind
 from glare.types.registry import load
 from support.sample_types import STORED_LINES, HooksArtifact
 

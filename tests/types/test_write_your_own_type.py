@@ -15,10 +15,10 @@ import pytest
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.checks import DEFAULT_OPERATORS
-from glare.domain.coercion import Kind
-from glare.domain.hooks import Change, ChangeKind, Ingest, Ingested, Member
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.checks import DEFAULT_OPERATORS
+from glare.domain.declared.coercion import Kind
+from glare.domain.declared.hooks import Change, ChangeKind, Ingest, Ingested, Member
 from glare.domain.microversion import Microversion
 from glare.domain.representation import represent
 from glare.errors import BadRequest, Forbidden, InvalidParameterValue

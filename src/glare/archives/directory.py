@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from glare.archives.names import read_name, require_distinct, require_safe
-from glare.domain.coercion import shown
-from glare.domain.hooks import Reader, StoredData, UnpackLimits
+from glare.domain.declared.coercion import shown
+from glare.domain.declared.hooks import Reader, StoredData, UnpackLimits
 from glare.errors import BadRequest, RequestEntityTooLarge
 
 STORED: Final = 0

@@ -17,8 +17,8 @@ from glare.archives.directory import (
     require_one_name,
     widened,
 )
-from glare.domain.coercion import shown
-from glare.domain.hooks import Range, StoredData
+from glare.domain.declared.coercion import shown
+from glare.domain.declared.hooks import Range, StoredData
 from glare.errors import BadRequest
 
 _PIECE: Final = 64 << 10

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from glare.domain.coercion import shown
+from glare.domain.declared.coercion import shown
 from glare.errors import BadRequest
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")

@@ -8,7 +8,7 @@ from functools import partial
 from glare.archives.directory import read_directory
 from glare.archives.member import MemberStream
 from glare.digest import BLOCK
-from glare.domain.hooks import Ingest, Ingested, Member, Reader, StoredData, UnpackLimits
+from glare.domain.declared.hooks import Ingest, Ingested, Member, Reader, StoredData, UnpackLimits
 
 
 def unpack_zip(

@@ -12,7 +12,7 @@ from glare.cli.stopping import stopped_by_signals
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
-    from glare.operations.fsck import Finding, Progress, Summary
+    from glare.operations.upkeep.fsck import Finding, Progress, Summary
 
 _TOLD: Final = (
     ("missing", "missing"),
@@ -34,7 +34,7 @@ def fsck(args: Namespace) -> int:
     make_directories(settings)
     require_migrated(settings)
     from glare.app import prepare, run_fsck
-    from glare.operations.fsck import Options
+    from glare.operations.upkeep.fsck import Options
 
     def progress(now: Progress) -> None:
         announce(settings, _progress(now))

@@ -20,10 +20,10 @@ from glare.domain.representation import represent_location
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.errors import NotFound
-from glare.operations import takedowns
-from glare.operations.locations import parse_query, represent_check
+from glare.operations.locations.show import parse_query, represent_check
+from glare.operations.locations.verify import verify
 from glare.operations.services import Services
-from glare.operations.verify_locations import verify
+from glare.operations.takedowns import lookup as takedowns
 from glare.settings import check_machine
 
 _COLUMNS = ("ID", "STATE", "REASON", "PROVEN", "ARTIFACT", "BLOB", "URL")

@@ -12,7 +12,7 @@ from glare.cli.stopping import stopped_by_signals
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
-    from glare.operations.sweep import Scrubbed
+    from glare.operations.upkeep.sweep import Scrubbed
 
 
 def scrub(args: Namespace) -> int:

@@ -13,8 +13,8 @@ from glare.cli.tables import table
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.errors import NotFound
-from glare.operations.prepare_stores import Adoption, StoreState, read_stores
-from glare.operations.prepare_stores import adopt as adopt_store
+from glare.operations.upkeep.prepare_stores import Adoption, StoreState, read_stores
+from glare.operations.upkeep.prepare_stores import adopt as adopt_store
 
 _COLUMNS = ("NAME", "KNOWN", "FOUND HERE", "SINCE")
 

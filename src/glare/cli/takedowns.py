@@ -11,7 +11,7 @@ from glare.cli.tables import table
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.takedown import Takedown
-from glare.operations.manage_takedowns import give_back, read_takedowns, take_down
+from glare.operations.takedowns.manage import give_back, read_takedowns, take_down
 
 _COLUMNS = ("ID", "KIND", "VALUE", "CREATED", "BY", "REASON")
 

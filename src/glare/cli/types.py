@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from glare.cli.configuration import read_settings, say
-from glare.domain.compile import compile_type
-from glare.domain.declaration import ArtifactType
+from glare.domain.declared.compile import compile_type
+from glare.domain.declared.declaration import ArtifactType
 from glare.errors import InvalidDeclaration, TypeNotFound
 from glare.settings.type_options import type_options
 from glare.types.registry import discover, imported

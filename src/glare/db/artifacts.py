@@ -13,12 +13,12 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, selec
 from sqlalchemy.exc import IntegrityError
 
 from glare.db import counters
+from glare.db.dialects.later import later
+from glare.db.dialects.upsert import insert_new
 from glare.db.keys import scope_of, uniqueness
-from glare.db.later import later
 from glare.db.tables import artifact_values, artifacts, blobs
-from glare.db.upsert import insert_new
 from glare.domain.artifact import Artifact, Status
-from glare.domain.index import IndexValue
+from glare.domain.declared.index import IndexValue
 from glare.domain.version import parse as parse_version
 from glare.errors import Conflict
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
 
-from glare.db.later import later
+from glare.db.dialects.later import later
 from glare.db.tables import audit
 from glare.domain.audit import AuditEntry, AuditQuery, RecordedAudit
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from glare.db import as_sent
+from glare.db.dialects.later import later
+from glare.db.dialects.upsert import insert_new
 from glare.db.keys import slot_id
-from glare.db.later import later
 from glare.db.tables import artifacts, blobs, doomed_objects
-from glare.db.upsert import insert_new
 from glare.domain.blob import Blob, BlobStatus, External, LocationState, Managed, Slot
 from glare.errors import Conflict
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, exists, func, insert, or_, select, update
 
 from glare.db import as_sent
-from glare.db.later import later
+from glare.db.dialects.later import later
+from glare.db.dialects.upsert import insert_new
 from glare.db.tables import artifacts, blobs, location_checks, location_hosts
-from glare.db.upsert import insert_new
 from glare.domain.artifact import Status
 from glare.domain.blob import AsSent, LocationState, Slot
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Rhythm, Standing, Word

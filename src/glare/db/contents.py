@@ -9,9 +9,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
-from glare.db.later import later
+from glare.db.dialects.later import later
+from glare.db.dialects.upsert import insert_new
 from glare.db.tables import blobs, content_blocks, contents
-from glare.db.upsert import insert_new
 from glare.digest import DIGEST_LENGTH, Content
 
 BLOCKS_PER_ROW: Final = 1024

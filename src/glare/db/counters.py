@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, Update, bindparam, insert, select, update
 
+from glare.db.dialects.upsert import add_up
 from glare.db.tables import artifact_counts, outbound_hosts, outbound_usage, quota_usage, quotas
-from glare.db.upsert import add_up
 
 UNLIMITED: Final = -1
 ALL_TYPES: Final = ""

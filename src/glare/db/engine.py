@@ -17,10 +17,10 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from glare.db.dialects import DIALECTS, Failure, Sizes, failure_of
-from glare.db.failures import BROKEN
-from glare.db.pool import Connections, NoneGranted, Observer, Silent
-from glare.db.turns import Turns
+from glare.db.dialects.failures import BROKEN
+from glare.db.dialects.pool import Connections, NoneGranted, Observer, Silent
+from glare.db.dialects.registry import DIALECTS, Failure, Sizes, failure_of
+from glare.db.dialects.turns import Turns
 from glare.errors import GlareError, StoreFull, Unavailable
 from glare.shares import Refused
 

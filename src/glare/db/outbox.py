@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, update
 
 from glare.context import trace_of
+from glare.db.dialects.later import later
 from glare.db.engine import Database
-from glare.db.later import later
 from glare.db.tables import outbox
 from glare.domain.events import Event, RecordedEvent
 

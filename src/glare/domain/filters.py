@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from glare.domain import moment
-from glare.domain.coercion import Kind
+from glare.domain.declared.coercion import Kind
 from glare.domain.version import Version
 
 

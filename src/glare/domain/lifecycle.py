@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from glare.domain.artifact import Status, Visibility
-from glare.domain.hooks import ChangeKind
+from glare.domain.declared.hooks import ChangeKind
 from glare.errors import BadRequest, Forbidden
 
 _Member = TypeVar("_Member", Status, Visibility)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from glare.domain import version
-from glare.domain.coercion import Kind, Shape, Unacceptable, shown, storable
+from glare.domain.declared.coercion import Kind, Shape, Unacceptable, shown, storable
 from glare.domain.filters import Combiner, Filter, Operand, Operator, Target, WrittenFilter, split_items, split_value
 from glare.errors import BadRequest, InvalidParameterValue
 
@@ -38,7 +38,7 @@ Pairs = Iterable[tuple[str, str]]
 
 
 class QueryField(Protocol):
-    """What this module needs to know of a field; `glare.domain.artifact_type` has it."""
+    """What this module needs to know of a field; `glare.domain.declared.artifact_type` has it."""
 
     @property
     def name(self) -> str: ...

@@ -7,8 +7,8 @@ from typing import Any
 
 from glare.domain import moment
 from glare.domain.artifact import Artifact
-from glare.domain.artifact_type import Face, TypeSpec
 from glare.domain.blob import AsSent, Blob, BlobStatus, External
+from glare.domain.declared.artifact_type import Face, TypeSpec
 from glare.domain.microversion import Microversion
 from glare.domain.shown_url import shown_url
 from glare.domain.verification import shown_reason

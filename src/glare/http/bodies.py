@@ -14,15 +14,15 @@ from starlette.types import Receive, Scope, Send
 
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
-from glare.domain.hooks import Reader
+from glare.domain.declared.hooks import Reader
 from glare.errors import BlobDamaged, GlareError, NotFound, Unavailable
 from glare.http.call import Call
 from glare.http.pace import Pace
 from glare.operations import hooks
-from glare.operations.download_blob import Download, was_replaced
-from glare.operations.origin_blocks import RangesUnknown
-from glare.operations.own_bytes import OwnBytes
-from glare.operations.verified_stream import VerifiedStream
+from glare.operations.blobs.download import Download, was_replaced
+from glare.operations.blobs.own_bytes import OwnBytes
+from glare.operations.reading.origin_blocks import RangesUnknown
+from glare.operations.reading.verified_stream import VerifiedStream
 from glare.stores.base import Store
 
 _PATHSEND: Final = "http.response.pathsend"

@@ -40,9 +40,9 @@ from glare.http.query import query_pairs
 from glare.http.streams import BodyReader, Patience, Room
 from glare.http.transfers import Transfer, Transfers
 from glare.identity.base import Identity
-from glare.operations.health import Readiness
 from glare.operations.refusals import Refusals
 from glare.operations.services import Services
+from glare.operations.upkeep.health import Readiness
 from glare.shares import Party
 
 P = ParamSpec("P")

@@ -6,20 +6,10 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import (
-    artifacts,
-    audit,
-    blobs,
-    description,
-    locations,
-    metrics,
-    quotas,
-    schemas,
-    service,
-    subscriptions,
-    takedowns,
-)
+from glare.http import metrics
+from glare.http.api import artifacts, audit, blobs, locations, quotas, schemas, service, subscriptions, takedowns
 from glare.http.call import Endpoint
+from glare.http.description import document as description
 
 PUBLIC: Sequence[BaseRoute] = (
     Route("/", Endpoint.of_any_method(service.versions)),

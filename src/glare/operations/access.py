@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.artifact_type import FieldSpec, TypeSpec
 from glare.domain.blob import External, Managed, Slot
-from glare.domain.coercion import shown
+from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.coercion import shown
 from glare.domain.microversion import Microversion
 from glare.errors import ArtifactNotFound, BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed
 from glare.operations.services import Services

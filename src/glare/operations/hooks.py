@@ -7,9 +7,9 @@ from typing import Any
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.domain.artifact_type import TypeSpec
 from glare.domain.blob import Slot
-from glare.domain.hooks import Change, ChangeKind, Ingest, Ingested, Reader, UnpackLimits
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.hooks import Change, ChangeKind, Ingest, Ingested, Reader, UnpackLimits
 
 
 def before(spec: TypeSpec, change: Change, artifact: Artifact) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
-from glare.domain.coercion import Unacceptable, narrow, shown, storable
+from glare.domain.declared.coercion import Unacceptable, narrow, shown, storable
 from glare.domain.events import Event
 from glare.domain.microversion import NEWEST, WIDER_TEXT, Microversion
 from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge

@@ -13,7 +13,7 @@ from enum import StrEnum
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, Limits
 from glare.db.engine import Database
 from glare.domain.blob import Managed
-from glare.domain.hooks import UnpackLimits
+from glare.domain.declared.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.egress.client import EgressClient

@@ -21,9 +21,9 @@ from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, Cause, GlareError, OriginFailed, OutboundBusy, Unavailable
 from glare.operations import damage
-from glare.operations.asking_order import AskingOrder, Turn
-from glare.operations.check_soon import check_soon
-from glare.operations.origin_blocks import MESSAGE, Asking, OriginBlocks, RangesUnknown
+from glare.operations.reading.asking_order import AskingOrder, Turn
+from glare.operations.reading.check_soon import check_soon
+from glare.operations.reading.origin_blocks import MESSAGE, Asking, OriginBlocks, RangesUnknown
 
 if TYPE_CHECKING:
     from glare.operations.services import Services

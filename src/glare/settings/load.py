@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from oslo_config import cfg
 
-from glare.domain.compile import ALL
+from glare.domain.declared.compile import ALL
 from glare.settings.content import ArtifactTypeSettings
 from glare.settings.declare import Declared, Planned, Section, options_of
 from glare.settings.errors import SettingsError

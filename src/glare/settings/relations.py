@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from glare.db.dialects import DIALECTS
+from glare.db.dialects.registry import DIALECTS
 from glare.errors import GlareError
 from glare.events.messaging import EXTRA, FORMATS, MessagingSink, installed
 from glare.settings.errors import SettingsError

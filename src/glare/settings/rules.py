@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from glare.db.counters import ALL_TYPES, Limits
-from glare.domain.hooks import UnpackLimits
+from glare.domain.declared.hooks import UnpackLimits
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.events.webhooks import Retries

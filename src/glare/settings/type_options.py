@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from glare.domain.declaration import ArtifactType, Option
-from glare.domain.fields import Limits
+from glare.domain.declared.declaration import ArtifactType, Option
+from glare.domain.declared.fields import Limits
 from glare.settings.declare import parse_boolean, split_list
 from glare.settings.errors import SettingsError
 from glare.settings.values import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from glare.archives.unpack import unpack_zip
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.declaration import ArtifactType, Option
-from glare.domain.fields import (
+from glare.domain.declared.declaration import ArtifactType, Option
+from glare.domain.declared.fields import (
     Blob,
     BlobDict,
     Boolean,
@@ -20,7 +20,7 @@ from glare.domain.fields import (
     String,
     Version,
 )
-from glare.domain.hooks import (
+from glare.domain.declared.hooks import (
     ArtifactView,
     Change,
     ChangeKind,

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from glare.domain.artifact_type import TypeSpec
-from glare.domain.compile import ALL, compile_all, compile_type
-from glare.domain.declaration import ArtifactType
-from glare.domain.fields import WIDER, Limits
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.compile import ALL, compile_all, compile_type
+from glare.domain.declared.declaration import ArtifactType
+from glare.domain.declared.fields import WIDER, Limits
 from glare.errors import InvalidDeclaration, TypeNotFound
 
 ENTRY_POINTS: Final = "glare.artifact_types"

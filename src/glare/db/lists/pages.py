@@ -1,0 +1,339 @@
+"""The statements that read one page of a list, and count one.
+
+A page has branches, one for each type and scope that the list covers, joined with ``UNION ALL``: within a branch type and
+scope are fixed, so that its order is that of an index, and each branch gives no more rows than the page needs. The page
+begins after the marker's own sort values, compared so that every database starts reading the index there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, or_, select, union_all
+
+from glare.db.lists.filters import (
+    VALUE_COLUMNS,
+    Column,
+    Condition,
+    ListedType,
+    Place,
+    conditions,
+    type_constant,
+    value_conditions,
+)
+from glare.db.tables import artifact_values, artifacts
+from glare.domain.filters import Filter, Operator, Target
+from glare.domain.query import NEWEST_FIRST, ListQuery, SortKey
+
+_NEWEST: Final = tuple(key.field for key in NEWEST_FIRST)
+_SHARED_ORDERS: Final = frozenset(
+    (*first, *_NEWEST)
+    for first in (
+        ("name",),
+        ("name", "version"),
+        ("version",),
+        ("status",),
+        ("owner",),
+        ("visibility",),
+        ("activated_at",),
+    )
+)
+"""Orders of indexes whose first keys many artifacts may share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The part of a list with one type and one scope (None: everybody's), and with `only` where it is given."""
+
+    type: ListedType
+    scope: str | None
+    only: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A query and the branches that it covers.
+
+    `highest` is the only version (as `Version.key`) that stays, where `query.latest` holds and one name is asked for.
+    `driver` is the filter from whose rows in `artifact_values` the page is read; None walks the order, and tests each artifact.
+    """
+
+    query: ListQuery
+    branches: Sequence[Branch]
+    highest: str | None = None
+    driver: Filter | None = None
+
+    @property
+    def drivers(self) -> tuple[Filter, ...]:
+        """The filters that an index of `artifact_values` can answer."""
+        return tuple(wanted for wanted in self.query.filters if fixes_value(wanted) or _is_indexed(wanted))
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether the order is the one of those indexes."""
+        return tuple(key.field for key in self.order) == _NEWEST
+
+    @property
+    def order(self) -> tuple[SortKey, ...]:
+        """The keys of the query's order that its filters leave open: what an equality fixes needs no sorting."""
+        fixed = {
+            wanted.field
+            for wanted in self.query.filters
+            if wanted.target is Target.COLUMN and wanted.operator is Operator.EQ and wanted.field != "id"
+        }
+        if self.highest is not None:
+            fixed.add("version")
+        one_type = len({branch.type.name for branch in self.branches}) == 1
+        return tuple(
+            key for key in self.query.sort if key.field not in fixed and not (one_type and key.target is Target.TYPE)
+        )
+
+
+Marker = Mapping[str, Any]
+"""The sort values, by field, of the artifact after which a page begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One key of the order: its column, and its value in the marker if there is one."""
+
+    column: Column
+    descending: bool
+    nullable: bool
+    marker: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What one branch reads: FROM and WHERE without order and marker, the id, and where to find other columns."""
+
+    rows: Select[Any]
+    columns: Mapping[str, Column]
+
+
+def page_statement(listing: Listing, marker: Marker | None) -> Select[Any]:
+    """Select the ids of the page, in order."""
+    order = listing.order
+    parts = [part for branch in listing.branches for part in _parts(listing, order, branch, marker)]
+    if len(parts) == 1:
+        return parts[0]
+    union = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    keys = [_Key(union.c[f"s{place}"], key.descending, _nullable(key)) for place, key in enumerate(order)]
+    return select(union.c.id).order_by(*_order_by(keys)).limit(listing.query.limit)
+
+
+def count_statement(listing: Listing) -> Select[Any]:
+    """Count what passes, in all branches."""
+    counts = []
+    for branch in listing.branches:
+        source = _source(listing, branch)
+        found = source.rows.with_only_columns(source.columns["id"], maintain_column_froms=True).subquery()
+        counts.append(select(func.count()).select_from(found).scalar_subquery())
+    return select(sum(counts[1:], start=counts[0]))
+
+
+def highest_statement(listing: Listing) -> Select[Any]:
+    """Select the highest version key of what passes, `query.latest` aside."""
+    plain = replace(listing, query=replace(listing.query, latest=False), driver=None)
+    parts = []
+    for branch in listing.branches:
+        source = _source(plain, branch)
+        key = source.columns["version"]
+        parts.append(source.rows.with_only_columns(key.label("key")).order_by(key.desc()).limit(1))
+    union = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return select(func.max(union.c.key))
+
+
+def probe_statement(listing: Listing, driver: Filter, most: int) -> Select[Any]:
+    """Count the rows that pass `driver`, up to `most` for each type. Scopes count alike: not all the indexes have them."""
+    counts = [
+        select(func.count())
+        .select_from(_driving(Branch(listed, None), driver).limit(most).subquery())
+        .scalar_subquery()
+        for listed in {branch.type.name: branch.type for branch in listing.branches}.values()
+    ]
+    return select(sum(counts[1:], start=counts[0]))
+
+
+def marker_statement(order: Sequence[SortKey], artifact_id: str) -> Select[Any]:
+    """Select owner, visibility and type of an artifact, and where it stands in an order, by field.
+
+    `Target.TYPE` keys are left out: the type says them.
+    """
+    found: list[ColumnElement[Any]] = []
+    for key in order:
+        if key.target is Target.COLUMN:
+            found.append(_OWN_COLUMNS[key.field].label(f"at_{key.field}"))
+        elif key.target is Target.VALUE:
+            values = artifact_values.alias()
+            value = select(values.c[VALUE_COLUMNS[key.kind]]).where(
+                values.c.artifact_id == artifacts.c.id, values.c.field == key.field
+            )
+            found.append(value.scalar_subquery().label(f"at_{key.field}"))
+    columns = artifacts.c
+    return select(columns.owner, columns.visibility, columns.type_name, *found).where(columns.id == artifact_id)
+
+
+def _parts(listing: Listing, order: Sequence[SortKey], branch: Branch, marker: Marker | None) -> Iterator[Select[Any]]:
+    """The ordered, limited selects that together hold the branch's share of the page."""
+    source = _source(listing, branch)
+    rows = source.rows
+    keys: list[_Key] = []
+    for key in order:
+        if key.target is Target.VALUE:
+            rows, column = _join_value(rows, key, source)
+        elif key.target is Target.TYPE:
+            column = type_constant(key.field, branch.type)
+        else:
+            column = source.columns[key.field]
+        keys.append(_Key(column, key.descending, _nullable(key), None if marker is None else marker[key.field]))
+    shown: list[ColumnElement[Any]] = [source.columns["id"].label("id")]
+    shown += [key.column.label(f"s{n}") for n, key in enumerate(keys)]
+    if listing.driver is not None and not fixes_value(listing.driver):
+        # What orders distinct rows has to be among what is selected.
+        shown += [key.column.is_(None).label(f"n{n}") for n, key in enumerate(keys) if key.nullable]
+    selected: Select[Any] = rows.with_only_columns(*shown)
+    constant = {n for n, key in enumerate(order) if key.target is Target.TYPE}
+    for start, condition in _chunks(order, keys) if marker is not None else [(0, None)]:
+        part = selected if condition is None else selected.where(condition)
+        sorted_by = [key for n, key in enumerate(keys) if n >= start and n not in constant]
+        if sorted_by[0].nullable and order[start].target is Target.COLUMN:
+            # Where the nulls are apart, what is left of the order is that of an index.
+            column = sorted_by[0].column
+            filled = [replace(sorted_by[0], nullable=False), *sorted_by[1:]]
+            yield part.where(column.is_not(None)).order_by(*_order_by(filled)).limit(listing.query.limit)
+            part, sorted_by = part.where(column.is_(None)), sorted_by[1:]
+        yield part.order_by(*_order_by(sorted_by)).limit(listing.query.limit)
+
+
+def _chunks(order: Sequence[SortKey], keys: Sequence[_Key]) -> Iterator[tuple[int, Condition]]:
+    """The rows after the marker as disjoint conditions, each with the place of the first key that it leaves open.
+
+    Where many rows may share a key, those that share the marker's are read apart from those beyond it: one condition for both
+    would start reading at the first of those that share it.
+    """
+    split = len(keys) - len(_NEWEST) if tuple(key.field for key in order) in _SHARED_ORDERS else 0
+    for place in range(split):
+        yield place, and_(*map(_equal, keys[:place]), _beyond(keys[place]))
+    yield split, and_(*map(_equal, keys[:split]), _after(keys[split:]))
+
+
+def _after(keys: Sequence[_Key]) -> Condition:
+    first, rest = keys[0], keys[1:]
+    if not rest:
+        return _beyond(first)
+    after = or_(_beyond(first), and_(_equal(first), _after(rest)))
+    if first.nullable:
+        return after
+    # Says nothing new, but is what the databases find the place in an index by.
+    edge = first.column <= first.marker if first.descending else first.column >= first.marker
+    return and_(edge, after)
+
+
+def _beyond(key: _Key) -> Condition:
+    """Nulls are beyond everything, and nothing is beyond null."""
+    if key.nullable and key.marker is None:
+        return key.column.is_not(None) & key.column.is_(None)
+    beyond = key.column < key.marker if key.descending else key.column > key.marker
+    return or_(beyond, key.column.is_(None)) if key.nullable else beyond
+
+
+def _equal(key: _Key) -> Condition:
+    return key.column.is_(None) if key.marker is None else key.column == key.marker
+
+
+def _order_by(keys: Sequence[_Key]) -> Iterator[ColumnElement[Any]]:
+    for key in keys:
+        if key.nullable:
+            yield key.column.is_(None)
+        yield key.column.desc() if key.descending else key.column
+
+
+def _nullable(key: SortKey) -> bool:
+    return key.target is not Target.COLUMN or key.field == "activated_at"
+
+
+def _source(listing: Listing, branch: Branch) -> _Source:
+    """The rows of the branch that pass, without order and marker."""
+    query = listing.query
+    rest = [wanted for wanted in query.filters if wanted is not listing.driver]
+    rest += [branch.only] if branch.only is not None else []
+    place = Place(artifacts, branch.type)
+    found = conditions(rest, query.alternatives, place)
+    if listing.highest is not None:
+        found.append(artifacts.c.version_key == listing.highest)
+    elif query.latest:
+        found += _latest(listing, place)
+    if listing.driver is None:
+        return _Source(select(artifacts.c.id).where(*_in_branch(artifacts, branch), *found), _OWN_COLUMNS)
+    rows = _driving(branch, listing.driver)
+    if not fixes_value(listing.driver):
+        rows = rows.distinct()  # Two elements of a list may be in one range, or among the items.
+    values = artifact_values.c
+    columns: dict[str, Column] = {"created_at": values.created_at, "id": values.artifact_id}
+    if found or not listing.newest_first:
+        rows = rows.join(artifacts, artifacts.c.id == values.artifact_id).where(*found)
+        columns = _OWN_COLUMNS | columns
+    return _Source(rows, columns)
+
+
+def _driving(branch: Branch, driver: Filter) -> Select[Any]:
+    conditions = value_conditions(driver, artifact_values)
+    return select(artifact_values.c.artifact_id).where(*_in_branch(artifact_values, branch), *conditions)
+
+
+def fixes_value(wanted: Filter) -> bool:
+    """Whether `artifact_values` has an index of what passes, newest first, each artifact once."""
+    return (
+        wanted.target in (Target.VALUE, Target.KEY)
+        and wanted.operator in (Operator.EQ, Operator.IN)
+        and len(wanted.operands) == 1
+    )
+
+
+def _is_indexed(wanted: Filter) -> bool:
+    """Whether `artifact_values` has an index of what passes, in another order, or with an artifact more than once."""
+    if wanted.target not in (Target.VALUE, Target.KEY) or not wanted.operands:
+        return False
+    return wanted.operator is Operator.IN or (
+        wanted.operator in (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+        and VALUE_COLUMNS[wanted.kind] != "string_value"
+    )
+
+
+def _in_branch(table: FromClause, branch: Branch) -> Iterator[Condition]:
+    yield table.c.type_name == branch.type.name
+    if branch.scope is not None:
+        yield table.c.scope == branch.scope
+    elif table is not artifact_values:  # What is deleted has no values.
+        yield table.c.listed == 1
+
+
+def _latest(listing: Listing, place: Place) -> Iterator[Condition]:
+    """No other artifact of the name that passes has a higher version, in any branch."""
+    query = listing.query
+    scopes = {branch.scope for branch in listing.branches}
+    for listed in {branch.type.name: branch.type for branch in listing.branches}.values():
+        other = artifacts.alias()
+        seen = other.c.listed == 1 if None in scopes else other.c.scope.in_(sorted(map(str, scopes)))
+        yield ~exists().where(
+            other.c.type_name == listed.name,
+            seen,
+            other.c.name == place.artifact.c.name,
+            other.c.version_key > place.artifact.c.version_key,
+            *conditions(query.filters, query.alternatives, Place(other, listed)),
+        )
+
+
+def _join_value(rows: Select[Any], key: SortKey, source: _Source) -> tuple[Select[Any], Column]:
+    values = artifact_values.alias()
+    joined = rows.outerjoin(values, and_(values.c.artifact_id == source.columns["id"], values.c.field == key.field))
+    return joined, values.c[VALUE_COLUMNS[key.kind]]
+
+
+_OWN_COLUMNS: Final[dict[str, Column]] = {
+    **{column.name: column for column in artifacts.c},
+    "version": artifacts.c.version_key,
+}

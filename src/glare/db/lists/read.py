@@ -1,0 +1,197 @@
+"""Lists: one page of what a caller may see, and how many there are. `glare.db.lists.pages` makes the statements.
+
+Which queries cost the same at every size and page: `docs/reference/list-queries.md`. Every function runs in the caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from glare.db.keys import PUBLIC_SCOPE, scope_of
+from glare.db.lists.filters import ListedType
+from glare.db.lists.pages import (
+    Branch,
+    Listing,
+    Marker,
+    count_statement,
+    fixes_value,
+    highest_statement,
+    marker_statement,
+    page_statement,
+    probe_statement,
+)
+from glare.db.rows import fetch_artifacts, may_be_id
+from glare.db.tables import artifact_counts
+from glare.domain.artifact import Artifact, Visibility
+from glare.domain.declared.coercion import shown
+from glare.domain.filters import Filter, Operator
+from glare.domain.query import NEWEST_FIRST, TYPE_CONSTANTS, ListQuery
+from glare.domain.visibility import ListScope, ScopeKind, visible
+from glare.errors import ArtifactNotFound
+
+_SPLIT: Final = frozenset(("name", "version", "status", "owner", "visibility"))
+_MOST_ITEMS: Final = 8
+
+FEW: Final = 10_000
+"""So many rows are read and sorted in some ten milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The artifacts of one page by their ids. `total` as in `Page`."""
+
+    ids: Sequence[str]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. `total` counts all artifacts that pass, None where nobody asked."""
+
+    artifacts: list[Artifact]
+    total: int | None
+
+
+def list_page(
+    connection: Connection,
+    query: ListQuery,
+    scope: ListScope,
+    types: Sequence[ListedType],
+    *,
+    count: bool = True,
+    few: int = FEW,
+) -> Page:
+    """One page of the artifacts of `types` (for `all`, of every enabled type) that `scope` shows.
+
+    As `list_ids`, with the artifacts.
+    """
+    page = list_ids(connection, query, scope, types, count=count, few=few)
+    return Page(fetch_artifacts(connection, page.ids), page.total)
+
+
+def list_ids(
+    connection: Connection,
+    query: ListQuery,
+    scope: ListScope,
+    types: Sequence[ListedType],
+    *,
+    count: bool = True,
+    few: int = FEW,
+) -> Ids:
+    """Which artifacts are on one page, in their order.
+
+    Raises `ArtifactNotFound` when the marker is no artifact that the scope shows. `count=False` saves the total, which costs
+    a count of all that passes unless the list is plain. Up to `few` artifacts that pass one filter are read and sorted.
+    """
+    marker = find_marker(connection, query, scope, types)
+    listing = plan(connection, query, scope, types, few=few)
+    if not listing.branches:
+        return Ids((), 0 if count else None)
+    total = _total(connection, listing, scope) if count else None
+    if not query.limit:
+        return Ids((), total)
+    return Ids(connection.execute(page_statement(listing, marker)).scalars().all(), total)
+
+
+def plan(
+    connection: Connection, query: ListQuery, scope: ListScope, types: Sequence[ListedType], *, few: int = FEW
+) -> Listing:
+    """How to read the list: which branches, and what decides among the ways through the indexes. Without branches it is empty."""
+    query, scopes = _settle_visibility(query, _scopes(scope))
+    query, items = _split_items(query)
+    branches = [Branch(listed, name, item) for listed in types for name in scopes for item in items]
+    listing = Listing(query, branches)
+    if not branches:
+        return listing
+    if query.latest and any(wanted.field == "name" and wanted.operator is Operator.EQ for wanted in query.filters):
+        highest = connection.execute(highest_statement(listing)).scalar()
+        listing = replace(listing, highest=highest) if highest is not None else replace(listing, branches=())
+    return replace(listing, driver=_choose_driver(connection, listing, few)) if listing.branches else listing
+
+
+def _split_items(query: ListQuery) -> tuple[ListQuery, tuple[Filter | None, ...]]:
+    """``in`` on a base field as one filter by equality for each item, which the indexes know how to answer in order."""
+    chosen = next(
+        (wanted for wanted in query.filters if wanted.field in _SPLIT and wanted.operator is Operator.IN), None
+    )
+    if chosen is None or query.latest or not 0 < len(set(chosen.operands)) <= _MOST_ITEMS:
+        return query, (None,)
+    rest = tuple(wanted for wanted in query.filters if wanted is not chosen)
+    items = tuple(replace(chosen, operator=Operator.EQ, operands=(item,)) for item in dict.fromkeys(chosen.operands))
+    return replace(query, filters=rest), items
+
+
+def _choose_driver(connection: Connection, listing: Listing, few: int) -> Filter | None:
+    """The filter by whose values to read, where that touches fewer rows than walking the order.
+
+    Databases guess this from statistics, which SQLite does not have. What few artifacts pass is read and sorted; what many
+    pass is soon found on the way along the order.
+    """
+    drivers = listing.drivers
+    if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]):
+        return drivers[0]
+    counts = [connection.execute(probe_statement(listing, driver, few + 1)).scalar_one() for driver in drivers]
+    if counts and min(counts) <= few:
+        return drivers[counts.index(min(counts))]
+    return next(filter(fixes_value, drivers), None) if listing.newest_first else None
+
+
+def _scopes(scope: ListScope) -> tuple[str | None, ...]:
+    if scope.kind is ScopeKind.EVERYTHING:
+        return (None,)
+    if scope.project is None:
+        return (PUBLIC_SCOPE,)
+    return (scope_of(Visibility.PRIVATE, scope.project), PUBLIC_SCOPE)
+
+
+def _settle_visibility(query: ListQuery, scopes: tuple[str | None, ...]) -> tuple[ListQuery, tuple[str | None, ...]]:
+    """Where each scope is wholly private or public, a filter by visibility chooses among them."""
+    chosen = next((wanted for wanted in query.filters if wanted.field == "visibility"), None)
+    if chosen is None or chosen.operator is not Operator.EQ or None in scopes:
+        return query, scopes
+    public = chosen.operands == (Visibility.PUBLIC.value,)
+    rest = tuple(wanted for wanted in query.filters if wanted is not chosen)
+    return replace(query, filters=rest), tuple(name for name in scopes if (name == PUBLIC_SCOPE) is public)
+
+
+def find_marker(
+    connection: Connection, query: ListQuery, scope: ListScope, types: Sequence[ListedType]
+) -> Marker | None:
+    """The sort values of the marker, which may be of any type, and may be deleted as long as it can be shown."""
+    marker = query.marker
+    if marker is None:
+        return None
+    row = connection.execute(marker_statement(query.sort, marker)).first() if may_be_id(marker) else None
+    if row is None or not visible(scope, row.owner, Visibility(row.visibility)):
+        raise ArtifactNotFound(
+            f"Parameter 'marker' is {shown(marker)}, which is no artifact that you can see; give the id of the last "
+            "artifact of the page before, or follow 'next'."
+        )
+    display_names = {listed.name: listed.display_name for listed in types}
+    values: dict[str, Any] = {"type_name": row.type_name, "display_type_name": display_names.get(row.type_name)}
+    found = row._mapping
+    return values | {key.field: found[f"at_{key.field}"] for key in query.sort if key.field not in TYPE_CONSTANTS}
+
+
+_ALL_COUNTS = select(func.sum(artifact_counts.c.total)).where(
+    artifact_counts.c.type_name.in_(bindparam("types", expanding=True))
+)
+_SOME_COUNTS = _ALL_COUNTS.where(artifact_counts.c.scope.in_(bindparam("scopes", expanding=True)))
+
+
+def _total(connection: Connection, listing: Listing, scope: ListScope) -> int:
+    if not listing.query.plain or any(branch.only is not None for branch in listing.branches):
+        # Any index of what passes one filter beats a look at every artifact, and no order matters.
+        driver = listing.driver or next(iter(sorted(listing.drivers, key=fixes_value, reverse=True)), None)
+        counted = replace(listing, driver=driver, query=replace(listing.query, sort=NEWEST_FIRST))
+        return int(connection.execute(count_statement(counted)).scalar_one())
+    wanted: dict[str, Any] = {"types": sorted({branch.type.name for branch in listing.branches})}
+    if scope.kind is ScopeKind.EVERYTHING:
+        return int(connection.execute(_ALL_COUNTS, wanted).scalar() or 0)
+    wanted["scopes"] = sorted({str(branch.scope) for branch in listing.branches})
+    return int(connection.execute(_SOME_COUNTS, wanted).scalar() or 0)

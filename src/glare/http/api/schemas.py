@@ -1,0 +1,40 @@
+"""The schemas of artifact types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.http.answers import shared_body
+from glare.http.call import Call, encode
+from glare.operations.access import find_type
+
+_SCHEMA: Final = "application/schema+json; charset=UTF-8"
+
+
+async def list_schemas(call: Call) -> Response:
+    """GET /schemas"""
+    await call.require_no_body()
+    call.services.policy.require("artifact:type_list", call.actor, {})
+    types = call.services.types
+    return _shared(call, "", (*types.specs.values(), types.all))
+
+
+async def show_schema(call: Call) -> Response:
+    """GET /schemas/T"""
+    await call.require_no_body()
+    call.services.policy.require("artifact:type_list", call.actor, {})
+    spec = find_type(call.services, call.parameters["type_name"])
+    return _shared(call, spec.name, (spec,))
+
+
+def _shared(call: Call, name: str, specs: Sequence[TypeSpec]) -> Response:
+    """The schemas of these types: made once, because they never change and everybody reads the same."""
+    known, key = call.application.schemas, (name, call.microversion)
+    body = known.get(key)
+    if body is None:
+        body = known[key] = encode({"schemas": {spec.name: spec.schema(call.microversion) for spec in specs}})
+    return shared_body(body, {"content-type": _SCHEMA})

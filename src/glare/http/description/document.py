@@ -1,0 +1,120 @@
+"""The description of the API: an OpenAPI document made from the registered types, and a page to read it."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib import resources
+from importlib.metadata import version
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from glare.domain.declared.artifact_type import TypeSpec
+from glare.http.answers import shared_body
+from glare.http.call import Call, Description, encode
+from glare.http.conditions import parse_tags
+from glare.http.description.locations import TAG as LOCATIONS_TAG
+from glare.http.description.locations import location_paths
+from glare.http.description.parts import JSON, SECURITY_SCHEME, shared_components
+from glare.http.description.paths import base_filters, type_paths
+from glare.http.description.schemas import component_schemas
+from glare.http.description.service import TAGS, service_paths
+from glare.http.description.subscriptions import DOCUMENTS as SUBSCRIPTION_DOCUMENTS
+from glare.http.description.subscriptions import TAG, subscription_paths
+from glare.http.description.takedowns import TAG as TAKEDOWNS_TAG
+from glare.http.description.takedowns import takedown_paths
+from glare.types.registry import TypeRegistry
+
+_STATIC: Final = resources.files("glare.http") / "static"
+_ABOUT: Final = (
+    "An artifact is created *drafted* and private; its fields are set, its blobs uploaded or recorded as external "
+    "locations; then it is *activated*, after which everybody who downloads a blob gets the same bytes, wherever they "
+    "live. Admins may publish it to other projects, deactivate and reactivate it.\n\n"
+    "Since API version 1.3 text holds any character, and texts, lists and dicts for which a type says nothing may be longer; before it, text holds no "
+    "characters above U+FFFF, except in lists. The schemas here are those of the newest version. Numbers and booleans become text where text is wanted.\n\n"
+    "HEAD is answered wherever GET is. OPTIONS is answered with 200 everywhere, another method with 405 and Allow, an "
+    "unknown address with 404. Every response has `x-openstack-request-id`."
+)
+
+
+def describe(types: TypeRegistry) -> Mapping[str, Any]:
+    """The OpenAPI 3.1 document of a service that has these types; not to be changed."""
+    specs = (*types.specs.values(), types.all)
+    paths = service_paths() | location_paths() | subscription_paths() | takedown_paths()
+    for spec in specs:
+        paths.update(type_paths(spec))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Glare",
+            "version": version("glare"),
+            "summary": "Typed artifacts whose data is immutable once they are active.",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{SECURITY_SCHEME: []}],
+        "tags": [
+            *({"name": spec.name, "description": _about(spec)} for spec in specs),
+            *TAGS,
+            LOCATIONS_TAG,
+            TAKEDOWNS_TAG,
+            TAG,
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": {**component_schemas(types), **SUBSCRIPTION_DOCUMENTS},
+            **shared_components(base_filters(types.all)),
+        },
+    }
+
+
+def described(types: TypeRegistry) -> Description:
+    """`describe` as it is sent."""
+    body = encode(describe(types))
+    return Description(body, hashlib.sha256(body).hexdigest()[:32])
+
+
+def _about(spec: TypeSpec) -> str:
+    return ". ".join(text.rstrip(".") for text in (spec.display_name, spec.description) if text) + "."
+
+
+async def openapi(call: Call) -> Response:
+    """GET /openapi.json"""
+    body, tag = call.application.description
+    headers = {"content-type": JSON, "etag": f'"{tag}"', "cache-control": "no-cache"}
+    known = parse_tags(call.headers.get("if-none-match"))
+    if known is not None and known.match_weakly(tag):
+        return Response(status_code=304, headers=headers)
+    return shared_body(body, headers)
+
+
+async def page(call: Call) -> Response:
+    """GET /docs: one page, which loads nothing but the document."""
+    return await call.run(_page)
+
+
+def _page() -> Response:
+    style = (_STATIC / "docs.css").read_bytes()
+    script = (_STATIC / "docs.js").read_bytes()
+    frame = (_STATIC / "docs.html").read_bytes()
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        f"connect-src 'self'; style-src {_source(style)}; script-src {_source(script)}"
+    )
+    body = frame.replace(b"/* docs.css */", style).replace(b"/* docs.js */", script)
+    headers = {
+        "content-type": "text/html; charset=UTF-8",
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cache-control": "no-cache",
+    }
+    return Response(body, headers=headers)
+
+
+def _source(text: bytes) -> str:
+    """What a Content-Security-Policy calls this inline text."""
+    return f"'sha256-{b64encode(hashlib.sha256(text).digest()).decode()}'"

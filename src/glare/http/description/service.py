@@ -1,0 +1,205 @@
+"""The description of what every service has, whatever its types: versions, health, schemas, quotas, audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from glare.domain.audit import DONE, REFUSED
+from glare.http.description.documents import reference
+from glare.http.description.parts import (
+    ANSWERED,
+    JSON,
+    VERSIONING,
+    answer,
+    headers,
+    parameters,
+    problems,
+)
+
+SERVICE: Final = "service"
+SCHEMAS: Final = "schemas"
+QUOTAS: Final = "quotas"
+AUDIT: Final = "audit"
+
+TAGS: Final = (
+    {"name": SERVICE, "description": "Versions, health and this description. Neither credentials nor API versions."},
+    {"name": SCHEMAS, "description": "The JSON Schemas of the artifact types."},
+    {"name": QUOTAS, "description": "What projects may have."},
+    {"name": AUDIT, "description": "Who changed what."},
+)
+
+_SCHEMA_JSON: Final = "application/schema+json"
+
+
+def service_paths() -> dict[str, Any]:
+    """The paths, by address."""
+    return {
+        "/": _versions("versions.root"),
+        "/versions": _versions("versions"),
+        "/healthcheck": _health("healthcheck"),
+        "/healthz": _health("healthz"),
+        "/readyz": {"get": _ready()},
+        "/metrics": {"get": _metrics()},
+        "/openapi.json": {
+            "get": _public("openapi", "This document", {"200": _public_answer("The document.", {JSON: {}})})
+        },
+        "/docs": {
+            "get": _public(
+                "docs", "A page to read this document", {"200": _public_answer("The page.", {"text/html": {}})}
+            )
+        },
+        "/schemas": described(
+            get=operation(
+                "schemas.list",
+                SCHEMAS,
+                "The schemas of all types",
+                answer("The schemas.", "TypeSchemas", media_type=_SCHEMA_JSON),
+                403,
+            )
+        ),
+        "/schemas/{type_name}": described(
+            in_path("type_name", "Name of an artifact type, or `all`."),
+            get=operation(
+                "schemas.show",
+                SCHEMAS,
+                "The schema of one type",
+                answer("The schema.", "TypeSchemas", media_type=_SCHEMA_JSON),
+                403,
+                404,
+            ),
+        ),
+        "/quotas": described(put=_set_quotas(), get=_all_quotas()),
+        "/project-quotas": described(get=_project_quotas("quotas.own", "What the caller's project may have")),
+        "/project-quotas/{project}": described(
+            in_path("project", "Identifier of a project; of another one than the caller's for admins only."),
+            get=_project_quotas("quotas.project", "What a project may have"),
+        ),
+        "/audit": described(get=_audit()),
+    }
+
+
+def _versions(operation_id: str) -> dict[str, Any]:
+    told = _public(
+        operation_id,
+        "The versions of the API; every method answers alike",
+        {"300": _public_answer("Multiple Choices: the versions.", {JSON: {"schema": reference("Versions")}})},
+    )
+    return {"get": told}
+
+
+def _health(operation_id: str) -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"const": "OK"}}, JSON: {"schema": reference("Health")}}
+    told = _public(operation_id, "Whether this process answers", {"200": _public_answer("It does.", content)})
+    return {"get": told}
+
+
+def _ready() -> dict[str, Any]:
+    content = {JSON: {"schema": reference("Readiness")}}
+    return _public(
+        "readyz",
+        "Whether the database and the stores answer too",
+        {"200": _public_answer("They do.", content), "503": _public_answer("They do not.", content)},
+    )
+
+
+def _metrics() -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    told = _public(
+        "metrics",
+        "Numbers for Prometheus; for the addresses that the operator has named",
+        {"200": _public_answer("The numbers, in the text format of Prometheus.", content)},
+    )
+    return told | {"responses": told["responses"] | problems(403, 404, common=())}
+
+
+def _set_quotas() -> dict[str, Any]:
+    told = operation(
+        "quotas.set",
+        QUOTAS,
+        "Replace the quotas of the projects listed; for admins",
+        answer("Done; the body is `null`.", None) | {"content": {JSON: {"schema": {"type": "null"}}}},
+        403,
+        408,
+        413,
+        415,
+    )
+    schema = {"type": "array", "items": reference("ProjectQuotas")}
+    return told | {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def _all_quotas() -> dict[str, Any]:
+    return operation(
+        "quotas.list",
+        QUOTAS,
+        "All quotas; for admins",
+        answer("Each project's, and the global ones.", "AllQuotas"),
+        403,
+    )
+
+
+def _project_quotas(operation_id: str, summary: str) -> dict[str, Any]:
+    schema = {"type": "array", "items": reference("ProjectQuotas"), "minItems": 1, "maxItems": 1}
+    answered = answer("The global quotas with the project's laid over them.", None)
+    return operation(operation_id, QUOTAS, summary, answered | {"content": {JSON: {"schema": schema}}}, 403)
+
+
+def _audit() -> dict[str, Any]:
+    told = operation(
+        "audit.list",
+        AUDIT,
+        "Who changed what, newest first; for admins",
+        answer("One page. `next` is there while there is more.", "AuditPage"),
+        403,
+    )
+    shown = [in_query(name, description, **schema) for name, (description, schema) in _AUDIT_QUERY.items()]
+    return told | {"parameters": shown}
+
+
+_AUDIT_QUERY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "user": ("Who did it.", {}),
+    "project": ("The project of who did it.", {}),
+    "artifact": ("Id of the artifact that it was done to.", {}),
+    "type": ("Type of that artifact.", {}),
+    "action": ("What was done, such as `create` or `upload`; of a refusal the method and the route.", {}),
+    "outcome": ("Whether it was done or refused.", {"enum": [DONE, REFUSED]}),
+    "request_id": ("The request, as `req-…`.", {}),
+    "since": ("ISO-8601 time or date; entries from then on.", {}),
+    "until": ("ISO-8601 time or date; entries from before it.", {}),
+    "limit": ("How many entries a page may have.", {"type": "integer", "minimum": 1, "default": 100}),
+    "marker": ("Where the page begins; part of `next`.", {"pattern": "^[0-9]{1,18}-[0-9]{1,18}$"}),
+}
+
+
+def in_query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """A parameter of the query."""
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"} | schema}
+
+
+def _public(operation_id: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "tags": [SERVICE],
+        "summary": summary,
+        "security": [],
+        "responses": responses | problems(common=(500, 508)),
+    }
+
+
+def _public_answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "headers": headers(ANSWERED), "content": content}
+
+
+def operation(operation_id: str, tag: str, summary: str, success: dict[str, Any], *statuses: int) -> dict[str, Any]:
+    """An operation with credentials, which answers `success` or one of the problems of `statuses`."""
+    responses = {"200": success} | problems(*statuses)
+    return {"operationId": operation_id, "tags": [tag], "summary": summary, "responses": responses}
+
+
+def described(*own: dict[str, Any], **operations: dict[str, Any]) -> dict[str, Any]:
+    """A path with parameters of its `own`, and those of API versions."""
+    return {"parameters": [*own, *parameters(*VERSIONING)], **operations}
+
+
+def in_path(name: str, description: str) -> dict[str, Any]:
+    """A parameter of the path."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}

@@ -1,0 +1,245 @@
+"""External locations for those who may see them: list, show, read the history, ask for a check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from glare.db import artifacts as artifact_rows
+from glare.db import checks, counters
+from glare.db.checks import LocationQuery, RecordedCheck, Target
+from glare.db.counters import UNLIMITED
+from glare.db.rows import fetch_artifact, fetch_artifacts
+from glare.db.tables import outbound_usage
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact, Status
+from glare.domain.blob import Blob, External, LocationState
+from glare.domain.events import artifact_event
+from glare.domain.representation import represent_location
+from glare.domain.verification import AT_ONCE, shown_reason
+from glare.errors import Forbidden, InvalidParameterValue, NotFound, TooManyRequests, Unauthorized
+from glare.operations import access, audit
+from glare.operations.locations.jobs import find_recording
+from glare.operations.locations.unmeasured import ask_for_measuring
+from glare.operations.page_size import page_size
+from glare.operations.services import Services
+from glare.operations.takedowns import lookup as takedowns
+from glare.policy.engine import target_of
+from glare.policy.scope import may_see
+
+_ID_LENGTH: Final = 32
+_SECOND: Final = 1_000_000
+_FILTERS: Final = ("state", "artifact", "host", "project", "limit", "marker")
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page. `marker` is where the next one begins, None after the last."""
+
+    documents: Sequence[Document]
+    marker: str | None
+
+
+def list_locations(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> Page:
+    """One page of the locations of the caller's project, or of all, by id; `pairs` are the query's parameters.
+
+    Raises `PolicyException`, and `InvalidParameterValue` naming the parameter.
+    """
+    services.policy.require("location:list", actor, {})
+    query = _query(services, actor, dict(_once(pairs, _FILTERS)))
+    return read_locations(services, actor, query)
+
+
+def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Page:
+    """One page, for a caller that may see it."""
+    with services.db.read() as connection:
+        found = checks.page(connection, query)
+        artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
+    documents = []
+    for location_id, artifact_id in found:
+        artifact = artifacts.get(artifact_id)
+        blob = _blob_of(artifact, location_id) if artifact is not None else None
+        if artifact is not None and blob is not None:
+            documents.append(_shown(services, actor, artifact, blob))
+    return Page(documents, found[-1][0] if len(found) == query.limit else None)
+
+
+def show_location(services: Services, actor: Actor, location_id: str) -> Document:
+    """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller may not see its artifact."""
+    recording = find_recording(services, actor, location_id) if _may_be_id(location_id) else None
+    if recording is not None:
+        return recording
+    artifact, blob = _find(services, actor, location_id)
+    return _shown(services, actor, artifact, blob)
+
+
+def list_checks(services: Services, actor: Actor, location_id: str, pairs: Sequence[tuple[str, str]]) -> Page:
+    """One page of the history of a location, newest first. Raises as `show_location` does, and `InvalidParameterValue`."""
+    given = dict(_once(pairs, ("limit", "marker")))
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
+    before = given.get("marker")
+    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+        raise InvalidParameterValue(f"Parameter 'marker' is '{before[:40]}'; take it from 'next' of an earlier page.")
+    _find(services, actor, location_id)
+    with services.db.read() as connection:
+        entries = checks.history(connection, location_id, limit, int(before) if before else None)
+    to_operator = services.policy.is_admin(actor)
+    documents = [_shown_check(entry, to_operator=to_operator) for entry in entries]
+    return Page(documents, str(entries[-1].id) if len(entries) == limit else None)
+
+
+def ask_for_check(services: Services, actor: Actor, location_id: str) -> Document:
+    """Have the location checked whole as soon as a worker is free; who asks while such a check waits shares it.
+
+    Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and `TooManyRequests`
+    where the project has used up its measurements.
+    """
+    artifact, blob = _find(services, actor, location_id)
+    access.require_writer(services, actor, artifact)
+    access.require(services, "location:check", actor, artifact)
+    if artifact.status is Status.DELETED:
+        raise Forbidden(f"Artifact '{artifact.id}' is deleted; its locations are not checked.")
+
+    def ask(connection: Connection) -> None:
+        now = services.clock()
+        artifact_rows.lock(connection, artifact.id)
+        target = checks.find(connection, location_id, lock=True)
+        if target is None:
+            raise _missing(location_id)
+        takedowns.require_open(connection, sha256=target.sha256, url=target.url)
+        if blob.digests is None:
+            ask_for_measuring(services, connection, artifact, blob)
+            event = artifact_event("check_location", artifact, now)
+            audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
+            return
+        if checks.ask(connection, location_id, now):
+            _charge(services, connection, target, now)
+            checks.expect(connection, target.host, AT_ONCE)
+            event = artifact_event("check_location", artifact, now)
+            audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
+
+    services.db.transact(ask)
+    return show_location(services, actor, location_id)
+
+
+def _charge(services: Services, connection: Connection, target: Target, now: int) -> None:
+    limits = services.rules.outbound
+    period = now - now % (limits.window * _SECOND)
+    counters.add(connection, outbound_usage, {"project": target.project, "period": period}, {"requests": 1})
+    requests, size = counters.outbound_used(connection, target.project, period)
+    if limits.requests != UNLIMITED and requests > limits.requests:
+        raise TooManyRequests(
+            f"The project may have at most {limits.requests} measurements in {limits.window} seconds; retry later."
+        )
+    if limits.bytes != UNLIMITED and size >= limits.bytes:
+        raise TooManyRequests(
+            f"The project may have at most {limits.bytes} bytes measured in {limits.window} seconds; retry later."
+        )
+
+
+def _find(services: Services, actor: Actor, location_id: str) -> tuple[Artifact, Blob]:
+    if not _may_be_id(location_id):
+        raise _missing(location_id)
+    with services.db.read() as connection:
+        target = checks.find(connection, location_id)
+        artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
+    blob = _blob_of(artifact, location_id) if artifact is not None else None
+    if artifact is None or blob is None or not may_see(services.policy, actor, artifact):
+        raise _missing(location_id)
+    services.policy.require("location:get", actor, target_of(artifact))
+    return artifact, blob
+
+
+def _may_be_id(text: str) -> bool:
+    return len(text) == _ID_LENGTH and text.isalnum() and text.isascii()
+
+
+def _blob_of(artifact: Artifact, location_id: str) -> Blob | None:
+    for blob in artifact.blobs.values():
+        if isinstance(blob.location, External) and blob.location.id == location_id:
+            return blob
+    return None
+
+
+def _shown(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> Document:
+    admin = services.policy.is_admin(actor)
+    return represent_location(
+        artifact,
+        blob,
+        full_url=admin or actor.project == artifact.owner,
+        to_operator=admin,
+        stale_before=services.clock() - int(services.rules.verification.stale_after * _SECOND),
+    )
+
+
+def _shown_check(entry: RecordedCheck, *, to_operator: bool) -> Document:
+    return represent_check(entry) | {"reason": shown_reason(entry.reason, to_operator=to_operator)}
+
+
+def represent_check(entry: RecordedCheck) -> Document:
+    """An entry of a history, with all that an operator may see."""
+    return {
+        "kind": entry.kind.value,
+        "outcome": entry.outcome.value,
+        "reason": entry.reason,
+        "state": entry.state.value,
+        "first_at": moment.show(entry.first_at),
+        "last_at": moment.show(entry.last_at),
+        "checks": entry.checks,
+        "bytes": entry.bytes,
+    }
+
+
+def _query(services: Services, actor: Actor, given: dict[str, str]) -> LocationQuery:
+    most = services.rules.query.max_page
+    if services.policy.allows("location:list_all", actor, {}):
+        return parse_query(given, most, project=given.get("project"))
+    if actor.project is None:
+        raise Unauthorized("A list of locations needs a token of a project.")
+    for name in ("host", "project"):
+        if name in given:
+            raise Forbidden(
+                f"Parameter '{name}' is for those who may list the locations of all projects; leave it out."
+            )
+    return parse_query(given, most, project=actor.project)
+
+
+def parse_query(given: Mapping[str, str], most: int, *, project: str | None) -> LocationQuery:
+    """The query that parameters mean, for `project` (None: all). `most` bounds a page. Raises `InvalidParameterValue`."""
+    state = given.get("state")
+    if state is not None and state not in set(LocationState):
+        states = ", ".join(LocationState)
+        raise InvalidParameterValue(f"Parameter 'state' is '{state[:40]}'; give one of {states}.")
+    for name in ("artifact", "host", "marker"):
+        if not given.get(name, "").isascii() or "\0" in given.get(name, ""):
+            raise InvalidParameterValue(f"Parameter '{name}' may have ASCII characters only.")
+    return LocationQuery(
+        limit=page_size(given.get("limit"), most),
+        project=project,
+        state=LocationState(state) if state is not None else None,
+        host=given.get("host", "").lower() or None,
+        artifact_id=given.get("artifact"),
+        after=given.get("marker"),
+    )
+
+
+def _once(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> Sequence[tuple[str, str]]:
+    seen = set()
+    for name, value in pairs:
+        if name not in known:
+            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(known)}.")
+        if name in seen:
+            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
+        if len(value) > 255 or "\0" in value:
+            raise InvalidParameterValue(f"Parameter '{name}' may have at most 255 characters, and no NUL.")
+        seen.add(name)
+    return pairs
+
+
+def _missing(location_id: str) -> NotFound:
+    return NotFound(f"There is no location '{location_id[:40]}'; list them at /locations.")

@@ -1,0 +1,125 @@
+"""One object of a store, read in blocks that are compared with what was recorded of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glare.digest import BLOCK, block_count
+from glare.domain.blob import Managed
+from glare.errors import BlobDamaged
+from glare.operations import damage
+from glare.operations.reading.block_digests import BlockDigests, NoBlockDigests
+
+if TYPE_CHECKING:
+    from glare.operations.services import Services
+    from glare.stores.base import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an object should be: the content with these `digests`, of `size` bytes. It is read up to the block `last`.
+
+    `path` names the blob for people.
+    """
+
+    size: int
+    last: int
+    path: str
+    digests: BlockDigests
+
+    @property
+    def end(self) -> int:
+        return min(self.size, (self.last + 1) * BLOCK)
+
+
+def _at_once(_size: int) -> None:
+    """The pace of who need not wait."""
+
+
+class CheckedObject:
+    """An object that should be what was recorded. Its reader is opened where it is needed, and goes on from block to block.
+
+    `pace` is told the size of each piece that was read, and may wait.
+    """
+
+    def __init__(
+        self, services: Services, location: Managed, recorded: Recorded, pace: Callable[[int], None] = _at_once
+    ) -> None:
+        self.location = location
+        self._services = services
+        self._recorded = recorded
+        self._pace = pace
+        self._reader: Reader | None = None
+        self._next = 0
+
+    def block(self, number: int) -> bytes:
+        """The checked block. Raises `BlobDamaged`, `NotFound` and other errors of the store."""
+        data = self._read(number)
+        if self._fits(number, data):
+            return data
+        # Once more, from the store: what went wrong on its way through memory is no damage.
+        self.close()
+        data = self._read(number)
+        if self._fits(number, data):
+            return data
+        raise damage.not_as_recorded(self._recorded.path)
+
+    def prove(self) -> None:
+        """Read the whole object, and record its blocks' digests. Raises `BlobDamaged` where its sha256 is not the recorded one.
+
+        Where nothing is known of the blocks, or what is known contradicts them, nothing less says what is right.
+        """
+        whole, blocks = hashlib.sha256(), bytearray()
+        with self._services.store_with(self.location).open(self.location.object) as reader:
+            for _ in range(block_count(self._recorded.size)):
+                data = _whole_block(reader, BLOCK)
+                whole.update(data)
+                blocks += hashlib.sha256(data).digest()
+                self._pace(len(data))
+        if not self._recorded.digests.are_of(whole.hexdigest(), reader.size):
+            raise damage.not_as_recorded(self._recorded.path)
+        self._recorded.digests.record(bytes(blocks))
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _fits(self, number: int, data: bytes) -> bool:
+        try:
+            return self._recorded.digests.fit(number, data)
+        except NoBlockDigests:
+            self.prove()
+            return self._recorded.digests.fit(number, data)
+
+    def _read(self, number: int) -> bytes:
+        start = number * BLOCK
+        if self._reader is None or self._next != number:
+            self.close()
+            self._reader = self._open(start)
+        data = _whole_block(self._reader, min(BLOCK, self._recorded.size - start))
+        self._next = number + 1
+        self._pace(len(data))
+        return data
+
+    def _open(self, start: int) -> Reader:
+        store = self._services.store_with(self.location)
+        recorded = self._recorded
+        # One block is read whole before anything is answered, so its digest says enough.
+        if recorded.size > BLOCK and (size := store.size(self.location.object)) != recorded.size:
+            raise BlobDamaged(
+                f"The stored bytes of blob '{recorded.path}' are {size}, but {recorded.size} were recorded, and are not sent; tell "
+                "its operator, who may have a copy of them."
+            )
+        return store.open(self.location.object, start, recorded.end - start)
+
+
+def _whole_block(reader: Reader, size: int) -> bytes:
+    data = reader.read(size)
+    while len(data) < size and (more := reader.read(size - len(data))):
+        data += more
+    return data

@@ -1,0 +1,457 @@
+"""Attempts: the part that storing a blob and recording a location share. Reserve, publish, or undo."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from glare.db import artifacts as artifact_rows
+from glare.db import blobs as blob_rows
+from glare.db import checks, contents, counters
+from glare.db.rows import fetch_artifact
+from glare.digest import Content
+from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
+from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
+from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.index import index_values
+from glare.domain.events import artifact_event
+from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
+from glare.operations import access, audit, quotas
+from glare.operations.services import Services
+from glare.operations.slots import replicas
+from glare.operations.slots.objects import remove_doomed
+from glare.operations.takedowns import lookup as takedowns
+
+_log = logging.getLogger(__name__)
+
+_RESERVE_TRIES = 20
+"""Uploads into other slots of the same artifact change its revision; each such race is decided again, so many times."""
+
+_FOLDER_REST = "what is left of the folder's maximum"
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A slot that is ours until `publish` or `undo`; `actor` is who fills it.
+
+    `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
+    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other replicas have
+    fixed. `removal_delay` (microseconds) is how long the object that is replaced stays for those who read it.
+    """
+
+    actor: Actor
+    artifact: Artifact
+    spec: TypeSpec
+    field: FieldSpec
+    slot: Slot
+    attempt_id: str
+    limit: int
+    limited_by: str
+    reserved: int
+    replaced: int
+    staged: Managed | None
+    fixed: replicas.Fixed | None = None
+    removal_delay: int = 0
+
+    def over(self) -> RequestEntityTooLarge | Conflict:
+        """The error for data beyond the limit."""
+        if self.fixed is not None and self.limit == self.fixed.size:
+            return replicas.too_large(self.slot, self.fixed)
+        return RequestEntityTooLarge(
+            f"Blob '{self.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is larger."
+        )
+
+
+Check = Callable[[Artifact], None]
+JobOf = Callable[[Connection, Reservation], None]
+
+
+def reserve(
+    services: Services,
+    actor: Actor,
+    artifact: Artifact,
+    spec: TypeSpec,
+    field: FieldSpec,
+    slot: Slot,
+    check: Check,
+    *,
+    declared: int | None,
+    content_type: str | None,
+    store: str | None,
+    job: JobOf | None = None,
+) -> Reservation:
+    """Take the slot and the quota for `declared` bytes (None: unknown, quota is taken in steps as the data grows).
+
+    `store` is the managed store that the bytes will go to, None for an external location. `check` decides, on each read
+    of the artifact, whether the slot may be taken. `job` records the job that fills the slot, in the same transaction. Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when
+    the declared size is over a limit.
+    """
+    for tries_left in reversed(range(_RESERVE_TRIES)):
+        try:
+            return _reserve_once(
+                services,
+                actor,
+                artifact,
+                spec,
+                field,
+                slot,
+                declared=declared,
+                content_type=content_type,
+                store=store,
+                job=job,
+            )
+        except _RevisionRace:
+            if not tries_left:
+                raise artifact_rows.lost_race(artifact.id) from None
+            with services.db.look() as connection:
+                again = fetch_artifact(connection, artifact.id)
+            if again is None:
+                raise access.not_found(artifact.id) from None
+            artifact = again
+            check(artifact)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+class _RevisionRace(Exception):
+    """The artifact changed between its read and the reservation."""
+
+
+def _reserve_once(
+    services: Services,
+    actor: Actor,
+    artifact: Artifact,
+    spec: TypeSpec,
+    field: FieldSpec,
+    slot: Slot,
+    *,
+    declared: int | None,
+    content_type: str | None,
+    store: str | None,
+    job: JobOf | None,
+) -> Reservation:
+    present = artifact.blobs.get(slot)
+    replaced = 0
+    if present is not None and isinstance(present.location, Managed):
+        replaced = present.size or 0
+    limit, limited_by = size_limit(field, artifact, slot)
+    if field.is_folder and present is None:
+        field.validate_key(slot.key or "")
+        used = sum(1 for other in artifact.blobs if other.field == slot.field)
+        if used >= field.max_keys:
+            raise BadRequest(f"Folder '{slot.field}' holds {used} blobs, as many as it may; delete one first.")
+    if declared is not None and declared > limit:
+        raise RequestEntityTooLarge(
+            f"Blob '{slot.path}' may have at most {limit} bytes ({limited_by}); Content-Length says {declared}."
+        )
+    now = services.clock()
+    reservation = Reservation(
+        actor=actor,
+        artifact=artifact,
+        spec=spec,
+        field=field,
+        slot=slot,
+        attempt_id=uuid.uuid4().hex,
+        limit=limit,
+        limited_by=limited_by,
+        reserved=max(0, (declared or 0) - replaced) if store is not None else 0,
+        replaced=replaced,
+        staged=Managed(store, uuid.uuid4().hex) if store is not None else None,
+        fixed=replicas.fixed_by_others(artifact, field, slot),
+        removal_delay=services.rules.removal_delay,
+    )
+
+    def take(connection: Connection) -> None:
+        artifact_rows.lock(connection, artifact.id)
+        current = fetch_artifact(connection, artifact.id)
+        if current is None:
+            raise access.not_found(artifact.id)
+        if current.revision != artifact.revision:
+            raise _RevisionRace
+        take_over_dead(services, connection, current, slot, now)
+        blob_rows.begin_attempt(
+            connection,
+            artifact.id,
+            slot,
+            blob_rows.NewAttempt(
+                reservation.attempt_id,
+                now,
+                reservation.reserved,
+                content_type,
+                external=store is None,
+                staged=reservation.staged,
+                of_job=job is not None,
+            ),
+        )
+        artifact_rows.touch_any(connection, artifact.id, now)
+        if reservation.reserved:
+            quotas.take(services, connection, artifact, slot, reservation.reserved)
+        if job is not None:
+            job(connection, reservation)
+
+    services.db.transact(take)
+    return reservation
+
+
+def size_limit(field: FieldSpec, artifact: Artifact, slot: Slot) -> tuple[int, str]:
+    """How many bytes a blob in `slot` may have by its type, and which limit that is, in words."""
+    limit, limited_by = field.max_blob_size, "the maximum of the field"
+    fixed = replicas.fixed_by_others(artifact, field, slot)
+    if fixed is not None:
+        limit, limited_by = fixed.size, f"the size of the other blobs of folder '{slot.field}'"
+    if field.is_folder:
+        others = sum(
+            (blob.size or 0) + (blob.attempt.reserved if blob.attempt else 0)
+            for other, blob in artifact.blobs.items()
+            if other.field == slot.field and other != slot
+        )
+        rest = max(0, field.max_folder_size - others)
+        if rest < limit:
+            limit, limited_by = rest, _FOLDER_REST
+    return limit, limited_by
+
+
+def grow(services: Services, reservation: Reservation, size: int) -> None:
+    """Make sure that quota is reserved for `size` bytes of data, in steps. Raises `RequestEntityTooLarge`."""
+    wanted = size - reservation.replaced
+    if wanted <= reservation.reserved:
+        return
+    # More than the limit is never needed, and what is reserved counts against the others of a folder.
+    useful = reservation.limit - reservation.replaced - reservation.reserved
+    step = max(wanted - reservation.reserved, min(services.rules.reservation_step, useful))
+    try:
+        services.db.transact(lambda connection: _extend(services, connection, reservation, step))
+    except RequestEntityTooLarge:
+        # A whole step may be too much where the bytes at hand still fit.
+        step = wanted - reservation.reserved
+        services.db.transact(lambda connection: _extend(services, connection, reservation, step))
+    reservation.reserved += step
+
+
+def _extend(services: Services, connection: Connection, reservation: Reservation, by: int) -> None:
+    if not blob_rows.extend_attempt(connection, reservation.attempt_id, by):
+        raise lost(reservation)
+    quotas.take(services, connection, reservation.artifact, reservation.slot, by)
+
+
+def publish(
+    services: Services,
+    reservation: Reservation,
+    content: Content,
+    location: Managed | External,
+    content_type: str,
+    action: str,
+    *,
+    host: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    also: Callable[[Connection], None] = lambda _: None,
+) -> Artifact:
+    """Show the blob: one transaction, only if the attempt is still ours. Returns the artifact as it is then.
+
+    `host` is that of an external location; `values` are fields that the type's hook sets with the blob; `also` is done in the same
+    transaction.
+    """
+    now = services.clock()
+    artifact = reservation.artifact
+
+    def store(connection: Connection) -> Artifact:
+        artifact_rows.lock(connection, artifact.id)
+        also(connection)
+        settle = show(connection, reservation, content, location, content_type, now, host=host)
+        if settle:
+            counters.use(connection, artifact.owner, artifact.type_name, size=settle)
+        after = changed(connection, reservation.spec, artifact.id, values or {}, now)
+        _require_folder_room(reservation, after, content.size)
+        detail = {"size": content.size, "sha256": content.digests.sha256} | ({"host": host} if host else {})
+        event = artifact_event(action, after, now)
+        audit.changed(connection, reservation.actor, [event], target=reservation.slot.path, detail=detail)
+        return after
+
+    def shown(connection: Connection) -> Artifact | None:
+        return access.shown_after_all(connection, artifact.id, reservation.slot, location)
+
+    after = services.db.transact(store, done=shown)
+    before = artifact.blobs.get(reservation.slot)
+    if before is not None and isinstance(before.location, Managed):
+        remove_doomed(services, [before.location])
+    services.metrics.attempt_ended("published")
+    return after
+
+
+def show(
+    connection: Connection,
+    reservation: Reservation,
+    content: Content,
+    location: Managed | External,
+    content_type: str,
+    now: int,
+    *,
+    host: str | None = None,
+    replaced_too: frozenset[Slot] = frozenset(),
+) -> int:
+    """Show one blob in the caller's transaction, and return the bytes of quota that it takes beyond what was reserved.
+
+    `replaced_too` are slots whose blobs the same transaction replaces next: replicas need not be equal to those.
+
+    Raises `Conflict` where the attempt is not ours any more, `Blocked` where the content or its location is taken down.
+    """
+    takedowns.require_open(
+        connection, sha256=content.digests.sha256, url=location.url if isinstance(location, External) else None
+    )
+    slots = replaced_too | {reservation.slot}
+    replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content, slots)
+    blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
+    owner, keep_until = reservation.artifact.owner, now + reservation.removal_delay
+    if not blob_rows.publish(connection, reservation.attempt_id, blob, host, owner, keep_until):
+        raise lost(reservation)
+    if host is not None and isinstance(location, External) and location.check_at is not None:
+        checks.expect(connection, host, location.check_at)
+    contents.keep(connection, content, now)
+    stored = content.size if isinstance(location, Managed) else 0
+    return stored - reservation.replaced - reservation.reserved
+
+
+@contextmanager
+def undone_on_error(services: Services, reservation: Reservation) -> Iterator[None]:
+    """Undo the reservation when the block raises; the slot is then as it was before."""
+    try:
+        yield
+    except BaseException:
+        undo(services, reservation)
+        raise
+
+
+def undo(services: Services, reservation: Reservation) -> None:
+    """Give the slot and the quota back, and remove what was staged. What cannot be done now, the sweep finishes."""
+    services.metrics.attempt_ended("undone")
+    try:
+        artifact, staged = reservation.artifact, reservation.staged
+        services.db.transact(lambda connection: end_attempt(services, connection, artifact, reservation.attempt_id))
+        if staged is not None and not access.is_shown(
+            services, reservation.artifact.id, reservation.slot, reservation.staged
+        ):
+            # Where the attempt had been given up before, nothing is doomed, and the object is removed directly.
+            services.stores[staged.store].delete(staged.object)
+            remove_doomed(services, [staged])
+    except GlareError:
+        # The attempt's heartbeat has ended with the request: the sweep undoes it when it is dead.
+        _log.exception("an attempt is left to the sweep", extra={"artifact": reservation.artifact.id})
+
+
+def changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Mapping[str, Any], now: int) -> Artifact:
+    """Count the change, store what the type's hook has set, and read the artifact as it is now."""
+    if not values:
+        artifact_rows.touch_any(connection, artifact_id, now)
+        return access.reread(connection, artifact_id)
+    current = access.reread(connection, artifact_id)
+    merged = {**current.values, **values}
+    after = replace(current, values=merged, updated_at=now, revision=current.revision + 1)
+    artifact_rows.update_artifact(connection, current, after, index_values(spec, merged))
+    return after
+
+
+def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -> None:
+    """What is stored at the same time without an announced length may fit each by itself, and together be too much."""
+    field, slot = reservation.field, reservation.slot
+    if not field.is_folder:
+        return
+    others = sum(blob.size or 0 for other, blob in after.blobs.items() if other.field == slot.field and other != slot)
+    rest = max(0, field.max_folder_size - others)
+    if size > rest:
+        reservation.limit, reservation.limited_by = rest, _FOLDER_REST
+        raise reservation.over()
+
+
+def end_attempt(
+    services: Services,
+    connection: Connection,
+    artifact: Artifact,
+    attempt_id: str,
+    *,
+    beaten_before: int | None = None,
+) -> bool:
+    """Undo an attempt of `artifact` in the caller's transaction; False when it is no longer there.
+
+    With `beaten_before` (microseconds) also when its heartbeat is not before that.
+    """
+    artifact_rows.lock(connection, artifact.id)
+    released = blob_rows.end_attempt(connection, attempt_id, beaten_before=beaten_before)
+    if released is None:
+        return False
+    if released:
+        counters.use(connection, artifact.owner, artifact.type_name, size=-released)
+    artifact_rows.touch_any(connection, artifact.id, services.clock())
+    if beaten_before is not None:
+        services.metrics.attempt_ended("dead")
+    return True
+
+
+def is_dead(services: Services, blob: Blob, now: int) -> bool:
+    """Whether the blob's attempt has stopped its heartbeat long enough ago to be taken over."""
+    heartbeat = blob.attempt.heartbeat if blob.attempt is not None else None
+    return heartbeat is not None and heartbeat < _alive_since(services, now)
+
+
+def _alive_since(services: Services, now: int) -> int:
+    return now - int(services.rules.attempt_timeout * 1e6)
+
+
+def require_idle_slot(services: Services, artifact: Artifact, slot: Slot) -> None:
+    """Raises `Conflict` where a living attempt holds the slot."""
+    blob = artifact.blobs.get(slot)
+    if blob is not None and blob.attempt is not None and not is_dead(services, blob, services.clock()):
+        raise blob_rows.slot_busy(slot)
+
+
+def without_dead(services: Services, artifact: Artifact) -> Artifact:
+    """The artifact after attempts that died in it were undone.
+
+    A process that was only paused may come back: what must not change under its upload has to end its attempt first.
+    """
+    before = _alive_since(services, services.clock())
+    attempts = [blob.attempt for blob in artifact.blobs.values() if blob.attempt is not None]
+    dead = [attempt.id for attempt in attempts if attempt.heartbeat is not None and attempt.heartbeat < before]
+    if not dead:
+        return artifact
+
+    def end(connection: Connection) -> Artifact:
+        for attempt_id in dead:
+            end_attempt(services, connection, artifact, attempt_id, beaten_before=before)
+        return access.reread(connection, artifact.id)
+
+    return services.db.transact(end)
+
+
+def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None:
+    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact; a promotion changes no content.
+
+    With `but_of_jobs` no attempt of a job matters, which can be cancelled.
+    """
+    for slot, blob in artifact.blobs.items():
+        harmless = blob.attempt is None or (blob.attempt.of_job and (but_of_jobs or blob.location is not None))
+        if not harmless:
+            raise blob_rows.slot_busy(slot)
+
+
+def lost(reservation: Reservation) -> Conflict:
+    """The error for an attempt that was taken over, or whose artifact is gone."""
+    return Conflict(
+        f"Storing blob '{reservation.slot.path}' took so long without a sign of life that it was given up; upload it again."
+    )
+
+
+def take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> None:
+    """End a dead attempt in `slot`. Raises `Conflict` where it is a living one."""
+    blob = artifact.blobs.get(slot)
+    if blob is None or blob.attempt is None:
+        return
+    if not is_dead(services, blob, now):
+        raise blob_rows.slot_busy(slot)
+    end_attempt(services, connection, artifact, blob.attempt.id)
+    services.metrics.attempt_ended("dead")

@@ -1,0 +1,85 @@
+"""The log of what was sent to subscribers: reading it, and sending again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from glare.db import deliveries
+from glare.db import subscriptions as rows
+from glare.domain.actor import Actor
+from glare.domain.subscription import CONFIRMATION, Delivery, DeliveryState, Subscription, SubscriptionState
+from glare.errors import Conflict, InvalidParameterValue, NotFound
+from glare.operations.page_size import page_size
+from glare.operations.services import Services
+from glare.operations.subscriptions.access import find, noted
+from glare.operations.subscriptions.manage import one_of, single
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """One page, newest first. `marker` is where the next one begins, None after the last."""
+
+    deliveries: Sequence[Delivery]
+    marker: str | None
+
+
+def list_deliveries(
+    services: Services, actor: Actor, subscription_id: str, pairs: Sequence[tuple[str, str]]
+) -> DeliveryPage:
+    """One page of a subscription's log. Raises `NotFound`, `PolicyException`, `InvalidParameterValue`."""
+    given = single(pairs, ("state", "limit", "marker"))
+    state = one_of(given, "state", [state.value for state in DeliveryState])
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
+    marker = given.get("marker")
+    if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) < 19):
+        raise InvalidParameterValue(f"Parameter 'marker' is '{marker[:40]}'; take it from 'next' of an earlier page.")
+    with services.db.read() as connection:
+        subscription = find(services, connection, actor, subscription_id, "subscription:get")
+        found = deliveries.page(connection, subscription.id, state, None if marker is None else int(marker), limit)
+    return DeliveryPage(found, str(found[-1].number) if len(found) == limit else None)
+
+
+def show_delivery(services: Services, actor: Actor, subscription_id: str, message_id: str) -> Delivery:
+    """One message. Raises `NotFound`, `PolicyException`."""
+    with services.db.read() as connection:
+        subscription = find(services, connection, actor, subscription_id, "subscription:get")
+        return _find(connection, subscription, message_id)
+
+
+def redeliver(services: Services, actor: Actor, subscription_id: str, message_id: str) -> Delivery:
+    """Have a message sent again under its id, with all its tries; it comes first of its queue.
+
+    Raises `NotFound`, `PolicyException`, and `Conflict` where the subscription does not get messages of this kind now.
+    """
+
+    def work(connection: Connection) -> Delivery:
+        subscription = find(services, connection, actor, subscription_id, "subscription:update", lock=True)
+        found = _find(connection, subscription, message_id)
+        wanted = SubscriptionState.PENDING if found.event.type == CONFIRMATION else SubscriptionState.ACTIVE
+        if subscription.state is not wanted:
+            raise Conflict(
+                f"Subscription '{subscription.id}' is {subscription.state}, so '{found.id}' is not sent; it would have to be {wanted}."
+            )
+        again = {
+            "state": DeliveryState.PENDING.value,
+            "reason": None,
+            "tries": 0,
+            "first_tried_at": None,
+            "finished_at": None,
+        }
+        deliveries.change(connection, found.number, again)
+        rows.change(connection, subscription.id, {"next_at": services.clock()})
+        noted(services, connection, actor, "subscription.redeliver", subscription, {"delivery": found.id})
+        return _find(connection, subscription, message_id)
+
+    return services.db.transact(work)
+
+
+def _find(connection: Connection, subscription: Subscription, message_id: str) -> Delivery:
+    found = deliveries.fetch(connection, subscription.id, message_id)
+    if found is None:
+        raise NotFound(f"Subscription '{subscription.id}' has no delivery '{message_id[:64]}' in its log.")
+    return found

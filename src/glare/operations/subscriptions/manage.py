@@ -1,0 +1,238 @@
+"""Subscriptions as their projects manage them: create, read, change, replace the secret, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from glare.db import deliveries
+from glare.db import subscriptions as rows
+from glare.db.counters import UNLIMITED
+from glare.domain.actor import Actor
+from glare.domain.subscription import Scope, Subscription, SubscriptionState
+from glare.domain.visibility import ListScope, visible
+from glare.errors import ArtifactNotFound, Conflict, InvalidParameterValue
+from glare.events.webhooks import new_secret
+from glare.operations import access
+from glare.operations.page_size import page_size
+from glare.operations.services import Services
+from glare.operations.subscriptions import confirmations
+from glare.operations.subscriptions.access import find, noted, require_project
+from glare.operations.subscriptions.documents import parse_changes, parse_new, parse_secret
+
+_SECOND: Final = 1_000_000
+
+
+def create_subscription(services: Services, actor: Actor, body: Any) -> tuple[Subscription, str]:
+    """A new subscription whose target is asked to confirm; and its secret, which is shown here and never again.
+
+    Raises `BadRequest`, `PolicyException`, `Conflict` beyond the project's number, `TooManyRequests`.
+    """
+    project = require_project(actor)
+    services.policy.require("subscription:create", actor, {"owner": project})
+    wanted = parse_new(services, body)
+    _require_visible(services, actor, project, wanted["scope"])
+    secret = wanted.pop("secret", None) or new_secret()
+    now = services.clock()
+    subscription = Subscription(
+        id=services.new_id(),
+        project=project,
+        user=actor.user,
+        **wanted,
+        state=SubscriptionState.PENDING,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+        secret=services.secrets.seal(secret),
+        old_secret=None,
+        old_secret_until=None,
+        token=None,
+        confirm_until=None,
+        failing_since=None,
+        delivered_at=None,
+        next_at=None,
+    )
+
+    def work(connection: Connection) -> Subscription:
+        most = services.rules.subscriptions.most
+        if rows.lock_project(connection, project) >= most != UNLIMITED:
+            raise Conflict(
+                f"Project '{project}' has its {most} subscriptions; delete one, or ask the operator for more."
+            )
+        rows.add(connection, subscription)
+        confirmations.ask(services, connection, subscription)
+        noted(services, connection, actor, "subscription.create", subscription, _told(wanted))
+        return _reread(connection, subscription)
+
+    return services.db.transact(work), secret
+
+
+def show_subscription(services: Services, actor: Actor, subscription_id: str) -> Subscription:
+    """One subscription. Raises `NotFound`, `PolicyException`."""
+    with services.db.read() as connection:
+        return find(services, connection, actor, subscription_id, "subscription:get")
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPage:
+    """One page, newest first. `marker` is where the next one begins, None after the last."""
+
+    subscriptions: Sequence[Subscription]
+    marker: str | None
+
+
+def list_subscriptions(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> SubscriptionPage:
+    """One page of a project's subscriptions, of the caller's where the parameters name no other. Raises what they are wrong in."""
+    given = single(pairs, ("project", "state", "limit", "marker"))
+    project = given.get("project") or require_project(actor)
+    services.policy.require("subscription:list", actor, {"owner": project})
+    if "\0" in project or len(project) > 255:
+        raise InvalidParameterValue("Parameter 'project' is no name of a project.")
+    state = one_of(given, "state", [state.value for state in SubscriptionState])
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
+    after = _place(given.get("marker"))
+    with services.db.read() as connection:
+        found = rows.page(connection, project, state, after, limit)
+    last = found[-1] if len(found) == limit else None
+    return SubscriptionPage(found, None if last is None else f"{last.created_at}_{last.id}")
+
+
+def change_subscription(services: Services, actor: Actor, subscription_id: str, body: Any) -> Subscription:
+    """Change what `body` names. A new target has to confirm; `enabled` switches off, or on after whatever switched it off.
+
+    Raises `NotFound`, `BadRequest`, `PolicyException`, `TooManyRequests`.
+    """
+    with services.db.read() as connection:
+        seen = find(services, connection, actor, subscription_id, "subscription:update")
+    wanted = parse_changes(services, body)
+    if "scope" in wanted:
+        _require_visible(services, actor, seen.project, wanted["scope"])
+    enabled = wanted.pop("enabled", None)
+
+    def work(connection: Connection) -> Subscription:
+        found = find(services, connection, actor, subscription_id, "subscription:update", lock=True)
+        changed = {name: value for name, value in wanted.items() if getattr(found, name) != value}
+        after = replace(found, **changed)
+        rows.change(connection, found.id, {**changed, "updated_at": services.clock()})
+        if "target" in changed and enabled is not False:
+            confirmations.ask(services, connection, after)
+        elif enabled is False:
+            unproven = {"token": after.token or _UNPROVEN} if "target" in changed else {}
+            rows.change(connection, found.id, {"state": SubscriptionState.DISABLED, "reason": None, **unproven})
+        elif enabled is True:
+            _enable(services, connection, after)
+        told = _told(changed) | ({} if enabled is None else {"enabled": enabled})
+        noted(services, connection, actor, "subscription.update", after, told)
+        return _reread(connection, found)
+
+    return services.db.transact(work)
+
+
+_UNPROVEN: Final = "-"
+"""In the place of a token: the target is to be asked when the subscription is switched on."""
+
+
+def _enable(services: Services, connection: Connection, subscription: Subscription) -> None:
+    if subscription.state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING):
+        return
+    if subscription.token is not None:
+        confirmations.ask(services, connection, subscription)
+        return
+    deliveries.start_again(connection, subscription.id)
+    again = {"state": SubscriptionState.ACTIVE, "reason": None, "failing_since": None, "next_at": services.clock()}
+    rows.change(connection, subscription.id, again)
+
+
+def replace_secret(services: Services, actor: Actor, subscription_id: str, body: Any) -> tuple[Subscription, str]:
+    """Sign with another secret, shown here and never again; for some time messages are signed with the one before as well.
+
+    Raises `NotFound`, `BadRequest`, `PolicyException`.
+    """
+    with services.db.read() as connection:
+        find(services, connection, actor, subscription_id, "subscription:update")
+    secret = parse_secret(services, body) or new_secret()
+    sealed = services.secrets.seal(secret)
+
+    def work(connection: Connection) -> Subscription:
+        found = find(services, connection, actor, subscription_id, "subscription:update", lock=True)
+        now = services.clock()
+        until = now + int(services.rules.subscriptions.secret_overlap * _SECOND)
+        values = {"secret": sealed, "old_secret": found.secret, "old_secret_until": until, "updated_at": now}
+        rows.change(connection, found.id, values)
+        noted(services, connection, actor, "subscription.secret", found)
+        return _reread(connection, found)
+
+    return services.db.transact(work), secret
+
+
+def delete_subscription(services: Services, actor: Actor, subscription_id: str) -> None:
+    """Delete a subscription with its messages, sent or not. Raises `NotFound`, `PolicyException`."""
+
+    def work(connection: Connection) -> None:
+        found = find(services, connection, actor, subscription_id, "subscription:delete", lock=True)
+        rows.remove(connection, found.id)
+        noted(services, connection, actor, "subscription.delete", found)
+
+    services.db.transact(work)
+
+
+def _require_visible(services: Services, actor: Actor, project: str, scope: Scope) -> None:
+    """Raises `InvalidParameterValue` where the scope names what the caller, or the subscribed project, does not see."""
+    artifact_id, member = scope.artifact_id, "artifact"
+    if scope.location_id is not None:
+        member = "location"
+        with services.db.read() as connection:
+            artifact_id = rows.artifact_of_location(connection, scope.location_id) or ""
+    if artifact_id is None:
+        return
+    try:
+        artifact = access.find_artifact(services, actor, services.types.all, artifact_id)
+    except ArtifactNotFound:
+        artifact = None
+    if artifact is None or not visible(ListScope.of_project(project), artifact.owner, artifact.visibility):
+        named = scope.location_id or artifact_id
+        raise InvalidParameterValue(
+            f"Member 'scope.{member}' is '{named[:64]}', and there is none of this id that project '{project}' may see."
+        )
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit log says of them: names, and the events."""
+    told: dict[str, Any] = {"fields": sorted(values)}
+    return told | ({"events": values["events"]} if "events" in values else {})
+
+
+def _reread(connection: Connection, subscription: Subscription) -> Subscription:
+    return rows.fetch(connection, subscription.id) or subscription
+
+
+def single(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+    """The parameters of a list, each given once. Raises `InvalidParameterValue`."""
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(known)}.")
+        if name in given:
+            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
+        given[name] = value
+    return given
+
+
+def one_of(given: Mapping[str, str], name: str, values: Sequence[str]) -> str | None:
+    """A parameter out of a few, or None where it is not given. Raises `InvalidParameterValue`."""
+    value = given.get(name)
+    if value is not None and value not in values:
+        raise InvalidParameterValue(f"Parameter '{name}' is '{value[:40]}'; give one of {', '.join(values)}.")
+    return value
+
+
+def _place(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    time, _, last = text.partition("_")
+    if not (text.isascii() and time.isdigit() and len(time) < 19 and 0 < len(last) <= 36 and "\0" not in last):
+        raise InvalidParameterValue(f"Parameter 'marker' is '{text[:40]}'; take it from 'next' of an earlier page.")
+    return int(time), last

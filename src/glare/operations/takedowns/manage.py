@@ -1,0 +1,204 @@
+"""Taking down a content, a host or a URL, and undoing it. What that means for everybody else is in `glare.operations.takedowns.lookup`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from glare.context import REQUEST_ID
+from glare.db import audit as audit_rows
+from glare.db import takedowns as rows
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.audit import AuditEntry
+from glare.domain.shown_url import shown_url
+from glare.domain.takedown import Takedown, TakedownKind
+from glare.errors import BadRequest, Conflict, InvalidParameterValue, LocationRefused, NotFound
+from glare.operations.page_size import page_size
+from glare.operations.services import Services
+
+_MAX_REASON: Final = 2000
+_MAX_USER: Final = 255
+_SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}\Z")
+_MEMBERS: Final = ("kind", "value", "reason")
+_PARAMETERS: Final = ("kind", "limit", "marker")
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page. `marker` is where the next one begins, None after the last."""
+
+    takedowns: Sequence[Takedown]
+    marker: str | None
+
+
+def create_takedown(services: Services, actor: Actor, body: Any) -> Takedown:
+    """Take down what the document `body` names. Raises `PolicyException`, `BadRequest`, and what `take_down` raises."""
+    services.policy.require("takedown:create", actor, {})
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object with the members 'kind', 'value' and 'reason'.")
+    for name in body:
+        if name not in _MEMBERS:
+            raise BadRequest(f"Member '{name[:40]}' is not known here; use {', '.join(_MEMBERS)}.")
+    return take_down(services, actor, *(_text(body, name) for name in _MEMBERS))
+
+
+def take_down(services: Services, actor: Actor, kind: str, value: str, reason: str) -> Takedown:
+    """Block the content, host or URL `value` from now on, for a caller that may.
+
+    Raises `InvalidParameterValue` for a value of the wrong form, `Conflict` where it is taken down already.
+    """
+    _check_reason(reason)
+    user = actor.user[:_MAX_USER] if actor.user is not None else None
+    known = parse_kind(kind)
+    takedown = Takedown(services.new_id(), known, _normalised(services, known, value), reason, services.clock(), user)
+
+    def store(connection: Connection) -> Takedown:
+        present = rows.add(connection, takedown)
+        if present is not None:
+            raise Conflict(f"This {known} is taken down already, by takedown '{present}'.")
+        _note(connection, actor, "takedown_create", takedown, takedown.created_at)
+        return takedown
+
+    return services.db.transact(store, done=lambda connection: rows.find(connection, takedown.id))
+
+
+def list_takedowns(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> Page:
+    """One page, by id. Raises `PolicyException`, and `InvalidParameterValue` naming the parameter."""
+    services.policy.require("takedown:list", actor, {})
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in _PARAMETERS:
+            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(_PARAMETERS)}.")
+        if name in given:
+            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
+        given[name] = value
+    return read_takedowns(services, given)
+
+
+def read_takedowns(services: Services, given: dict[str, str]) -> Page:
+    """One page, for a caller that may see it. Raises `InvalidParameterValue`."""
+    kind = parse_kind(given["kind"]) if "kind" in given else None
+    after = given.get("marker")
+    if after is not None and not _may_be_id(after):
+        raise InvalidParameterValue(f"Parameter 'marker' is '{after[:40]}'; take it from 'next' of an earlier page.")
+    limit = page_size(given.get("limit"), services.rules.query.max_page)
+    with services.db.read() as connection:
+        found = rows.page(connection, limit=limit, kind=kind, after=after)
+    return Page(found, found[-1].id if len(found) == limit else None)
+
+
+def show_takedown(services: Services, actor: Actor, takedown_id: str) -> Takedown:
+    """One takedown. Raises `PolicyException`, `NotFound`."""
+    services.policy.require("takedown:get", actor, {})
+    with services.db.read() as connection:
+        return _find(connection, takedown_id)
+
+
+def delete_takedown(services: Services, actor: Actor, takedown_id: str) -> None:
+    """Undo a takedown. Raises `PolicyException`, `NotFound`."""
+    services.policy.require("takedown:delete", actor, {})
+    give_back(services, actor, takedown_id)
+
+
+def give_back(services: Services, actor: Actor, takedown_id: str) -> Takedown:
+    """Undo a takedown, for a caller that may: what it was about is there again at once. Raises `NotFound`."""
+
+    def remove(connection: Connection) -> Takedown:
+        takedown = _find(connection, takedown_id)
+        if not rows.remove(connection, takedown_id):
+            raise _missing(takedown_id)
+        _note(connection, actor, "takedown_delete", takedown, services.clock())
+        return takedown
+
+    return services.db.transact(remove)
+
+
+def represent_takedown(takedown: Takedown) -> Document:
+    """A takedown as the API shows it to those who may see it."""
+    return {
+        "id": takedown.id,
+        "kind": takedown.kind.value,
+        "value": takedown.value,
+        "reason": takedown.reason,
+        "created_at": moment.show(takedown.created_at),
+        "created_by": takedown.created_by,
+    }
+
+
+def parse_kind(text: str) -> TakedownKind:
+    """The kind of this name. Raises `InvalidParameterValue`."""
+    try:
+        return TakedownKind(text)
+    except ValueError:
+        raise InvalidParameterValue(f"'kind' is '{text[:40]}'; give one of {', '.join(TakedownKind)}.") from None
+
+
+def _normalised(services: Services, kind: TakedownKind, value: str) -> str:
+    """The one spelling of `value` that is stored. Raises `InvalidParameterValue`."""
+    if kind is TakedownKind.DIGEST:
+        if not _SHA256.match(value):
+            raise InvalidParameterValue("'value' of a digest must be a sha256 of 64 hexadecimal digits.")
+        return value.lower()
+    try:
+        if kind is TakedownKind.URL:
+            return services.egress.parse(value).text
+        scheme = min(services.egress.settings.schemes)
+        url = services.egress.parse(f"{scheme}://{_bracketed(value)}")
+    except LocationRefused as refused:
+        why = refused.message.removeprefix("The value of 'url' cannot be used: ")
+        raise InvalidParameterValue(f"'value' of a {kind} cannot be used: {why}") from None
+    if "/" in value or "?" in value or url.redacted != f"{scheme}://{_bracketed(url.host)}":
+        raise InvalidParameterValue("'value' of a host must be a name or an address alone, such as files.example.org.")
+    return url.host
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+
+
+def _find(connection: Connection, takedown_id: str) -> Takedown:
+    found = rows.find(connection, takedown_id) if _may_be_id(takedown_id) else None
+    if found is None:
+        raise _missing(takedown_id)
+    return found
+
+
+def _may_be_id(text: str) -> bool:
+    return len(text) <= 36 and text.isascii() and "\0" not in text
+
+
+def _note(connection: Connection, actor: Actor, action: str, takedown: Takedown, now: int) -> None:
+    """The audit log says what was done to which takedown. It holds no URL beyond its host."""
+    of_url = takedown.kind is TakedownKind.URL
+    value = shown_url(takedown.value, confidential=True, full=False) if of_url else takedown.value
+    entry = AuditEntry(
+        now,
+        action,
+        actor,
+        target=takedown.id,
+        detail={"kind": takedown.kind.value, "value": value},
+        request_id=REQUEST_ID.get(),
+    )
+    audit_rows.record(connection, [entry])
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"Member '{name}' is required and must be a string.")
+    return value
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason) > _MAX_REASON or "\0" in reason:
+        raise InvalidParameterValue(f"'reason' may have at most {_MAX_REASON} characters, none of them NUL.")
+
+
+def _missing(takedown_id: str) -> NotFound:
+    return NotFound(f"There is no takedown '{takedown_id[:40]}'; list them at /takedowns.")
