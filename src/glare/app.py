@@ -43,17 +43,16 @@ from glare.metrics import Metrics
 from glare.metrics.listener import Listener
 from glare.metrics.prometheus import PrometheusMetrics
 from glare.operations import putting_off
+from glare.operations.beacons import Beacons
 from glare.operations.crew import Crew, CrewBounds, Task
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.locations.jobs import claim_job, do_job
 from glare.operations.locations.promote_by_policy import PromotionRounds
 from glare.operations.locations.verify import ClaimedCheck, claim_check, do_check
-from glare.operations.outage import Beacons
 from glare.operations.reads import Reads
 from glare.operations.refusals import Refusals
-from glare.operations.services import (
-    Services,
-)
+from glare.operations.services import Services
+from glare.operations.shared_fetch import Fetches
 from glare.operations.subscriptions.deliver import Deliverer
 from glare.operations.subscriptions.fan_out import fan_out
 from glare.operations.takedowns import lookup as takedowns
@@ -63,7 +62,6 @@ from glare.operations.upkeep.health import readiness
 from glare.operations.upkeep.patrol import patrol
 from glare.operations.upkeep.prepare_stores import prepare_stores
 from glare.operations.upkeep.sweep import Scrubbed, end_dead_attempts, scrub, sweep
-from glare.operations.verified_fetch import Fetches
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings, SettingsError
 from glare.settings.outside import JobsSettings, SubscriptionsSettings, VerificationSettings

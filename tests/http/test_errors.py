@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from glare.app import build_services, create_application
+from glare.app import build_services, close, create_application
 from glare.db.migrate import upgrade
 from support.service import LOCATION, PATCH, Glare, configuration, running
 
@@ -232,6 +232,6 @@ def test_json_body_that_stalls_is_408(tmp_path: Path) -> None:
         await application({**scope, "query_string": b"", "raw_path": b"/artifacts/images"}, receive, send)
 
     asyncio.run(converse())
-    services.db.dispose()
+    close(services)
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["error"]["type"] == "RequestTimeout"

@@ -19,11 +19,12 @@ from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
+from glare.domain.claims import Claims
 from glare.errors import Forbidden, GlareError
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.update import update_artifact
-from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
+from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.services import Services
 from support.chaos import Journal, chaotic, immutable, play
 from support.origin import Origin

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from glare.app import build_services
+from glare.app import build_services, close
 from glare.db.tables import deliveries
 from support.receiver import Answer, Message, Receiver, willing
 from support.service import running
@@ -47,6 +47,6 @@ def test_worker_sends_and_stops(tmp_path: Path) -> None:
         with services.db.read() as connection:
             columns = (deliveries.c.event_type, deliveries.c.state, deliveries.c.tries)
             rows = connection.execute(select(*columns).order_by(deliveries.c.id)).all()
-        services.db.dispose()
+        close(services)
     kinds = [tuple(row) for row in rows]
     assert kinds[1:] == [("create", "delivered", 1), ("update", "pending", 0)]

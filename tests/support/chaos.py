@@ -26,6 +26,7 @@ import msgspec
 from glare.app import build_services
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
+from glare.domain.claims import Claims
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
 from glare.operations.artifacts.create import create_artifact
@@ -33,7 +34,7 @@ from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.list import list_artifacts
 from glare.operations.artifacts.update import update_artifact
 from glare.operations.blobs.delete import delete_blob
-from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
+from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.locations.add import LocationRequest, add_location
 from glare.operations.services import Services
 from glare.settings import Settings

@@ -44,12 +44,13 @@ from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import External, Managed, Slot
+from glare.domain.claims import Claims
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, Unavailable
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.blobs.delete import delete_blob
-from glare.operations.blobs.upload import Claims, UploadRequest, upload_blob
+from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.heartbeats import Heartbeats
 from glare.operations.locations.add import LocationRequest, add_location
 from glare.operations.locations.jobs import do_next

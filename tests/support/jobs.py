@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select, update
 
-from glare.app import build_services
+from glare.app import build_services, close
 from glare.db.tables import jobs
 from glare.egress.cancellation import Cancellation
 from glare.operations.heartbeats import Heartbeats
@@ -77,9 +77,7 @@ class Working(Verifying):
         try:
             yield services
         finally:
-            services.heartbeats.stop()
-            services.hashing.shutdown()
-            services.db.dispose()
+            close(services)
 
     def without_heartbeats(self) -> Services:
         """These services, as of a process that is paused between two steps: it shows no sign of life."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db import counters, outbox
-from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED
+from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED, Limits
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
@@ -18,7 +18,7 @@ from glare.domain.events import Event
 from glare.domain.microversion import NEWEST, WIDER_TEXT, Microversion
 from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
 from glare.operations import audit
-from glare.operations.services import Services, effective_limits
+from glare.operations.services import Services
 
 _LONGEST: Final = 255
 _LARGEST: Final = (1 << 63) - 1
@@ -148,3 +148,12 @@ def take(services: Services, connection: Connection, artifact: Artifact, slot: S
             f"Blob '{slot.path}' does not fit into the quota of project '{artifact.owner}': "
             f"at most {limits[over].bytes} bytes of uploaded data{of_type}; delete something or ask for more."
         )
+
+
+def effective_limits(defaults: Mapping[str, Limits], records: Mapping[str, int]) -> dict[str, Limits]:
+    """Configured limits overlaid with a project's quota records."""
+    limits = {}
+    for name, limit in defaults.items():
+        suffix = f":{name}" if name != ALL_TYPES else ""
+        limits[name] = Limits(records.get(NUMBER + suffix, limit.artifacts), records.get(BYTES + suffix, limit.bytes))
+    return limits

@@ -11,7 +11,7 @@ from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.events.webhooks import Retries
 from glare.operations.reads import ReadLimits
-from glare.operations.services import (
+from glare.operations.rules import (
     JobRules,
     OutboundLimits,
     PatrolRules,

@@ -13,8 +13,8 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
+from glare.domain.claims import Claims
 from glare.errors import BadRequest
-from glare.operations.blobs.upload import Claims
 
 Claim = tuple[str, str]
 """The name of an algorithm (``sha256``, ``sha1``, ``md5``), and the digest in lower-case hex."""

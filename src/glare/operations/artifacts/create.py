@@ -21,7 +21,8 @@ from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest, Forbidden
 from glare.operations import access, audit, hooks
 from glare.operations.artifacts.links import require_links
-from glare.operations.services import Services, effective_limits
+from glare.operations.quotas import effective_limits
+from glare.operations.services import Services
 
 _DECIDED_LATER: Final = ("visibility", "status", "display_type_name")
 

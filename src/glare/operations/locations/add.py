@@ -14,6 +14,7 @@ from glare.db import checks
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import External, LocationState, Slot
+from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import ChangeKind
@@ -25,7 +26,6 @@ from glare.egress.measure import Expected, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, Forbidden
 from glare.operations import access, hooks
-from glare.operations.blobs.upload import Claims
 from glare.operations.locations.unmeasured import record_unmeasured
 from glare.operations.outbound import Charge, charged
 from glare.operations.services import Services

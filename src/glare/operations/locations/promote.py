@@ -33,11 +33,11 @@ from glare.operations import access, audit
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.claimed_jobs import ClaimLost
 from glare.operations.reading.candidates import candidates_of
+from glare.operations.reading.checked_blocks import CheckedBlocks
 from glare.operations.services import Services
 from glare.operations.slots import attempts
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
-from glare.operations.verified_fetch import Fetch
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
 
@@ -199,16 +199,16 @@ def _copy(
     with services.stores[staged.store].create(staged.object, expected_size=size) as writer:
         if size:
             last = block_count(size) - 1
-            fetch = Fetch(services, services.fetches, candidates, 0, last, "")
-            fetch.cancellation = cancellation
-            fetch.charged = False
+            blocks = CheckedBlocks(services, candidates, 0, last)
+            blocks.cancellation = cancellation
+            blocks.charged = False
             try:
                 for number in range(last + 1):
-                    data = fetch.take(number, cancellation)
+                    data = blocks.read(number)
                     count(len(data))
                     writer.write(data)
             finally:
-                fetch.close()
+                blocks.close()
         writer.commit()
 
 

@@ -16,7 +16,8 @@ from glare.domain.replica_origin import origins_of
 from glare.errors import GlareError
 from glare.operations import putting_off
 from glare.operations.locations.promote import begin_by_policy
-from glare.operations.services import Promoting, Services
+from glare.operations.rules import Promoting
+from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 

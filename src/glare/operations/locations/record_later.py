@@ -13,6 +13,7 @@ from glare.db import jobs
 from glare.db.jobs import Job, JobKind
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.domain.artifact import Artifact
+from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.events import Event, artifact_event
@@ -22,7 +23,6 @@ from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
 from glare.operations import access, audit, hooks
-from glare.operations.blobs.upload import Claims
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.add import LocationRequest, authorise, fill, require_takeable
 from glare.operations.services import Services

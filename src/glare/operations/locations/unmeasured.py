@@ -17,6 +17,7 @@ from glare.db.rows import fetch_artifact
 from glare.digest import Content
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, BlobStatus, ClaimedDigests, External, LocationState
+from glare.domain.claims import Claims
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST
 from glare.domain.verification import CheckKind, Finding, Outcome
@@ -26,7 +27,6 @@ from glare.egress.measure import Expected, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, GlareError
 from glare.operations import access, audit
-from glare.operations.blobs.upload import Claims
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.events import location_event
 from glare.operations.services import Services

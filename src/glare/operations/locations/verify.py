@@ -27,7 +27,7 @@ from glare.errors import Blocked, Cause, OutboundBusy, Unavailable
 from glare.operations import audit, putting_off
 from glare.operations.locations.check import check
 from glare.operations.locations.events import location_event
-from glare.operations.outage import BAD, is_ours
+from glare.operations.locations.outage import BAD, is_ours
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
 

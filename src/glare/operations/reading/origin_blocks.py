@@ -14,10 +14,7 @@ from glare.egress.client import EgressClient
 from glare.egress.response import Response
 from glare.errors import Cause, GlareError, OriginFailed
 from glare.operations.reading.asking_order import Turn
-
-MESSAGE: Final = (
-    "The external location of this blob does not deliver the bytes that were recorded; no wrong byte was sent."
-)
+from glare.operations.shared_fetch import MESSAGE
 
 _PIECE: Final = 256 << 10
 

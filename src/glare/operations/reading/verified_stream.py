@@ -9,9 +9,10 @@ from glare.digest import BLOCK
 from glare.domain.blob import Blob
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, GlareError, OriginFailed, Unavailable
-from glare.operations.reading.origin_blocks import MESSAGE, RangesUnknown
+from glare.operations.reading.checked_blocks import CheckedBlocks
+from glare.operations.reading.origin_blocks import RangesUnknown
 from glare.operations.services import Services
-from glare.operations.verified_fetch import Behind, Fetch
+from glare.operations.shared_fetch import MESSAGE, Behind, Fetch
 
 
 class VerifiedStream:
@@ -113,12 +114,12 @@ class VerifiedStream:
         return self._fetch
 
     def _begin(self) -> Fetch:
-        fetch = Fetch(
-            self._services, self._services.fetches, self._candidates, self._block, self._last_block, self._cdn_loop
-        )
-        fetch.earned, self.earned = self.earned + (self._block - self._from) * BLOCK, 0
+        fetches = self._services.fetches
+        blocks = CheckedBlocks(self._services, self._candidates, self._block, self._last_block, self._cdn_loop)
+        blocks.earned, self.earned = self.earned + (self._block - self._from) * BLOCK, 0
         self._from = self._block
-        self._fetch = self._services.fetches.begin(self, self._sha256, fetch)
+        fetch = Fetch(fetches, blocks, self._block, self._last_block)
+        self._fetch = fetches.begin(self, self._sha256, fetch)
         self._own = True
         self._heed()
         return fetch

@@ -17,7 +17,7 @@ from glare.errors import Conflict
 from glare.operations import access
 
 if TYPE_CHECKING:
-    from glare.operations.blobs.upload import Claims
+    from glare.domain.claims import Claims
     from glare.operations.services import Services
 
 

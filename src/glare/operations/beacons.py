@@ -1,37 +1,20 @@
-"""Whether the fault is ours: many unrelated hosts fail together, or the operator's beacons are out of reach.
-
-A state that waits for the end of an outage is a state that does not tell of a change, so nobody but the operator may bring an outage about.
-Where there are beacons they decide alone. Else hosts are witnesses, which tenants choose: they are counted by network and by project, and a
-finding waits only for so long.
-"""
+"""URLs of the operator's own choice that answer whenever we can reach the world."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sqlalchemy import Connection
-
-from glare.db import checks
-from glare.domain.verification import Finding, Outcome, Standing, is_cut_off, is_outage
+from glare.domain.verification import is_cut_off
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.errors import LocationRefused, OriginFailed, OutboundBusy
 
-if TYPE_CHECKING:
-    from glare.operations.services import Services
-
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
-_MOST_HOSTS: Final = 1000
-_NETWORK_AUTHENTICATION: Final = 511
 _ERRORS: Final = 500
-
-BAD: Final = (Outcome.FAILED, Outcome.CHANGED)
-"""Outcomes that an outage of ours may be the reason of."""
 
 
 class Beacons:
@@ -74,30 +57,3 @@ class Beacons:
             return True  # It was not asked, so it has not failed.
         except (LocationRefused, OriginFailed):
             return False
-
-
-def is_ours(
-    services: Services, connection: Connection, host: str, project: str, standing: Standing, finding: Finding, now: int
-) -> bool:
-    """Whether so many unrelated hosts failed lately that this finding is no word about the location.
-
-    Errors are no witnesses for a mismatch: a body that differs came from somebody who answered, so only others that changed at the same time make
-    a portal likely. What has waited for `outage_patience` waits no longer.
-    """
-    rules = services.rules.verification
-    if finding.outcome not in BAD:
-        return False
-    patience = int(rules.outage_patience * _SECOND)
-    if standing.withheld_at is not None and now - standing.withheld_at >= patience:
-        return False
-    failed, changed, reached = checks.lately(connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS)
-    bad = changed if finding.outcome is Outcome.CHANGED else [*failed, *changed]
-    return is_outage(
-        host,
-        project,
-        bad,
-        reached,
-        hosts=rules.outage_hosts,
-        projects=rules.outage_projects,
-        share=rules.outage_share,
-    )

@@ -1,18 +1,12 @@
-"""Fetching checked blocks of a content from whichever of its locations delivers them, for all who read it at the same time.
-
-A `Fetch` is one pass over the blocks. Whichever reader needs the next block first reads it, for all; a reader that is slow delays nobody,
-and when it has fallen behind what is kept it begins a fetch of its own.
-"""
+"""Checked blocks of a content, from whichever of its locations delivers them."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import logging
-import threading
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Protocol
 
 from glare.context import PARTY
 from glare.db import contents
@@ -23,114 +17,45 @@ from glare.errors import Blocked, Cause, GlareError, OriginFailed, OutboundBusy,
 from glare.operations import damage
 from glare.operations.reading.asking_order import AskingOrder, Turn
 from glare.operations.reading.check_soon import check_soon
-from glare.operations.reading.origin_blocks import MESSAGE, Asking, OriginBlocks, RangesUnknown
-
-if TYPE_CHECKING:
-    from glare.operations.services import Services
+from glare.operations.reading.origin_blocks import Asking, OriginBlocks, RangesUnknown
+from glare.operations.services import Services
+from glare.operations.shared_fetch import MESSAGE
 
 _log = logging.getLogger(__name__)
 
-_LEAST: Final = 2
-_ALONE: Final = 4  # While one reader takes part: enough for another one that begins at the same time to join.
-_MOST: Final = 8
-_LOOK_UP: Final = (
-    0.1  # Seconds after which a reader that waits for another one's block sees whether it is still wanted.
-)
 
+class CheckedBlocks:
+    """The blocks `first` to `last` of the content that all `candidates` have, from the first of them that delivers.
 
-class Behind(Exception):
-    """The block is not kept any more."""
-
-
-class Fetch:
-    """One pass over the blocks `first` to `last` of a content, from the first of `candidates` that delivers.
-
-    Whatever fails is followed by the next candidate, at the same block; see `AskingOrder`. Methods may be called by any thread.
+    Whatever fails is followed by the next candidate, at the same block; see `AskingOrder`. One thread at a time reads. `earned` bytes of what
+    comes before were sent to the reader from elsewhere: so many may be read once more. What is `charged` belongs to whoever reads; a job
+    charges by itself.
     """
 
     def __init__(
-        self, services: Services, fetches: Fetches, candidates: Sequence[Blob], first: int, last: int, cdn_loop: str
+        self, services: Services, candidates: Sequence[Blob], first: int, last: int, cdn_loop: str = ""
     ) -> None:
         blob = candidates[0]
         if blob.digests is None or blob.size is None:
             raise AssertionError("only what was measured can be checked")
         self._services = services
-        self._fetches = fetches
         self._order = AskingOrder(services.egress, candidates)
         self._turn = Turn(blob, hurried=False)
         self._sha256 = blob.digests.sha256
         self._size = blob.size
+        self._first = first
         self._last = last
         self._cdn_loop = cdn_loop
-        self._first = first
-        self._next = first
-        self._kept: dict[int, bytes] = {}
         self._source: _Source | None = None
         self._digests = b""
         self._digests_from = first
-        self._ready = threading.Condition()
-        self._reading = False
-        self._failure: str | None = None
         self.cancellation = Cancellation()
-        self.charged = True  # To whoever reads; a job charges by itself.
-        self.earned = 0  # Bytes of what comes before, which the reader was sent: so many may be read once more.
-        self.readers = 0  # Who takes part, also where the client has gone and a thread is not back yet.
-        self.wanted_by: set[object] = set()
+        self.charged = True
+        self.earned = 0
 
-    def covers(self, block: int, last: int) -> bool:
-        """Whether a reader that wants the blocks `block` to `last` can take part."""
-        with self._ready:
-            usable = self._failure is None and not self.cancellation.cancelled and last <= self._last
-            return usable and (block in self._kept or block == self._next)
-
-    def take(self, block: int, wanted: Cancellation) -> bytes:
-        """The checked block. Raises `Behind`, and `OriginFailed` where no candidate delivers it, or it is `wanted` no more."""
-        with self._ready:
-            while block not in self._kept:
-                if block < self._next:
-                    raise Behind
-                if self._failure is not None:
-                    raise OriginFailed(MESSAGE, reason=self._failure)
-                if wanted.cancelled:
-                    raise OriginFailed(MESSAGE, reason="the reader has gone")
-                if not self._reading:
-                    break
-                self._ready.wait(_LOOK_UP)
-            else:
-                return self._kept[block]
-            self._reading = True
-        return self._read_next()
-
-    def close(self) -> None:
-        """Let go of the source. The last reader calls it."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
-
-    def _read_next(self) -> bytes:
-        """Read the next block, which this thread alone does, and keep it for the others."""
-        try:
-            data = self._checked(self._next)
-        except BaseException as error:
-            self._ended(None, getattr(error, "reason", str(error)))
-            raise
-        self._ended(data, None)
-        return data
-
-    def _ended(self, data: bytes | None, failure: str | None) -> None:
-        """The next block is there, or nothing more will be."""
-        with self._ready:
-            self._reading = False
-            self._failure = failure
-            if data is not None:
-                self._kept[self._next] = data
-                self._next += 1
-                for old in sorted(self._kept)[: -self._fetches.share(self.readers)]:
-                    del self._kept[old]
-            self._ready.notify_all()
-
-    def _checked(self, block: int) -> bytes:
+    def read(self, block: int) -> bytes:
         """The block from the source at hand, or from whoever is next to deliver it."""
+        self._require_wanted()
         reason, cause, taken_down, wait = "no location is left", Cause.PROTOCOL, None, None
         busy: int | None = None  # When to come back, where one of them was not asked for want of room.
         unknown = False
@@ -178,6 +103,16 @@ class Fetch:
         if unknown:
             raise RangesUnknown(MESSAGE, reason="no location is left that knows ranges")
         raise OriginFailed(MESSAGE, reason=reason, cause=cause, retry_after=wait)
+
+    def close(self) -> None:
+        """Let go of the source; what is read after that opens it again."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _require_wanted(self) -> None:
+        if self.cancellation.cancelled:
+            raise OriginFailed(MESSAGE, reason="the reader has gone")
 
     def _next_turn(self) -> bool:
         turn = self._order.next()
@@ -244,66 +179,6 @@ class Fetch:
             if len(self._digests) != (last - block + 1) * DIGEST_LENGTH:
                 raise GlareError("Block digests of a recorded content are missing from the database.")
         return self._digests[offset : offset + DIGEST_LENGTH]
-
-
-class Fetches:
-    """The fetches under way in this process, which keep `memory` bytes of blocks together, and two each at least."""
-
-    def __init__(self, memory: int) -> None:
-        self._blocks = memory // BLOCK
-        self._lock = threading.Lock()
-        self._of: defaultdict[str, list[Fetch]] = defaultdict(list)
-        self._live = 0
-
-    def share(self, readers: int) -> int:
-        """How many blocks a fetch with so many readers may keep now."""
-        most = _MOST if readers > 1 else _ALONE
-        return max(_LEAST, min(most, self._blocks // max(1, self._live)))
-
-    def join(self, reader: object, sha256: str, block: int, last: int) -> Fetch | None:
-        """Take part in a fetch that is under way; None where none fits."""
-        with self._lock:
-            for fetch in self._of.get(sha256, ()):
-                if fetch.covers(block, last):
-                    fetch.readers += 1
-                    fetch.wanted_by.add(reader)
-                    return fetch
-        return None
-
-    def begin(self, reader: object, sha256: str, fetch: Fetch) -> Fetch:
-        """Offer a new fetch to others. Its maker is its first reader."""
-        with self._lock:
-            fetch.readers = 1
-            fetch.wanted_by.add(reader)
-            self._of[sha256].append(fetch)
-            self._live += 1
-        return fetch
-
-    def leave(self, reader: object, sha256: str, fetch: Fetch) -> None:
-        """End a part in a fetch."""
-        self.abandon(reader, fetch)
-        with self._lock:
-            fetch.readers -= 1
-            if fetch.readers:
-                return
-            fetches = self._of[sha256]
-            fetches.remove(fetch)
-            self._live -= 1
-            if not fetches:
-                del self._of[sha256]
-        fetch.close()
-
-    def abandon(self, reader: object, fetch: Fetch) -> None:
-        """A reader has gone: once nobody wants it, nobody waits for the origin any longer. May be called anywhere, and again."""
-        with self._lock:
-            fetch.wanted_by.discard(reader)
-            if not fetch.wanted_by:
-                fetch.cancellation.cancel()
-
-    @property
-    def live(self) -> int:
-        """How many fetches are under way."""
-        return self._live
 
 
 class _Source(Protocol):

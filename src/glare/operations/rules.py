@@ -1,0 +1,166 @@
+"""The operator's settings, as operations decide with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from glare.db.counters import ALL_TYPES, Limits
+from glare.domain.declared.hooks import UnpackLimits
+from glare.domain.query import QueryLimits
+from glare.domain.verification import Rhythm
+from glare.events.webhooks import Retries
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundLimits:
+    """What measuring may cost a project in one window, whatever the outcome; -1 is unlimited.
+
+    `window` in seconds; `requests` and `bytes` in a window; `concurrency` and `host_concurrency` count measurements under
+    way, of one project and of one host over all projects.
+    """
+
+    window: int
+    requests: int
+    bytes: int
+    concurrency: int
+    host_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How external locations are checked, as the operator has set it; durations in seconds.
+
+    `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check, `spot_share`
+    is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and `outage_share` of all that were asked,
+    have to fail within `outage_window` for it to be our own outage, which holds up a finding for `outage_patience`. `host_retry_most` bounds
+    how long a host waits that has failed.
+    """
+
+    rhythm: Rhythm
+    daily_bytes: int
+    spot_blocks: int
+    spot_share: float
+    host_interval: float
+    outage_hosts: int
+    outage_share: float
+    outage_window: float
+    outage_projects: int
+    outage_patience: float
+    host_retry_most: float
+    stale_after: float
+    history_retention: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRules:
+    """How events are sent to subscribers; times in seconds, `most` is of one project and -1 unlimited, `source` names this service."""
+
+    most: int
+    confirmation_time: float
+    delivery_timeout: float
+    retries: Retries
+    suspend_after: float
+    secret_overlap: float
+    log_retention: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRules:
+    """How jobs are worked on; durations in seconds.
+
+    `tries` bounds how often one is begun; a failure that may pass waits `retry_first`, doubled with each further one up to `retry_most`.
+    `busy_wait` is the wait where limits of measurements are reached. `per_project` bounds the jobs of a project that are not ended.
+    """
+
+    tries: int
+    retry_first: float
+    retry_most: float
+    busy_wait: float
+    per_project: int
+    retention: float
+
+
+class Promoting(StrEnum):
+    """When locations are copied into a store without being asked for it."""
+
+    NEVER = "never"
+    UNREACHABLE = "unreachable"
+    LAST_GOOD = "last_good"
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRules:
+    """Which locations are promoted by themselves: by type, `ALL_TYPES` for the others. `retry` in seconds, after a failed one."""
+
+    when: Mapping[str, Promoting]
+    batch: int
+    retry: float
+
+    def of(self, type_name: str) -> Promoting:
+        return self.when.get(type_name, self.when[ALL_TYPES])
+
+
+@dataclass(frozen=True, slots=True)
+class PatrolRules:
+    """How stored bytes are read again: `rate` in bytes a second, 0 for no limit; `interval` in seconds from the beginning of one round to that of
+    the next, 0 for never.
+    """
+
+    rate: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's settings that operations decide with.
+
+    `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those that were not.
+    `harmless_parameters` of a URL's query (in lower case) are no secret.
+    `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects
+    stay that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
+    """
+
+    quotas: Mapping[str, Limits]
+    delayed_delete: Mapping[str, bool]
+    default_store: Mapping[str, str]
+    redirect: Mapping[str, bool]
+    reservation_step: int
+    attempt_timeout: float
+    unpacking: UnpackLimits
+    query: QueryLimits
+    max_patch_operations: int
+    outbound: OutboundLimits
+    verification: Verification
+    subscriptions: SubscriptionRules
+    jobs: JobRules
+    promotion: PromotionRules
+    measure: bool
+    measure_later: bool
+    harmless_parameters: frozenset[str]
+    scrub_time: float
+    scrub_pool_size: int
+    event_retention: float
+    audit_retention: float
+    refusal_retention: float
+    removal_delay: int
+    unchecked_stores: frozenset[str]
+    patrol: PatrolRules
+
+    def quota_defaults(self, type_name: str) -> dict[str, Limits]:
+        """The configured limits that apply to an artifact of this type."""
+        return {name: self.quotas.get(name, Limits()) for name in (ALL_TYPES, type_name)}
+
+    def deletes_later(self, type_name: str) -> bool:
+        """Whether deletion of this type is delayed: the type's own setting, else the global one."""
+        return self.delayed_delete.get(type_name, self.delayed_delete.get(ALL_TYPES, False))
+
+    def may_redirect(self, type_name: str) -> bool:
+        """Whether downloads of this type's external blobs may be redirected: the type's own setting, else the global one."""
+        return self.redirect.get(type_name, self.redirect.get(ALL_TYPES, False))
+
+    def store_of(self, type_name: str) -> str:
+        """The name of the store for new data of this type."""
+        return self.default_store.get(type_name, self.default_store[ALL_TYPES])
