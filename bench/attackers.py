@@ -2,8 +2,8 @@
 
     python bench/attackers.py NAME DESCRIPTION
 
-DESCRIPTION is JSON: ``port`` of the service, ``sources`` (addresses that connections come from), and what the attack needs besides.
-Everything goes to 127.0.0.1.
+DESCRIPTION is JSON: ``port`` of the service, ``sources`` (addresses that connections come from), and what the attack
+needs besides. Everything goes to 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Service:
 
 
 async def _held(service: Service, count: int, data: bytes, *, renew: bool = True) -> None:
-    """So many connections that send `data` and read nothing. What the service closes is opened again, all twice a second."""
+    """So many connections that send `data` and read nothing. What the service closes is opened again, all twice a
+    second.
+    """
     held: list[socket.socket] = []
     while True:
         alive = []

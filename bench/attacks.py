@@ -2,11 +2,12 @@
 
     python bench/attacks.py [--only closers,idle] [--seconds 15] [--settle 60]
 
-One `glare serve` process with the embedded database and its default settings (only anonymous reading is on, and loopback is opened for
-origins). While each attack goes on, a project that has nothing to do with it works: it shows an artifact every 20 ms, uploads 1 MiB,
-begins a verified download, records a location and has it checked. The attackers, the origins and this program are other processes, on the
-same cores. Wanted: p99 of a show ≤ 50 ms, an upload ≤ 2 s, a verified download begins in ≤ 1 s, a recording and a check ≤ 10 s; memory
-≤ 400 MB, and ≤ 200 MB after `--settle` seconds. It judges nothing by its exit code; Linux only.
+One `glare serve` process with the embedded database and its default settings (only anonymous reading is on, and
+loopback is opened for origins). While each attack goes on, a project that has nothing to do with it works: it shows an
+artifact every 20 ms, uploads 1 MiB, begins a verified download, records a location and has it checked. The attackers,
+the origins and this program are other processes, on the same cores. Wanted: p99 of a show ≤ 50 ms, an upload ≤ 2 s, a
+verified download begins in ≤ 1 s, a recording and a check ≤ 10 s; memory ≤ 400 MB, and ≤ 200 MB after `--settle`
+seconds. It judges nothing by its exit code; Linux only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Client:
         self._connection: http.client.HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json", **extra: str) -> Any:
-        """The document of an answer, or its bytes. Raises OSError, `http.client.HTTPException`, ValueError for a refusal."""
+        """The document of an answer, or its bytes. Raises OSError, `http.client.HTTPException`, ValueError for a
+        refusal.
+        """
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         headers = {"OpenStack-API-Version": "artifact latest", **extra}
         if self._token:
@@ -230,9 +233,11 @@ def _require_time(began: float, what: str) -> None:
 
 
 class Names:
-    """A name server for a service that is started with `wrapper`. It may fall silent about the attackers' names. Needs root.
+    """A name server for a service that is started with `wrapper`. It may fall silent about the attackers' names. Needs
+    root.
 
-    ``goodN.victim.example`` is the address of origin N, every other name that of the first; there are no IPv6 addresses.
+    ``goodN.victim.example`` is the address of origin N, every other name that of the first; there are no IPv6
+    addresses.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -17,7 +17,9 @@ OWNER = "project-0"
 
 
 def list_costs(folder: Path, count: int) -> list[Figure]:
-    """The guaranteed shapes at `count` artifacts. The databases are kept in `folder`, since a large one takes minutes to make."""
+    """The guaranteed shapes at `count` artifacts. The databases are kept in `folder`, since a large one takes minutes
+    to make.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     spec = compile_type(Image)
     benches = []

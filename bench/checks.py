@@ -1,9 +1,11 @@
 """What re-verification costs: checks a second, and bytes of database for each location, host and history entry.
 
-    python bench/checks.py [--locations 100000] [--hosts 1000] [--seconds 5] [--database postgresql://postgres@127.0.0.1/test ...]
+    python bench/checks.py [--locations 100000] [--hosts 1000] [--seconds 5] [--database
+    postgresql://postgres@127.0.0.1/test ...]
 
-The rows of the locations are written directly; the checks are real ones, of a web server on loopback that answers for all hosts. Measured on an empty
-SQLite file, and on every empty `--database`. The last columns are what one core could ask of the same server without any bookkeeping, and the ratio.
+The rows of the locations are written directly; the checks are real ones, of a web server on loopback that answers for
+all hosts. Measured on an empty SQLite file, and on every empty `--database`. The last columns are what one core could
+ask of the same server without any bookkeeping, and the ratio.
 """
 
 from __future__ import annotations

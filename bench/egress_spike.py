@@ -1,9 +1,9 @@
 """Compare HTTP clients for the egress guard: throughput while measuring, and behaviour against three hostile origins.
 
-Run it as ``PYTHONPATH=src python bench/egress_spike.py [MiB [candidate ...]]`` in an environment that has h11, httpcore2,
-aiohttp and pycurl. It prints one table, which `docs/decisions/0010-http-client.md` quotes. Every candidate offers the same
-two things: a synchronous `read(n)` that feeds `glare.digest.HashingPass`, and a deadline of `DEADLINE` seconds until the
-headers are there. Each runs in a process of its own, so that CPU time and peak memory are its own.
+Run it as ``PYTHONPATH=src python bench/egress_spike.py [MiB [candidate ...]]`` in an environment that has h11,
+httpcore2, aiohttp and pycurl. It prints one table, which `docs/decisions/0010-http-client.md` quotes. Every candidate
+offers the same two things: a synchronous `read(n)` that feeds `glare.digest.HashingPass`, and a deadline of `DEADLINE`
+seconds until the headers are there. Each runs in a process of its own, so that CPU time and peak memory are its own.
 """
 
 from __future__ import annotations

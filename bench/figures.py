@@ -9,7 +9,9 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was measured beside a figure, in turns with it: its name, its runs, and the ratio that is wanted (None: only shown)."""
+    """What was measured beside a figure, in turns with it: its name, its runs, and the ratio that is wanted (None: only
+    shown).
+    """
 
     name: str
     runs: Sequence[float]
@@ -18,7 +20,9 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure with all its runs. `higher` says which way is better; `target` is absolute, None where a ratio decides."""
+    """One figure with all its runs. `higher` says which way is better; `target` is absolute, None where a ratio
+    decides.
+    """
 
     name: str
     unit: str
@@ -33,7 +37,9 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Best over best: what else the machine does makes both worse, and neither better. None where the peer was too quick to measure."""
+        """Best over best: what else the machine does makes both worse, and neither better. None where the peer was too
+        quick to measure.
+        """
         beside = 0.0 if self.beside is None else self._best(self.beside.runs)
         return self.best / beside if beside else None
 

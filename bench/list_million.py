@@ -2,8 +2,8 @@
 
     python bench/list_million.py [--count 1000000] [--folder /tmp/glare-bench]
 
-Builds a database of each size (or takes the one that is in the folder), and prints milliseconds for each guaranteed shape, what the large one costs
-compared with the small one, then the other shapes with their totals apart.
+Builds a database of each size (or takes the one that is in the folder), and prints milliseconds for each guaranteed
+shape, what the large one costs compared with the small one, then the other shapes with their totals apart.
 """
 
 from __future__ import annotations

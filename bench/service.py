@@ -38,8 +38,9 @@ project_bytes = -1
 class Glare(Server):
     """The service with quotas on, one process, and a token for each of `PROJECTS`.
 
-    `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on loopback that locations may reach,
-    `options` what stands in the configuration besides. `wrapper` is a command that starts the one which follows it.
+    `prepare` is called with the path of the migrated database before the service starts. `origin` is the port on
+    loopback that locations may reach, `options` what stands in the configuration besides. `wrapper` is a command that
+    starts the one which follows it.
     """
 
     def __init__(

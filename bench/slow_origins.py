@@ -2,9 +2,9 @@
 
     python bench/slow_origins.py PORT FLAG ADDRESS...
 
-The path says how they misbehave while the file FLAG is there: ``/drip/…`` sends 18 KB a second, ``/silent/…`` accepts and never answers,
-``/crumbs/…`` sends pieces of 112 bytes, ``/noranges/…`` knows no ranges (also without the file), ``/good/…`` is always honest.
-The query ``size`` is the length of the content, every 256 bytes of which are the same.
+The path says how they misbehave while the file FLAG is there: ``/drip/…`` sends 18 KB a second, ``/silent/…`` accepts
+and never answers, ``/crumbs/…`` sends pieces of 112 bytes, ``/noranges/…`` knows no ranges (also without the file),
+``/good/…`` is always honest. The query ``size`` is the length of the content, every 256 bytes of which are the same.
 """
 
 from __future__ import annotations

@@ -136,7 +136,9 @@ class SmallRequests:
         ]
 
     def inside(self) -> list[Figure]:
-        """What it costs to be seen into: the same request without numbers, with them, and with a line in the log too."""
+        """What it costs to be seen into: the same request without numbers, with them, and with a line in the log
+        too.
+        """
         without = self._plain("without", "[metrics]\nenabled = false\n")
         counted = self._plain("counted", "")
         logged = self._plain("logged", "[logging]\nlevel = info\n")

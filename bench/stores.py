@@ -2,8 +2,8 @@
 
     python bench/stores.py [--size 256] [--database postgresql://postgres@127.0.0.1/test ...]
 
-The database store is measured on a SQLite file, and on every `--database`, whose tables are made where they are missing and whose
-objects are removed again. Ratios are to the file store, measured in the same run.
+The database store is measured on a SQLite file, and on every `--database`, whose tables are made where they are missing
+and whose objects are removed again. Ratios are to the file store, measured in the same run.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python bench/verified_reading.py [--size 512]
 
-An object in a file store is read as downloads read it, each block compared with its recorded sha256. Beside it stands `hashlib.sha256` over the same
-bytes in memory, in turns: nothing that checks with SHA-256 can be faster, and on hardware without SHA extensions both are slower. Everything is counted
-in CPU seconds of this process, so that what else the machine does matters little.
+An object in a file store is read as downloads read it, each block compared with its recorded sha256. Beside it stands
+`hashlib.sha256` over the same bytes in memory, in turns: nothing that checks with SHA-256 can be faster, and on
+hardware without SHA extensions both are slower. Everything is counted in CPU seconds of this process, so that what else
+the machine does matters little.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The people of the demonstration, and the two programs with which they call the service: curl and the OpenStack client."""
+"""The people of the demonstration, and the two programs with which they call the service: curl and the OpenStack
+client.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The second half of the main job: everybody gets the same bytes or none, and deleting leaves the external file alone."""
+"""The second half of the main job: everybody gets the same bytes or none, and deleting leaves the external file
+alone.
+"""
 
 from __future__ import annotations
 

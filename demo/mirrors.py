@@ -1,4 +1,6 @@
-"""Two mirrors of one file: one changes on disk, Glare notices and tells, downloads go on, and the repaired one comes back."""
+"""Two mirrors of one file: one changes on disk, Glare notices and tells, downloads go on, and the repaired one comes
+back.
+"""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class Ended:
 def plain_environment(home: Path) -> dict[str, str]:
     """This process's environment without what would change the programs of the demonstration.
 
-    Options of Glare and of the OpenStack client (`OS_…`), proxies, and Python's own variables are left out; configuration
-    files of the person who runs this (`~/.curlrc`, `clouds.yaml`) are not found in `home`.
+    Options of Glare and of the OpenStack client (`OS_…`), proxies, and Python's own variables are left out;
+    configuration files of the person who runs this (`~/.curlrc`, `clouds.yaml`) are not found in `home`.
     """
     kept = {
         name: value

@@ -3,9 +3,9 @@
     make demo
     python demo/run.py
 
-Prints each step, the commands that it runs and what comes of them. Ends with 0 when everything was as expected, with 1 at the
-first surprise, saying what was expected and what came. Everything runs on loopback, on free ports, in a temporary folder that is
-removed; what was started is stopped, also after a surprise or Ctrl-C.
+Prints each step, the commands that it runs and what comes of them. Ends with 0 when everything was as expected, with 1
+at the first surprise, saying what was expected and what came. Everything runs on loopback, on free ports, in a
+temporary folder that is removed; what was started is stopped, also after a surprise or Ctrl-C.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The environment of the OpenStack client, apart from the service's: made once, and kept until what it is made of changes.
+"""The environment of the OpenStack client, apart from the service's: made once, and kept until what it is made of
+changes.
 
 The demonstration and tests/clients share it.
 """

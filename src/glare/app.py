@@ -84,7 +84,9 @@ _PROBE_PATIENCE: Final = 3.0
 def build_services(
     settings: Settings, *, metrics: Metrics | None = None, resolve: Resolver = system_resolve
 ) -> Services:
-    """Everything that operations need. `metrics` is kept in this process where none is given; tests have a `resolve` of their own."""
+    """Everything that operations need. `metrics` is kept in this process where none is given; tests have a `resolve` of
+    their own.
+    """
     metrics = metrics or (PrometheusMetrics() if settings.metrics.enabled else Metrics())
     db = _database(settings)
 
@@ -150,7 +152,9 @@ def build_services(
 
 
 def prepare(settings: Settings) -> None:
-    """Make the stores and the key file ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
+    """Make the stores and the key file ready, before any process works with them. Raises `Unavailable` where one is not
+    at its place.
+    """
     make_key_file(settings.subscriptions.secret_key_file)
     db = _database(settings)
     try:
@@ -161,7 +165,9 @@ def prepare(settings: Settings) -> None:
 
 @contextmanager
 def bare_stores(settings: Settings) -> Iterator[tuple[Database, Mapping[str, Store]]]:
-    """The database, and stores that are not asked whether they are the ones that it knows: for who wants to see or change that."""
+    """The database, and stores that are not asked whether they are the ones that it knows: for who wants to see or
+    change that.
+    """
     db = _database(settings)
     try:
         yield db, _stores(settings, db, Metrics())
@@ -291,7 +297,8 @@ def close(services: Services) -> None:
 
 
 class Worker:
-    """The background work: the sweep, the end of dead attempts, the consumer of the outbox, checks of locations, and webhooks.
+    """The background work: the sweep, the end of dead attempts, the consumer of the outbox, checks of locations, and
+    webhooks.
 
     Each has a thread and a period of its own: a dead upload holds quota, so it is not left to the next sweep.
     """
@@ -343,7 +350,9 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """End after the work under way. Checks of locations and jobs are broken off and given back: they may take hours, and begin again."""
+        """End after the work under way. Checks of locations and jobs are broken off and given back: they may take
+        hours, and begin again.
+        """
         self._stopping.set()
         self._cancellation.cancel()
         self._deliverer.stop()
@@ -506,7 +515,8 @@ def _now() -> int:
 def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database | None = None) -> Mapping[str, Store]:
     """All stores by name, whichever is for new blobs now: another one was before, and has some.
 
-    `aside` is asked which place is which store: each works at the place only that the database knows. Without it they do not ask.
+    `aside` is asked which place is which store: each works at the place only that the database knows. Without it they
+    do not ask.
     """
 
     def observe(call: StoreCall) -> None:

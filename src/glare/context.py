@@ -1,7 +1,7 @@
 """Which request is being worked on, wherever its work happens: on the event loop or in a worker thread.
 
-The request id and the trace are for telling only (logs, the audit log, receivers): nothing is decided by it. The party is whose turn it is where work waits
-in line (`glare.shares`). Whoever hands work of a request to another thread hands
+The request id and the trace are for telling only (logs, the audit log, receivers): nothing is decided by it. The party
+is whose turn it is where work waits in line (`glare.shares`). Whoever hands work of a request to another thread hands
 the context over too, as `glare.http.call` does.
 """
 
@@ -26,7 +26,9 @@ PARTY: Final[ContextVar[Party]] = ContextVar("glare_party", default=SERVICE)
 
 
 def trace_of(project: str | None) -> str | None:
-    """The trace at hand as a text to be kept with what belongs to `project`; None where there is none, or it is somebody else's."""
+    """The trace at hand as a text to be kept with what belongs to `project`; None where there is none, or it is
+    somebody else's.
+    """
     trace = TRACE.get()
     return trace.text if trace is not None and project is not None and trace.project == project else None
 

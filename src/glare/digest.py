@@ -36,7 +36,8 @@ class Digests:
 class Content:
     """What was measured of one content.
 
-    `size` is in bytes; `blocks` is the concatenation of the raw sha256 (32 bytes) of each `BLOCK`, empty for empty content.
+    `size` is in bytes; `blocks` is the concatenation of the raw sha256 (32 bytes) of each `BLOCK`, empty for empty
+    content.
     """
 
     size: int

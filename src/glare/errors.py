@@ -37,8 +37,8 @@ The tree, printed once so that nobody has to search for it::
     ├── StoreFull                   full
     └── InvalidDeclaration          declaration   an artifact type is declared wrongly (refused at start)
 
-`code` is stable and is what the wire calls ``error.type``; where the contract has no finer name than its parent's, `wire_type`
-says so. Only `glare.http.problems` knows which HTTP status a category becomes.
+`code` is stable and is what the wire calls ``error.type``; where the contract has no finer name than its parent's,
+`wire_type` says so. Only `glare.http.problems` knows which HTTP status a category becomes.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Category(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an origin could not be had, in words that do not change. The first four tell about networks: for operators only."""
+    """Why an origin could not be had, in words that do not change. The first four tell about networks: for operators
+    only.
+    """
 
     DNS = "dns"
     POLICY = "policy"
@@ -97,7 +99,8 @@ class GlareError(Exception):
     """Base of everything that Glare raises on purpose.
 
     `message` is a sentence for the person who sees it: it names the field, the value and the remedy. It never holds a
-    token, a secret or the credentials of a URL. `retry_after` is in how many seconds it is worth to try again, where that is known.
+    token, a secret or the credentials of a URL. `retry_after` is in how many seconds it is worth to try again, where
+    that is known.
     """
 
     category: ClassVar[Category] = Category.INTERNAL
@@ -168,7 +171,9 @@ class Blocked(LocationRefused):
 
 
 class OriginBusy(LocationRefused):
-    """An origin answered 429 or 503. It is no fault of the request's; `retry_after` is what the origin asks for, or our own guess."""
+    """An origin answered 429 or 503. It is no fault of the request's; `retry_after` is what the origin asks for, or our
+    own guess.
+    """
 
     category = Category.UNAVAILABLE
     code = "OriginBusy"
@@ -211,7 +216,9 @@ class TypeNotFound(NotFound):
 
 
 class ArtifactNotFound(NotFound):
-    """`hidden` says, for the audit log and never to the caller, that the artifact exists and the caller may not see it."""
+    """`hidden` says, for the audit log and never to the caller, that the artifact exists and the caller may not see
+    it.
+    """
 
     code = "ArtifactNotFound"
     sentence = "There is no artifact with this id that you may see."
@@ -341,7 +348,9 @@ class StoreMistaken(Unavailable):
 
 
 class OutboundBusy(Unavailable):
-    """This process has no room for one more request to the outside. It says nothing of the origin, and never counts against it."""
+    """This process has no room for one more request to the outside. It says nothing of the origin, and never counts
+    against it.
+    """
 
     code = "OutboundBusy"
     wire_type = "Unavailable"

@@ -1,18 +1,18 @@
 """Fair shares of something that there is little of: threads, transfers, look-ups, the writer's turn.
 
-Whoever wants a part says for which `Party`. Parts in use are bounded in all and for each party; who has to wait stands in a queue that
-is bounded likewise. The next part goes to the party that has had least, so that a thousand waiting for one party delay another by no
-more than one of them. The rules, in the order in which they are asked:
+Whoever wants a part says for which `Party`. Parts in use are bounded in all and for each party; who has to wait stands
+in a queue that is bounded likewise. The next part goes to the party that has had least, so that a thousand waiting for
+one party delay another by no more than one of them. The rules, in the order in which they are asked:
 
 1. Who fits into what is free, and into its party's share, goes in at once unless others wait who fit too.
 2. A party whose queue is full is refused with `TooManyRequests`: it is alone to blame.
-3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party that comes,
-   it is refused itself. Both with `Unavailable`.
+3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party
+   that comes, it is refused itself. Both with `Unavailable`.
 4. Who has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
 5. Who has gone while it waited is not begun.
 
-All refusals carry `retry_after`, and are told to `refused`. Nothing here blocks but `hold`, which is for worker threads; the event loop
-uses `share`. Both may be used on one `Shares` at the same time.
+All refusals carry `retry_after`, and are told to `refused`. Nothing here blocks but `hold`, which is for worker
+threads; the event loop uses `share`. Both may be used on one `Shares` at the same time.
 
     >>> shares = Shares("example", Bounds(together=2, of_party=1, waiting=10, waiting_of_party=5, patience=1.0))
     >>> with shares.hold(Party.project("p")):
@@ -57,7 +57,9 @@ class Party:
 
     @classmethod
     def network(cls, address: str | None) -> Party:
-        """The /24 or /64 of an address; one party for all whose address is unknown. An IPv4 address inside IPv6 counts as IPv4."""
+        """The /24 or /64 of an address; one party for all whose address is unknown. An IPv4 address inside IPv6 counts
+        as IPv4.
+        """
         try:
             found = ip_address(address or "")
         except ValueError:
@@ -77,7 +79,8 @@ SERVICE: Final = Party("service", "")
 class Bounds:
     """How much there is. All but `patience` (seconds) are sums of weights; what waits is counted by heads.
 
-    `together` may be in use at the same time, `of_party` by one party. `waiting` may wait in all, `waiting_of_party` of one party.
+    `together` may be in use at the same time, `of_party` by one party. `waiting` may wait in all, `waiting_of_party` of
+    one party.
     """
 
     together: int
@@ -97,7 +100,9 @@ def not_told(_: str, __: str) -> None:
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    """One who waits or is in. `settle` is called once, without a lock: with None when it may go in, with the reason otherwise."""
+    """One who waits or is in. `settle` is called once, without a lock: with None when it may go in, with the reason
+    otherwise.
+    """
 
     party: Party
     weight: int
@@ -123,7 +128,8 @@ class _Account:
 class Shares:
     """Parts for parties, given out fairly. Safe for threads and for several event loops.
 
-    `name` is what messages and metrics call it; `what` says in a sentence what there is too little of. `clock` gives seconds.
+    `name` is what messages and metrics call it; `what` says in a sentence what there is too little of. `clock` gives
+    seconds.
     """
 
     def __init__(
@@ -160,7 +166,9 @@ class Shares:
         return self._waiting
 
     def queues(self) -> dict[Party, tuple[int, int]]:
-        """Of each party that waits: how many go in as soon as there is room, and how many only when others of the party leave."""
+        """Of each party that waits: how many go in as soon as there is room, and how many only when others of the party
+        leave.
+        """
         with self._lock:
             return {party: self._queue(account) for party, account in self._accounts.items() if account.tickets}
 
@@ -170,7 +178,8 @@ class Shares:
     ) -> Iterator[None]:
         """A part for the block; waits for it in this thread.
 
-        `cancelled` is asked a few times a second while it waits; what it returns is raised. Raises `TooManyRequests`, `Unavailable`.
+        `cancelled` is asked a few times a second while it waits; what it returns is raised. Raises `TooManyRequests`,
+        `Unavailable`.
         """
         settled = threading.Event()
         outcome: list[GlareError | None] = []
@@ -192,10 +201,11 @@ class Shares:
     async def share(
         self, party: Party, weight: int = 1, *, gone: Callable[[], Awaitable[None]] | None = None
     ) -> AsyncIterator[None]:
-        """A part for the block; waits for it on the event loop. Who is cancelled while it waits leaves the queue at once.
+        """A part for the block; waits for it on the event loop. Who is cancelled while it waits leaves the queue at
+        once.
 
-        `gone` is awaited only where there is a wait, and returns when nobody wants the work any more; it is cancelled at the end of
-        the wait. Raises `TooManyRequests`, `Unavailable`, `ClientDisconnected`.
+        `gone` is awaited only where there is a wait, and returns when nobody wants the work any more; it is cancelled
+        at the end of the wait. Raises `TooManyRequests`, `Unavailable`, `ClientDisconnected`.
         """
         loop = asyncio.get_running_loop()
         here = threading.get_ident()
@@ -229,7 +239,8 @@ class Shares:
         """What becomes of a ticket that stands in the queue."""
         watch = asyncio.ensure_future(gone()) if gone is not None else None
         try:
-            # No task of its own and no exception where it is let in: this is what happens to every request of a busy service.
+            # No task of its own and no exception where it is let in: this is what happens to every request of a busy
+            # service.
             waiting: list[asyncio.Future[Any]] = [settled] if watch is None else [settled, watch]
             await asyncio.wait(
                 waiting,
@@ -305,8 +316,8 @@ class Shares:
         )
 
     def _admit(self) -> list[tuple[_Ticket, GlareError | None]]:
-        """Let in who fits, the party first that has spent least. One that needs more than is free holds up those after it, so that
-        it is not passed by for ever; a party at its own bound holds up nobody.
+        """Let in who fits, the party first that has spent least. One that needs more than is free holds up those after
+        it, so that it is not passed by for ever; a party at its own bound holds up nobody.
         """
         let_in: list[tuple[_Ticket, GlareError | None]] = []
         while True:
@@ -360,8 +371,8 @@ class Shares:
             return self._refusal("time", ticket.party)
 
     def _forget(self, party: Party) -> None:
-        """Close the party's account when it has nothing and owes nothing. Debts of the idle are let off, the smallest first, when there
-        are more accounts than could wait or be in.
+        """Close the party's account when it has nothing and owes nothing. Debts of the idle are let off, the smallest
+        first, when there are more accounts than could wait or be in.
         """
         account = self._accounts.get(party)
         if account is not None and account.is_idle and account.spent <= self._level:

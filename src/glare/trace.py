@@ -1,7 +1,8 @@
 """W3C Trace Context: which larger piece of work a request is part of, as its caller says.
 
-https://www.w3.org/TR/trace-context-1/. This service keeps no spans of its own, so it is a participant that hands on what it was given,
-unchanged: a parent that nobody has recorded would tear the trace apart. It is for telling only, and nothing is decided by it.
+https://www.w3.org/TR/trace-context-1/. This service keeps no spans of its own, so it is a participant that hands on
+what it was given, unchanged: a parent that nobody has recorded would tear the trace apart. It is for telling only, and
+nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ _MOST_READ: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A place in a trace. `parent` is a ``traceparent``, `state` a ``tracestate`` or empty; `project` is whose caller named it.
+    """A place in a trace. `parent` is a ``traceparent``, `state` a ``tracestate`` or empty; `project` is whose caller
+    named it.
 
-    The project matters because a trace stays with whom it belongs to: both values are the caller's, and may tell of their systems.
+    The project matters because a trace stays with whom it belongs to: both values are the caller's, and may tell of
+    their systems.
     """
 
     parent: str
@@ -51,8 +54,8 @@ class Trace:
 def received(parents: Sequence[str], states: Sequence[str]) -> Trace | None:
     """The trace that a request's headers name; None where there is no ``traceparent``, or none that may be believed.
 
-    A ``tracestate`` that breaks the grammar is dropped, and the rest of the trace stays. What is too long loses members as the
-    specification wants it: those of over 128 characters first, then from the end.
+    A ``tracestate`` that breaks the grammar is dropped, and the rest of the trace stays. What is too long loses members
+    as the specification wants it: those of over 128 characters first, then from the end.
     """
     found = _PARENT.fullmatch(parents[0]) if len(parents) == 1 and parents[0].isascii() else None
     if found is None:

@@ -40,7 +40,9 @@ class Watched(BytesIO):
 
 @dataclass
 class Bytes:
-    """Stored data in memory. `asked` are the bytes that were asked for, `open_now` the streams that nobody has closed."""
+    """Stored data in memory. `asked` are the bytes that were asked for, `open_now` the streams that nobody has
+    closed.
+    """
 
     data: bytes
 
@@ -206,7 +208,9 @@ def doubled(one: str, other: str) -> bytes:
     ids=["twice", "twice composed", "two encodings", "file below file", "directory and file", "deep below file"],
 )
 def test_names_must_be_distinct(one: str, other: str) -> None:
-    """Two members of one name are refused, also when normalisation makes them one, or one is a directory of the other."""
+    """Two members of one name are refused, also when normalisation makes them one, or one is a directory of the
+    other.
+    """
     with pytest.raises(BadRequest, match=r"twice|at once"):
         unpacked(doubled(one, other))
 
@@ -325,7 +329,9 @@ def test_sizes_and_checksums_are_not_believed(archive: bytes, reason: str) -> No
 
 
 def test_overlapping_members_are_refused() -> None:
-    """Members that share their packed bytes, of which a small archive becomes a large one, are refused before any is read."""
+    """Members that share their packed bytes, of which a small archive becomes a large one, are refused before any is
+    read.
+    """
     kernel = deflated(bytes(1000))
     archive = raw_archive(bytes(1000), packed_as=kernel, size=1000)
     central = archive[archive.index(CENTRAL) : archive.index(END)]

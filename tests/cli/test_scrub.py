@@ -21,7 +21,9 @@ def deleted(glare: Glare) -> Json:
 
 
 def test_what_is_due_is_removed(tmp_path: Path, cli: Cli) -> None:
-    """One run removes the data, the record and the quota of what is due, says so, and has nothing to do the next time."""
+    """One run removes the data, the record and the quota of what is due, says so, and has nothing to do the next
+    time.
+    """
     with running(tmp_path, SETTINGS) as glare:
         artifact = deleted(glare)
         result = cli.program("scrub", "--config-file", "glare.conf")
@@ -43,7 +45,9 @@ def test_what_is_not_due_stays(tmp_path: Path, cli: Cli) -> None:
 
 
 def test_what_a_store_keeps_is_said(tmp_path: Path, cli: Cli) -> None:
-    """An object that cannot be removed makes the run fail, and goes with the next one, which does not wait; the record is gone already."""
+    """An object that cannot be removed makes the run fail, and goes with the next one, which does not wait; the record
+    is gone already.
+    """
     with running(tmp_path, SETTINGS) as glare:
         artifact = deleted(glare)
         [object_] = glare.objects()

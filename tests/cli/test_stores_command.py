@@ -51,7 +51,9 @@ def other(tmp_path: Path) -> Path:
 def test_a_node_with_another_directory_does_not_start(
     node: Glare, image: Json, cli: Cli, other: Path, free_port: int, command: str
 ) -> None:
-    """Each command that works with stores refuses, with both identities and the remedy; nothing is marked, nothing removed."""
+    """Each command that works with stores refuses, with both identities and the remedy; nothing is marked, nothing
+    removed.
+    """
     variables = {OTHER: str(other), "OS_DEFAULT__BIND_PORT": str(free_port)}
     said = refusal(cli.program(command, "--config-file", "glare.conf", **variables))
     mine = (node.settings.glance_store.filesystem_store_datadir / MARKER).read_text().strip()
@@ -82,7 +84,9 @@ def test_of_two_nodes_that_start_first_one_wins(tmp_path: Path, cli: Cli) -> Non
 
 
 def test_a_database_from_before_asks_for_its_blobs(node: Glare, image: Json, cli: Cli, other: Path) -> None:
-    """After an upgrade no identity is recorded: a directory with a marker and none of the blobs is not taken for the store."""
+    """After an upgrade no identity is recorded: a directory with a marker and none of the blobs is not taken for the
+    store.
+    """
     with node.services.db.write() as connection:
         connection.exec_driver_sql("DELETE FROM stores")
     assert "none of the bytes that the database knows" in refusal(second(cli, other, "fsck"))
@@ -101,7 +105,9 @@ def test_a_copy_with_its_marker_is_the_store(node: Glare, image: Json, cli: Cli,
 
 
 def test_a_store_that_was_moved_is_adopted(node: Glare, image: Json, cli: Cli, other: Path) -> None:
-    """`adopt` records a directory that has the blobs; then the old one is refused, and the audit log says who did it."""
+    """`adopt` records a directory that has the blobs; then the old one is refused, and the audit log says who did
+    it.
+    """
     place = node.settings.glance_store.filesystem_store_datadir
     mine = (place / MARKER).read_text().strip()
     assert "none of the bytes" in refusal(second(cli, other, "stores", "adopt", "file"))

@@ -30,7 +30,9 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, *arguments: str) -> 
 def test_what_the_command_takes_down_the_running_service_refuses(
     glare: Glare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Adding prints the id and blocks at once; the list shows it without a query; removing gives it back; both are in the audit log."""
+    """Adding prints the id and blocks at once; the list shows it without a query; removing gives it back; both are in
+    the audit log.
+    """
     image = glare.alice.create("sample_artifact", name="n", string_required="x")
     sha256 = glare.alice.upload(image, "blob", b"data")["blob"]["sha256"]
     code, out = run(capsys, tmp_path, "add", "digest", sha256, "--reason", "a notice")

@@ -35,7 +35,9 @@ def test_a_signal_ends_the_worker_with_zero(start: Start, cli: Cli, number: sign
 
 
 def test_a_worker_on_its_own_tells_its_numbers(start: Start, cli: Cli, free_port: int) -> None:
-    """With `worker_bind` it answers Prometheus, with what it counts itself and the depths of queues, and says that it lives."""
+    """With `worker_bind` it answers Prometheus, with what it counts itself and the depths of queues, and says that it
+    lives.
+    """
     cli.done("db", "upgrade")
     (cli.directory / "glare.conf").write_text(f"[metrics]\nworker_bind = 127.0.0.1:{free_port}\n")
     process = start("-m", "glare.cli.main", "worker", "--config-file", "glare.conf")

@@ -1,10 +1,11 @@
 """python-glareclient 0.5.3 against a running service.
 
-The client is of 2018. Its environment is that of the demonstration (`tools/client_environment.py`), in which `tools/mend_client.py` mends what fails
-on Python 3, and nothing else: downloads, lists that reach their limit, uploads of bytes from standard input, and answers 500.
+The client is of 2018. Its environment is that of the demonstration (`tools/client_environment.py`), in which
+`tools/mend_client.py` mends what fails on Python 3, and nothing else: downloads, lists that reach their limit, uploads
+of bytes from standard input, and answers 500.
 
-A test says with `@pytest.mark.drives(…)` which commands or methods it is about. It fails if it has not driven them, and another one fails
-where the installed client offers something that no test drives.
+A test says with `@pytest.mark.drives(…)` which commands or methods it is about. It fails if it has not driven them, and
+another one fails where the installed client offers something that no test drives.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test of commands is run with each program, unless it says with which, and one of methods with each transport."""
+    """A test of commands is run with each program, unless it says with which, and one of methods with each
+    transport.
+    """
     if "shell" in metafunc.fixturenames:
         only = [mark.kwargs["only"] for mark in metafunc.definition.iter_markers("drives") if "only" in mark.kwargs]
         metafunc.parametrize("shell", only or PROGRAMS, indirect=True)
@@ -41,7 +44,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def commands() -> Path:
-    """The folder of the client's commands. Where it cannot be made, the tests are skipped, or fail if everything is required."""
+    """The folder of the client's commands. Where it cannot be made, the tests are skipped, or fail if everything is
+    required.
+    """
     found = find_commands()
     if isinstance(found, Path):
         return found

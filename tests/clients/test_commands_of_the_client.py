@@ -59,7 +59,9 @@ def test_every_mend_is_documented() -> None:
 
 @pytest.mark.drives("type-list", "schema")
 def test_types_and_their_schemas_are_shown(shell: Shell) -> None:
-    """The enabled types come with their versions, and a schema with a row for each field; an unknown type is refused."""
+    """The enabled types come with their versions, and a schema with a row for each field; an unknown type is
+    refused.
+    """
     types = {row["Name"]: row["Version"] for row in shell.alice.table("type-list")}
     assert types["images"] == types["heat_templates"] == types["all"] == "1.0"
     rows = {row["Name"]: row for row in shell.alice.table("schema", "heat-template")}
@@ -98,7 +100,9 @@ def test_an_artifact_is_created_with_fields_of_all_shapes(shell: Shell, name: st
 
 @pytest.mark.drives("create")
 def test_what_cannot_be_created_is_refused(shell: Shell, name: str) -> None:
-    """A taken version, an unknown type or field, a wrong value and a caller without a token are refused, and leave nothing."""
+    """A taken version, an unknown type or field, a wrong value and a caller without a token are refused, and leave
+    nothing.
+    """
     shell.alice.done("create", "images", name)
     shell.alice.refused(409, name, "create", "images", name)
     shell.alice.refused(404, "no_such_type", "create", "no_such_type", name)
@@ -111,7 +115,9 @@ def test_what_cannot_be_created_is_refused(shell: Shell, name: str) -> None:
 
 @pytest.mark.drives("list")
 def test_lists_are_filtered_sorted_and_paged(shell: Shell, name: str) -> None:
-    """Filters, sorting, limits, pages and markers choose the rows; others' private artifacts are in no list but an administrator's."""
+    """Filters, sorting, limits, pages and markers choose the rows; others' private artifacts are in no list but an
+    administrator's.
+    """
     ids = {}
     for number, ram in ((1, 128), (2, 512), (3, 1024), (4, 2048)):
         words = ("-V", str(number), "-p", f"min_ram={ram}", "-l", f"tags={name}")
@@ -149,7 +155,9 @@ def test_lists_are_filtered_sorted_and_paged(shell: Shell, name: str) -> None:
 
 @pytest.mark.drives("show", "publish")
 def test_an_artifact_is_found_by_name_version_or_id(shell: Shell, name: str) -> None:
-    """A name means its latest version; what several owners have is listed for a choice; what is hidden does not exist."""
+    """A name means its latest version; what several owners have is listed for a choice; what is hidden does not
+    exist.
+    """
     ids = {}
     for version in ("1.0.0", "2.0.0", "1.10.0"):
         ids[version] = shell.alice.fields("create", "images", name, "-V", version, *IMAGE)["id"]
@@ -197,7 +205,9 @@ def test_an_artifact_is_updated(shell: Shell, name: str) -> None:
 
 @pytest.mark.drives("upload", "download")
 def test_files_go_up_and_come_back(shell: Shell, name: str) -> None:
-    """What is uploaded from a file or a pipe is shown with its digests, and downloaded, byte for byte, to a file or a pipe."""
+    """What is uploaded from a file or a pipe is shown with its digests, and downloaded, byte for byte, to a file or a
+    pipe.
+    """
     shell.alice.done("create", "images", name)
     blob = shell.alice.table("upload", "images", name, "--file", shell.file("image.raw", BINARY), "--progress")
     assert blob == {
@@ -224,7 +234,9 @@ def test_files_go_up_and_come_back(shell: Shell, name: str) -> None:
 
 @pytest.mark.drives("upload", "download")
 def test_uploads_and_downloads_that_may_not_be_are_refused(shell: Shell, name: str) -> None:
-    """No data goes to a field that is no blob, to another project or into what is active; none comes where there is none or to strangers."""
+    """No data goes to a field that is no blob, to another project or into what is active; none comes where there is
+    none or to strangers.
+    """
     image = shell.alice.fields("create", "images", name, *IMAGE)["id"]
     shell.alice.refused(404, "image", "download", "images", name)
     shell.alice.refused(400, "min_ram", "upload", "images", name, "-p", "min_ram", stdin=BINARY)
@@ -242,7 +254,9 @@ def test_uploads_and_downloads_that_may_not_be_are_refused(shell: Shell, name: s
 
 @pytest.mark.drives("location", "remove-location", "download")
 def test_a_location_is_measured_downloaded_and_removed(shell: Shell, name: str, external: Origin) -> None:
-    """A location gets the digests that the service measures, and is not downloaded once it has changed; what is refused leaves nothing."""
+    """A location gets the digests that the service measures, and is not downloaded once it has changed; what is refused
+    leaves nothing.
+    """
     external.put(f"/{name}", BINARY, content_type="image/x-raw")
     image = shell.alice.fields("create", "images", name)["id"]
     url = external.url(f"/{name}")
@@ -265,7 +279,8 @@ def test_a_location_is_measured_downloaded_and_removed(shell: Shell, name: str, 
     external.put(f"/{name}", BINARY[::-1], content_type="image/x-raw")
     shell.alice.refused(502, "no wrong byte was sent", "download", "images", name)
     shell.bob.refused(404, image, "remove-location", "images", image, "--id")
-    # The command removes the location, and then cannot show the nothing that is left: so it is in 0.5.3 on every Python.
+    # The command removes the location, and then cannot show the nothing that is left: so it is in 0.5.3 on every
+    # Python.
     ended = shell.alice.run("remove-location", "images", name)
     assert (ended.status, "HTTP" in ended.err) == (1, False), ended
     assert shell.alice.fields("show", "images", name)["image"] == "None"
@@ -274,7 +289,9 @@ def test_a_location_is_measured_downloaded_and_removed(shell: Shell, name: str, 
 
 @pytest.mark.drives("activate", "deactivate", "reactivate", "publish")
 def test_an_artifact_lives_its_life(shell: Shell, name: str) -> None:
-    """Owners activate what is complete; only administrators deactivate, reactivate and publish; other orders are refused."""
+    """Owners activate what is complete; only administrators deactivate, reactivate and publish; other orders are
+    refused.
+    """
     shell.alice.done("create", "heat_templates", name)
     shell.alice.refused(403, "template", "activate", "heat_templates", name)
     shell.alice.done("upload", "heat_templates", name, stdin=TEMPLATE)
@@ -337,7 +354,9 @@ def test_the_shell_explains_itself(shell: Shell) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_real_program_works(commands: Path, service: Server, tmp_path: Path, name: str, program: str) -> None:
-    """The installed program, started as a process with options instead of variables, makes an artifact and is refused another."""
+    """The installed program, started as a process with options instead of variables, makes an artifact and is refused
+    another.
+    """
     token, url = ACTORS["alice"], service.url
     options = {
         "openstack": ("--os-auth-type", "admin_token", "--os-token", token, "--os-endpoint", url),

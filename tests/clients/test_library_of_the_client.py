@@ -76,7 +76,9 @@ def test_an_artifact_is_made_found_changed_and_deleted(library: Library, name: s
 
 @pytest.mark.drives("artifacts.list")
 def test_lists_come_in_pages(library: Library, name: str) -> None:
-    """Pages follow one another without loss or repetition, up to the limit, from the marker, in the order that was asked for."""
+    """Pages follow one another without loss or repetition, up to the limit, from the marker, in the order that was
+    asked for.
+    """
     versions = ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"]
     ids = {
         version: library.alice("artifacts.create", name, version, type_name="images", min_ram=number)["id"]
@@ -118,7 +120,9 @@ def test_an_artifact_goes_through_its_states(library: Library, name: str) -> Non
 
 @pytest.mark.drives("artifacts.upload_blob", "artifacts.download_blob")
 def test_blobs_go_up_and_come_back(library: Library, tmp_path: Path, name: str) -> None:
-    """A file, bytes, and chunks of unknown number are stored as they are, with their type and digests, and come back the same."""
+    """A file, bytes, and chunks of unknown number are stored as they are, with their type and digests, and come back
+    the same.
+    """
     alice = library.alice
     template = alice("artifacts.create", name, type_name="heat_templates")["id"]
     file = tmp_path / "data"
@@ -143,7 +147,9 @@ def test_blobs_go_up_and_come_back(library: Library, tmp_path: Path, name: str) 
 
 @pytest.mark.drives("artifacts.add_external_location", "artifacts.remove_external_location")
 def test_a_location_is_added_and_removed(library: Library, name: str, external: Origin) -> None:
-    """A location is measured and can be downloaded; a false claim is refused; only who may change the artifact removes it."""
+    """A location is measured and can be downloaded; a false claim is refused; only who may change the artifact removes
+    it.
+    """
     alice, image = library.alice, library.alice("artifacts.create", name, type_name="images")["id"]
     external.put(f"/library/{name}", DATA)
     url, md5 = external.url(f"/library/{name}"), hashlib.md5(DATA).hexdigest()

@@ -27,7 +27,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_who_restores_the_same_content_at_once_waits(database: Database, kept: bool) -> None:
-    """The second waits for the first, and then its digests stand; nothing collides, whether digests were kept before or not."""
+    """The second waits for the first, and then its digests stand; nothing collides, whether digests were kept before or
+    not.
+    """
     sha256, old, first, second = secrets.token_hex(32), *(secrets.token_bytes(DIGEST_LENGTH) for _ in range(3))
     if kept:
         database.transact(lambda connection: contents.keep(connection, Content(SIZE, Digests("", "", sha256), old), 1))

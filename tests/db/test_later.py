@@ -57,7 +57,9 @@ def test_what_waits_to_the_end_is_committed(database: Database) -> None:
 
 
 def test_what_waits_is_undone_with_the_rest(database: Database) -> None:
-    """An error leaves nothing of what waited, neither in the database nor for the next transaction on the connection."""
+    """An error leaves nothing of what waited, neither in the database nor for the next transaction on the
+    connection.
+    """
 
     def fail() -> None:
         with database.write() as connection:
@@ -142,7 +144,9 @@ def test_an_error_of_what_waited_is_not_taken_for_a_row_that_is_there(database: 
 
 
 def test_a_new_row_that_breaks_another_constraint_raises(database: Database) -> None:
-    """Only a key that is there is "there": a row that refers to nothing, or lacks a value, is an error on every database."""
+    """Only a key that is there is "there": a row that refers to nothing, or lacks a value, is an error on every
+    database.
+    """
     with pytest.raises(IntegrityError), database.write() as connection:
         insert_new(connection, quotas, {"project": "p", "name": "a", "value": None})
     assert read(database) == {}

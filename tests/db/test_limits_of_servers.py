@@ -142,7 +142,9 @@ def behind(relay: Relay, url: str) -> Database:
 
 
 def test_a_silent_server_is_given_up_and_comes_back(url: str, relay: Relay) -> None:
-    """What waits for a server that has fallen silent ends after `answer_timeout`; when it speaks again the same pool works."""
+    """What waits for a server that has fallen silent ends after `answer_timeout`; when it speaks again the same pool
+    works.
+    """
     database = behind(relay, url)
     relay.silence_target()
     with pytest.raises(Unavailable, match="fallen silent"):

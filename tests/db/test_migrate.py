@@ -64,9 +64,11 @@ def test_second_upgrade_changes_nothing(url: str) -> None:
 
 @pytest.mark.sqlite
 def test_each_upgrade_only_adds(tmp_path: Path) -> None:
-    """Processes of the version before go on with the newer tables: none loses a table or a column, and a new column may be left out.
+    """Processes of the version before go on with the newer tables: none loses a table or a column, and a new column may
+    be left out.
 
-    Server processes of two versions run beside each other while an upgrade goes through the nodes, as the page for operators says.
+    Server processes of two versions run beside each other while an upgrade goes through the nodes, as the page for
+    operators says.
     """
     url = new_database("sqlite", tmp_path)
     scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
@@ -243,7 +245,9 @@ def test_processes_upgrade_at_once(url: str) -> None:
 
 
 def test_queries_that_were_shown_are_closed(url: str) -> None:
-    """What was recorded open with a query that is not harmless is confidential after the upgrade, of copies the source, too."""
+    """What was recorded open with a query that is not harmless is confidential after the upgrade, of copies the source,
+    too.
+    """
     before = sorted(path.name[:4] for path in Path(migrate.__file__).parent.glob("migrations/versions/0*_*.py"))
     last = before[before.index(_revision_of("confidential_queries")) - 1]
     migrate.upgrade(url, last)

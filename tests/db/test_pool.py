@@ -82,7 +82,9 @@ class Server:
 
 
 class Clock:
-    """A clock that a test sets. `patience` of pools under test is long in real seconds, so that waiting is never by chance."""
+    """A clock that a test sets. `patience` of pools under test is long in real seconds, so that waiting is never by
+    chance.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -182,7 +184,9 @@ def test_the_server_is_not_asked_for_what_it_has_refused(pool: Connections, serv
 
 
 def test_a_server_that_grants_none_is_asked_again(server: Server) -> None:
-    """While this process has no connection at all, nobody will give one back: it asks again soon, and gets one when others let go."""
+    """While this process has no connection at all, nobody will give one back: it asks again soon, and gets one when
+    others let go.
+    """
     server.most = 0
     refused = threading.Event()
     connect = server.connect
@@ -240,7 +244,9 @@ def test_connections_are_given_in_the_order_of_asking(pool: Connections) -> None
 
 
 def test_one_that_broke_is_replaced_and_counted_right(pool: Connections, server: Server) -> None:
-    """Connections that break, that cannot be opened, or that were dead when they were wanted leave the count as it is."""
+    """Connections that break, that cannot be opened, or that were dead when they were wanted leave the count as it
+    is.
+    """
     for _ in range(3):
         broken = pool.connect()
         broken.invalidate()
@@ -282,7 +288,9 @@ def test_numbers_are_told_with_each_change(pool: Connections, server: Server) ->
 
 
 def test_only_what_may_have_died_is_tried(pool: Connections, server: Server, clock: Clock) -> None:
-    """A connection that was used a moment ago costs no round trip before it is used again; one that nobody used for long does."""
+    """A connection that was used a moment ago costs no round trip before it is used again; one that nobody used for
+    long does.
+    """
     pool.connect().close()
     pool.connect().close()
     assert server.pings == 0
@@ -292,7 +300,9 @@ def test_only_what_may_have_died_is_tried(pool: Connections, server: Server, clo
 
 
 def test_what_is_not_needed_is_closed(pool: Connections, server: Server, clock: Clock) -> None:
-    """After a rush the connections that nobody used for two minutes are closed one after the other, for others that need them."""
+    """After a rush the connections that nobody used for two minutes are closed one after the other, for others that
+    need them.
+    """
     held = [pool.connect() for _ in range(4)]
     for connection in held:
         connection.close()
@@ -349,7 +359,9 @@ def hanging(
 def test_work_that_ends_well_elsewhere_ends_the_silence(
     pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After one connection fell silent, another one that comes back well is given to whoever asks, while the trial still hangs."""
+    """After one connection fell silent, another one that comes back well is given to whoever asks, while the trial
+    still hangs.
+    """
     broken, well = pool.connect(), pool.connect()
     broken.invalidate()
     broken.close()

@@ -1,4 +1,6 @@
-"""What becomes of transactions that a server undoes, or whose connection breaks: nothing is lost, and nothing happens twice."""
+"""What becomes of transactions that a server undoes, or whose connection breaks: nothing is lost, and nothing happens
+twice.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def test_connections_that_broke_while_idle_are_replaced(database: Database, torn
 
 @pytest.mark.parametrize("delivered", [False, True], ids=["before", "after"])
 def test_a_commit_whose_answer_is_lost_is_looked_up(database: Database, torn: Torn, delivered: bool) -> None:
-    """A transaction that can tell whether it happened happens once, whichever side of the commit the connection broke on."""
+    """A transaction that can tell whether it happened happens once, whichever side of the commit the connection broke
+    on.
+    """
     torn.cut_at(COMMIT, delivered=delivered)
 
     def done(connection: Connection) -> bool | None:
@@ -126,7 +130,9 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(database: Database, torn: To
 
 
 def test_a_commit_that_lands_late_is_waited_for(database: Database, torn: Torn) -> None:
-    """A commit that the server hears only after it was looked for happens once: as long as its session is there, it is not repeated."""
+    """A commit that the server hears only after it was looked for happens once: as long as its session is there, it is
+    not repeated.
+    """
     late = threading.Event()
     torn.cut_at(COMMIT, late=late)
     runs = []
@@ -148,8 +154,8 @@ def test_a_commit_that_lands_late_is_waited_for(database: Database, torn: Torn) 
 def test_what_a_retry_meets_may_be_itself(
     database: Database, torn: Torn, monkeypatch: pytest.MonkeyPatch, raised: str
 ) -> None:
-    """Where the session of a commit cannot be seen, behind a pooler, and the commit lands after it was looked for, the error that the retry
-    makes is taken for what it is.
+    """Where the session of a commit cannot be seen, behind a pooler, and the commit lands after it was looked for, the
+    error that the retry makes is taken for what it is.
     """
     monkeypatch.setattr(database._dialect, "is_at_work", lambda *_: False)
     late = threading.Event()

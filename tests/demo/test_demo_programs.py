@@ -49,7 +49,9 @@ def test_a_difference_is_a_surprise() -> None:
 
 @pytest.mark.usefixtures("demo")
 def test_tokens_are_not_shown() -> None:
-    """A command is shown with the names of variables in the place of what they hold, quoted so that a shell reads it."""
+    """A command is shown with the names of variables in the place of what they hold, quoted so that a shell reads
+    it.
+    """
     shown = module("programs").shown
     args = ["curl", "-H", "X-Auth-Token: s3cret", "http://127.0.0.1:1/a", "a b"]
     names = {"s3cret": "$ALICE", "http://127.0.0.1:1": "$GLARE"}

@@ -19,7 +19,9 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_it_is_read_without_a_warning(tmp_path: Path, block: str) -> None:
-    """Each block is read as a file of its own: all options exist, all values are right, and nothing in it has no effect."""
+    """Each block is read as a file of its own: all options exist, all values are right, and nothing in it has no
+    effect.
+    """
     path = tmp_path / "glare.conf"
     # What belongs to a type that is not enabled, or a bus that is not named, is on another page.
     path.write_text(block.replace("...", ""))

@@ -116,7 +116,9 @@ def test_accepted_input_matches_the_schema(
     ],
 )
 def test_where_the_contract_contradicts_itself(name: str, value: Any, reason: str) -> None:
-    """Some things that the contract lets an artifact be, its own schemas do not match; they stay, as schemas are compared."""
+    """Some things that the contract lets an artifact be, its own schemas do not match; they stay, as schemas are
+    compared.
+    """
     schema = compile_type(Image).schema(NOW)["properties"][name]
     if name != "image":
         assert compile_type(Image).fields[name].coerce(value) == value, "it is accepted"

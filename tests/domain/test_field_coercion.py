@@ -243,7 +243,9 @@ def test_a_pattern_is_no_whole_value(sample: TypeSpec) -> None:
 
 
 def test_folder_keys(sample: TypeSpec) -> None:
-    """A key of a folder may be as long as the field says, and holds no character that the database could not (quirk 25)."""
+    """A key of a folder may be as long as the field says, and holds no character that the database could not (quirk
+    25).
+    """
     folder = sample.fields["dict_of_blobs"]
     assert folder.validate_key("k" * 1000) == "k" * 1000
     for key in ("", "k" * 1001, "\U0001f600", "a\0", "\udcff"):

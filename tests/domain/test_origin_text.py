@@ -36,7 +36,9 @@ OVERFLOWS = (
 @example(OVERFLOWS[5], 0)
 @example(OVERFLOWS[6], 0)
 def test_no_text_raises(text: str | None, now: int) -> None:
-    """Each reader returns a value of its kind, within its bounds, for any text; what may be sent back is ASCII without controls."""
+    """Each reader returns a value of its kind, within its bounds, for any text; what may be sent back is ASCII without
+    controls.
+    """
     date = origin_text.date(text)
     assert date is None or abs(date) < 2**60
     wait = origin_text.retry_after(text, now)

@@ -249,7 +249,9 @@ def test_limits_are_settings() -> None:
 
 
 def test_what_a_query_asks_of_the_database_is_bounded() -> None:
-    """More conditions, or more values to compare with, than the settings allow are refused, tags and alternatives included."""
+    """More conditions, or more values to compare with, than the settings allow are refused, tags and alternatives
+    included.
+    """
     limits = QueryLimits(max_conditions=3, max_values=4)
     parse_query(SAMPLE, [("name", "neq:a"), ("tags", "a,b")], limits)
     parse_query(SAMPLE, [("name", "in:a,b,c,d")], limits)

@@ -55,7 +55,9 @@ class Demanding(ArtifactType):
 def test_blobs_are_needed_and_empty_folders_suffice(
     make_artifact: Callable[..., Artifact], make_blob: Callable[..., BlobRecord]
 ) -> None:
-    """A required blob must exist, in whatever state; an empty folder is there (quirk 14), a list that shows null is not."""
+    """A required blob must exist, in whatever state; an empty folder is there (quirk 14), a list that shows null is
+    not.
+    """
     spec, slot = compile_type(Demanding), Slot("image")
     assert spec.missing(make_artifact()) == ("image", "labels")
     assert spec.missing(make_artifact(values={"labels": ["a"]}, blobs={slot: make_blob(slot)})) == ()

@@ -261,7 +261,9 @@ def frame(name: str, display_name: str, properties: dict[str, Any]) -> dict[str,
 
 
 def without_base_descriptions(spec: TypeSpec) -> dict[str, Any]:
-    """The type's schema; the text of the base fields' descriptions is ours to choose, so it is only checked to be there."""
+    """The type's schema; the text of the base fields' descriptions is ours to choose, so it is only checked to be
+    there.
+    """
     schema = dict(spec.schema(V1))
     schema["properties"] = {name: dict(keys) for name, keys in schema["properties"].items()}
     for name in (*BASE, "type_name"):

@@ -102,7 +102,9 @@ def test_waits_are_bounded_and_retry_after_is_obeyed_within_the_bound() -> None:
 
 @pytest.mark.parametrize("state", [LocationState.CHANGED, LocationState.UNREACHABLE])
 def test_recovery_takes_two_equal_full_checks_some_time_apart(state: LocationState) -> None:
-    """One equal body, or two too close together, end no quarantine; a failure or a mismatch between them begins it anew."""
+    """One equal body, or two too close together, end no quarantine; a failure or a mismatch between them begins it
+    anew.
+    """
     bad = replace(WELL, state=state, failures=3)
     first = after(bad, EQUAL, HOUR, RHYTHM)
     assert (first.standing.state, first.event, first.standing.check_at) == (state, None, 2 * HOUR)
@@ -126,7 +128,9 @@ def test_silence_does_not_end_a_quarantine() -> None:
 
 @pytest.mark.parametrize("finding", [FAILED, CHANGED])
 def test_an_outage_of_ours_is_held_against_nobody(finding: Finding) -> None:
-    """In an outage no state and no count moves; the finding is kept, and the check repeated soon: a full one after a mismatch."""
+    """In an outage no state and no count moves; the finding is kept, and the check repeated soon: a full one after a
+    mismatch.
+    """
     standing = replace(WELL, failures=2)
     step = after(standing, finding, HOUR, RHYTHM, outage=True)
     assert step.event is None
@@ -140,7 +144,9 @@ def test_an_outage_of_ours_is_held_against_nobody(finding: Finding) -> None:
 
 
 def test_a_hint_that_was_wrong_weighs_less_the_next_time() -> None:
-    """The first one is followed at once; the pause after the last proof doubles with each that was refuted, up to the interval of full checks."""
+    """The first one is followed at once; the pause after the last proof doubles with each that was refuted, up to the
+    interval of full checks.
+    """
     rhythm = replace(RHYTHM, hint_interval=HOUR // 12)
     standing, now = WELL, 0
     pauses = []
@@ -174,7 +180,9 @@ def test_a_cheap_answer_of_what_was_unreachable_has_it_read_whole() -> None:
     )
 )
 def test_states_move_only_as_promised(steps: list[tuple[Finding, int, bool]]) -> None:
-    """Over any history: verified is left by a mismatch or by failures in a row only, and reached by equal bodies only."""
+    """Over any history: verified is left by a mismatch or by failures in a row only, and reached by equal bodies
+    only.
+    """
     standing, now, failures, equals = WELL, 0, 0, []
     for finding, wait, outage in steps:
         now += wait
@@ -209,7 +217,9 @@ def ours(bad: list[Word], good: list[Word] | None = None, *, host: str = "own.vi
 
 
 def test_outage_counts_unrelated_hosts() -> None:
-    """Names below one domain are one, and so are hosts of one network; a few failures among many that answer are no outage."""
+    """Names below one domain are one, and so are hosts of one network; a few failures among many that answer are no
+    outage.
+    """
     same = words(*(f"{number}.mirror.example" for number in range(9)), project="v")
     assert not ours(same)
     others = words("a.one.example", "b.two.test", "192.0.2.1", project="v")

@@ -61,7 +61,9 @@ def test_versions_are_read_leniently(given_value: str | float, canonical: str) -
     ],
 )
 def test_what_is_no_version_is_refused(text: str) -> None:
-    """Bad starts, leading zeros, empty parts and parts beyond the limits are refused, whatever their size (quirk 34)."""
+    """Bad starts, leading zeros, empty parts and parts beyond the limits are refused, whatever their size (quirk
+    34).
+    """
     with pytest.raises(ValueError, match=r"; (give|shorten|remove|its numbers)"):
         parse(text)
 

@@ -94,7 +94,9 @@ def signed_by_itself(_: trustme.CA) -> ssl.SSLContext:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_what_is_wrong_is_said(authority: trustme.CA, trusting: ssl.SSLContext, made: Certified, words: str) -> None:
-    """Expired, early, untrusted, self-signed and misnamed certificates are told apart, and only the last is called misnamed."""
+    """Expired, early, untrusted, self-signed and misnamed certificates are told apart, and only the last is called
+    misnamed.
+    """
     with Origin(made(authority)) as origin:
         client = EgressClient(quick(origin.port), resolve=resolve, tls=trusting)
         with pytest.raises(OriginFailed) as refused:

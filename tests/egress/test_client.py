@@ -41,7 +41,9 @@ def drain(response: Response) -> None:
 
 
 def test_plain_read(client: EgressClient, origin: Origin) -> None:
-    """A body comes as the origin has it, and the request says who asks, for identity, without cookies or credentials."""
+    """A body comes as the origin has it, and the request says who asks, for identity, without cookies or
+    credentials.
+    """
     origin.put("/a?b=1", CONTENT, content_type="image/x")
     with client.open(client.parse(origin.url("/a?b=1", NAME))) as response:
         assert (response.status, response.length, response.span) == (200, len(CONTENT), None)
@@ -648,7 +650,9 @@ def test_log(client: EgressClient, origin: Origin, hostile: Hostile, caplog: pyt
 
 
 def test_egress_proxy_that_does_not_speak(origin: Origin, hostile: Hostile) -> None:
-    """A proxy that answers nonsense or not at all makes the origin unreachable too, so that nothing can be told apart."""
+    """A proxy that answers nonsense or not at all makes the origin unreachable too, so that nothing can be told
+    apart.
+    """
     for port in (_closed_port(), origin.port):
         client = EgressClient(quick(hostile.port, proxy=("127.0.0.1", port)), resolve=resolve)
         with pytest.raises(LocationRefused) as caught:

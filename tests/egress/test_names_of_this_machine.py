@@ -27,7 +27,9 @@ for name in sys.argv[1:]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a file of names of its own needs a mount namespace, hence root")
 def test_names_are_asked_with_their_dot(tmp_path: Path) -> None:
-    """A name that stands there with a dot at its end is found; one without it is not, so that a search domain never is."""
+    """A name that stands there with a dot at its end is found; one without it is not, so that a search domain never
+    is.
+    """
     unshare = find_program("unshare")
     [line] = re.findall(r"^10\.20\.0\.5 .*$", PAGE, re.MULTILINE)
     hosts = tmp_path / "hosts"

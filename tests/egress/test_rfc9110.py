@@ -1,4 +1,6 @@
-"""What RFC 9110 and RFC 9112 let a server answer to a GET, one sentence after the other: what is taken, and how the rest is refused."""
+"""What RFC 9110 and RFC 9112 let a server answer to a GET, one sentence after the other: what is taken, and how the
+rest is refused.
+"""
 
 from __future__ import annotations
 

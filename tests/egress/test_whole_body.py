@@ -1,4 +1,6 @@
-"""Measuring what an origin sends in more than one piece: it goes on where a strong entity tag says that it may, else it begins anew."""
+"""Measuring what an origin sends in more than one piece: it goes on where a strong entity tag says that it may, else it
+begins anew.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ def test_without_a_strong_tag_it_begins_anew_once(read: Read, headers: dict[str,
 
 
 def test_a_content_that_has_changed_is_measured_whole(read: Read) -> None:
-    """The origin answers the condition with the whole of its new content: not a byte of the old one is in the record."""
+    """The origin answers the condition with the whole of its new content: not a byte of the old one is in the
+    record.
+    """
     serving = Serving(whole(DATA, 700_000, ETag=STRONG), whole(OTHER, ETag='"v2"'))
     assert is_data(read(serving), OTHER)
     assert len(serving.asked) == 2
@@ -147,7 +151,9 @@ def test_a_part_may_be_answered_in_parts(read: Read) -> None:
 
 
 def part(first: int, last: int, told: object, /, *, crowded: bool = False) -> Callable[[Visit], None]:
-    """The bytes `first` to `last`, under the length of the whole that is `told`; `crowded` in a chunk that has more of them."""
+    """The bytes `first` to `last`, under the length of the whole that is `told`; `crowded` in a chunk that has more of
+    them.
+    """
 
     def answer(visit: Visit) -> None:
         named = f"bytes {first}-{last}/{told}"
@@ -261,7 +267,9 @@ PROVED = Expected(len(DATA), hashlib.sha256(DATA).hexdigest())
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "None", "aws-chunked", "binary", "identity, gzip", "br"])
 def test_a_coding_is_taken_with_a_proof(read: Read, coding: str) -> None:
-    """Without a digest to compare with, bytes under a content coding are refused with what helps; with one they are as they come."""
+    """Without a digest to compare with, bytes under a content coding are refused with what helps; with one they are as
+    they come.
+    """
     with pytest.raises(LocationRefused, match=f"content encoding '{coding}'.*give 'size' and 'sha256'"):
         read(Serving(whole(DATA, Content_Encoding=coding)))
     measured = read(Serving(whole(DATA, Content_Encoding=coding)), PROVED)

@@ -120,7 +120,9 @@ def test_the_older_format_has_no_envelope(tmp_path: Path, relay: Relay, mailbox:
 
 
 def test_an_event_of_a_location_names_it(tmp_path: Path, relay: Relay, mailbox: Mailbox) -> None:
-    """An event whose subject is not the artifact has its subject in the event type, and its payload as it was recorded."""
+    """An event whose subject is not the artifact has its subject in the event type, and its payload as it was
+    recorded.
+    """
     relay.restore()
     with notifying(tmp_path, configured(relay, mailbox)) as at:
         event = Event("location.changed", "wonderland", "images", "1", {"location": {"id": "2"}}, 0)
@@ -162,7 +164,9 @@ def test_a_listener_of_the_library_understands(tmp_path: Path, relay: Relay, mai
 def test_a_broker_that_is_down_delays_and_loses_nothing(
     tmp_path: Path, relay: Relay, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the broker is down requests are answered and events wait, longer each time; then all come once, in order."""
+    """While the broker is down requests are answered and events wait, longer each time; then all come once, in
+    order.
+    """
     with notifying(tmp_path, configured(relay, mailbox)) as at:
         artifact = at.glare.alice.create("images", name="0")
         assert at.consumer.run_once() == 0
@@ -226,7 +230,9 @@ def test_a_message_is_sent_again_at_once_as_often_as_is_set(
 
 
 def test_the_service_starts_and_works_without_its_broker(tmp_path: Path, relay: Relay, mailbox: Mailbox) -> None:
-    """`glare serve` starts while the broker is down, answers requests, and tells everything once the broker is there."""
+    """`glare serve` starts while the broker is down, answers requests, and tells everything once the broker is
+    there.
+    """
     text = configured(relay, mailbox, more="poll_interval = 0.05\nretry_delay = 0.05\nmax_retry_delay = 0.1\n")
     with Server(tmp_path, text) as server:
         names = [str(number) for number in range(20)]

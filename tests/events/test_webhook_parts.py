@@ -78,7 +78,9 @@ def test_a_key_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_keys_are_rotated_by_lines(tmp_path: Path) -> None:
-    """The first line seals, all lines open; without the old line what it sealed cannot be opened, and the message says why."""
+    """The first line seals, all lines open; without the old line what it sealed cannot be opened, and the message says
+    why.
+    """
     path = tmp_path / "keys"
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     path.write_text(f"{old}\n")

@@ -54,7 +54,9 @@ def probe(names: list[str], path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_glare_has_no_effect(checkout: Path) -> None:
-    """No module of Glare prints, warns, starts a thread, or changes logging, signals or the search path when imported."""
+    """No module of Glare prints, warns, starts a thread, or changes logging, signals or the search path when
+    imported.
+    """
     result = probe(modules_of(checkout / "src" / "glare"), checkout / "src")
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""

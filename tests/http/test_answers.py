@@ -60,7 +60,9 @@ def document(glare: Glare, path: str) -> tuple[Json, bytes]:
 
 
 def test_a_list_in_parts_is_the_document_that_it_always_was(large: Glare) -> None:
-    """Key by key and byte by byte: what short pages hold is what a long one holds, in order, with the same totals and links."""
+    """Key by key and byte by byte: what short pages hold is what a long one holds, in order, with the same totals and
+    links.
+    """
     base = "/artifacts/sample_artifact?sort=name:asc"
     whole, content = document(large, f"{base}&limit=1000")
     assert list(whole) == ["artifacts", "type_name", "schema", "total_count", "first"]
@@ -79,7 +81,9 @@ def test_a_list_in_parts_is_the_document_that_it_always_was(large: Glare) -> Non
 
 @pytest.mark.parametrize("limit", [25, 1000])
 def test_an_unread_list_holds_one_piece(large: Glare, limit: int) -> None:
-    """While its client takes nothing, of a list of megabytes a piece is in memory, and no thread and no place is held."""
+    """While its client takes nothing, of a list of megabytes a piece is in memory, and no thread and no place is
+    held.
+    """
     with asked(large, {"limit": limit, "sort": "name:asc"}, hold_after=1) as request:
         eventually(lambda: request.received > 0)
         assert large.lanes.answers.in_use == PIECE // PART
@@ -105,7 +109,9 @@ def test_a_list_whose_client_left_is_not_read_on(large: Glare) -> None:
 
 
 def test_what_is_hidden_or_gone_meanwhile_is_left_out(tmp_path: Path) -> None:
-    """Parts are as they are when they are read: a later part does not show what became private, or was deleted, after the first."""
+    """Parts are as they are when they are read: a later part does not show what became private, or was deleted, after
+    the first.
+    """
     with running(tmp_path) as glare:
         fields = {"string_required": "x", "dict_of_str": values(50_000)}
         made = []

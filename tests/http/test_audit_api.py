@@ -206,7 +206,9 @@ def test_a_change_without_its_entry_does_not_happen(
 
 
 def test_details_say_what_changed_and_no_secret(world: World) -> None:
-    """Of fields the names, of public ones the values too; of data size and digest; of a location the host. Never more."""
+    """Of fields the names, of public ones the values too; of data size and digest; of a location the host. Never
+    more.
+    """
     glare, alice = world.glare, world.glare.alice
     artifact = alice.create("sample_artifact", name="old", string_required="wh1sper")
     alice.change(

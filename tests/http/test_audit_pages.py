@@ -80,7 +80,9 @@ def test_a_wrong_query_is_refused(glare: Glare, query: str) -> None:
 
 @pytest.mark.sqlite
 def test_every_page_walks_an_index(glare: Glare) -> None:
-    """Filters by user, project, artifact, action and outcome, and none, read the newest rows out of an index without sorting."""
+    """Filters by user, project, artifact, action and outcome, and none, read the newest rows out of an index without
+    sorting.
+    """
     queries = [
         AuditQuery(5, after=(5, 5)),
         AuditQuery(5, user="a"),

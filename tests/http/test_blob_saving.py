@@ -113,7 +113,9 @@ def test_a_client_that_goes_away_leaves_no_trace(glare: Glare, length: int | Non
 
 
 def test_the_old_blob_is_readable_while_its_replacement_is_stored(glare: Glare) -> None:
-    """During a second upload the first one's bytes are served; if it fails they stay, else they are replaced at once."""
+    """During a second upload the first one's bytes are served; if it fails they stay, else they are replaced at
+    once.
+    """
     artifact = sample(glare)
     old = glare.alice.upload(artifact, "blob", b"old")["blob"]
     for ends_well in (False, True):

@@ -155,7 +155,9 @@ def test_a_folder_holds_255_blobs_and_refuses_the_next(api: Glare, origin: Origi
 
 
 def multiply(glare: Glare, artifact: Json, count: int) -> None:
-    """Make of the one external member of the folder `count` ones, keyed by their numbers. (By hand it takes seconds.)"""
+    """Make of the one external member of the folder `count` ones, keyed by their numbers. (By hand it takes
+    seconds.)
+    """
     with glare.services.db.write() as connection:
         one = connection.execute(select(blobs).where(blobs.c.artifact_id == artifact["id"])).mappings().one()
         copies = [

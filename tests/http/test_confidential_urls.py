@@ -1,4 +1,6 @@
-"""Confidential locations on every path that data leaves Glare by: whoever is not owner or admin sees scheme and host only."""
+"""Confidential locations on every path that data leaves Glare by: whoever is not owner or admin sees scheme and host
+only.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ def record_all(site: Verifying) -> list[Json]:
 def test_no_secret_leaves_by_any_path(
     site: Verifying, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers to others, events, audit log, every column but the URL's own, metrics and logs: before and after locations break."""
+    """Answers to others, events, audit log, every column but the URL's own, metrics and logs: before and after
+    locations break.
+    """
 
     def tells_all(_self: SampleArtifact, artifact: ArtifactView, _shown: Mapping[str, Any]) -> Mapping[str, Any]:
         """A type that shows all that it is given."""
@@ -185,7 +189,9 @@ def columns_with(site: Verifying, secret: str) -> set[tuple[str, str]]:
 
 
 def test_owner_and_admins_see_it_whole(site: Verifying) -> None:
-    """What the others do not see is there for those who may, on the same paths; where a redirect led is there for nobody."""
+    """What the others do not see is there for those who may, on the same paths; where a redirect led is there for
+    nobody.
+    """
     for artifact, (target, _) in zip(record_all(site), TARGETS.values(), strict=True):
         url = site.origin.url(target)
         for actor in (site.glare.alice, site.glare.admin):
@@ -212,7 +218,9 @@ def test_a_confidential_location_is_never_redirected_to(site: Verifying) -> None
 
 
 def test_replicas_name_confidential_members_by_their_place_here(site: Verifying) -> None:
-    """Metalink, Link headers and the set give download managers the plain member's origin, and of the confidential one an address of Glare's."""
+    """Metalink, Link headers and the set give download managers the plain member's origin, and of the confidential one
+    an address of Glare's.
+    """
     alice = site.glare.alice
     image = alice.create("images", name="replicas", container_format="bare", disk_format="raw")
     for key, target in (("open", "/mirror"), ("signed", f"/mirror?sig={SECRET}")):

@@ -270,8 +270,8 @@ def test_content_type_must_be_json(api: Glare, unique: Unique, content_type: str
     assert answer.status_code == status
 
 
-# The checks of POST in their order: each entry is a fault, with the status that it brings. A request that has two faults
-# is answered for the earlier one.
+# The checks of POST in their order: each entry is a fault, with the status that it brings. A request that has two
+# faults is answered for the earlier one.
 FAULTS: list[tuple[str, int, str]] = [
     ("media type", 415, "UnsupportedMediaType"),
     ("anonymous", 403, "Forbidden"),  # Before the body is read.

@@ -70,7 +70,9 @@ def addresses(route: Route, types: TypeRegistry) -> Iterator[tuple[str, set[str]
 
 
 def test_every_route_is_described_for_every_type_and_blob(types: TypeRegistry, document: Mapping[str, Any]) -> None:
-    """Each route of the table is there with its methods, once for each type and each of its blob fields, and nothing else is."""
+    """Each route of the table is there with its methods, once for each type and each of its blob fields, and nothing
+    else is.
+    """
     wanted = {
         address: methods
         for route in (*PUBLIC, *API)
@@ -209,7 +211,9 @@ def test_every_status_that_an_error_becomes_is_described(document: Mapping[str, 
 
 
 def test_creation_asks_for_what_a_client_may_set(types: TypeRegistry, document: Mapping[str, Any]) -> None:
-    """Neither system fields nor blobs nor what the life cycle sets are in the body of a creation; everything else is."""
+    """Neither system fields nor blobs nor what the life cycle sets are in the body of a creation; everything else
+    is.
+    """
     for spec in types.specs.values():
         schema = spec.schema(NEWEST)["properties"]
         refused = {name for name, field in schema.items() if field.get("readOnly") or "Blob" in field["glareType"]}

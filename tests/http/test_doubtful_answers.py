@@ -1,4 +1,6 @@
-"""Origins whose headers leave in doubt what their bytes are, or where they end: a claim that is met takes the doubt away, for later reads too."""
+"""Origins whose headers leave in doubt what their bytes are, or where they end: a claim that is met takes the doubt
+away, for later reads too.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ def checked(api: Glare, image: Json, kind: CheckKind) -> Finding:
 
 @pytest.mark.parametrize("name", DOUBTFUL)
 def test_a_claim_that_is_met_is_a_proof(api: Glare, crooked: Crooked, image: Json, name: str) -> None:
-    """Recorded with claims, and refused with the remedy without; downloads, ranges, checks and promotion know how it is read."""
+    """Recorded with claims, and refused with the remedy without; downloads, ranges, checks and promotion know how it is
+    read.
+    """
     crooked.behave, as_sent = DOUBTFUL[name]
     refused = api.alice.try_locate(image, "image", crooked.url)
     assert refused.status_code == 400
@@ -165,7 +169,9 @@ def test_what_breaks_off_is_recorded_whole_or_not_at_all(
 
 
 def test_a_redirect_to_a_long_url(api: Glare, crooked: Crooked, image: Json) -> None:
-    """What a redirect leads to may be longer than what is recorded, at every step: takedowns are asked about it, and it is read."""
+    """What a redirect leads to may be longer than what is recorded, at every step: takedowns are asked about it, and it
+    is read.
+    """
     target = f"/there?X-Signature={'s3cr3t' * 2000}&empty=&?"
 
     def behave(visit: Visit) -> None:
@@ -222,7 +228,9 @@ def test_what_a_full_check_finds(
 
 
 def test_what_was_recorded_as_transformed_can_change(api: Glare, crooked: Crooked, image: Json) -> None:
-    """An origin that always says 203 cannot keep out of the quarantine with that; one that says 200 now was recorded in another way."""
+    """An origin that always says 203 cannot keep out of the quarantine with that; one that says 200 now was recorded in
+    another way.
+    """
     crooked.behave = answering(DATA, 203, ranges=False)
     api.alice.locate(image, "image", crooked.url, **PROOF)
     crooked.behave = answering(bytes(len(DATA)), 203, ranges=False)

@@ -123,7 +123,9 @@ def failing(at: int, how: str) -> Behaviour:
 def test_the_next_origin_goes_on_at_the_same_block(
     api: Glare, image: Json, origins: list[Crooked], at: int, how: str
 ) -> None:
-    """Whatever happens to the first origin, and at which block, the client gets every byte, and the second is asked for the rest."""
+    """Whatever happens to the first origin, and at which block, the client gets every byte, and the second is asked for
+    the rest.
+    """
     origins[0].behave = failing(at, how)
     answer = get(api, image)
     assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)
@@ -177,7 +179,9 @@ def test_origins_take_over_for_stored_bytes(
 def test_origins_take_over_for_a_file_that_the_server_would_send(
     api: Glare, image: Json, stored: str, how: str
 ) -> None:
-    """A server that could send files itself is not given one that is gone, too short, or of the right length and wrong."""
+    """A server that could send files itself is not given one that is gone, too short, or of the right length and
+    wrong.
+    """
     spoil(api, how)
     path = f"{path_of(image)}/locations/{stored}"
     with Conversation(api, "GET", path, V2, sends_files=True) as download:
@@ -189,7 +193,9 @@ def test_origins_take_over_for_a_file_that_the_server_would_send(
 def test_a_marked_replica_is_asked_last(
     api: Glare, image: Json, origins: list[Crooked], stored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stored replica that is known to be damaged is not read while an origin is good; where none is, it gives the blocks that are right."""
+    """A stored replica that is known to be damaged is not read while an origin is good; where none is, it gives the
+    blocks that are right.
+    """
     directory = api.settings.glance_store.filesystem_store_datadir / "objects"
     (file,) = (path for path in directory.rglob("*") if path.is_file() and path.stat().st_size == len(DATA))
     file.chmod(0o600)
@@ -232,7 +238,9 @@ def test_a_store_that_this_node_lacks_is_passed_over(
 def test_a_defect_of_ours_leaves_no_fetch_behind(
     api: Glare, image: Json, origins: list[Crooked], stored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that fails in a way that nobody foresaw is a 500 for its reader, and nothing that another one would join."""
+    """A store that fails in a way that nobody foresaw is a 500 for its reader, and nothing that another one would
+    join.
+    """
     for origin in origins:
         origin.behave = failing(0, "cut")
     monkeypatch.setitem(cast(dict[str, object], api.services.stores), "file", object())

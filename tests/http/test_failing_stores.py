@@ -1,4 +1,6 @@
-"""Stores to which the operating system says no: the fault is the service's, and the answer says what its operator can do."""
+"""Stores to which the operating system says no: the fault is the service's, and the answer says what its operator can
+do.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def failing(glare: Glare, method: str, number: int) -> Any:
 
 @pytest.mark.parametrize("number", WRITING, ids=errno.errorcode.__getitem__)
 def test_an_upload_is_never_the_clients_fault(glare: Glare, number: int) -> None:
-    """Whatever keeps a store from taking data, the answer is 5xx with a remedy for the operator, no path, and nothing is left."""
+    """Whatever keeps a store from taking data, the answer is 5xx with a remedy for the operator, no path, and nothing
+    is left.
+    """
     status, code, remedy = WRITING[number]
     artifact = glare.alice.create("images", name="a")
     with failing(glare, "create", number):

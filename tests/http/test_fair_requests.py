@@ -57,7 +57,9 @@ def refused(glare: Glare, what: str, reason: str) -> float:
 
 
 def test_a_project_that_fills_its_queue_is_refused_and_others_are_not(narrow: Glare) -> None:
-    """Two of its requests wait, the third is 429 with Retry-After and without a thread; another project is answered meanwhile."""
+    """Two of its requests wait, the third is 429 with Retry-After and without a thread; another project is answered
+    meanwhile.
+    """
     artifact, other = narrow.alice.create("images", name="a"), narrow.bob.create("images", name="b")
     short = narrow.lanes.short.shares
     with ThreadPoolExecutor(2) as pool:
@@ -76,7 +78,9 @@ def test_a_project_that_fills_its_queue_is_refused_and_others_are_not(narrow: Gl
 
 
 def test_where_too_many_wait_the_youngest_of_the_largest_queue_is_refused(narrow: Glare) -> None:
-    """With every place taken and every queue full, somebody who has nothing waiting still comes in: another one's youngest is 503."""
+    """With every place taken and every queue full, somebody who has nothing waiting still comes in: another one's
+    youngest is 503.
+    """
     artifact, other = narrow.alice.create("images", name="c"), narrow.bob.create("images", name="d")
     short = narrow.lanes.short.shares
     with ThreadPoolExecutor(4) as pool:
@@ -158,7 +162,9 @@ def test_probes_have_threads_of_their_own(narrow: Glare) -> None:
 
 
 def test_the_anonymous_are_parties_by_network(narrow: Glare) -> None:
-    """Work for callers without a project belongs to the network that they come from, as the proxy before the service names it."""
+    """Work for callers without a project belongs to the network that they come from, as the proxy before the service
+    names it.
+    """
     with statements(narrow) as seen:
         for address in ("198.51.100.7", "198.51.100.8", "203.0.113.1"):
             narrow.stranger.request("GET", "/artifacts/images", headers={"X-Forwarded-For": address})

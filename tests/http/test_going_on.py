@@ -1,4 +1,6 @@
-"""Downloads of origins that break off, stall, or send less than they were asked for: what can be had of them is had, within bounds."""
+"""Downloads of origins that break off, stall, or send less than they were asked for: what can be had of them is had,
+within bounds.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ PATIENT = "header_deadline = 20\ntotal_time = 60\nanswer_timeout = 15\nhurry = 0
 
 
 class Breaking:
-    """Serves ranges, and closes the connection after so many bytes of each answer. `asked` lists what it was asked for."""
+    """Serves ranges, and closes the connection after so many bytes of each answer. `asked` lists what it was asked
+    for.
+    """
 
     def __init__(self, *bytes_of_answers: int, ranges: bool = True) -> None:
         self.asked: list[Asked | None] = []
@@ -47,7 +51,9 @@ class Breaking:
 
 
 class InParts:
-    """Answers a range with no more than `most` bytes of it, which RFC 9110 allows; a plain request is answered with a range's error."""
+    """Answers a range with no more than `most` bytes of it, which RFC 9110 allows; a plain request is answered with a
+    range's error.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -80,7 +86,9 @@ def api(tmp_path_factory: pytest.TempPathFactory, origins: list[Crooked]) -> Ite
 
 @pytest.fixture
 def image(api: Glare, origins: list[Crooked], request: pytest.FixtureRequest) -> Json:
-    """An active image with replicas at as many origins as the test says (one), which begins with a good memory of them."""
+    """An active image with replicas at as many origins as the test says (one), which begins with a good memory of
+    them.
+    """
     replicas: int = getattr(request, "param", 1)
     found = api.alice.create("images", name=request.node.name, container_format="bare", disk_format="raw")
     for number, origin in enumerate(origins[:replicas]):
@@ -109,7 +117,9 @@ def whole(answer: Answer) -> bool:
 def test_an_only_origin_that_breaks_once_is_asked_again_at_the_same_block(
     api: Glare, image: Json, origins: list[Crooked], at: int
 ) -> None:
-    """The reader notices nothing, also where it happens in the first block, and nothing is fetched twice but a part of a block."""
+    """The reader notices nothing, also where it happens in the first block, and nothing is fetched twice but a part of
+    a block.
+    """
     origins[0].behave = breaking = Breaking(at * BLOCK + 5, len(DATA))
     assert whole(get(api, image))
     assert breaking.asked == [None, (at * BLOCK, len(DATA) - 1) if at else None]
@@ -182,7 +192,9 @@ def test_a_passing_error_is_asked_again(api: Glare, image: Json, origins: list[C
 
 
 def test_a_wrong_mirror_is_followed_by_another_one(api: Glare, image: Json, origins: list[Crooked]) -> None:
-    """Where a redirect led to wrong bytes, the redirector is asked once more; an origin that has wrong bytes itself is not."""
+    """Where a redirect led to wrong bytes, the redirector is asked once more; an origin that has wrong bytes itself is
+    not.
+    """
     origins[1].behave = honest(bytes(len(DATA)))
     origins[2].behave = honest(DATA)
     targets = iter((origins[1].url, origins[2].url))
@@ -211,7 +223,9 @@ def test_an_origin_that_answers_in_crumbs(api: Glare, image: Json, origins: list
 
 @pytest.mark.parametrize("image", [2], indirect=True)
 def test_a_silent_replica_costs_little_and_is_asked_last(api: Glare, image: Json, origins: list[Crooked]) -> None:
-    """Who accepts and never answers is left after a short while for the next one, and not asked again by those who come soon."""
+    """Who accepts and never answers is left after a short while for the next one, and not asked again by those who come
+    soon.
+    """
     origins[0].behave = lambda visit: visit.hold()
     Clock(api).forward(3600)  # The proofs are old enough for hints to be followed.
     for _ in range(4):

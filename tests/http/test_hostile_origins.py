@@ -121,7 +121,9 @@ FORBIDDEN = [
 def test_a_forbidden_address_looks_like_one_that_is_not_there(
     api: Glare, hostile: Hostile, artifact: Json, url: str
 ) -> None:
-    """A forbidden address, an unknown name and a closed port are refused with one message, after the same least time."""
+    """A forbidden address, an unknown name and a closed port are refused with one message, after the same least
+    time.
+    """
     began = time.monotonic()
     message = refused(api, artifact, hostile, url)
     floor = api.settings.locations.refusal_floor

@@ -164,7 +164,9 @@ def test_anonymous_access_is_off_at_first(api: Glare) -> None:
 
 @pytest.mark.parametrize("length", [255, 256])
 def test_a_project_whose_name_cannot_be_stored_is_401(tmp_path: Path, length: int) -> None:
-    """The longest name that an owner can have is served; one character more is refused in a sentence, whatever is asked."""
+    """The longest name that an owner can have is served; one character more is refused in a sentence, whatever is
+    asked.
+    """
     name = "p" * length
     with running(tmp_path, HEADERS) as glare, trusted(glare) as client:
         headers = {"X-Identity-Status": "Confirmed", "X-User-Id": "u" * 300, "X-Project-Id": name, "X-Roles": "member"}
@@ -179,7 +181,9 @@ def test_a_project_whose_name_cannot_be_stored_is_401(tmp_path: Path, length: in
 
 @pytest.mark.parametrize("pipeline", ["token_file", "trusted_headers", "test_token"])
 def test_no_pipeline_takes_the_first_of_two(tmp_path: Path, pipeline: str) -> None:
-    """A field of an identity that comes twice, as behind a proxy that appends, is 400 whoever is configured to read it."""
+    """A field of an identity that comes twice, as behind a proxy that appends, is 400 whoever is configured to read
+    it.
+    """
     options = f"[identity]\npipeline = {pipeline}\n" + (
         f"token_file = {tmp_path / 'tokens.json'}\n" if pipeline == "token_file" else ""
     )

@@ -1,4 +1,5 @@
-"""The quirks of the original service, by their number in the contract's §18: those that are kept, and those that are mended.
+"""The quirks of the original service, by their number in the contract's §18: those that are kept, and those that are
+mended.
 
 Quirks of blobs that are mended have their tests beside the blobs.
 """

@@ -139,7 +139,9 @@ class LifeCycle(RuleBasedStateMachine):
         self._begin()
 
     def _begin(self) -> None:
-        """A draft with a blob and a location, an active image at a location, and an artifact of bob's that is public."""
+        """A draft with a blob and a location, an active image at a location, and an artifact of bob's that is
+        public.
+        """
         for who, kind in (("alice", "sample_artifact"), ("alice", "images"), ("bob", "sample_artifact")):
             self._create(who, kind, [("name", "a", "a"), *COMPLETE[kind]])
         draft, active, public = self._made

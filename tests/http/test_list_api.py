@@ -402,7 +402,9 @@ def test_all_lists_every_type(api: Glare) -> None:
 
 
 def test_all_skips_types_that_are_not_enabled(tmp_path: Path) -> None:
-    """A type that the operator no longer offers does not break the list of all (quirk 45); its artifacts are not there."""
+    """A type that the operator no longer offers does not break the list of all (quirk 45); its artifacts are not
+    there.
+    """
     with running(tmp_path) as glare:
         hidden = glare.alice.create("images", name="image")
         glare.alice.create(SAMPLE, name="sample")

@@ -166,7 +166,9 @@ def test_a_client_that_goes_away_ends_its_measurement_and_pays_for_it(tmp_path: 
 
 
 def test_what_an_owner_has_checked_is_charged(tmp_path: Path) -> None:
-    """The bytes of a check that somebody asked for are the project's; once they are used up the next wish is refused."""
+    """The bytes of a check that somebody asked for are the project's; once they are used up the next wish is
+    refused.
+    """
     with verifying(tmp_path, "project_bytes = 2500\n") as site:
         image = site.record("/a", bytes(1000))
         address = f"/locations/{site.location_of(image)['id']}/checks"

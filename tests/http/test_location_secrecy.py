@@ -79,7 +79,9 @@ def test_a_confidential_location_is_shown_whole_to_its_owner_and_admins_only(
 
 
 def test_a_location_that_is_not_confidential_is_shown_whole(api: Glare, origin: Origin) -> None:
-    """Without the parameter of a known secret, and where its owner says so, the URL is there for everybody who may show the artifact."""
+    """Without the parameter of a known secret, and where its owner says so, the URL is there for everybody who may show
+    the artifact.
+    """
     url = origin.url(f"/plain?q={SECRET}")
     artifact = shared(api, "plain", url, confidential=False)
     assert api.bob.show(artifact)["blob"]["url"] == url
@@ -92,7 +94,9 @@ def test_a_signed_location_is_confidential_even_when_denied(api: Glare, origin: 
 
 
 def test_a_query_that_nobody_knows_is_confidential(api: Glare, origin: Origin) -> None:
-    """Where the request says nothing about it; a client that knows no such member gets its answer as ever, and others the bytes."""
+    """Where the request says nothing about it; a client that knows no such member gets its answer as ever, and others
+    the bytes.
+    """
     artifact = shared(api, "unknown", origin.url(f"/plain?q={SECRET}"))
     assert api.alice.show(artifact)["blob"]["url"].endswith(SECRET)
     assert api.bob.show(artifact)["blob"]["url"] == "http://127.0.0.1"

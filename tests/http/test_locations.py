@@ -342,7 +342,9 @@ def test_an_operator_may_close_locations(tmp_path: Path, origin: Origin) -> None
 def test_what_is_asked_of_origins_is_logged_with_the_request(
     api: Glare, origin: Origin, artifact: Json, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line of an outbound request has the id that the client was told, be it for a location, a link or a download."""
+    """The line of an outbound request has the id that the client was told, be it for a location, a link or a
+    download.
+    """
     caplog.set_level(logging.INFO, "glare.egress")
     logged: list[str | None] = []
 

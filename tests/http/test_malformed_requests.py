@@ -30,7 +30,9 @@ UNSERVED = (501, 508)
 
 
 class Watched:
-    """The service, and what it holds. `send` sees that a refusal has the contract's shape and that it leaves no trace."""
+    """The service, and what it holds. `send` sees that a refusal has the contract's shape and that it leaves no
+    trace.
+    """
 
     def __init__(self, glare: Glare) -> None:
         self.glare = glare
@@ -289,7 +291,9 @@ MEMBERS = {
 @MANY
 @given(st.data(), st.sampled_from(sorted(MEMBERS)))
 def test_malformed_documents(watched: Watched, data: st.DataObject, place: str) -> None:
-    """A location or quota document of any shape is refused by a sentence that names the member; no quota is set by a wrong one."""
+    """A location or quota document of any shape is refused by a sentence that names the member; no quota is set by a
+    wrong one.
+    """
     kind, members = MEMBERS[place]
     document = st.dictionaries(st.sampled_from(members), VALUE | URLS, max_size=4)
     body = data.draw(document.map(encoded) | st.lists(document, max_size=2).map(encoded) | BROKEN)

@@ -1,4 +1,6 @@
-"""`[locations] measure = off`: what was claimed is recorded, nobody takes it for true, and a worker measures it later."""
+"""`[locations] measure = off`: what was claimed is recorded, nobody takes it for true, and a worker measures it
+later.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def off(tmp_path: Path) -> Iterator[Working]:
 
 
 def test_claims_are_recorded_as_they_are(off: Working) -> None:
-    """The blob is active with the given checksums and no size; nothing is asked of the origin, and nothing is called verified."""
+    """The blob is active with the given checksums and no size; nothing is asked of the origin, and nothing is called
+    verified.
+    """
     image = off.image()
     blob = off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5, size=len(DATA))["image"]
     assert (blob["status"], blob["external"], blob["md5"]) == ("active", True, MD5)
@@ -178,7 +182,9 @@ def test_replicas_that_differ_are_found_out(off: Working) -> None:
 
 @pytest.mark.sqlite
 def test_only_a_redirect_serves_it_before(tmp_path: Path) -> None:
-    """Where the operator allows redirects, who asks for one is sent to the origin, without a digest; never to a confidential one."""
+    """Where the operator allows redirects, who asks for one is sent to the origin, without a digest; never to a
+    confidential one.
+    """
     with working(tmp_path, "measure = off\nmeasure_later = false\nredirect = true\n") as off:
         image, secret = off.image(), off.image("secret")
         off.glare.alice.locate(image, "image", off.origin.url("/raw"), md5=MD5)

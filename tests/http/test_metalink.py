@@ -54,7 +54,9 @@ def texts(file: ET.Element, tag: str) -> list[str]:
 
 
 def test_the_document_has_everything_to_check_and_no_secret(site: Verifying) -> None:
-    """Size, digests of the whole and of each block, the origins first, and Glare's own address for what is stored or confidential."""
+    """Size, digests of the whole and of each block, the origins first, and Glare's own address for what is stored or
+    confidential.
+    """
     image = replicated(site)
     file = document(site, image)
     assert file.attrib["name"] == "cirros_co-1.2.3"

@@ -137,7 +137,9 @@ def test_work_that_waits_is_counted_and_its_age_told(glare: Glare) -> None:
 
 
 def test_stores_tell_their_space_and_whether_they_answer(glare: Glare) -> None:
-    """Free bytes are those of the file system; a store that does not answer is 0 in one gauge, and absent in the other."""
+    """Free bytes are those of the file system; a store that does not answer is 0 in one gauge, and absent in the
+    other.
+    """
     place = glare.settings.glance_store.filesystem_store_datadir
     found = numbers(glare)
     assert found['glare_store_up{store="file"}'] == found['glare_store_up{store="database"}'] == 1
@@ -157,7 +159,9 @@ def test_process_and_build_are_described(glare: Glare) -> None:
 
 
 def test_numbers_do_not_wait_for_connections_that_requests_hold(tmp_path: Path) -> None:
-    """With every connection of the pool in use, gauges and readiness are read all the same: they have one of their own."""
+    """With every connection of the pool in use, gauges and readiness are read all the same: they have one of their
+    own.
+    """
     text = "[database]\nmax_pool_size = 3\npool_timeout = 0.1\n[api]\nrequest_threads = 1\nlist_threads = 1\n"
     with running(tmp_path, text) as glare, ExitStack() as held:
         for _ in range(3):

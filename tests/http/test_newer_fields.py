@@ -86,7 +86,9 @@ def test_an_older_request_neither_sees_nor_sets_them(api: Glare, newer: Newer, a
 
 @pytest.mark.parametrize("query", ["{}=secret", "{}.a=b", "sort={}:asc", "{}=neq:x"])
 def test_an_older_request_cannot_ask_for_them(api: Glare, artifact: Json, query: str) -> None:
-    """Filters and sorts by a newer field are refused as for one that does not exist, and the refusal does not name others."""
+    """Filters and sorts by a newer field are refused as for one that does not exist, and the refusal does not name
+    others.
+    """
     hidden, unknown = (
         api.alice.request("GET", f"/artifacts/dated?{query.format(name)}") for name in ("new", "no_such")
     )

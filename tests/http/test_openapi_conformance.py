@@ -91,7 +91,9 @@ def send(actor: ActorClient, case: schemathesis.Case[Any]) -> httpx2.Response:
 def test_answers_are_as_described(
     service: Glare, stock: Stock, described: schemathesis.schemas.BaseSchema, group: str
 ) -> None:
-    """Whoever asks, and whatever is asked: no answer is an unexpected error, or has a status, header or body that is not described."""
+    """Whoever asks, and whatever is asked: no answer is an unexpected error, or has a status, header or body that is
+    not described.
+    """
     operations = [found.ok() for found in described.get_all_operations() if isinstance(found, Ok)]
     chosen = [operation for operation in operations if group in (operation.tags or ())]
     assert chosen

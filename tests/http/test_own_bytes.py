@@ -1,4 +1,6 @@
-"""What stores keep is checked on its way out: damage, other sources of the same bytes, blobs that change while they are read."""
+"""What stores keep is checked on its way out: damage, other sources of the same bytes, blobs that change while they are
+read.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def get(
 
 @pytest.mark.parametrize("at", [0, MIB, 2 * MIB + 6999])
 def test_no_wrong_bit_leaves_any_store(glare: Glare, at: int) -> None:
-    """One bit anywhere: what is sent is right, a bad first block is a clean 500, a later one breaks the download off."""
+    """One bit anywhere: what is sent is right, a bad first block is a clean 500, a later one breaks the download
+    off.
+    """
     for span in SPANS:
         data = secrets.token_bytes(8) + DATA[8:]  # Which no other image has.
         made = image(glare, data)
@@ -114,7 +118,9 @@ def test_no_wrong_bit_leaves_any_store(glare: Glare, at: int) -> None:
 
 
 def test_what_a_reader_finds_is_told(glare: Glare) -> None:
-    """The object is marked once, in the row, the audit log, an event, and metrics; later readers are refused at once."""
+    """The object is marked once, in the row, the audit log, an event, and metrics; later readers are refused at
+    once.
+    """
     made = image(glare)
     flip(glare, made, 7)
     assert get(glare, made).status == 500
@@ -133,7 +139,9 @@ def test_what_a_reader_finds_is_told(glare: Glare) -> None:
 
 @pytest.mark.parametrize("at", [5, MIB + 5, 2 * MIB + 5])
 def test_a_copy_takes_over(glare: Glare, at: int) -> None:
-    """Where another artifact that the caller may read has the same bytes, the caller notices nothing, now and afterwards."""
+    """Where another artifact that the caller may read has the same bytes, the caller notices nothing, now and
+    afterwards.
+    """
     for span in SPANS:
         data = secrets.token_bytes(4) + DATA[4:]
         made, _ = image(glare, data), image(glare, data)
@@ -147,7 +155,9 @@ def test_a_copy_takes_over(glare: Glare, at: int) -> None:
 
 
 def test_a_copy_takes_over_for_lost_bytes(glare: Glare) -> None:
-    """An object that is gone is delivered by another artifact's; it is counted, and not marked: another node may have it."""
+    """An object that is gone is delivered by another artifact's; it is counted, and not marked: another node may have
+    it.
+    """
     made = image(glare)
     image(glare)
     store, name = object_of(glare, made)
@@ -159,7 +169,9 @@ def test_a_copy_takes_over_for_lost_bytes(glare: Glare) -> None:
 
 
 def test_copies_of_others_are_no_copies(glare: Glare) -> None:
-    """What the caller may not read does not help, so that success tells nobody what others have; what is public does."""
+    """What the caller may not read does not help, so that success tells nobody what others have; what is public
+    does.
+    """
     made = image(glare)
     theirs = image(glare, actor="bob")
     flip(glare, made, 5)
@@ -301,7 +313,9 @@ def test_small_blobs_are_checked(glare: Glare) -> None:
 
 
 def test_whole_files_of_a_store_that_is_trusted_are_sent_by_the_server(tmp_path: Path) -> None:
-    """With `[store] unchecked_files` the server gets the path of a whole file; ranges are checked all the same, and so is the rest without it."""
+    """With `[store] unchecked_files` the server gets the path of a whole file; ranges are checked all the same, and so
+    is the rest without it.
+    """
 
     def sends(glare: Glare, made: Json) -> bool:
         with Conversation(glare, "GET", f"{path_of(made)}/image", sends_files=True) as download:
@@ -371,7 +385,9 @@ DELAYED = "[store]\nremoval_delay = 60\n"
 
 @pytest.mark.parametrize("store", ["file", "database"])
 def test_a_download_that_has_begun_ends_with_its_bytes(tmp_path: Path, store: str) -> None:
-    """A blob that is replaced while it is read is read to its end, however long that takes; then the old object goes."""
+    """A blob that is replaced while it is read is read to its end, however long that takes; then the old object
+    goes.
+    """
     with running(tmp_path, (IN_DATABASE if store == "database" else "") + DELAYED) as glare:
         data = DATA * 3
         clock = Clock(glare)

@@ -167,7 +167,9 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "image"))
     @invariant()
     def keeps_the_promise(self) -> None:
-        """Every member is the one content, and one of them, at least, is there; whoever reads gets right bytes, or sees a failure."""
+        """Every member is the one content, and one of them, at least, is there; whoever reads gets right bytes, or sees
+        a failure.
+        """
         members = self._members()
         assert members
         key = sorted(members)[0]

@@ -62,7 +62,9 @@ def shown(service: Working, image: Json) -> Json:
 
 
 def test_an_active_blob_is_promoted_in_place(stored: Working) -> None:
-    """Before and after, the same bytes; then they are in the store, within the owner's quota, and the URL is where they came from."""
+    """Before and after, the same bytes; then they are in the store, within the owner's quota, and the URL is where they
+    came from.
+    """
     image = stored.record("/raw", DATA)
     before = stored.glare.alice.show(image)["image"]
     address = asked(stored, image)
@@ -155,7 +157,9 @@ def test_quota_is_reserved_first(tmp_path: Path) -> None:
 
 
 def test_a_changed_origin_fails_it_cleanly(stored: Working) -> None:
-    """Not one wrong byte is kept: quota and store are as before, the reason can be read, and the location is checked."""
+    """Not one wrong byte is kept: quota and store are as before, the reason can be read, and the location is
+    checked.
+    """
     image = stored.record("/raw", DATA)
     stored.origin.put("/raw", DATA[:-1] + b"!")
     address = asked(stored, image)
@@ -329,7 +333,9 @@ def test_one_url_in_three_spellings_is_one_replica(tmp_path: Path) -> None:
 
 
 def test_a_promotion_of_an_earlier_release_tells_no_secret(stored: Working) -> None:
-    """It has noted the query as open, and the location is closed since: strangers and events get scheme and host only."""
+    """It has noted the query as open, and the location is closed since: strangers and events get scheme and host
+    only.
+    """
     target = "/raw?hm=s3cr3tvalue"
     image = stored.record(target, DATA)
     address = asked(stored, image)

@@ -43,7 +43,9 @@ def fetched(service: Working) -> int:
 
 @pytest.mark.sqlite
 def test_no_reader_has_more_fetched_than_is_sent(service: Working) -> None:
-    """Where the origin knows no ranges, the range at the end is ignored: 200 with the whole, whose every byte is the reader's."""
+    """Where the origin knows no ranges, the range at the end is ignored: 200 with the whole, whose every byte is the
+    reader's.
+    """
     image = public(service, "/plain", ranges=False)
     sent = 0
     for _ in range(20):
@@ -60,7 +62,9 @@ def test_no_reader_has_more_fetched_than_is_sent(service: Working) -> None:
 @pytest.mark.sqlite
 @pytest.mark.parametrize("marked", [False, True])
 def test_a_range_of_a_damaged_block_is_the_whole_where_origins_know_none(service: Working, marked: bool) -> None:
-    """A stored replica whose late block is wrong, and an origin without ranges: 200 with the whole, before and after it is marked."""
+    """A stored replica whose late block is wrong, and an origin without ranges: 200 with the whole, before and after it
+    is marked.
+    """
     service.origin.put("/plain", DATA, ranges=False)
     alice = service.glare.alice
     image = alice.create("images", name="damaged late", container_format="bare", disk_format="raw")

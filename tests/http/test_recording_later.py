@@ -335,7 +335,9 @@ def test_ended_jobs_are_kept_for_a_while(later: Working) -> None:
 
 
 def test_a_worker_that_is_stopped_gives_back_what_it_is_at(tmp_path: Path) -> None:
-    """The job whose origin never answers is free again when the worker has ended, and another process is at it at once."""
+    """The job whose origin never answers is free again when the worker has ended, and another process is at it at
+    once.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent, working(tmp_path, port=silent.getsockname()[1]) as later:
         image = later.image()
         host = f"mirror.test.example:{silent.getsockname()[1]}"
@@ -355,7 +357,9 @@ def test_a_worker_that_is_stopped_gives_back_what_it_is_at(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("confidential", [False, True])
 def test_what_an_earlier_release_took_for_open_is_decided_anew(later: Working, confidential: bool) -> None:
-    """Its False is of a query that it did not know as a secret, and nobody's wish: strangers see scheme and host only."""
+    """Its False is of a query that it did not know as a secret, and nobody's wish: strangers see scheme and host
+    only.
+    """
     target = "/raw?hm=s3cr3tvalue"
     later.origin.put(target, DATA)
     image = later.image()

@@ -47,7 +47,9 @@ def test_a_stranger_is_sent_to_the_origin(site: Verifying) -> None:
 
 
 def test_credentials_are_never_sent_along_unless_asked_for(site: Verifying) -> None:
-    """A request with a token, an authorization or a cookie gets the bytes, unless it asks for the redirect; anybody may decline it."""
+    """A request with a token, an authorization or a cookie gets the bytes, unless it asks for the redirect; anybody may
+    decline it.
+    """
     image = public(site)
     url = f"{path_of(image)}/image"
     assert site.glare.alice.request("GET", url).content == DATA

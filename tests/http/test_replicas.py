@@ -61,7 +61,9 @@ def keys(site: Verifying, image: Json) -> list[str]:
 
 
 def test_members_are_equal_wherever_they_live(site: Verifying) -> None:
-    """The first member fixes the content; uploads and locations join where they are equal, and others change nothing."""
+    """The first member fixes the content; uploads and locations join where they are equal, and others change
+    nothing.
+    """
     image = draft(site)
     assert locate(site, image, "eu", "/a").status_code == 200
     assert upload(site, image, "stored", DATA).status_code == 200

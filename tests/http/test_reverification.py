@@ -160,7 +160,9 @@ def test_our_own_outage_changes_nothing(site: Verifying) -> None:
 
 @pytest.mark.sqlite
 def test_full_checks_keep_to_the_budget(tmp_path: Path) -> None:
-    """What would read more than the day's bytes waits for the next day, while cheap checks go on and hints are followed."""
+    """What would read more than the day's bytes waits for the next day, while cheap checks go on and hints are
+    followed.
+    """
     with verifying(tmp_path, f"{OPTIONS}daily_bytes = {len(DATA)}\nfull_interval = 1 d\n") as site:
         first, second = site.record("/a", DATA), site.record("/b", DATA, name="other")
         site.clock.forward(26 * HOUR)
@@ -290,7 +292,9 @@ def test_lists_show_ones_own_and_page(site: Verifying) -> None:
 
 @pytest.mark.sqlite
 def test_a_failed_download_has_the_location_checked(site: Verifying) -> None:
-    """A hint makes a full check due at once; not for a proof that is younger than the interval, nor for a failing one."""
+    """A hint makes a full check due at once; not for a proof that is younger than the interval, nor for a failing
+    one.
+    """
     image = site.record("/a", DATA)
     location = site.location_of(image)["id"]
     check_soon(site.glare.services, location)
@@ -323,7 +327,9 @@ def test_an_old_proof_is_called_stale_and_told_once(site: Verifying) -> None:
 
 @pytest.mark.sqlite
 def test_events_carry_no_secret_and_what_a_subscriber_needs(site: Verifying) -> None:
-    """An event has the artifact and the location; of a confidential URL its scheme and host only, of networks nothing."""
+    """An event has the artifact and the location; of a confidential URL its scheme and host only, of networks
+    nothing.
+    """
     site.origin.put("/a?token=hush", DATA)
     image = site.glare.alice.create("images", name="secret")
     site.glare.alice.locate(image, "image", site.origin.url("/a?token=hush"))
@@ -340,7 +346,9 @@ def test_events_carry_no_secret_and_what_a_subscriber_needs(site: Verifying) -> 
 
 @pytest.mark.sqlite
 def test_a_fault_of_our_own_does_not_hold_up_the_host(site: Verifying) -> None:
-    """A location whose digests are missing here is put off, with nothing held against it; the next one of its host is checked."""
+    """A location whose digests are missing here is put off, with nothing held against it; the next one of its host is
+    checked.
+    """
     broken, image = site.record("/a", DATA), site.record("/b", CHANGED, name="other")
     with site.glare.services.db.write() as connection:
         connection.execute(delete(content_blocks).where(content_blocks.c.sha256 == site.location_of(broken)["sha256"]))

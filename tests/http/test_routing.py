@@ -270,7 +270,9 @@ def as_if(monkeypatch: pytest.MonkeyPatch, **fields: int) -> None:
 def test_a_store_that_takes_nothing_leaves_the_node_ready(
     glare: Glare, monkeypatch: pytest.MonkeyPatch, fields: dict[str, int], words: str, status: int, code: str
 ) -> None:
-    """All nodes share a store that is full or read-only, so /readyz stays 200 and says it; reads go on, uploads are refused as our fault."""
+    """All nodes share a store that is full or read-only, so /readyz stays 200 and says it; reads go on, uploads are
+    refused as our fault.
+    """
     image = glare.alice.upload(glare.alice.create("images", name="a"), "image", b"data")
     other = glare.alice.create("images", name="b")
     as_if(monkeypatch, **fields)

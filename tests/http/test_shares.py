@@ -51,7 +51,9 @@ def test_patch_has_a_bounded_number_of_operations(tmp_path: Path) -> None:
 
 
 def test_measurement_ends_where_the_window_does(tmp_path: Path, origin: Origin) -> None:
-    """A body larger than what the project's window has left is 429 before it is read, and afterwards nothing more is measured."""
+    """A body larger than what the project's window has left is 429 before it is read, and afterwards nothing more is
+    measured.
+    """
     origin.put("/small", bytes(600))
     with running(tmp_path, "project_bytes = 1000\n", ports=(origin.port,)) as glare:
         artifact = glare.alice.create("sample_artifact", name="a", string_required="x")

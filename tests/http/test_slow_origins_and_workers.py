@@ -75,7 +75,9 @@ def test_a_recording_does_not_wait_for_dripping_origins_of_others(tmp_path: Path
 
 
 def test_a_check_does_not_wait_for_silent_origins_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one place for checks, and more silent hosts due before it, another project's location is checked all the same."""
+    """With one place for checks, and more silent hosts due before it, another project's location is checked all the
+    same.
+    """
     waiting: list[str] = []
 
     def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding:
@@ -102,7 +104,9 @@ def test_a_check_does_not_wait_for_silent_origins_of_others(tmp_path: Path, monk
 
 
 def test_claims_leave_projects_alone_that_have_enough(tmp_path: Path) -> None:
-    """Neither a job nor a check of a project is claimed that is full; one that has nothing under way comes before one that has."""
+    """Neither a job nor a check of a project is claimed that is full; one that has nothing under way comes before one
+    that has.
+    """
     with working(tmp_path) as service:
         services = service.glare.services
         images = []

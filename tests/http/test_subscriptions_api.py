@@ -47,7 +47,9 @@ def test_a_subscription_is_shown_as_it_was_made(somebody: Any) -> None:
 
 
 def test_a_secret_is_shown_where_it_is_made_and_never_again(service: Glare, somebody: Any) -> None:
-    """Creation and replacement answer with one of at least 24 bytes; nothing else does, and the old one stays valid for a while."""
+    """Creation and replacement answer with one of at least 24 bytes; nothing else does, and the old one stays valid for
+    a while.
+    """
     made = subscribe(somebody, HOOK)
     assert len(base64.b64decode(made["secret"].removeprefix("whsec_"))) == 32
     Webhook(made["secret"])
@@ -147,7 +149,9 @@ def test_a_wrong_document_is_refused(service: Glare, body: Any, named: str) -> N
 
 
 def test_a_scope_must_be_visible_to_the_project(service: Glare, unique: Any) -> None:
-    """A private artifact of another project cannot be subscribed to: not by strangers, and not by admins for their own project."""
+    """A private artifact of another project cannot be subscribed to: not by strangers, and not by admins for their own
+    project.
+    """
     private = service.alice.create("images", name=unique())
     for actor in (service.bob, service.admin):
         answer = actor.request("POST", "/subscriptions", json={"target": HOOK, "scope": {"artifact": private["id"]}})

@@ -83,7 +83,9 @@ def stored(glare: Glare, name: str, data: bytes) -> Json:
 
 
 def test_a_digest_is_blocked_for_every_reader_and_comes_back(site: Verifying) -> None:
-    """Stored and external blobs of the content are 451 to GET, HEAD, ranges and conditions; metadata stays; undoing ends it."""
+    """Stored and external blobs of the content are 451 to GET, HEAD, ranges and conditions; metadata stays; undoing
+    ends it.
+    """
     glare = site.glare
     artifact = stored(glare, "digest", DATA)
     image = site.record("/digest", DATA, name="digest")
@@ -106,7 +108,9 @@ def test_a_digest_is_blocked_for_every_reader_and_comes_back(site: Verifying) ->
 
 
 def test_a_blocked_digest_is_not_stored_again(site: Verifying) -> None:
-    """An upload, a recording and an unpacked member of the content are refused once measured: no blob, no object, no quota."""
+    """An upload, a recording and an unpacked member of the content are refused once measured: no blob, no object, no
+    quota.
+    """
     glare = site.glare
     takedown = take_down(glare, "digest", sha256(OTHER))
     artifact = draft(glare, "refused")
@@ -137,7 +141,9 @@ def test_a_blocked_digest_is_not_stored_again(site: Verifying) -> None:
     ids=["host", "a host above", "URL", "URL, spelled differently"],
 )
 def test_a_host_or_url_is_not_asked_any_more(site: Verifying, kind: str, value: str) -> None:
-    """Readers get 451 without a request, recordings and asked-for checks are refused; other hosts and stored bytes are not."""
+    """Readers get 451 without a request, recordings and asked-for checks are refused; other hosts and stored bytes are
+    not.
+    """
     glare, origin = site.glare, site.origin
     image = site.record("/named", DATA, host=MIRROR, name=f"named by {kind} {value}")
     same = stored(glare, f"stored {kind} {value}", DATA)
@@ -217,7 +223,9 @@ def test_checks_wait_until_it_is_undone(tmp_path: Path, kind: str) -> None:
 
 
 def test_equal_replicas_go_on_where_one_is_blocked(site: Verifying) -> None:
-    """Asking for a member at a blocked URL is answered from an equal one; the set leaves the blocked one out; without any it is 451."""
+    """Asking for a member at a blocked URL is answered from an equal one; the set leaves the blocked one out; without
+    any it is 451.
+    """
     glare, origin = site.glare, site.origin
     image = glare.alice.create("images", name="replicated", container_format="bare", disk_format="raw")
     for key in ("a", "b"):

@@ -1,4 +1,6 @@
-"""Trace contexts on their way through the service: from a request to its log lines, its events, its jobs, and what these cause."""
+"""Trace contexts on their way through the service: from a request to its log lines, its events, its jobs, and what
+these cause.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def create(glare: Glare, name: str, headers: dict[str, str]) -> dict[str, Any]:
 
 
 def test_log_lines_tell_the_trace(glare: Glare, logged: Lines) -> None:
-    """Every line of a request has the trace that its caller named, in whatever thread; the next request has none of it."""
+    """Every line of a request has the trace that its caller named, in whatever thread; the next request has none of
+    it.
+    """
     artifact = create(glare, "a", TRACED)
     glare.alice.upload(artifact, "blob", b"data", headers=TRACED)
     assert {entry.get("trace_id") for entry in logged.entries if "request_id" in entry} == {ID}
@@ -73,7 +77,9 @@ def test_log_lines_tell_the_trace(glare: Glare, logged: Lines) -> None:
 
 
 def test_a_subscriber_of_the_project_is_told_the_trace(tmp_path: Path) -> None:
-    """A message carries the trace of what caused its event, in its headers and in the CloudEvents document, also when it is sent again."""
+    """A message carries the trace of what caused its event, in its headers and in the CloudEvents document, also when
+    it is sent again.
+    """
     with Receiver() as receiver, telling(tmp_path, receiver) as glare:
         now_clock(glare)
         subscribed(glare, glare.alice, receiver)
@@ -89,7 +95,9 @@ def test_a_subscriber_of_the_project_is_told_the_trace(tmp_path: Path) -> None:
 
 
 def test_other_projects_are_not_told_the_trace(tmp_path: Path) -> None:
-    """What happens to a public artifact is told to everybody who wants to know; which trace it was part of, to its own project only."""
+    """What happens to a public artifact is told to everybody who wants to know; which trace it was part of, to its own
+    project only.
+    """
     with Receiver() as mine, Receiver() as theirs, telling(tmp_path, mine, theirs) as glare:
         now_clock(glare)
         subscribed(glare, glare.alice, mine)
@@ -110,7 +118,9 @@ def carries_a_trace(message: Message) -> bool:
 
 
 def test_a_trace_of_somebody_else_is_not_kept(glare: Glare) -> None:
-    """What an administrator does to an artifact of a project is part of the administrator's trace, which is not the project's."""
+    """What an administrator does to an artifact of a project is part of the administrator's trace, which is not the
+    project's.
+    """
     artifact = create(glare, "a", {})
     answer = glare.admin.request("DELETE", f"/artifacts/sample_artifact/{artifact['id']}", headers=TRACED)
     assert answer.status_code == 204
@@ -119,7 +129,9 @@ def test_a_trace_of_somebody_else_is_not_kept(glare: Glare) -> None:
 
 
 def test_a_job_goes_on_with_the_trace(tmp_path: Path, logged: Lines) -> None:
-    """A recording that is done later is part of the trace that asked for it: its log lines, and the event at its end."""
+    """A recording that is done later is part of the trace that asked for it: its log lines, and the event at its
+    end.
+    """
     with working(tmp_path) as later:
         later.origin.put("/raw", b"data")
         image = later.image()
@@ -150,7 +162,9 @@ def _no_trace_is_left(later: Working) -> None:
 
 @pytest.mark.parametrize("passed", [False, True])
 def test_origins_learn_of_a_trace_only_where_the_operator_says_so(tmp_path: Path, origin: Origin, passed: bool) -> None:
-    """By default nothing goes to an origin; with `pass_trace` the parent does, at recording and at download, and never the state."""
+    """By default nothing goes to an origin; with `pass_trace` the parent does, at recording and at download, and never
+    the state.
+    """
     origin.put("/file", b"data")
     text = f"pass_trace = {str(passed).lower()}\n"
     with running(tmp_path, text, ports=(80, 443, origin.port)) as glare:

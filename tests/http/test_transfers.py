@@ -92,8 +92,8 @@ def slow_after(seconds: float, clock: Clock, *transfers: tuple[Transfer, int]) -
 
 
 def test_the_slowest_of_whoever_has_most_makes_room() -> None:
-    """One for each that waits. Not while there is room or nobody waits, not who is fast or just came, and not who waits for somebody
-    else than a client.
+    """One for each that waits. Not while there is room or nobody waits, not who is fast or just came, and not who waits
+    for somebody else than a client.
     """
     clock, broken = Clock(), list[Transfer]()
     transfers = Transfers(Shares("test", Bounds(5, 3, 10, 10, 60.0)), 1000, 2.0, clock)
@@ -125,7 +125,9 @@ def test_the_slowest_of_whoever_has_most_makes_room() -> None:
 
 @pytest.mark.parametrize(("slow_party", "makes_room"), [(A, True), (B, False)])
 def test_who_has_all_of_its_own_share_costs_others_nothing(slow_party: Party, makes_room: bool) -> None:
-    """The queue of a party at its own bound breaks off no body of another party, whose place it could not have; only its own."""
+    """The queue of a party at its own bound breaks off no body of another party, whose place it could not have; only
+    its own.
+    """
     clock, broken = Clock(), list[Transfer]()
     transfers = Transfers(Shares("test", Bounds(4, 2, 10, 10, 60.0)), 1000, 2.0, clock)
 
@@ -287,7 +289,9 @@ def test_an_upload_whose_client_leaves_while_it_waits_is_not_begun(tmp_path: Pat
 
 @pytest.mark.parametrize("slow", ["upload", "download"])
 def test_slow_bodies_make_room_for_another_project(tmp_path: Path, slow: str) -> None:
-    """With every place taken by clients that do nothing, somebody else's upload is taken all the same: one of them is broken off."""
+    """With every place taken by clients that do nothing, somebody else's upload is taken all the same: one of them is
+    broken off.
+    """
     text = "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.1 s\n[api]\nmax_wait = 60 s\n"
     with running(tmp_path, text) as glare, ExitStack() as stack:
         theirs = glare.bob.create("sample_artifact", name="b", string_required="x")
@@ -346,7 +350,9 @@ def test_nobody_waits_for_a_body_that_cannot_be_allowed(
 
 
 def test_few_refused_bodies_are_read_to_their_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes behind a refusal is taken for a moment, so that its client sees the answer; where many send on, no more is."""
+    """What comes behind a refusal is taken for a moment, so that its client sees the answer; where many send on, no
+    more is.
+    """
     monkeypatch.setattr(boundary, "_LINGER_SECONDS", 60.0)
     monkeypatch.setattr(boundary, "_MOST_LINGERING", 2)
     headers = {"Content-Type": "application/json", "Content-Length": "1000"}

@@ -56,7 +56,9 @@ def refusal(glare: Glare, artifact: Json, path: str, data: Any, status: int, **o
 
 
 def test_an_archive_and_its_members_become_visible_together(glare: Glare, artifact: Json) -> None:
-    """An archive is stored with its members under their paths, as one change with one event, and counted in the quota."""
+    """An archive is stored with its members under their paths, as one change with one event, and counted in the
+    quota.
+    """
     archive = packed(FILES)
     events = len(glare.events())
     shown = glare.alice.upload(artifact, "zip", archive)
@@ -110,7 +112,9 @@ def test_limits_of_the_contract(glare: Glare, artifact: Json) -> None:
 
 
 def test_an_active_artifact_is_not_unpacked_into(glare: Glare, crate: Json, artifact: Json) -> None:
-    """Once the artifact is active, no archive comes in, neither through an immutable field nor into an immutable folder."""
+    """Once the artifact is active, no archive comes in, neither through an immutable field nor into an immutable
+    folder.
+    """
     glare.alice.upload(artifact, "zip", packed(FILES))
     for one, path, field in ((artifact, "zip", "zip"), (crate, "box", "files")):
         glare.alice.activate(one)
@@ -193,7 +197,9 @@ def test_a_hook_of_its_own(glare: Glare, crate: Json) -> None:
 
 
 def test_a_hook_that_fails(glare: Glare, crate: Json) -> None:
-    """Errors of a hook that lists or reads members are answered as any hook's, and leave nothing; all streams are closed."""
+    """Errors of a hook that lists or reads members are answered as any hook's, and leave nothing; all streams are
+    closed.
+    """
     closed = Refusing.closed
     assert "write another one" in refusal(glare, crate, "lines", b"one refuse refuse", 400)
     assert Refusing.closed == closed + 2
@@ -225,7 +231,9 @@ def test_a_store_that_fails_half_way(glare: Glare, artifact: Json, monkeypatch: 
 
 @pytest.fixture
 def held(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Event, Event]]:
-    """Stops the first unpacking when its archive is stored and nothing of it read: the first event tells, the second ends it."""
+    """Stops the first unpacking when its archive is stored and nothing of it read: the first event tells, the second
+    ends it.
+    """
     arrived, go_on = Event(), Event()
     opened = StagedData.open
 
@@ -284,7 +292,9 @@ def test_an_archive_that_replaces_a_folder_wants_it_idle(glare: Glare, crate: Js
 
 
 def test_concurrent_archives_into_one_folder(glare: Glare, crate: Json) -> None:
-    """Archives from several fields at once: each is there as a whole or was refused, and the folder is never over its limits."""
+    """Archives from several fields at once: each is there as a whole or was refused, and the folder is never over its
+    limits.
+    """
     archives = {"big": {"a": b"b" * 1000, "b": b"b"}, "tight": {"a": b"t" * 2000, "t": b"t"}}
     everything = [{}, *archives.values()]
     for _ in range(5):
@@ -328,7 +338,9 @@ def test_a_paused_unpacking_that_was_given_up(glare: Glare, artifact: Json, held
 
 
 def test_members_that_were_given_up(glare: Glare, artifact: Json, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unpacking of which the sweep has given up the attempts at its last byte shows none of them, and leaves nothing."""
+    """An unpacking of which the sweep has given up the attempts at its last byte shows none of them, and leaves
+    nothing.
+    """
 
     def given_up(services: Any, *args: Any, **options: Any) -> Any:
         recover(glare.services)

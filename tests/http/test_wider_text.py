@@ -1,4 +1,6 @@
-"""Since microversion 1.3 text of any character is taken, and what a type does not limit itself may be longer. Older requests are as ever."""
+"""Since microversion 1.3 text of any character is taken, and what a type does not limit itself may be longer. Older
+requests are as ever.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,9 @@ def test_wider_values_are_found_and_sorted(api: Glare) -> None:
 
 
 def test_older_requests_change_what_they_can(api: Glare) -> None:
-    """Somebody at 1.0 changes other fields of such an artifact, and may replace a container by a smaller one; to add to it they need 1.3."""
+    """Somebody at 1.0 changes other fields of such an artifact, and may replace a container by a smaller one; to add to
+    it they need 1.3.
+    """
     made = create(api.alice, {"name": "changed", "tags": TAGS, "metadata": {"a": SIGNATURE}}).json()
     made["type_name"] = "sample_artifact"
 

@@ -41,7 +41,9 @@ def test_a_second_field_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ABOUT_CALLERS if "-" in name])
 def test_another_spelling_is_refused(name: str) -> None:
-    """With underscores a name is refused even alone: some programs take both for one, and some proxies see only one of them."""
+    """With underscores a name is refused even alone: some programs take both for one, and some proxies see only one of
+    them.
+    """
     for spelled in (name.replace("-", "_"), name.replace("-", "_", 1)):
         with pytest.raises(BadRequest, match="underscore"):
             require_one_of_each([spelled.encode()])

@@ -117,7 +117,9 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def test_the_file_holds_no_token_and_is_closed_to_others(file: TokenFile) -> None:
-    """What is written is a hash, in a file of mode 0600; the text of a token is recognisable and different each time."""
+    """What is written is a hash, in a file of mode 0600; the text of a token is recognisable and different each
+    time.
+    """
     (first, record), (second, _) = file.create("p1", "ann", label="laptop"), file.create("p1", "ann")
     assert first != second
     assert first.startswith(PREFIX)

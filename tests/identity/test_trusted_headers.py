@@ -50,7 +50,9 @@ def test_a_unix_socket_is_trusted_only_by_name() -> None:
 
 @pytest.mark.parametrize("status", [None, "Invalid", "confirmed", ""])
 def test_an_unconfirmed_caller_is_anonymous_or_refused(status: str | None) -> None:
-    """Any status but Confirmed is the anonymous reader where that is allowed, else 401, whatever the other headers say."""
+    """Any status but Confirmed is the anonymous reader where that is allowed, else 401, whatever the other headers
+    say.
+    """
     headers = {name: value for name, value in CONFIRMED.items() if name != "x-identity-status"}
     if status is not None:
         headers["x-identity-status"] = status

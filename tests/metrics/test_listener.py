@@ -38,7 +38,9 @@ def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple
 
 
 def test_numbers_are_given_to_those_who_may_have_them(port: int) -> None:
-    """The page, with or without a query; what is none, or has nothing to say, is 404; what a proxy has passed on is 403."""
+    """The page, with or without a query; what is none, or has nothing to say, is 404; what a proxy has passed on is
+    403.
+    """
     assert get(port, "/metrics") == (200, b"glare_something 1\n")
     assert get(port, "/metrics?x=1")[0] == 200
     assert get(port, "/none")[0] == 404

@@ -47,7 +47,9 @@ def test_processes_add_up(tmp_path: Path) -> None:
 
 
 def test_files_of_the_living_stay(tmp_path: Path) -> None:
-    """Cleaning removes what ended processes have left, and nothing of those that run; a process id alone counts for nothing."""
+    """Cleaning removes what ended processes have left, and nothing of those that run; a process id alone counts for
+    nothing.
+    """
     report(tmp_path)
     ended = sorted(tmp_path.glob("*.db"))
     assert len(ended) >= 3

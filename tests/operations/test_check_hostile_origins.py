@@ -57,7 +57,9 @@ def target(api: Glare, hostile: Hostile) -> Target:
 
 @pytest.mark.parametrize("behaviour", sorted(set(BEHAVIOURS) - {"redirect", "endless_redirect"}))
 def test_only_the_whole_content_is_proof(api: Glare, hostile: Hostile, target: Target, behaviour: str) -> None:
-    """A full check is equal where every byte came, and else failed or changed, having read no more than the content and a little."""
+    """A full check is equal where every byte came, and else failed or changed, having read no more than the content and
+    a little.
+    """
     asked = replace(target, url=hostile.url(behaviour))
     if behaviour == "changing":
         assert check(api.services, asked, CheckKind.FULL, Cancellation()).outcome is Outcome.EQUAL
@@ -78,7 +80,9 @@ def test_cheap_checks_never_decide(api: Glare, hostile: Hostile, target: Target,
 
 
 def test_an_origin_with_two_faces_is_caught_by_blocks(api: Glare, hostile: Hostile, target: Target) -> None:
-    """One that serves checkers the truth and readers of ranges something else is suspect to a spot check, which asks as readers do."""
+    """One that serves checkers the truth and readers of ranges something else is suspect to a spot check, which asks as
+    readers do.
+    """
     finding = check(api.services, replace(target, url=hostile.url("two_faced")), CheckKind.SPOT, Cancellation())
     assert (finding.outcome, finding.reason) == (Outcome.SUSPECT, "digest")
 

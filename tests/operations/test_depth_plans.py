@@ -15,7 +15,9 @@ pytestmark = pytest.mark.sqlite
 
 
 def test_no_gauge_scans_a_table_or_sorts(tmp_path: Path) -> None:
-    """Each gauge is read out of an index, in its order, and with a limit: a scrape costs the same however much there is."""
+    """Each gauge is read out of an index, in its order, and with a limit: a scrape costs the same however much there
+    is.
+    """
     seen: list[tuple[str, Any]] = []
     with running(tmp_path) as glare:
         engine = glare.services.aside.engine

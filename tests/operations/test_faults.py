@@ -81,7 +81,9 @@ QUARTERS = pytest.mark.parametrize(
 
 
 def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -> dict[str, Report]:
-    """Break these scenarios at each of their steps. Nothing may be wrong afterwards, and the steps are those that are expected."""
+    """Break these scenarios at each of their steps. Nothing may be wrong afterwards, and the steps are those that are
+    expected.
+    """
     origin.put("/external", b"external" * 1000)
     settings = chaotic(directory, origin.port)
     settings.server.state_dir.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,9 @@ def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -
 
 @QUARTERS
 def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
-    """Killed at any step an operation has happened as a whole if it was committed, and else not; it can be done again."""
+    """Killed at any step an operation has happened as a whole if it was committed, and else not; it can be done
+    again.
+    """
     for name, report in broken(tmp_path, origin, "kill", names).items():
         committed = f"{SCENARIOS[name].commits}: committed"
         first = [finding.step for finding in report.findings].index(committed)
@@ -118,7 +122,9 @@ def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]
 @pytest.mark.sqlite  # What the operations do about it is the same on each database.
 @QUARTERS
 def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
-    """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can be done again."""
+    """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can
+    be done again.
+    """
     for name, report in broken(tmp_path, origin, "fail", names).items():
         if name not in _GOES_ON:
             assert any(finding.error for finding in report.findings)
@@ -127,7 +133,8 @@ def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str
 
 @pytest.mark.sqlite
 def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
-    """A store that hangs until its upload was undone and another one stored the same: the late one shows nothing and leaves nothing.
+    """A store that hangs until its upload was undone and another one stored the same: the late one shows nothing and
+    leaves nothing.
 
     What was decided before the store hung has happened, and its caller is told so.
     """
@@ -142,7 +149,9 @@ def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
 @pytest.mark.server
 @QUARTERS
 def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
-    """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all; it can be done again."""
+    """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all;
+    it can be done again.
+    """
     for name, report in broken(tmp_path, origin, "cut,ask,tell", names).items():
         if name not in _GOES_ON:
             assert [one for one in report.findings if not one.error and not one.happened] == [], name

@@ -76,7 +76,9 @@ def test_what_is_as_recorded_is_left_alone(glare: Glare) -> None:
 
 
 def test_a_changed_byte_is_found_marked_and_never_served(glare: Glare) -> None:
-    """A file with one other bit of the same size: the block is named, downloads of all kinds are refused, others go on."""
+    """A file with one other bit of the same size: the block is named, downloads of all kinds are refused, others go
+    on.
+    """
     data = secrets.token_bytes(3 * MIB + 5)
     bad, good = image(glare, data), image(glare, b"sound")
     path = file_of(glare, bad)
@@ -156,7 +158,9 @@ def test_bytes_in_the_database_are_checked_too(glare: Glare) -> None:
 
 
 def test_what_a_check_marks_is_told(glare: Glare) -> None:
-    """Marks are in the audit log, done by the service, are events for subscribers, and are counted for metrics; each once."""
+    """Marks are in the audit log, done by the service, are events for subscribers, and are counted for metrics; each
+    once.
+    """
     made = image(glare, b"bytes")
     path = file_of(glare, made)
     path.write_bytes(b"other")

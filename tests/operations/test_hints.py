@@ -47,7 +47,9 @@ class Nodes:
 
 
 def test_validators_that_were_refuted_cause_no_more_downloads(site: Verifying) -> None:
-    """The first difference is followed, past the budget; then blocks and the length speak, and no body is read for a month."""
+    """The first difference is followed, past the budget; then blocks and the length speak, and no body is read for a
+    month.
+    """
     image, nodes = site.record("/a", DATA), Nodes(site)
     nodes.turn()
     before = whole(site)
@@ -102,7 +104,9 @@ def test_an_origin_without_ranges_and_with_changing_validators(site: Verifying) 
 
 
 def test_hints_of_readers_have_a_budget_too(site: Verifying) -> None:
-    """An origin that fails readers and is well when it is checked is read whole once past the budget, and then no more."""
+    """An origin that fails readers and is well when it is checked is read whole once past the budget, and then no
+    more.
+    """
     image = site.record("/a", DATA)
     location = str(site.location_of(image)["id"])
     before = whole(site)
@@ -127,7 +131,9 @@ def test_within_the_budget_the_pauses_double(tmp_path: Path) -> None:
 
 
 def test_failed_promotions_have_a_budget_too(tmp_path: Path) -> None:
-    """An origin that fails promotions and is well when it is checked is read whole once past the budget, and then no more."""
+    """An origin that fails promotions and is well when it is checked is read whole once past the budget, and then no
+    more.
+    """
     options = "[verification]\nspot_blocks = 1\nspot_percent = 0\ndaily_bytes = 0\n"
     with working(tmp_path, options) as site:
         image = site.record("/a", DATA)
@@ -155,7 +161,9 @@ def target_of(site: Verifying, image: Json) -> checks.Target:
 
 
 def test_who_asked_for_a_check_makes_no_difference(site: Verifying) -> None:
-    """A suspicion of `glare locations check`, which has no lease of the host, is followed at once by whoever works, and so is a failure."""
+    """A suspicion of `glare locations check`, which has no lease of the host, is followed at once by whoever works, and
+    so is a failure.
+    """
     image = site.record("/a", DATA)
     site.origin.put("/a", CHANGED)
     finding = verify(site.glare.services, target_of(site, image), CheckKind.CONDITIONAL, Cancellation())

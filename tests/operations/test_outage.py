@@ -49,7 +49,9 @@ def admins_state(site: Verifying, image: Json) -> tuple[str, str | None]:
 
 @pytest.mark.parametrize("scattered", [False, True])
 def test_hosts_of_one_tenant_switch_no_quarantine_off(site: Verifying, scattered: bool) -> None:
-    """A dozen locations of one project answer 503 when they like, in one network or in many: a changed origin of others is quarantined."""
+    """A dozen locations of one project answer 503 when they like, in one network or in many: a changed origin of others
+    is quarantined.
+    """
     if scattered:
         site.scatter()
     recorded(site, range(12), "mallory")
@@ -70,7 +72,9 @@ EVIL = ("a.evil.example", "b.evil.example", "a.worse.example")
 def test_addresses_that_do_not_answer_are_no_networks(
     site: Verifying, monkeypatch: pytest.MonkeyPatch, own_first: bool
 ) -> None:
-    """Hosts that name addresses of others beside their own one are in one network, that of the server which answers for all."""
+    """Hosts that name addresses of others beside their own one are in one network, that of the server which answers for
+    all.
+    """
     for number, name in enumerate(EVIL):
         addresses = ["127.0.0.1", f"1.{number}.0.9"]
         monkeypatch.setitem(NAMES, name, addresses if own_first else addresses[::-1])
@@ -98,7 +102,9 @@ def only_here(address: str, port: int) -> socket.socket:
 
 
 def test_errors_of_others_are_no_witnesses_for_a_mismatch(site: Verifying) -> None:
-    """A body that differs came from somebody who answered: that hosts of many projects fail at the same time makes it no less of one."""
+    """A body that differs came from somebody who answered: that hosts of many projects fail at the same time makes it
+    no less of one.
+    """
     site.scatter()
     recorded(site, range(12), "mallory", "malcolm", "mordred", "morgan")
     victim = site.record("/victim", DATA, host=host(VICTIM), name="victim")
@@ -111,7 +117,9 @@ def test_errors_of_others_are_no_witnesses_for_a_mismatch(site: Verifying) -> No
 
 
 def test_an_outage_delays_a_state_and_forgets_nothing(site: Verifying) -> None:
-    """A portal answers for all: once there are witnesses nothing is quarantined. When it is over, what has changed is, and the rest is well."""
+    """A portal answers for all: once there are witnesses nothing is quarantined. When it is over, what has changed is,
+    and the rest is well.
+    """
     site.scatter()
     images = recorded(site, range(6), "one", "two", "three")
     site.later(6 * HOUR)
@@ -133,7 +141,9 @@ def test_an_outage_delays_a_state_and_forgets_nothing(site: Verifying) -> None:
 
 
 def test_a_finding_waits_only_for_so_long(site: Verifying) -> None:
-    """Tenants of enough projects can make an outage of ours likely; after `outage_patience` what was found counts all the same."""
+    """Tenants of enough projects can make an outage of ours likely; after `outage_patience` what was found counts all
+    the same.
+    """
     site.scatter()
     recorded(site, range(12), "mallory", "malcolm", "mordred")
     victim = site.record("/victim", DATA, host=host(VICTIM), name="victim")
@@ -158,7 +168,9 @@ def test_a_finding_waits_only_for_so_long(site: Verifying) -> None:
 
 @pytest.mark.sqlite
 def test_a_mismatch_that_waits_is_not_refuted_by_less(site: Verifying) -> None:
-    """After one in an outage only a whole body says that all is well, whatever the budget is and whatever the origin says of its validators."""
+    """After one in an outage only a whole body says that all is well, whatever the budget is and whatever the origin
+    says of its validators.
+    """
     site.scatter()
     recorded(site, range(6), "one", "two", "three")
     victim = site.record("/victim", DATA, host=host(VICTIM), name="victim", project="four")
@@ -180,7 +192,9 @@ def test_a_mismatch_that_waits_is_not_refuted_by_less(site: Verifying) -> None:
 
 @pytest.mark.sqlite
 def test_beacons_decide_alone(tmp_path: Path) -> None:
-    """While the operator's beacons answer no number of failing hosts is an outage; while they do not, one finding is."""
+    """While the operator's beacons answer no number of failing hosts is an outage; while they do not, one finding
+    is.
+    """
     with (
         Origin() as beacon,
         verifying(tmp_path, f"{OPTIONS}beacons = {beacon.url('/')}\n") as site,
@@ -251,7 +265,9 @@ def test_a_beacon_that_sends_elsewhere_is_none(tmp_path: Path) -> None:
 
 
 def test_a_host_that_failed_backs_off_as_a_host(site: Verifying) -> None:
-    """However many locations it has, it is asked after five minutes, ten, twenty … up to an hour; once it answers, at its usual pace."""
+    """However many locations it has, it is asked after five minutes, ten, twenty … up to an hour; once it answers, at
+    its usual pace.
+    """
     for number in range(8):
         site.record(f"/{number}", DATA, name=f"n{number}")
     site.later(6 * HOUR)

@@ -1,4 +1,6 @@
-"""The patrol: what it finds, marks, repairs and records, and how a round is interrupted, gone on with and shared between nodes."""
+"""The patrol: what it finds, marks, repairs and records, and how a round is interrupted, gone on with and shared
+between nodes.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def test_damage_is_found_before_a_reader_comes(glare: Glare, kind: str, at: int)
 @pytest.mark.parametrize("kind", ["images", "heat_templates"])
 @pytest.mark.parametrize("how", ["differs", "missing"])
 def test_damage_is_repaired_from_an_equal_blob(glare: Glare, kind: str, how: str) -> None:
-    """The bytes of an equal blob, be it a stranger's private one, are copied into an object of its own; nothing of the old one is left."""
+    """The bytes of an equal blob, be it a stranger's private one, are copied into an object of its own; nothing of the
+    old one is left.
+    """
     data = secrets.token_bytes(2 * MIB + 7)
     bad, other = stored(glare, data, kind), stored(glare, data, kind, actor="bob")
     store, name, _ = row(glare, bad)
@@ -162,7 +166,9 @@ def test_missing_block_digests_are_recorded(glare: Glare) -> None:
 
 
 def test_wrong_block_digests_are_mended(glare: Glare) -> None:
-    """Where the whole has its sha256, it is the record of its blocks that is wrong: nothing is marked, and downloads work again."""
+    """Where the whole has its sha256, it is the record of its blocks that is wrong: nothing is marked, and downloads
+    work again.
+    """
     made = stored(glare, secrets.token_bytes(2 * MIB + 1))
     with glare.services.db.write() as connection:
         before = connection.execute(select(content_blocks.c.digests)).scalar_one()

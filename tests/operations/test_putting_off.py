@@ -1,4 +1,6 @@
-"""Work that raises is put off, for longer each time, and what is behind it has its turn: in every loop of the worker."""
+"""Work that raises is put off, for longer each time, and what is behind it has its turn: in every loop of the
+worker.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_waits_double_up_to_the_longest() -> None:
 @pytest.mark.parametrize("header", [OVERFLOW, ODD, "9" * 6000, "\xb2"])
 @pytest.mark.parametrize("kind", ["conditional", "full"])
 def test_no_header_of_an_origin_disturbs_a_check(site: Working, header: str, kind: str) -> None:
-    """Dates that overflow and bytes beyond ASCII end in an outcome, whether they come with a refusal or with the body."""
+    """Dates that overflow and bytes beyond ASCII end in an outcome, whether they come with a refusal or with the
+    body.
+    """
     site.origin.put("/a", DATA)
     image = site.record("/a", DATA)
     site.origin.put("/a", DATA, etag=None, headers={"Last-Modified": header})
@@ -84,7 +88,9 @@ def test_a_validator_that_cannot_be_sent_is_none(site: Working) -> None:
 
 
 def test_a_check_that_raises_keeps_nobody_waiting(site: Working, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it raises: it is told of and waits, twice as long each time; the other location of its host is checked at once."""
+    """Whatever it raises: it is told of and waits, twice as long each time; the other location of its host is checked
+    at once.
+    """
     counted = Counted(site.glare, monkeypatch)
     broken, image = site.record("/a", DATA), site.record("/b", DATA, name="other")
     good = checks_of(site, monkeypatch, broken)
@@ -133,7 +139,9 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 
 def test_a_job_that_cannot_be_read_or_ended_lets_others_pass(site: Working, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind that this release does not know, and a job that raises where it is undone, wait; the jobs behind them are done."""
+    """A kind that this release does not know, and a job that raises where it is undone, wait; the jobs behind them are
+    done.
+    """
     counted = Counted(site.glare, monkeypatch)
     site.origin.put("/a", DATA)
     for name in ("unknown", "stuck", "good"):
@@ -188,7 +196,9 @@ def test_an_event_that_cannot_become_messages_lets_others_pass(tmp_path: Path, m
 
 
 def test_a_message_that_cannot_be_made_is_given_up_one_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried for as long as one whose target fails, is not held against the target, and then the next has its turn."""
+    """It is tried for as long as one whose target fails, is not held against the target, and then the next has its
+    turn.
+    """
     with Receiver() as receiver, telling(tmp_path, receiver, text="retry_time = 1 h\n") as glare:
         clock = now_clock(glare)
         counted = Counted(glare, monkeypatch)
@@ -235,7 +245,9 @@ class _Picky:
 
 
 def test_a_notification_that_cannot_be_sent_lets_others_pass(tmp_path: Path) -> None:
-    """After its patience is over those behind it are tried, also behind several such; it is kept, and sent once it can be."""
+    """After its patience is over those behind it are tried, also behind several such; it is kept, and sent once it can
+    be.
+    """
     with running(tmp_path) as glare:
         clock, sink, told = Clock(glare), _Picky("odd", "odder"), []
         consumer = Consumer(
@@ -294,7 +306,9 @@ def test_an_event_that_cannot_be_read_lets_others_pass(tmp_path: Path) -> None:
 
 
 def test_the_sweep_passes_over_what_it_cannot_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of attempts, of targets that have not confirmed and of proofs that are old, those behind one that raises have their turn."""
+    """Of attempts, of targets that have not confirmed and of proofs that are old, those behind one that raises have
+    their turn.
+    """
     with working(tmp_path, "") as site:
         counted = Counted(site.glare, monkeypatch)
         stale = [site.record(f"/{name}", DATA, name=name) for name in ("a", "b")]

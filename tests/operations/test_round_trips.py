@@ -1,4 +1,6 @@
-"""What each operation costs of the database. A number that grows is time on every request where the database is far away."""
+"""What each operation costs of the database. A number that grows is time on every request where the database is far
+away.
+"""
 
 from __future__ import annotations
 

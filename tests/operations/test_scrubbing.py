@@ -48,7 +48,9 @@ def test_what_was_deleted_exactly_scrub_time_ago_is_due(glare: Glare) -> None:
 def test_a_round_walks_past_what_it_cannot_remove(
     glare: Glare, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Artifacts that cannot be removed are logged and left, those after them go, even where none of a whole batch can be."""
+    """Artifacts that cannot be removed are logged and left, those after them go, even where none of a whole batch can
+    be.
+    """
     monkeypatch.setattr(sweep, "_BATCH", 2)
     artifacts = delete_later(glare, *"abcde")
     stuck = {artifact["id"] for artifact in artifacts[:3]}
@@ -68,7 +70,9 @@ def test_a_round_walks_past_what_it_cannot_remove(
 
 
 def test_objects_that_could_not_be_removed_are_retried_where_it_is_wished(glare: Glare) -> None:
-    """An object that fails, however it does, keeps no other from going; it waits, but not for a round that is to retry."""
+    """An object that fails, however it does, keeps no other from going; it waits, but not for a round that is to
+    retry.
+    """
     delete_later(glare, "first", "second")
     failures = iter([OSError(errno.EIO, "broken"), RuntimeError("not even named")])
 

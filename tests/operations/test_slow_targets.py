@@ -14,7 +14,9 @@ SECONDS = 60
 
 
 def test_a_message_does_not_wait_for_silent_targets_of_others(tmp_path: Path) -> None:
-    """With one place for deliveries, and more silent targets before it, another project's message is sent all the same."""
+    """With one place for deliveries, and more silent targets before it, another project's message is sent all the
+    same.
+    """
     released, told = threading.Event(), threading.Event()
     held = threading.Semaphore(0)
 

@@ -88,7 +88,9 @@ def happen(glare: Glare, *events: Event) -> None:
 
 
 def test_life_of_an_artifact_reaches_its_subscriber(service: Glare, receiver: Receiver) -> None:
-    """Each event comes once, in order, as a valid CloudEvents document with a valid signature and a growing sequence."""
+    """Each event comes once, in order, as a valid CloudEvents document with a valid signature and a growing
+    sequence.
+    """
     now_clock(service)
     made = subscribed(service, service.alice, receiver)
     artifact = image(service, "cirros")
@@ -155,7 +157,9 @@ def test_a_changed_body_or_another_secret_does_not_verify(service: Glare, receiv
 
 @pytest.mark.sqlite
 def test_over_tls_with_a_certificate_that_is_checked(tmp_path: Path) -> None:
-    """A target whose certificate is trusted gets its messages; one whose certificate is not, gets nothing and the log says tls."""
+    """A target whose certificate is trusted gets its messages; one whose certificate is not, gets nothing and the log
+    says tls.
+    """
     trusted, other = trustme.CA(), trustme.CA()
     contexts = []
     for authority in (trusted, other):
@@ -215,7 +219,9 @@ def location_event(artifact: Json, location_id: str, url: str, now: int, kind: s
 
 
 def test_location_events_show_confidential_urls_to_the_owner_only(tmp_path: Path, origin: Origin) -> None:
-    """A subscriber of another project reads scheme and host of a confidential URL, the owner and readers of an open one all of it."""
+    """A subscriber of another project reads scheme and host of a confidential URL, the owner and readers of an open one
+    all of it.
+    """
     signed, plain = "/file?X-Amz-Signature=s3cret", "/plain?version=1"
     for target in (signed, plain):
         origin.put(target, b"data")
@@ -284,7 +290,9 @@ def test_private_artifacts_of_others_are_never_told(service: Glare, receiver: Re
 
 
 def test_what_happened_in_private_stays_there(service: Glare, receiver: Receiver) -> None:
-    """Events of the time when an artifact was private are its owner's alone, though it is public when they become messages or are sent."""
+    """Events of the time when an artifact was private are its owner's alone, though it is public when they become
+    messages or are sent.
+    """
     made = subscribed(service, service.bob, receiver)
     own = subscribed(service, service.alice, receiver)
     artifact = image(service, "secret name")
@@ -304,7 +312,9 @@ def test_what_happened_in_private_stays_there(service: Glare, receiver: Receiver
 
 
 def test_what_was_public_once_is_not_told_again_when_it_is_private(service: Glare, receiver: Receiver) -> None:
-    """Both states decide, also where somebody asks for a message a second time: the one that is told, and the one of now."""
+    """Both states decide, also where somebody asks for a message a second time: the one that is told, and the one of
+    now.
+    """
     made = subscribed(service, service.bob, receiver)
     artifact = image(service, "a")
     service.alice.upload(artifact, "image", b"x")
@@ -328,7 +338,9 @@ def ids(actor: Any, subscription: Json) -> set[str]:
 
 
 def test_what_a_subscriber_may_see_is_decided_when_it_is_sent(service: Glare, receiver: Receiver) -> None:
-    """An event whose artifact is hidden from the subscriber meanwhile is dropped, and the log says why; the next one is sent."""
+    """An event whose artifact is hidden from the subscriber meanwhile is dropped, and the log says why; the next one is
+    sent.
+    """
     made = subscribed(service, service.bob, receiver)
     hidden, seen = (image(service, name) for name in "ab")
     for artifact in (hidden, seen):
@@ -371,7 +383,9 @@ def test_a_target_that_has_not_confirmed_gets_no_event(service: Glare, receiver:
 
 
 def test_another_target_has_to_confirm_again(tmp_path: Path, receiver: Receiver) -> None:
-    """After a change of the target nothing goes to either, until the new one has confirmed; what waited then goes there."""
+    """After a change of the target nothing goes to either, until the new one has confirmed; what waited then goes
+    there.
+    """
     with Receiver(answer=lambda _: Answer(204)) as second, telling(tmp_path, receiver, second) as glare:
         made = subscribed(glare, glare.alice, receiver)
         glare.alice.create("images", name="a")
@@ -431,7 +445,9 @@ def test_a_target_may_ask_for_time_within_a_bound(service: Glare, receiver: Rece
 
 
 def test_a_message_is_given_up_and_can_be_sent_again(service: Glare, receiver: Receiver) -> None:
-    """After `retry_time` it is failed and the next one has its turn; sent again it has the same id, and is delivered."""
+    """After `retry_time` it is failed and the next one has its turn; sent again it has the same id, and is
+    delivered.
+    """
     clock = now_clock(service)
     receiver.answer = refusing(500)
     made = subscribed(service, service.alice, receiver)
@@ -567,7 +583,9 @@ def test_a_dead_target_delays_nobody_and_projects_take_turns(tmp_path: Path, rec
 def test_a_worker_that_dies_loses_nothing(
     service: Glare, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, step: str, sent: int, tries: int
 ) -> None:
-    """Killed at any step, its message comes once its claim has run out: again, under the same id, if it was not written down as sent."""
+    """Killed at any step, its message comes once its claim has run out: again, under the same id, if it was not written
+    down as sent.
+    """
     clock = now_clock(service)
     made = subscribed(service, service.alice, receiver)
     service.alice.create("images", name="a")
@@ -616,7 +634,9 @@ def test_two_workers_do_not_send_one_message_at_once(service: Glare, receiver: R
 
 
 def test_many_workers_together_send_everything_once(service: Glare, receiver: Receiver) -> None:
-    """Threads that fan out and deliver at the same time neither lose nor double a message, and keep each queue in order."""
+    """Threads that fan out and deliver at the same time neither lose nor double a message, and keep each queue in
+    order.
+    """
     made = [subscribed(service, service.alice, receiver) for _ in range(3)]
     receiver.messages.clear()
     failures: list[BaseException] = []
@@ -649,7 +669,9 @@ def test_many_workers_together_send_everything_once(service: Glare, receiver: Re
 
 
 def test_the_outbox_has_two_ends(service: Glare, receiver: Receiver) -> None:
-    """A sink that fails delays no webhook, webhooks that wait delay no sink, and an event stays until both have had it."""
+    """A sink that fails delays no webhook, webhooks that wait delay no sink, and an event stays until both have had
+    it.
+    """
     clock = now_clock(service)
     subscribed(service, service.alice, receiver)
 

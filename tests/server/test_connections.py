@@ -83,7 +83,9 @@ def hold(stack: ExitStack, host: SmallHost, count: int, data: bytes, address: st
     "data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", get()], ids=["silent", "head", "idle"]
 )
 def test_idle_connections_keep_nobody_out(site: Site, data: bytes) -> None:
-    """Hundreds that are silent, or have sent half a head, or wait for another request: everybody gets in, from that address too."""
+    """Hundreds that are silent, or have sent half a head, or wait for another request: everybody gets in, from that
+    address too.
+    """
     with small_host(site, Limits(connections=100, per_address=50)) as host, ExitStack() as stack:
         hold(stack, host, 300, data, "127.0.0.2")
         hold(stack, host, 300, data, "127.0.0.3")
@@ -110,7 +112,9 @@ def test_an_address_that_works_all_it_may_is_refused_and_no_other(site: Site) ->
 
 
 def test_where_everybody_works_the_rest_is_refused_and_probes_are_served(site: Site) -> None:
-    """503, with when to come back, whatever address it is from; a flood of such connections changes nothing for a probe."""
+    """503, with when to come back, whatever address it is from; a flood of such connections changes nothing for a
+    probe.
+    """
     with small_host(site, Limits(connections=40, per_address=20)) as host, ExitStack() as stack:
         for number in (2, 3):
             hold(stack, host, 20, get("/wait"), f"127.0.0.{number}")
@@ -286,7 +290,8 @@ def test_who_does_not_read_the_end_of_the_last_answer_is_cut_off(
     ours, theirs = contexts() if encrypted else (None, None)
     with small_host(last, Limits(stall_seconds=0.4), ours) as host, host.connect(tls=theirs) as client:
         client.sendall(get("/", "Connection: close\r\n"))
-        eventually(lambda: host.counts.cut_off["stall"] == 1)
+        # Which of the two it is depends on when the client's kernel says what it has room for.
+        eventually(lambda: host.counts.cut_off["stall"] + host.counts.cut_off["slow"] == 1)
         eventually(lambda: host.counts.open == 0)
 
 
@@ -357,7 +362,9 @@ def test_probes_begin_by_turns_too(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_reader_of_many_short_answers_is_judged_as_one(site: Site) -> None:
-    """An answer that fits into the kernel's buffers makes nobody wait: a connection that takes none of many is idle, and ends so."""
+    """An answer that fits into the kernel's buffers makes nobody wait: a connection that takes none of many is idle,
+    and ends so.
+    """
     with small_host(site, Limits(stall_seconds=1, idle_seconds=1)) as host, host.connect() as client:
         for _ in range(10):
             client.sendall(get())

@@ -21,7 +21,8 @@ KILLS = 25
 
 
 def test_a_killed_service_leaves_no_lie_behind(tmp_path: Path, origin: Origin) -> None:
-    """After many kills amid creations, uploads, locations, activations and deletions every row, counter and byte is true.
+    """After many kills amid creations, uploads, locations, activations and deletions every row, counter and byte is
+    true.
 
     What had become active, and was promised so, has the same bytes; and the kills did come in the midst of work.
     """

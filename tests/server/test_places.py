@@ -76,7 +76,9 @@ def test_who_still_reads_an_answer_makes_no_room_until_it_has_read_it() -> None:
 
 
 def test_a_request_under_way_makes_no_room() -> None:
-    """Where an address has only connections that work, its next one is over the bound; one that is idle again makes room."""
+    """Where an address has only connections that work, its next one is over the bound; one that is idle again makes
+    room.
+    """
     hall = Hall(Limits(per_address=2))
     first, _ = hall.work("192.0.2.2"), hall.work("192.0.2.2")
     assert hall.enter("192.0.2.2").bound == "address"

@@ -1,4 +1,6 @@
-"""Downloads of external blobs through a reverse proxy, and by clients of HTTP/1.0: a broken one never looks like a good one."""
+"""Downloads of external blobs through a reverse proxy, and by clients of HTTP/1.0: a broken one never looks like a good
+one.
+"""
 
 from __future__ import annotations
 

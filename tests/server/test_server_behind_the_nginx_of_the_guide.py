@@ -79,7 +79,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_bodies_of_any_size_go_through_as_they_come(site: Site) -> None:
-    """An upload over nginx's own limit, with a length or chunked, and a download, whole and in part; nginx writes none of it down."""
+    """An upload over nginx's own limit, with a length or chunked, and a download, whole and in part; nginx writes none
+    of it down.
+    """
     artifact = site.nodes[0].alice.create("images", name="a")
     place = f"{path_of(artifact)}/image"
     headers = {"Content-Type": "application/octet-stream"}

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.sqlite  # What a connection may do is the same on each 
 
 DATA = random.Random(3).randbytes(8 << 20)
 MARGIN = 48 << 20
-"""Bytes of memory that a crowd may leave behind at most: what the allocator keeps, and what the first request of a kind loads."""
+"""Bytes of memory that a crowd may leave behind at most: what the allocator keeps, and what the first request of a kind
+loads."""
 
 CROWD = 40
 STALL = 2
@@ -64,7 +65,9 @@ def number(server: Server, metric: str) -> float:
 
 @pytest.mark.parametrize("unchecked", ["", "[store]\nunchecked_files = file\n"], ids=["checked", "by the kernel"])
 def test_seven_hundred_unread_downloads_leave_probes_answering(tmp_path: Path, unchecked: str) -> None:
-    """With 1 024 file descriptors, from the address of a trusted proxy: probes and metrics answer, and the service is itself again after."""
+    """With 1 024 file descriptors, from the address of a trusted proxy: probes and metrics answer, and the service is
+    itself again after.
+    """
     text = f"{unchecked}[DEFAULT]\ntrusted_proxies = 127.0.0.0/8\nsend_stall_timeout = 5\n"
     with Server(tmp_path, text, descriptors=1024) as server:
         image = stored(server)
@@ -128,7 +131,9 @@ def rest(client: socket.socket) -> int:
 
 
 def test_crowds_of_idle_connections_are_no_load(server: Server) -> None:
-    """Hundreds of unfinished heads and of kept connections from one address: everybody is served, and nobody is refused."""
+    """Hundreds of unfinished heads and of kept connections from one address: everybody is served, and nobody is
+    refused.
+    """
     image = server.alice.create("images", name="shown")
     with ExitStack() as stack:
         crowd(stack, server, 400, "/healthz")

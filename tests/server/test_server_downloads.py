@@ -28,7 +28,8 @@ STALL = 5
 """Seconds after which a silent peer is given up."""
 
 AT_ONCE = STALL - 1
-"""Seconds in which a busy machine does what it does at once, and which are too few for waiting until a peer is given up."""
+"""Seconds in which a busy machine does what it does at once, and which are too few for waiting until a peer is given
+up."""
 
 
 @pytest.fixture(scope="module")

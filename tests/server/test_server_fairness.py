@@ -16,7 +16,9 @@ MARGIN = 100 << 20
 
 
 def test_slow_uploads_make_room(tmp_path: Path) -> None:
-    """With every place taken by uploads that bring nothing, another project's is stored; one of them is 503, and nothing is left of it."""
+    """With every place taken by uploads that bring nothing, another project's is stored; one of them is 503, and
+    nothing is left of it.
+    """
     text = "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.2 s\n[api]\nmax_wait = 60 s\n"
     with Server(tmp_path, text) as server, ExitStack() as stack:
         images = [server.bob.create("images", name=str(number)) for number in range(2)]
@@ -38,7 +40,9 @@ def test_slow_uploads_make_room(tmp_path: Path) -> None:
 
 
 def test_unread_lists_cost_little_memory(tmp_path: Path) -> None:
-    """Lists of megabytes that their clients do not read hold a piece each; who reads then gets all of it, and others are answered meanwhile."""
+    """Lists of megabytes that their clients do not read hold a piece each; who reads then gets all of it, and others
+    are answered meanwhile.
+    """
     with Server(tmp_path) as server, ExitStack() as stack:
         large = {f"{number:03}" + "€" * 252: "€" * 255 for number in range(250)}
         for number in range(ARTIFACTS):

@@ -40,7 +40,9 @@ def killed(server: Server, step: str, request: Callable[[], object]) -> None:
 
 
 def test_killed_within_requests(tmp_path: Path, origin: Origin) -> None:
-    """Killed around the commit of each kind of request, it comes back with the old state or the new one, and with nothing else."""
+    """Killed around the commit of each kind of request, it comes back with the old state or the new one, and with
+    nothing else.
+    """
     origin.put("/external", b"external" * 1000)
     text = f"allowed_ports = {origin.port}\n{SETTINGS}"
     with Server(tmp_path, text, PROGRAM) as server:
@@ -68,7 +70,9 @@ def test_killed_within_requests(tmp_path: Path, origin: Origin) -> None:
 
 
 def test_an_upload_whose_store_hangs_is_undone(tmp_path: Path) -> None:
-    """While the store hangs, the slot and the quota become free and somebody else stores there; what wakes up changes nothing."""
+    """While the store hangs, the slot and the quota become free and somebody else stores there; what wakes up changes
+    nothing.
+    """
     with Server(tmp_path, SETTINGS, PROGRAM) as server, ThreadPoolExecutor(1) as pool:
         image: Json = server.alice.create("images", name="image")
         order(server.directory, "hang", "writer.commit: call")

@@ -1,4 +1,6 @@
-"""Origins that misbehave, and a real server with a worker: whatever they send, it costs no memory, and the server goes on."""
+"""Origins that misbehave, and a real server with a worker: whatever they send, it costs no memory, and the server goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, hostile: Hostile) -> Iterat
 
 
 def test_no_behaviour_costs_memory(server: Server, hostile: Hostile) -> None:
-    """All behaviours, eight at a time: endless bodies, headers and interim answers among them; then an honest one is recorded as ever."""
+    """All behaviours, eight at a time: endless bodies, headers and interim answers among them; then an honest one is
+    recorded as ever.
+    """
     warm = server.alice.create("sample_artifact", name="warm")
     server.alice.locate(warm, "blob", hostile.url("honest"))
     artifacts = {name: server.alice.create("sample_artifact", name=name) for name in sorted(BEHAVIOURS)}

@@ -1,4 +1,6 @@
-"""Bytes on a connection that are no request, or none that a client would send: the service answers, or hangs up, and goes on."""
+"""Bytes on a connection that are no request, or none that a client would send: the service answers, or hangs up, and
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ def untimed(server: Server, artifact: Json) -> Json:
 
 @pytest.mark.parametrize("what", REQUESTS)
 def test_malformed_bytes_are_refused(server: Server, artifact: Json, what: str) -> None:
-    """Each is answered without an error of the service, or hung up on; the next request is answered, and nothing is stored."""
+    """Each is answered without an error of the service, or hung up on; the next request is answered, and nothing is
+    stored.
+    """
     before = untimed(server, artifact)
     with server.connect() as connection:
         connection.send_if_open(REQUESTS[what].replace(b"{}", f"{path_of(artifact)}/small_blob".encode()))

@@ -119,7 +119,9 @@ def test_it_goes_on_where_one_origin_has_lost_the_file(
 def test_it_detects_a_changed_origin_by_its_pieces(
     server: Server, image: Json, tmp_path: Path, origins: list[Origin], bad: int
 ) -> None:
-    """One origin serves other bytes of the same length: what aria2 calls downloaded is right, whichever it asked first."""
+    """One origin serves other bytes of the same length: what aria2 calls downloaded is right, whichever it asked
+    first.
+    """
     origins[bad].put("/file", CHANGED)
     code, data, said = aria2(server, image, tmp_path)
     assert (code, data == DATA) == (0, True), said

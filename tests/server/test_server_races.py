@@ -29,7 +29,9 @@ Request = Callable[[], httpx2.Response]
 
 
 class Pair:
-    """Two server processes, and clients with connections of their own that are open already, to one and the other in turn."""
+    """Two server processes, and clients with connections of their own that are open already, to one and the other in
+    turn.
+    """
 
     def __init__(self, servers: Sequence[Server], clients: Sequence[httpx2.Client], origin: Origin) -> None:
         self.first, self.second = servers
@@ -111,7 +113,9 @@ def in_pieces(data: bytes) -> Iterator[bytes]:
 
 
 def test_of_creators_of_one_name_one_wins(pair: Pair) -> None:
-    """Of six creators of one name and version one is served, five are told that it is taken, and one artifact is there."""
+    """Of six creators of one name and version one is served, five are told that it is taken, and one artifact is
+    there.
+    """
     for _ in range(ROUNDS):
         name = new_name()
         answers = pair.race(*(partial(pair.racer(n).try_create, "images", name=name) for n in range(RACERS)))
@@ -138,7 +142,9 @@ def test_of_publishers_of_one_name_one_wins(pair: Pair) -> None:
 
 
 def test_uploads_into_one_blob_leave_the_bytes_of_one(pair: Pair) -> None:
-    """What is stored is the whole of one upload that was answered with success, and its digests are those of its bytes."""
+    """What is stored is the whole of one upload that was answered with success, and its digests are those of its
+    bytes.
+    """
     contents = [bytes([number]) * size for number, size in enumerate((0, 10, 70_000, 70_000, 1_500_000, 300_000))]
     for _ in range(ROUNDS):
         artifact = sample(pair.first.alice)
@@ -178,7 +184,9 @@ def test_uploads_into_one_folder_are_all_there(pair: Pair) -> None:
 
 
 def test_patches_of_one_artifact_lose_nothing(pair: Pair) -> None:
-    """A patch that was answered with success is there afterwards, one that met another is 409; of one revision only one passes."""
+    """A patch that was answered with success is there afterwards, one that met another is 409; of one revision only one
+    passes.
+    """
     for number in range(ROUNDS):
         artifact = sample(pair.first.alice)
         etag = pair.first.alice.get(artifact).headers["etag"]
@@ -202,7 +210,9 @@ def test_patches_of_one_artifact_lose_nothing(pair: Pair) -> None:
 
 @pytest.mark.parametrize("other", ["publish", "upload", "patch", "deactivate"])
 def test_a_deletion_meets_another_change(pair: Pair, other: str) -> None:
-    """Whoever comes first: a deleted artifact is gone, whatever the other was told; one that is not deleted shows the change."""
+    """Whoever comes first: a deleted artifact is gone, whatever the other was told; one that is not deleted shows the
+    change.
+    """
     for _ in range(ROUNDS):
         artifact = sample(pair.first.alice)
         pair.first.alice.upload(artifact, "blob", b"before")
@@ -238,7 +248,9 @@ def set_quota(pair: Pair, project: str, name: str, value: int) -> None:
 
 
 def test_the_last_artifact_of_a_quota_is_had_once(pair: Pair) -> None:
-    """Of six creators where one more artifact is allowed one is served; after a deletion there is room for one again."""
+    """Of six creators where one more artifact is allowed one is served; after a deletion there is room for one
+    again.
+    """
     for number in range(ROUNDS):
         owner = f"u:number-{number}:member"
         set_quota(pair, f"number-{number}", "max_artifact_number", 2)
@@ -255,7 +267,9 @@ def test_the_last_artifact_of_a_quota_is_had_once(pair: Pair) -> None:
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_the_last_byte_of_a_quota_is_had_once(pair: Pair, announced: bool) -> None:
-    """Of six uploads of which two fit no more are stored, and no byte is lost: what is left can be used to the last one."""
+    """Of six uploads of which two fit no more are stored, and no byte is lost: what is left can be used to the last
+    one.
+    """
     for number in range(ROUNDS):
         project = f"bytes-{announced}-{number}"
         owner = f"u:{project}:member"
@@ -282,7 +296,9 @@ def test_the_last_byte_of_a_quota_is_had_once(pair: Pair, announced: bool) -> No
 
 @pytest.mark.parametrize("way", ["record", "upload"])
 def test_a_blob_meets_an_activation(pair: Pair, way: str) -> None:
-    """An artifact that is active has its blob whole or not at all, from the first moment on, and ever after the same."""
+    """An artifact that is active has its blob whole or not at all, from the first moment on, and ever after the
+    same.
+    """
     url = pair.origin.url("/content")
     for _ in range(ROUNDS):
         artifact = image(pair.first.alice)
@@ -320,7 +336,9 @@ def test_a_blob_meets_an_activation(pair: Pair, way: str) -> None:
 def test_readers_of_a_blob_that_is_uploaded_again_get_one_or_the_other(
     tmp_path_factory: pytest.TempPathFactory, store: str
 ) -> None:
-    """While one process replaces a blob again and again, readers at both get whole contents of one upload or another, and nothing else."""
+    """While one process replaces a blob again and again, readers at both get whole contents of one upload or another,
+    and nothing else.
+    """
     contents = [bytes([number]) * (2 << 20) + b"end" for number in range(12)]
     over = threading.Event()
     seen: list[tuple[int, bool]] = []

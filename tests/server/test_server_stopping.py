@@ -47,7 +47,9 @@ def refusal(connection: Raw) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_uploads_under_way_are_finished(tmp_path: Path, number: signal.Signals) -> None:
-    """Told to stop, it refuses new requests by a 503, says so when it is asked whether it is ready, and ends after its uploads."""
+    """Told to stop, it refuses new requests by a 503, says so when it is asked whether it is ready, and ends after its
+    uploads.
+    """
     with Server(tmp_path, SETTINGS.format(LONG)) as server:
         image = server.alice.create("images", name="slow")
         with under_way(server, image) as upload, server.connect() as idle, server.connect() as asking:
@@ -97,7 +99,9 @@ def test_what_takes_too_long_is_broken_off(tmp_path: Path) -> None:
 
 
 def test_a_killed_first_process_takes_the_others_along(tmp_path: Path) -> None:
-    """Nobody serves on without it; started again at once, the service has its port, its data and its background work."""
+    """Nobody serves on without it; started again at once, the service has its port, its data and its background
+    work.
+    """
     text = SETTINGS.format(LONG).replace("[DEFAULT]", "[DEFAULT]\nworkers = 2")
     with Server(tmp_path, text) as server:
         image = server.alice.create("images", name="kept")
@@ -111,7 +115,9 @@ def test_a_killed_first_process_takes_the_others_along(tmp_path: Path) -> None:
 
 
 def test_balancers_have_time_to_go_elsewhere(tmp_path: Path) -> None:
-    """With a lead time, a service that is told to stop says so when it is asked whether it is ready, and goes on serving; Ctrl-C waits for nobody."""
+    """With a lead time, a service that is told to stop says so when it is asked whether it is ready, and goes on
+    serving; Ctrl-C waits for nobody.
+    """
     text = SETTINGS.format(SHORT) + f"shutdown_lead_time = {LONG}\n"
     with Server(tmp_path, text) as server:
         assert server.client.get("/readyz").status_code == 200

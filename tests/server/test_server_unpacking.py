@@ -40,7 +40,9 @@ def content(glare: Glare, artifact: Json) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("ahead", AHEAD.values(), ids=AHEAD.keys())
 def test_a_server_that_is_killed_while_it_unpacks(tmp_path: Path, ahead: int) -> None:
-    """The former archive and its members are there after the restart, nothing of the new one, and it can be uploaded again."""
+    """The former archive and its members are there after the restart, nothing of the new one, and it can be uploaded
+    again.
+    """
     with Server(tmp_path, SETTINGS) as server, ThreadPoolExecutor(1) as pool:
         artifact = server.alice.create("unpacking_artifact", name="killed")
         old = server.alice.upload(artifact, "zip", packed(OLD))

@@ -129,7 +129,9 @@ def test_a_chunked_body_is_stored_whole(server: Server, artifact: Json) -> None:
 
 
 def test_a_large_file_is_sent_as_it_was_stored(server: Server) -> None:
-    """A whole file goes out through the server's own way of sending files, with all headers; twice on one connection."""
+    """A whole file goes out through the server's own way of sending files, with all headers; twice on one
+    connection.
+    """
     data = b"".join(number.to_bytes(8, "big") for number in range(1 << 19))
     image = server.alice.create("images", name="large")
     server.alice.upload(image, "image", data)

@@ -17,7 +17,9 @@ OPTIONS = "[subscriptions]\nallowed_schemes = http\nallowed_ports = {port}\n[out
 
 
 def test_worker_sends_and_stops(tmp_path: Path) -> None:
-    """What happens reaches a subscriber without a hand; a stop breaks off a hanging delivery, which counts as no try."""
+    """What happens reaches a subscriber without a hand; a stop breaks off a hanging delivery, which counts as no
+    try.
+    """
     confirmed, came, hanging, over = (threading.Event() for _ in range(4))
 
     def answer(message: Message) -> Answer:

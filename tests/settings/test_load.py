@@ -91,7 +91,9 @@ def test_a_type_has_its_own_limits_and_options(read: Read) -> None:
 
 
 def test_the_type_all_is_named_for_nothing(read: Read) -> None:
-    """A configuration of the original service that names `all` starts this one, which says that it need not be named."""
+    """A configuration of the original service that names `all` starts this one, which says that it need not be
+    named.
+    """
     loaded = read("[DEFAULT]\nenabled_artifact_types = images, all\n[artifact_type:all]\nmax_artifact_number = 5\n")
     assert loaded.settings.types.enabled_artifact_types == ("images",)
     assert load_types(loaded.settings).names == {"images"}

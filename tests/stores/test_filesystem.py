@@ -86,7 +86,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path) -> None:
-    """When the disk fills up in the middle, the upload is refused as full, its space is free again, and a small one fits."""
+    """When the disk fills up in the middle, the upload is refused as full, its space is free again, and a small one
+    fits.
+    """
     store = make(small_disk / "store")
     store.check()
     before = store.free_space()
@@ -306,7 +308,9 @@ def test_the_directory_of_another_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_with_objects_is_initialised_nowhere_else(tmp_path: Path) -> None:
-    """An empty or missing directory is made a store's where no object is known; where some are, it is refused and left."""
+    """An empty or missing directory is made a store's where no object is known; where some are, it is refused and
+    left.
+    """
     missing, empty = FilesystemDriver(tmp_path / "missing", name="local"), FilesystemDriver(tmp_path, name="local")
     for driver in (missing, empty):
         with pytest.raises(Unavailable, match="Mount the volume"):
@@ -486,7 +490,9 @@ def test_bytes_that_are_missing_are_told_to_the_operator(tmp_path: Path, caplog:
 
 
 def test_only_objects_are_listed(tmp_path: Path) -> None:
-    """Files of other names or in other places, directories, and what a file system keeps there are none of the store's."""
+    """Files of other names or in other places, directories, and what a file system keeps there are none of the
+    store's.
+    """
     store = make(tmp_path / "store")
     put(store, NAME, b"object")
     objects = tmp_path / "store" / "objects"

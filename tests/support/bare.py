@@ -38,7 +38,9 @@ def token(actor: str) -> tuple[bytes, bytes]:
 
 
 def ask(glare: Glare, method: str, target: bytes, headers: Headers = (), body: bytes = b"") -> Bare:
-    """Send it. `target` is as it stands in the request line; a body is announced unless `headers` say something else."""
+    """Send it. `target` is as it stands in the request line; a body is announced unless `headers` say something
+    else.
+    """
     raw, _, query = target.partition(b"?")
     framed = {name for name, _ in headers} & {b"content-length", b"transfer-encoding"}
     announced = [(b"content-length", b"%d" % len(body))] if body and not framed else []

@@ -212,7 +212,9 @@ def play(
     seconds: float,
     done: Callable[[], object] = lambda: None,
 ) -> None:
-    """Let several clients loose at once; `done` is called after each of their steps. An exception is printed with its traceback."""
+    """Let several clients loose at once; `done` is called after each of their steps. An exception is printed with its
+    traceback.
+    """
     until = time.monotonic() + seconds
 
     def run(number: int) -> None:
@@ -232,7 +234,8 @@ def main(directory: Path, origin: str, rounds: int) -> None:
     """Play `rounds` times in a process that is killed in the midst of it."""
     dice = random.Random(rounds)
     settings = chaotic(directory, urlsplit(origin).port or 80)
-    # No thread and no connection may be there when a process forks. What a first use makes ready besides saves each child time.
+    # No thread and no connection may be there when a process forks. What a first use makes ready besides saves each
+    # child time.
     services = build_services(settings)
     Chaos(services, origin, Journal(directory / "journal"), 0).step()
     services.db.engine.dispose()  # The pool is made anew: one that is disposed of keeps no connection.

@@ -1,7 +1,7 @@
 """python-glareclient as its users have it: the two programs and the library, driven in the client's own environment.
 
-``shell.alice.fields("create", "images", "cirros")`` runs `openstack artifact create images cirros` (or `glare create …`) as Alice, and
-``library.alice("artifacts.get", ID, type_name="images")`` calls the library.
+``shell.alice.fields("create", "images", "cirros")`` runs `openstack artifact create images cirros` (or `glare create
+…`) as Alice, and ``library.alice("artifacts.get", ID, type_name="images")`` calls the library.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 class Driver:
-    """The process of `client_driver.py`. `folder` is the home of all commands, where they keep what they know of one another."""
+    """The process of `client_driver.py`. `folder` is the home of all commands, where they keep what they know of one
+    another.
+    """
 
     def __init__(self, commands: Path, folder: Path) -> None:
         self._args = [str(commands / "python"), str(Path(__file__).with_name("client_driver.py"))]

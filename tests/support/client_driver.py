@@ -1,10 +1,12 @@
-"""The driver of python-glareclient: a program for the client's own Python, which runs what it is asked for on standard input.
+"""The driver of python-glareclient: a program for the client's own Python, which runs what it is asked for on standard
+input.
 
-Starting the client takes longer than what it does. The driver imports it once, and forks a process for each command, whose `main`
-then runs as it would in a program of its own: with its own standard streams, environment, folder and exit status. Calls of
-the library are made in the driver itself.
+Starting the client takes longer than what it does. The driver imports it once, and forks a process for each command,
+whose `main` then runs as it would in a program of its own: with its own standard streams, environment, folder and exit
+status. Calls of the library are made in the driver itself.
 
-A request is a line of JSON with `do` (a name of `ACTIONS`) and its arguments, an answer is another line. Bytes go as ``{"bytes": base64}``.
+A request is a line of JSON with `do` (a name of `ACTIONS`) and its arguments, an answer is another line. Bytes go as
+``{"bytes": base64}``.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ PIPE: Final = 65536
 def command(
     program: str, arguments: Sequence[str], folder: str, env: Mapping[str, str], stdin: Any, streams: Sequence[str]
 ) -> int:
-    """Run a command in a process of its own, whose standard output and error are written into files; its exit status."""
+    """Run a command in a process of its own, whose standard output and error are written into files; its exit
+    status.
+    """
     child = os.fork()
     if child == 0:
         status = 70
@@ -71,7 +75,8 @@ def _main(
 
 
 def _pipe_in(data: bytes) -> None:
-    # The original sys.stdin stays, with its name and its buffer, of which nothing has been read; only what is behind it changes.
+    # The original sys.stdin stays, with its name and its buffer, of which nothing has been read; only what is behind it
+    # changes.
     if len(data) > PIPE:
         raise ValueError("more than a pipe holds")
     reader, writer = os.pipe()
@@ -83,7 +88,9 @@ def _pipe_in(data: bytes) -> None:
 def call(
     url: str, token: str, transport: str, method: str, arguments: Sequence[Any], options: Mapping[str, Any]
 ) -> Any:
-    """Call a public method of the library, as ``artifacts.create``; what it returns, or the exception that it raises."""
+    """Call a public method of the library, as ``artifacts.create``; what it returns, or the exception that it
+    raises.
+    """
     manager, _, name = method.partition(".")
     try:
         client = _client(url, token, transport)
@@ -141,7 +148,9 @@ def _library() -> Iterator[str]:
 
 
 def _import_everything() -> None:
-    """Import what each command imports at its start, and find once what each looks for in the metadata of all distributions."""
+    """Import what each command imports at its start, and find once what each looks for in the metadata of all
+    distributions.
+    """
     for module in (*PROGRAMS.values(), "keystoneauth1.session", "glareclient.v1.client"):
         importlib.import_module(module)
     for group in importlib.metadata.entry_points().groups:

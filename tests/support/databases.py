@@ -1,8 +1,8 @@
 """The database that tests of the service work on: SQLite, or a server that `GLARE_TEST_DATABASE` names.
 
 ``GLARE_TEST_DATABASE=postgresql`` and ``=mariadb`` run the same tests on a server of this machine, whose URLs are
-`SERVERS` or the variables ``GLARE_TEST_POSTGRESQL_URL`` and ``GLARE_TEST_MARIADB_URL``. Each test directory gets a database of its
-own, without a trace of others; they are dropped at the end.
+`SERVERS` or the variables ``GLARE_TEST_POSTGRESQL_URL`` and ``GLARE_TEST_MARIADB_URL``. Each test directory gets a
+database of its own, without a trace of others; they are dropped at the end.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def why_not(kind: str) -> str | None:
 
 
 def database_of(directory: Path, *, tables: bool = True) -> str:
-    """URL of the database of a test directory, made at the first call; with `tables` it has them, and nothing in them."""
+    """URL of the database of a test directory, made at the first call; with `tables` it has them, and nothing in
+    them.
+    """
     made = _MADE.get(directory)
     if made is None:
         # Other processes that a test starts in the directory work on the same one.

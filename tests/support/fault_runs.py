@@ -1,8 +1,9 @@
 """Every operation, broken at each of its steps, one after the other.
 
-As a program (``python -m support.fault_runs DIRECTORY ORIGIN FAULT,… SCENARIO…``) it first records the steps of each scenario. Then it does the
-scenario once for each of them, in a process of its own that is broken there; and in another process afterwards, as after a restart, it lets the
-sweep do its work, compares everything, and does the operation again where it had not happened. The findings are JSON on standard output.
+As a program (``python -m support.fault_runs DIRECTORY ORIGIN FAULT,… SCENARIO…``) it first records the steps of each
+scenario. Then it does the scenario once for each of them, in a process of its own that is broken there; and in another
+process afterwards, as after a restart, it lets the sweep do its work, compares everything, and does the operation again
+where it had not happened. The findings are JSON on standard output.
 
 FAULT is how it breaks:
 
@@ -91,7 +92,8 @@ class Pieces(io.BytesIO):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """An operation on an artifact that `prepare` makes. `done` is whether it has happened, None being an artifact that is gone.
+    """An operation on an artifact that `prepare` makes. `done` is whether it has happened, None being an artifact that
+    is gone.
 
     `commits` names the transaction that makes it happen, and `store` the store that new blobs go to.
     """
@@ -104,7 +106,9 @@ class Scenario:
 
 
 class Finding(msgspec.Struct):
-    """One run: the fault and its step, what the caller was told (None: nothing, it succeeded), and what was wrong afterwards."""
+    """One run: the fault and its step, what the caller was told (None: nothing, it succeeded), and what was wrong
+    afterwards.
+    """
 
     fault: str
     step: str
@@ -420,7 +424,9 @@ class Runner:
         return Finding(fault, step, error, happened, problems)
 
     def hung(self, number: int, step: str) -> Finding:
-        """The scenario, whose call of the store hangs at this step until another process has undone it, and done it again."""
+        """The scenario, whose call of the store hangs at this step until another process has undone it, and done it
+        again.
+        """
         artifact_id = forked(self._prepare)[1]
         here, there = socket.socketpair()
         with here, there:
@@ -469,7 +475,9 @@ class Runner:
         return happened, problems
 
     def _settled(self, services: Services) -> list[str]:
-        """What is wrong when the sweep is through. A server may take its time with the last commit of a client that went away."""
+        """What is wrong when the sweep is through. A server may take its time with the last commit of a client that
+        went away.
+        """
         deadline = time.monotonic() + _PATIENCE
         while True:
             recover(services)
@@ -484,7 +492,9 @@ class Runner:
 
 
 class Breaking:
-    """Services in which the step of a number breaks as `fault` says, once. What hangs tells `other`, and waits for its word."""
+    """Services in which the step of a number breaks as `fault` says, once. What hangs tells `other`, and waits for its
+    word.
+    """
 
     def __init__(self, services: Services, fault: str, number: int, other: socket.socket | None) -> None:
         self._other = other
@@ -536,11 +546,13 @@ AT = {
     "ask": (": commit",),
     "tell": (": commit",),
 }
-"""The steps at which each fault happens. What ends a process before a call or a transaction is the same as what ends it after the one before."""
+"""The steps at which each fault happens. What ends a process before a call or a transaction is the same as what ends it
+after the one before."""
 
 
 READS = ("reader.", "driver.open", "sweep._retire", "sweep.retire_events", "sweep.forget_")
-"""Steps that change nothing, as there is nothing old enough to be forgotten: a process that ends there leaves what the step before has left."""
+"""Steps that change nothing, as there is nothing old enough to be forgotten: a process that ends there leaves what the
+step before has left."""
 
 
 @dataclass(frozen=True, slots=True)

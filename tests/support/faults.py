@@ -1,7 +1,7 @@
 """Steps of an operation, at each of which a test may end the process, fail, or wait. Nothing of it is in the product.
 
-`instrument` puts itself around the database's transactions and the calls of the stores, in services that the product has composed. Each
-beginning and end is a *step*, and has a name:
+`instrument` puts itself around the database's transactions and the calls of the stores, in services that the product
+has composed. Each beginning and end is a *step*, and has a name:
 
     attempts.publish: begin       before the transaction, which function `publish` of module `attempts` wants
     attempts.publish: begun       in it, before anything is done
@@ -11,8 +11,9 @@ beginning and end is a *step*, and has a name:
     driver.create: call           before the call of a store, its writer or its reader
     writer.commit: returned       after it
 
-As a program (``python -m support.faults serve …``) it is `glare`, whose server processes do at a step what the file ``fault`` in their working
-directory says: ``kill attempts.publish: commit`` or ``hang writer.commit: call``. `order` writes it.
+As a program (``python -m support.faults serve …``) it is `glare`, whose server processes do at a step what the file
+``fault`` in their working directory says: ``kill attempts.publish: commit`` or ``hang writer.commit: call``. `order`
+writes it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ HELD = Path("held")
 
 
 def instrument(services: Services, take: Take) -> Services:
-    """Let `take` see every step of these services. What keeps attempts alive goes on unseen, for it has a time of its own."""
+    """Let `take` see every step of these services. What keeps attempts alive goes on unseen, for it has a time of its
+    own.
+    """
 
     def seen(name: str) -> None:
         if threading.current_thread().name != "heartbeats":

@@ -62,7 +62,9 @@ class Working(Verifying):
             return [(row.kind, row.state, row.tries) for row in found]
 
     def as_before(self, **members: Any) -> None:
-        """Make of all jobs what the release before confidential queries has written, with these members of the payload."""
+        """Make of all jobs what the release before confidential queries has written, with these members of the
+        payload.
+        """
         with self.glare.services.db.write() as connection:
             for row in connection.execute(select(jobs.c.id, jobs.c.payload)).all():
                 told = {name: value for name, value in json.loads(row.payload).items() if name != "wish"} | members

@@ -1,7 +1,8 @@
 """What the service is supposed to do, in the plainest Python: a model that says the answer to every request in advance.
 
-`Model` holds artifacts in a dict. Its methods are the requests of the API; each returns what the service has to answer, changes
-the model as the service has to change, or raises `Refused` with the status. Nothing in it is taken from the service's code.
+`Model` holds artifacts in a dict. Its methods are the requests of the API; each returns what the service has to answer,
+changes the model as the service has to change, or raises `Refused` with the status. Nothing in it is taken from the
+service's code.
 """
 
 from __future__ import annotations

@@ -100,7 +100,9 @@ class Origin:
         headers: Mapping[str, str] | None = None,
         ranges: bool = True,
     ) -> None:
-        """Serve `content` there from now on, whole for every range where it is told to know no `ranges`. The ETag is the content's sha256 unless given; None sends none."""
+        """Serve `content` there from now on, whole for every range where it is told to know no `ranges`. The ETag is
+        the content's sha256 unless given; None sends none.
+        """
         if etag == "":
             data = content.read_bytes() if isinstance(content, Path) else content
             etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'

@@ -55,7 +55,9 @@ def willing(message: Message) -> Answer:
 
 @dataclass
 class Receiver:
-    """The server, with TLS where a context is given. `answer` decides what is said to a message; `messages` holds all, in order."""
+    """The server, with TLS where a context is given. `answer` decides what is said to a message; `messages` holds all,
+    in order.
+    """
 
     tls: ssl.SSLContext | None = None
     answer: Callable[[Message], Answer] = willing

@@ -5,8 +5,9 @@ with Counting(glare.services.db) as counting:
         glare.alice.show(image)
     assert cost.round_trips == 1
 
-A round trip is one message for whose answer the client waits: on PostgreSQL a simple query, or a synchronisation of the extended
-protocol; on MariaDB a command. It is read off what a relay passes on, so that nothing of the driver or of the product is asked. SQLite has none.
+A round trip is one message for whose answer the client waits: on PostgreSQL a simple query, or a synchronisation of the
+extended protocol; on MariaDB a command. It is read off what a relay passes on, so that nothing of the driver or of the
+product is asked. SQLite has none.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ PATIENCE = 10.0
 class Server(Glare):
     """The process. It has the actors of `Glare`, and looks behind the API through a database connection of its own.
 
-    `program` is the module that is run, and `options` are those of `serve`; `descriptors` is how many files each process may open. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start` starts it again on what
-    is there.
+    `program` is the module that is run, and `options` are those of `serve`; `descriptors` is how many files each
+    process may open. It serves from `__enter__` to `__exit__`; `kill` ends all its processes at once, and `start`
+    starts it again on what is there.
     """
 
     def __init__(

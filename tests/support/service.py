@@ -1,7 +1,7 @@
 """The whole service in one process, spoken to through HTTP by named actors.
 
-``with running(directory) as glare`` starts it; then ``glare.alice.create("images", name="cirros")`` makes an artifact, and
-``glare.bob.get(image)`` is what somebody else sees of it.
+``with running(directory) as glare`` starts it; then ``glare.alice.create("images", name="cirros")`` makes an artifact,
+and ``glare.bob.get(image)`` is what somebody else sees of it.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ class Torn:
         self.cut_all()
 
     def cut_at(self, word: bytes, *, delivered: bool = True, late: threading.Event | None = None) -> None:
-        """Break the next connection on which the client says what matches `word`, once: before, or after, the server hears it.
+        """Break the next connection on which the client says what matches `word`, once: before, or after, the server
+        hears it.
 
         With `late` the server hears it when that is set.
         """

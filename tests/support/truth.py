@@ -1,7 +1,8 @@
 """What must always be true of a database and its store, computed anew from rows and bytes.
 
-`disagreements` compares everything that is kept twice: bytes and their digests, counters and what they count, values and
-the index of them, what happened and what is told of it. After a crash it is called once `recover` has done what the background work does in time.
+`disagreements` compares everything that is kept twice: bytes and their digests, counters and what they count, values
+and the index of them, what happened and what is told of it. After a crash it is called once `recover` has done what the
+background work does in time.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def _index(services: Services, connection: Connection, artifact: Artifact) -> It
 
 
 def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
-    """What the audit log and the outbox tell, from the first entry to the last, is what there is: no more, and no less."""
+    """What the audit log and the outbox tell, from the first entry to the last, is what there is: no more, and no
+    less.
+    """
     told: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     of_artifacts = (audit.c.outcome == DONE, audit.c.artifact_id.is_not(None))
     for row in connection.execute(select(audit).where(*of_artifacts).order_by(audit.c.id)):

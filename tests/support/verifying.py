@@ -45,7 +45,9 @@ class Verifying:
         return actor.activate(image)
 
     def scatter(self) -> None:
-        """Have each host stand in a network of its own, as far as the service can tell: here they all share one machine."""
+        """Have each host stand in a network of its own, as far as the service can tell: here they all share one
+        machine.
+        """
         networks = self.glare.services.egress.networks
         object.__setattr__(networks, "of", lambda host: f"network of {host}")
 

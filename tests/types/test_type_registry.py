@@ -81,7 +81,9 @@ def test_all_need_not_be_enabled() -> None:
 
 
 def test_a_module_that_fails_stops_the_start(module_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A module that cannot be imported is refused with its reason, the line and the remedy, whatever is enabled; nothing is logged."""
+    """A module that cannot be imported is refused with its reason, the line and the remedy, whatever is enabled;
+    nothing is logged.
+    """
     broken = module_folder / "a_broken_shop.py"
     broken.write_text("from glare.types import String\n\ncolour = String(max_lenght=5)\n", encoding="utf-8")
     for module, parts in {

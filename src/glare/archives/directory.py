@@ -1,8 +1,8 @@
 """The central directory of a zip archive, read strictly.
 
-There are many ways to make an archive that two programs understand differently. So an archive has to be one without gaps: the
-members follow one another from its first byte to its central directory, and that is followed by the end record, which ends it.
-What stands before or behind, overlaps, hides or contradicts is refused.
+There are many ways to make an archive that two programs understand differently. So an archive has to be one without
+gaps: the members follow one another from its first byte to its central directory, and that is followed by the end
+record, which ends it. What stands before or behind, overlaps, hides or contradicts is refused.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class _End:
 def read_directory(archive: StoredData, limits: UnpackLimits) -> list[Entry]:
     """The archive's entries in the order of their bytes, directories included.
 
-    Raises `BadRequest` for what is no zip archive, damaged, or not safe to unpack, `RequestEntityTooLarge` beyond a limit in bytes.
+    Raises `BadRequest` for what is no zip archive, damaged, or not safe to unpack, `RequestEntityTooLarge` beyond a
+    limit in bytes.
     """
     end = _find_end(archive)
     if end.count > limits.members:
@@ -134,7 +135,9 @@ def extras(raw: bytes) -> dict[int, bytes]:
 
 
 def widened(values: tuple[int, ...], extra: dict[int, bytes]) -> tuple[int, ...]:
-    """The values of a header's 32-bit fields, where those that are full stand in the 64-bit extra field, in this order."""
+    """The values of a header's 32-bit fields, where those that are full stand in the 64-bit extra field, in this
+    order.
+    """
     wide = [value == FULL_32 for value in values]
     if not any(wide) or _ZIP64 not in extra:
         return values

@@ -29,8 +29,8 @@ _COMPARED_FLAGS: Final = 0x0801 | HAS_DESCRIPTOR
 class MemberStream:
     """The unpacked bytes of one entry. Nothing is read before the first `read`; the last one has checked everything.
 
-    No more than the announced size is ever unpacked. Raises `BadRequest` naming the member when its local header, sizes,
-    checksum or data descriptor are not those of the central directory.
+    No more than the announced size is ever unpacked. Raises `BadRequest` naming the member when its local header,
+    sizes, checksum or data descriptor are not those of the central directory.
     """
 
     def __init__(self, archive: StoredData, entry: Entry) -> None:

@@ -16,7 +16,9 @@ _PACK_AGAIN: Final = "rename it and pack the archive again"
 
 
 def read_name(raw: bytes) -> str:
-    """The text of a member's name, which must be UTF-8 whether or not the archive says that it is. Raises `BadRequest`."""
+    """The text of a member's name, which must be UTF-8 whether or not the archive says that it is. Raises
+    `BadRequest`.
+    """
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -55,7 +57,9 @@ def _problem(name: str) -> str | None:
 
 
 def require_distinct(names: Sequence[str]) -> None:
-    """Raises `BadRequest` where two names are one after Unicode normalisation, or a file is also a directory of another."""
+    """Raises `BadRequest` where two names are one after Unicode normalisation, or a file is also a directory of
+    another.
+    """
     files: dict[str, str] = {}
     directories: set[str] = set()
     for name in names:

@@ -21,10 +21,12 @@ def unpack_zip(
     content_type: str = "application/octet-stream",
     limits: UnpackLimits | None = None,
 ) -> Ingested:
-    """What an `ingest` hook returns to store a zip archive, and its members in the folder field `into` under their paths.
+    """What an `ingest` hook returns to store a zip archive, and its members in the folder field `into` under their
+    paths.
 
-    Without `keep` the archive itself is not stored; without `replace` the folder keeps the blobs that the archive has no member
-    for. `content_type` is that of every member. `limits` tighten those of the operator. Archives inside are stored as they are.
+    Without `keep` the archive itself is not stored; without `replace` the folder keeps the blobs that the archive has
+    no member for. `content_type` is that of every member. `limits` tighten those of the operator. Archives inside are
+    stored as they are.
 
     What is no sound zip archive, or not safe to unpack, is refused with `BadRequest`, what is too large with
     `RequestEntityTooLarge`, and nothing is stored.
@@ -39,7 +41,9 @@ def unpack_zip(
 
 
 def zip_members(archive: StoredData, *, into: str, content_type: str, limits: UnpackLimits) -> Iterator[Member]:
-    """The files in an archive, in the order of their bytes. The whole directory is checked before the first one comes."""
+    """The files in an archive, in the order of their bytes. The whole directory is checked before the first one
+    comes.
+    """
     for entry in read_directory(archive, limits):
         stream = MemberStream(archive, entry)
         if entry.is_directory:

@@ -71,8 +71,8 @@ class TokenAudit:
 def token_audit(settings: Settings) -> Iterator[TokenAudit]:
     """Note what the block does to tokens; the entry is committed when the block ends.
 
-    Where the entry cannot be written, the command fails after the token file has changed: a new token was then shown to nobody.
-    A database that is not there yet is warned of: tokens may be made before it.
+    Where the entry cannot be written, the command fails after the token file has changed: a new token was then shown to
+    nobody. A database that is not there yet is warned of: tokens may be made before it.
     """
     now = time.time_ns() // 1000
     try:

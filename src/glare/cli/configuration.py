@@ -1,4 +1,6 @@
-"""Settings for a command: read from where its arguments say, with what an operator should know told on standard error."""
+"""Settings for a command: read from where its arguments say, with what an operator should know told on standard
+error.
+"""
 
 from __future__ import annotations
 

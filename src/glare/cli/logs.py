@@ -78,7 +78,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    """What the record carries, with the request and the trace that it belongs to. Handlers run where the record was made."""
+    """What the record carries, with the request and the trace that it belongs to. Handlers run where the record was
+    made.
+    """
     extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     request_id, trace = REQUEST_ID.get(), TRACE.get()
     if trace is not None:

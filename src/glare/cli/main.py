@@ -1,6 +1,7 @@
 """The `glare` command: its grammar, its help, and what every command has in common.
 
-Nothing is imported before a command is known: help has to come at once, and `serve` must not carry what it does not use.
+Nothing is imported before a command is known: help has to come at once, and `serve` must not carry what it does not
+use.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def address_of(settings: Settings) -> Address:
 def bind(settings: Settings) -> socket.socket:
     """A socket on the configured address, which does not listen yet. Raises `SettingsError` where there can be none.
 
-    An address that is taken is tried again for a moment: the processes of a service that was killed need one to be gone.
+    An address that is taken is tried again for a moment: the processes of a service that was killed need one to be
+    gone.
     """
     host, port = settings.server.bind_host, settings.server.bind_port
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -83,11 +84,12 @@ def _bind_refusal(host: str, port: int, error: OSError) -> str:
 def run_server(settings: Settings, listener: socket.socket, factory: Factory, *, with_worker: bool) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code.
 
-    `factory(settings, with_worker)` makes what is served, in each process anew; it must be importable by name, because it
-    and the settings are pickled. Background work, where wanted, runs in one process of them.
+    `factory(settings, with_worker)` makes what is served, in each process anew; it must be importable by name, because
+    it and the settings are pickled. Background work, where wanted, runs in one process of them.
     """
     server = settings.server
-    # The C library gives each of many threads an arena of its own, which it hardly ever gives back; two cores need no more than two.
+    # The C library gives each of many threads an arena of its own, which it hardly ever gives back; two cores need no
+    # more than two.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     server.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.metrics.enabled:

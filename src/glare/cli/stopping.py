@@ -7,7 +7,9 @@ import threading
 
 
 def stopped_by_signals() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets, so that the work under way is finished; a second one ends the program at once."""
+    """An event that SIGTERM or Ctrl-C sets, so that the work under way is finished; a second one ends the program at
+    once.
+    """
     stop = threading.Event()
 
     def end(number: int, _: object) -> None:

@@ -61,7 +61,9 @@ def revoke(args: Namespace) -> int:
 
 
 def quickstart_token(settings: Settings) -> str | None:
-    """A fresh member's token of the project `demo`, in place of those of earlier starts; None where tokens are not asked for."""
+    """A fresh member's token of the project `demo`, in place of those of earlier starts; None where tokens are not
+    asked for.
+    """
     if settings.pipeline != "token_file":
         return None
     file = TokenFile(settings.identity.token_file)

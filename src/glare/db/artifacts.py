@@ -81,7 +81,8 @@ def lock(connection: Connection, artifact_id: str) -> None:
 
 
 def touch(connection: Connection, artifact: Artifact, now: int) -> None:
-    """Count a change of the artifact's blobs: revision and `updated_at`, where the revision is still the one that was read.
+    """Count a change of the artifact's blobs: revision and `updated_at`, where the revision is still the one that was
+    read.
 
     Raises `Conflict` otherwise; the caller reads again and decides again.
     """
@@ -90,12 +91,16 @@ def touch(connection: Connection, artifact: Artifact, now: int) -> None:
 
 
 def touch_any(connection: Connection, artifact_id: str, now: int) -> None:
-    """Count a change of the artifact's blobs whatever its revision: for publishing, which checks its attempt instead."""
+    """Count a change of the artifact's blobs whatever its revision: for publishing, which checks its attempt
+    instead.
+    """
     later(connection, _TOUCH_ANY, {"old_id": artifact_id, "now": now})
 
 
 def remove_artifact(connection: Connection, artifact: Artifact) -> None:
-    """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise `Conflict`."""
+    """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise
+    `Conflict`.
+    """
     lock(connection, artifact.id)
     later(connection, _DELETE_VALUES, {"artifact": artifact.id})
     later(connection, delete(blobs).where(blobs.c.artifact_id == artifact.id))

@@ -51,7 +51,9 @@ def _cut(text: str | None) -> str | None:
 
 
 def page(connection: Connection, query: AuditQuery) -> list[RecordedAudit]:
-    """The newest entries that pass, `query.limit` at most. Each filter but type and outcome has an index in this order."""
+    """The newest entries that pass, `query.limit` at most. Each filter but type and outcome has an index in this
+    order.
+    """
     rows = connection.execute(
         select(audit)
         .where(*_conditions(query))

@@ -23,7 +23,8 @@ _columns = blobs.c
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
-    """What an attempt writes into its slot: `reserved` are bytes of quota, `staged` where its bytes will go (None: nowhere).
+    """What an attempt writes into its slot: `reserved` are bytes of quota, `staged` where its bytes will go (None:
+    nowhere).
 
     That `of_job` has no heartbeat: it is there as long as the job is.
     """
@@ -98,9 +99,11 @@ def publish(
     project: str | None = None,
     keep_until: int = 0,
 ) -> bool:
-    """Show `blob` in its slot and end the attempt; what the slot held before is doomed, from `keep_until` (microseconds) on.
+    """Show `blob` in its slot and end the attempt; what the slot held before is doomed, from `keep_until`
+    (microseconds) on.
 
-    `host` is that of an external location's URL, `project` the one that it is listed for. Returns False, and changes nothing, when the attempt is no longer ours.
+    `host` is that of an external location's URL, `project` the one that it is listed for. Returns False, and changes
+    nothing, when the attempt is no longer ours.
     """
     mine = _columns.attempt_id == attempt_id
     before = connection.execute(
@@ -156,7 +159,9 @@ def publish(
 
 
 def restage(connection: Connection, attempt_id: str, staged: Managed) -> Managed | None:
-    """Let an attempt begin again with another object; returns the one that it had, which is doomed. None where it is no longer there."""
+    """Let an attempt begin again with another object; returns the one that it had, which is doomed. None where it is no
+    longer there.
+    """
     mine = _columns.attempt_id == attempt_id
     before = connection.execute(select(_columns.attempt_store, _columns.attempt_object).where(mine).with_for_update())
     row = before.first()
@@ -169,7 +174,9 @@ def restage(connection: Connection, attempt_id: str, staged: Managed) -> Managed
 
 
 def measured(connection: Connection, location_id: str, blob: Blob) -> bool:
-    """Put what was measured of an external location in the place of what was claimed; False where that has happened before."""
+    """Put what was measured of an external location in the place of what was claimed; False where that has happened
+    before.
+    """
     location, digests = blob.location, blob.digests
     if not isinstance(location, External) or digests is None:
         raise AssertionError("what was measured has digests")
@@ -229,7 +236,9 @@ def end_attempt(connection: Connection, attempt_id: str, *, beaten_before: int |
 
 
 def drop_blob(connection: Connection, artifact_id: str, blob: Blob, keep_until: int = 0) -> bool:
-    """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed, from `keep_until` on."""
+    """Remove the row of a blob that no attempt holds and that is still as it was read; its object is doomed, from
+    `keep_until` on.
+    """
     managed = blob.location if isinstance(blob.location, Managed) else None
     key = slot_id(artifact_id, blob.slot.field, blob.slot.key)
     same = _columns.object == managed.object if managed else _columns.object.is_(None)
@@ -242,7 +251,9 @@ def drop_blob(connection: Connection, artifact_id: str, blob: Blob, keep_until: 
 def dead_attempts(
     connection: Connection, beaten_before: int, limit: int, after: tuple[int, str] = (0, "")
 ) -> list[DeadAttempt]:
-    """Attempts whose last heartbeat is before `beaten_before` (microseconds), those longest dead first, from behind the place `after`."""
+    """Attempts whose last heartbeat is before `beaten_before` (microseconds), those longest dead first, from behind the
+    place `after`.
+    """
     beat, last = after
     statement = (
         select(

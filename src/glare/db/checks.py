@@ -47,7 +47,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCheck:
-    """An entry of the history: `checks` equal outcomes in a row, from `first_at` to `last_at`, that read `bytes` together."""
+    """An entry of the history: `checks` equal outcomes in a row, from `first_at` to `last_at`, that read `bytes`
+    together.
+    """
 
     id: int
     kind: CheckKind
@@ -107,7 +109,8 @@ def lease(
 ) -> str | None:
     """Lease the host that is due longest, until the time `until`; None where none is due.
 
-    It has a location of another project than those in `full`, and of another than those in `present`, where there is such a host.
+    It has a location of another project than those in `full`, and of another than those in `present`, where there is
+    such a host.
     """
     host = None
     for but in dict.fromkeys((frozenset(full) | frozenset(present), frozenset(full))):
@@ -128,7 +131,8 @@ def beat(connection: Connection, holders: Sequence[str], until: int) -> None:
 
 
 def release(connection: Connection, holder: str, host: str, not_before: Callable[[int], int]) -> None:
-    """End a lease. The host is due with its next location, or at the time `not_before` of its failures in a row, where that is later.
+    """End a lease. The host is due with its next location, or at the time `not_before` of its failures in a row, where
+    that is later.
 
     Without locations it is forgotten.
     """
@@ -198,7 +202,9 @@ def postpone(connection: Connection, location_id: str, check_at: int) -> None:
 
 
 def fault(connection: Connection, location_id: str, wait: Callable[[int], int]) -> None:
-    """Check this location later, as its check ended by a defect of ours: by the number of times in a row. What is known of it stays."""
+    """Check this location later, as its check ended by a defect of ours: by the number of times in a row. What is known
+    of it stays.
+    """
     mine = (_blobs.location_id == location_id, _blobs.check_at.is_not(None))
     faults = connection.execute(select(_blobs.faults).where(*mine).with_for_update()).scalar_one_or_none()
     if faults is not None:
@@ -207,14 +213,18 @@ def fault(connection: Connection, location_id: str, wait: Callable[[int], int]) 
 
 
 def put_off(connection: Connection, location_id: str, check_at: int) -> None:
-    """The check that is due has not begun, and is due again at `check_at`: as it was, also where somebody has asked for it."""
+    """The check that is due has not begun, and is due again at `check_at`: as it was, also where somebody has asked for
+    it.
+    """
     connection.execute(
         update(blobs).where(_blobs.location_id == location_id, _blobs.check_at.is_not(None)).values(check_at=check_at)
     )
 
 
 def apply(connection: Connection, target: Target, finding: Finding, standing: Standing) -> None:
-    """Store what a finding made of a location. A transition begins a new generation, to which older results do not apply."""
+    """Store what a finding made of a location. A transition begins a new generation, to which older results do not
+    apply.
+    """
     values: dict[str, Any] = {
         "state": standing.state.value,
         "reason": standing.reason,
@@ -307,11 +317,12 @@ def ask(connection: Connection, location_id: str, now: int) -> bool:
 def suspect(
     connection: Connection, location_id: str, why: str, now: int, rhythm: Rhythm, *, even_young: bool = False
 ) -> tuple[str, int] | None:
-    """Make a full check due where somebody was not served; returns the host to expect, and when, None where nothing follows.
+    """Make a full check due where somebody was not served; returns the host to expect, and when, None where nothing
+    follows.
 
-    Not where the last proof is young (`even_young` is for hints that cost their project something), or where a failure or another hint is
-    being followed up: whoever controls an origin must not make this service download it again and again. The more hints were wrong
-    before, the older the proof has to be.
+    Not where the last proof is young (`even_young` is for hints that cost their project something), or where a failure
+    or another hint is being followed up: whoever controls an origin must not make this service download it again and
+    again. The more hints were wrong before, the older the proof has to be.
     """
     target = find(connection, location_id, lock=True)
     if target is None:
@@ -357,7 +368,9 @@ def lately(connection: Connection, since: int, limit: int) -> tuple[list[Word], 
 
 
 def stale(connection: Connection, proven_before: int, limit: int, after: tuple[int, str] = (0, "")) -> list[Aged]:
-    """Verified locations whose proof is older than `proven_before`, and whose age nobody was told of: the oldest first, behind `after`."""
+    """Verified locations whose proof is older than `proven_before`, and whose age nobody was told of: the oldest first,
+    behind `after`.
+    """
     proof, last = after
     old = and_(
         _blobs.state == LocationState.VERIFIED.value,

@@ -33,8 +33,11 @@ def keep(connection: Connection, content: Content, now: int) -> None:
 
 
 def restore(connection: Connection, sha256: str, size: int, blocks: bytes, now: int) -> None:
-    """Keep these block digests of a content whatever was kept before: they were computed from bytes that have this sha256."""
-    # The content's row is held before its blocks are looked for: who restores it at this moment has committed them then, or waits.
+    """Keep these block digests of a content whatever was kept before: they were computed from bytes that have this
+    sha256.
+    """
+    # The content's row is held before its blocks are looked for: who restores it at this moment has committed them
+    # then, or waits.
     held = update(contents).where(contents.c.sha256 == sha256).values(size=size, touched_at=now)
     if not connection.execute(held).rowcount and not insert_new(
         connection, contents, {"sha256": sha256, "size": size, "touched_at": now}
@@ -54,7 +57,9 @@ def _keep_blocks(connection: Connection, sha256: str, digests: bytes) -> None:
 
 
 def block_digests(connection: Connection, sha256: str, first: int, last: int) -> bytes:
-    """The raw sha256 digests of blocks `first` to `last`, both included, concatenated; fewer when some are not there."""
+    """The raw sha256 digests of blocks `first` to `last`, both included, concatenated; fewer when some are not
+    there.
+    """
     start, end = first // BLOCKS_PER_ROW, last // BLOCKS_PER_ROW
     statement = (
         select(content_blocks.c.digests)

@@ -1,7 +1,7 @@
 """Counter rows: how many artifacts a list holds, and what a project uses of its quotas.
 
-Counters change by ``UPDATE … SET n = n + :delta`` in the transaction of what they count, so racing requests cannot lose a
-count, and a conditional update cannot overrun a limit.
+Counters change by ``UPDATE … SET n = n + :delta`` in the transaction of what they count, so racing requests cannot lose
+a count, and a conditional update cannot overrun a limit.
 """
 
 from __future__ import annotations
@@ -28,20 +28,26 @@ _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project may use, of one type or of all together: a number of artifacts and bytes of managed data, -1 unlimited."""
+    """What a project may use, of one type or of all together: a number of artifacts and bytes of managed data, -1
+    unlimited.
+    """
 
     artifacts: int = UNLIMITED
     bytes: int = UNLIMITED
 
 
 def add(connection: Connection, table: Table, key: Mapping[str, Any], amounts: Mapping[str, int]) -> None:
-    """Add `amounts` to the counter row of `key`, which comes into being at zero; before the next statement, or with the commit."""
+    """Add `amounts` to the counter row of `key`, which comes into being at zero; before the next statement, or with the
+    commit.
+    """
     add_up(connection, table, key, amounts)
 
 
 @lru_cache
 def _increase(table: Table, amounts: tuple[str, ...], limits: tuple[str, ...] = ()) -> Update:
-    """Add to columns of one row, where those in `limits` stay within theirs. Made once: building it costs more than its work."""
+    """Add to columns of one row, where those in `limits` stay within theirs. Made once: building it costs more than its
+    work.
+    """
     columns = table.c
     row = [column == bindparam(f"key_{column.name}") for column in columns if column.primary_key]
     within = [columns[name] + bindparam(f"add_{name}") <= bindparam(f"most_{name}") for name in limits]
@@ -82,8 +88,8 @@ def use_within(
 ) -> str | None:
     """Change what `project` uses where every limit allows it.
 
-    `limits` has an entry for `ALL_TYPES` and for `type_name`. Returns None, or the key whose limit would be overrun; the
-    caller then rolls the transaction back.
+    `limits` has an entry for `ALL_TYPES` and for `type_name`. Returns None, or the key whose limit would be overrun;
+    the caller then rolls the transaction back.
     """
     amounts = {"artifacts": artifacts, "bytes": size}
     for name in (ALL_TYPES, type_name):

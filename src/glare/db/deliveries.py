@@ -49,7 +49,9 @@ def add(connection: Connection, messages: Iterable[NewDelivery], now: int) -> No
 
 
 def head(connection: Connection, subscription_id: str, *, confirming: bool) -> Delivery | None:
-    """The message that comes next: the first of the queue, or where the target is yet to confirm, the one that asks it to."""
+    """The message that comes next: the first of the queue, or where the target is yet to confirm, the one that asks it
+    to.
+    """
     conditions = [_columns.subscription_id == subscription_id, _columns.state == DeliveryState.PENDING.value]
     if confirming:
         conditions.append(_columns.event_type == CONFIRMATION)

@@ -1,6 +1,7 @@
 """The database connection: transactions for reading and for writing, and what becomes of those that fail.
 
-Synchronous: called from worker threads. Several processes, on several machines where the database allows it, may share one.
+Synchronous: called from worker threads. Several processes, on several machines where the database allows it, may share
+one.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Database:
     """A pool of connections to one database.
 
     `busy_timeout` (seconds) is how long a transaction waits for a lock or a connection, and how long it is tried again,
-    before it becomes `Unavailable`. `statement_timeout` bounds each statement, and `answer_timeout` each wait for the server; without
-    them it is waited for ever.
+    before it becomes `Unavailable`. `statement_timeout` bounds each statement, and `answer_timeout` each wait for the
+    server; without them it is waited for ever.
     """
 
     def __init__(
@@ -132,15 +133,18 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """A connection for one statement that reads: it sees one state by itself, without a transaction around it. Raises as `read`."""
+        """A connection for one statement that reads: it sees one state by itself, without a transaction around it.
+        Raises as `read`.
+        """
         with self._errors(), self.engine.connect() as connection, self._dialect.begin_look(connection):
             yield connection
 
     def transact(self, work: Callable[[Connection], T], *, done: Callable[[Connection], T | None] | None = None) -> T:
         """Run `work` in a transaction that may change things, and again from its start where the database undid it.
 
-        So `work` must do nothing but read and write the database. On SQLite it runs once: the write lock is held from its
-        start. Where the connection breaks at the commit, `done` looks whether `work` happened, and gives its result or None.
+        So `work` must do nothing but read and write the database. On SQLite it runs once: the write lock is held from
+        its start. Where the connection breaks at the commit, `done` looks whether `work` happened, and gives its result
+        or None.
 
         Raises what `work` raises, `Unavailable` when the lock cannot be had in time or others win again and again,
         `OutcomeUnknown` where nobody can tell, `StoreFull` when the disk is full.
@@ -207,9 +211,9 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One try of a transaction that may change things: committed when the block ends, rolled back when it raises.
 
-        On SQLite it holds the write lock from its start, so that what it reads stays true until it commits. Elsewhere each
-        statement sees what is committed, and what must stay true needs a lock (`FOR UPDATE`) or a conditional update.
-        Raises `Undone` and `OutcomeUnknown` besides what `transact` says.
+        On SQLite it holds the write lock from its start, so that what it reads stays true until it commits. Elsewhere
+        each statement sees what is committed, and what must stay true needs a lock (`FOR UPDATE`) or a conditional
+        update. Raises `Undone` and `OutcomeUnknown` besides what `transact` says.
         """
         with self._errors(), self._turn(), self.engine.connect() as connection:
             transaction = self._dialect.begin_write(connection, self._sizes.patience)
@@ -257,7 +261,8 @@ class Database:
     def dispose(self) -> None:
         """Close the connections that nobody uses; the others close when they are given back.
 
-        The engine's own `dispose` would make a new pool, in which a thread that comes late leaves a connection that nobody closes.
+        The engine's own `dispose` would make a new pool, in which a thread that comes late leaves a connection that
+        nobody closes.
         """
         self._pool.dispose()
 

@@ -39,7 +39,9 @@ class StoredBlob:
 
 @dataclass(slots=True)
 class Run:
-    """How far a check of one store has come: its `phase`, the last slot or object looked at, and what was counted so far."""
+    """How far a check of one store has come: its `phase`, the last slot or object looked at, and what was counted so
+    far.
+    """
 
     store: str
     holder: str
@@ -122,7 +124,9 @@ def equal_ones(connection: Connection, blob: StoredBlob, limit: int) -> list[Sto
 
 
 def replace_object(connection: Connection, blob: StoredBlob, repaired: Managed) -> bool:
-    """Give a blob another object with the same content, in which nothing is wrong; False where it has another one by now, or is gone."""
+    """Give a blob another object with the same content, in which nothing is wrong; False where it has another one by
+    now, or is gone.
+    """
     same = (
         (_blobs.slot_id == blob.slot_id)
         & (_blobs.store == blob.location.store)
@@ -153,7 +157,9 @@ def _stored_blob(row: Row[Any]) -> StoredBlob:
 
 
 def mark(connection: Connection, blob: StoredBlob, damage: Damage | None, now: int) -> bool:
-    """Say what is wrong with a blob's object, None for nothing; False where the blob has another object by now, or is gone."""
+    """Say what is wrong with a blob's object, None for nothing; False where the blob has another object by now, or is
+    gone.
+    """
     same = (
         (_blobs.slot_id == blob.slot_id)
         & (_blobs.store == blob.location.store)

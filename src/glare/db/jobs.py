@@ -1,7 +1,7 @@
 """Jobs: work that outlives the request that asked for it. Claimed with a lease, and taken over when it ends.
 
-Whoever ends a job does so in the transaction that makes its effect visible, and only while the claim is theirs: so none is done
-twice. Every function runs in the caller's transaction. Times are microseconds since the epoch.
+Whoever ends a job does so in the transaction that makes its effect visible, and only while the claim is theirs: so none
+is done twice. Every function runs in the caller's transaction. Times are microseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _TAKEN_OVER_AT_ONCE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `trace` is what caused it, as it is kept (`glare.trace`). `location_id` is the external location that it is about; `tries` counts how often it was claimed.
+    """One job. `trace` is what caused it, as it is kept (`glare.trace`). `location_id` is the external location that it
+    is about; `tries` counts how often it was claimed.
 
     `outcome` says why it failed, or failed last. The id of a job that fills a slot is that of the slot's attempt, too.
     """

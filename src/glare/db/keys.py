@@ -1,4 +1,6 @@
-"""Keys that stand for several texts at once. Each is tagged and unambiguous: different texts never make the same input."""
+"""Keys that stand for several texts at once. Each is tagged and unambiguous: different texts never make the same
+input.
+"""
 
 from __future__ import annotations
 

@@ -91,7 +91,8 @@ def _connection(url: str) -> Iterator[Connection]:
 def _wait_for_turn(connection: Connection) -> None:
     """Let no other process change the tables meanwhile. The lock ends with the transaction, or with the connection.
 
-    SQLite holds its write lock already. MariaDB commits with each statement that changes tables, so its lock is the session's.
+    SQLite holds its write lock already. MariaDB commits with each statement that changes tables, so its lock is the
+    session's.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})

@@ -75,7 +75,9 @@ def claim(connection: Connection, consumer: str, now: int, until: int, limit: in
 
 
 def put_back(connection: Connection, consumer: str, ids: Sequence[int], until: int, *, failed: Sequence[int]) -> None:
-    """Nobody gets these claimed events before `until` (microseconds). The delivery of those of `failed` was tried, in vain."""
+    """Nobody gets these claimed events before `until` (microseconds). The delivery of those of `failed` was tried, in
+    vain.
+    """
     mine = _columns.claimed_by == consumer
     connection.execute(update(outbox).where(_columns.id.in_(ids), mine).values(claimed_until=until))
     if failed:
@@ -83,7 +85,9 @@ def put_back(connection: Connection, consumer: str, ids: Sequence[int], until: i
 
 
 def set_aside(connection: Connection, consumer: str, event_id: int, until: int) -> None:
-    """Let younger events pass this claimed one, which comes again at `until` (microseconds). Its delivery was tried, in vain."""
+    """Let younger events pass this claimed one, which comes again at `until` (microseconds). Its delivery was tried, in
+    vain.
+    """
     mine = (_columns.id == event_id, _columns.claimed_by == consumer)
     values = {"aside_until": until, "claimed_until": None, "tries": _columns.tries + 1}
     connection.execute(update(outbox).where(*mine).values(**values))
@@ -111,7 +115,9 @@ def lock_unfanned(connection: Connection, now: int, limit: int, only: int | None
 
 
 def fan_later(connection: Connection, number: int, wait: Callable[[int], int]) -> int | None:
-    """Let an event that cannot become messages wait, by the number of its tries; returns that, None where it has become some."""
+    """Let an event that cannot become messages wait, by the number of its tries; returns that, None where it has become
+    some.
+    """
     mine = (_columns.id == number, _columns.fanned_at.is_(None))
     tries: int | None = connection.execute(
         select(_columns.fan_tries).where(*mine).with_for_update()

@@ -1,4 +1,5 @@
-"""How far the patrol has come with each store: it reads all stored bytes again, slowly, on whichever node holds the lease.
+"""How far the patrol has come with each store: it reads all stored bytes again, slowly, on whichever node holds the
+lease.
 
 Every function runs in the caller's transaction.
 """
@@ -18,7 +19,8 @@ _columns = patrols.c
 
 @dataclass(slots=True)
 class Round:
-    """One round through a store: the last slot whose object was read to its end, and how many blocks of the next `object` were found right.
+    """One round through a store: the last slot whose object was read to its end, and how many blocks of the next
+    `object` were found right.
 
     `counts` are those of the round so far, by outcome.
     """
@@ -33,7 +35,8 @@ class Round:
 
 
 def claim(connection: Connection, store: str, holder: str, now: int, held_until: int, interval: int) -> Round | None:
-    """Take the store's round: one that somebody has left, or a new one where the last began `interval` (microseconds) ago.
+    """Take the store's round: one that somebody has left, or a new one where the last began `interval` (microseconds)
+    ago.
 
     None where another node is at it, or nothing is due.
     """

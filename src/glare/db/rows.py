@@ -110,7 +110,8 @@ def fetch_artifacts(connection: Connection, ids: Sequence[str]) -> list[Artifact
 
 
 def batches(connection: Connection, ids: Sequence[str], size: int) -> list[list[str]]:
-    """The artifacts of `ids`, in that order, in runs whose documents and blobs have about `size` bytes, or which are one artifact.
+    """The artifacts of `ids`, in that order, in runs whose documents and blobs have about `size` bytes, or which are
+    one artifact.
 
     One statement, which reads no document; none where there are so few that they are read at once anyway.
     """

@@ -1,8 +1,8 @@
 """Objects whose bytes are kept in this database, in chunks. `glare.stores.database` is the store over it.
 
-A row of `stored_objects` is *writing* while its chunks come, *stored* once they all did, and *removing* while they go. Only a
-stored one has its name in `object`, which is unique. Every function runs in the caller's transaction, and a transaction
-that writes or removes chunks holds the row of their object.
+A row of `stored_objects` is *writing* while its chunks come, *stored* once they all did, and *removing* while they go.
+Only a stored one has its name in `object`, which is unique. Every function runs in the caller's transaction, and a
+transaction that writes or removes chunks holds the row of their object.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def begin(connection: Connection, object_id: str, name: str, chunk_size: int, no
 
 
 def add_chunk(connection: Connection, object_id: str, sequence: int, data: bytes, now: int) -> bool:
-    """Add the next chunk; False where the object is not being written any more, because a sweep took it for abandoned."""
+    """Add the next chunk; False where the object is not being written any more, because a sweep took it for
+    abandoned.
+    """
     if not _touch(connection, object_id, _WRITING, now):
         return False
     connection.execute(insert(stored_chunks).values(object_id=object_id, sequence=sequence, data=data))
@@ -58,7 +60,9 @@ def has_chunk(connection: Connection, object_id: str, sequence: int) -> bool:
 
 
 def commit(connection: Connection, object_id: str, name: str, size: int, now: int) -> bool:
-    """Show a written object under its name; False where it is not being written any more. Raises `Conflict` for a taken name."""
+    """Show a written object under its name; False where it is not being written any more. Raises `Conflict` for a taken
+    name.
+    """
     if find(connection, name) is not None:
         raise _taken()
     shown = {"object": name, "state": _STORED, "size": size, "touched_at": now}
@@ -88,7 +92,9 @@ def chunk(connection: Connection, object_id: str, sequence: int, skip: int, leng
 
 
 def hide(connection: Connection, name: str, now: int) -> bool:
-    """Take the name from an object, and give it and all unfinished ones of this name up; False where none was committed."""
+    """Take the name from an object, and give it and all unfinished ones of this name up; False where none was
+    committed.
+    """
     stored = find(connection, name) is not None
     given_up = {"object": None, "state": _REMOVING, "touched_at": now}
     connection.execute(
@@ -110,7 +116,9 @@ def given_up(connection: Connection, name: str) -> list[str]:
 
 
 def give_up_abandoned(connection: Connection, touched_before: int, limit: int, now: int) -> list[str]:
-    """Give up objects whose writing or removal nobody has gone on with since; returns the ids of up to `limit` of them."""
+    """Give up objects whose writing or removal nobody has gone on with since; returns the ids of up to `limit` of
+    them.
+    """
     left = and_(_objects.state.in_((_WRITING, _REMOVING)), _objects.touched_at <= touched_before)
     found = list(connection.execute(select(_objects.id).where(left).limit(limit).with_for_update()).scalars())
     if found:
@@ -120,7 +128,9 @@ def give_up_abandoned(connection: Connection, touched_before: int, limit: int, n
 
 
 def remove_chunks(connection: Connection, object_id: str, most: int, now: int) -> bool:
-    """Remove up to `most` chunks of an object that was given up, and the object with its last ones; True once it is gone."""
+    """Remove up to `most` chunks of an object that was given up, and the object with its last ones; True once it is
+    gone.
+    """
     if not _touch(connection, object_id, _REMOVING, now):
         return True
     mine = _chunks.object_id == object_id

@@ -1,4 +1,6 @@
-"""Which place of bytes is which store of this database: an identity by store name, written once and changed on purpose only."""
+"""Which place of bytes is which store of this database: an identity by store name, written once and changed on purpose
+only.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def find(connection: Connection, name: str) -> KnownStore | None:
 
 
 def record_first(connection: Connection, store: KnownStore) -> KnownStore:
-    """Record a store that is not known yet; returns the one that is known then. Run it in a transaction that is tried again."""
+    """Record a store that is not known yet; returns the one that is known then. Run it in a transaction that is tried
+    again.
+    """
     known = find(connection, store.name)
     if known is None:
         connection.execute(

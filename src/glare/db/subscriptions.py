@@ -49,7 +49,9 @@ def lock_project(connection: Connection, project: str) -> int:
 
 
 def fetch(connection: Connection, subscription_id: str, *, lock: bool = False) -> Subscription | None:
-    """The subscription; with `lock` nobody else changes it, or adds messages to its queue, until the transaction ends."""
+    """The subscription; with `lock` nobody else changes it, or adds messages to its queue, until the transaction
+    ends.
+    """
     if not subscription_id.isascii() or "\0" in subscription_id:
         return None  # No id is like this, and databases refuse to compare with it.
     statement = select(subscriptions).where(_columns.id == subscription_id)
@@ -128,7 +130,8 @@ def hasten(connection: Connection, ids: Collection[str], now: int) -> None:
 def due(
     connection: Connection, now: int, limit: int, full: frozenset[str], present: frozenset[str]
 ) -> list[tuple[str, str]]:
-    """Subscriptions, with their projects, whose queue is due and nobody has claimed: of the project that has waited longest first.
+    """Subscriptions, with their projects, whose queue is due and nobody has claimed: of the project that has waited
+    longest first.
 
     Projects in `full` are left out, and those in `present` come after the others.
     """

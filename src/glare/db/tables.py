@@ -1,11 +1,12 @@
 """The tables, designed for SQLite, PostgreSQL and MariaDB alike.
 
 Times are microseconds since the epoch in a BIGINT. Text compares and sorts by code point everywhere (`utf8mb4_bin` on
-MariaDB, `C` on PostgreSQL); machine-made text is ASCII, so that composite keys fit into InnoDB's 3072 bytes. Booleans are 0 and 1.
+MariaDB, `C` on PostgreSQL); machine-made text is ASCII, so that composite keys fit into InnoDB's 3072 bytes. Booleans
+are 0 and 1.
 
-`scope` is who sees an artifact in lists: ``public``, or the first 32 hex digits of the sha256 of the owner's project for
-a private one, or null once it is deleted (`glare.db.keys.scope_of`). Lists read one branch a scope with ``UNION ALL``, never
-``OR``, so every guaranteed shape walks one index per branch.
+`scope` is who sees an artifact in lists: ``public``, or the first 32 hex digits of the sha256 of the owner's project
+for a private one, or null once it is deleted (`glare.db.keys.scope_of`). Lists read one branch a scope with ``UNION
+ALL``, never ``OR``, so every guaranteed shape walks one index per branch.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ artifacts = Table(
     Column("activated_at", BigInteger),
     Column("deleted_at", BigInteger),
     Column("revision", BigInteger, nullable=False),
-    # sha256 (hex) of the tagged (type, name, version, scope); null once deleted: names are unique by this constraint alone.
+    # sha256 (hex) of the tagged (type, name, version, scope); null once deleted: names are unique by this constraint
+    # alone.
     Column("uniqueness", _ascii(64), unique=True),
     Column("scope", _ascii(32)),
     Column("listed", SmallInteger, nullable=False),  # 0 once deleted: what an admin's lists start from
@@ -208,7 +210,8 @@ content_blocks = Table(
 doomed_objects = Table(
     "doomed_objects",
     metadata,
-    # Objects of stores that no row needs any more. Written in the transaction that lets go of them, emptied by the sweep.
+    # Objects of stores that no row needs any more. Written in the transaction that lets go of them, emptied by the
+    # sweep.
     Column("id", _auto_id(), primary_key=True),
     Column("store", _ascii(64), nullable=False),
     Column("object", _ascii(255), nullable=False),
@@ -220,8 +223,8 @@ doomed_objects = Table(
 stored_objects = Table(
     "stored_objects",
     metadata,
-    # Objects of the store that keeps bytes in this database. The id is never used twice: a reader of an object that is gone
-    # must not find another one's chunks.
+    # Objects of the store that keeps bytes in this database. The id is never used twice: a reader of an object that is
+    # gone must not find another one's chunks.
     Column("id", _ascii(32), primary_key=True),
     Column("name", _ascii(128), nullable=False, index=True),
     Column("object", _ascii(128), unique=True),  # the name once it is committed, null before and after

@@ -30,8 +30,8 @@ class Artifact:
 
     Times are microseconds since the epoch, UTC. `version` is canonical semver text. `values` holds every other non-blob
     field that has a value (`description`, `tags`, `metadata` and the type's own); a field that is absent is null on the
-    wire, or shows the default of its type. `revision` grows with every stored change: it is what compare-and-set and ETags
-    use.
+    wire, or shows the default of its type. `revision` grows with every stored change: it is what compare-and-set and
+    ETags use.
     """
 
     id: str

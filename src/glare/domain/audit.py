@@ -16,9 +16,9 @@ REFUSED: Final = "refused"
 class AuditEntry:
     """One line of the audit log.
 
-    `actor` is None for what the service does by itself. `target` is what the action is about beside an artifact: the path of a
-    blob, a project, the id of a token, the path of a refused request. `detail` is small, and holds nothing that is secret: no value of a
-    field but name, version, status and visibility, no URL. `occurred_at` in microseconds.
+    `actor` is None for what the service does by itself. `target` is what the action is about beside an artifact: the
+    path of a blob, a project, the id of a token, the path of a refused request. `detail` is small, and holds nothing
+    that is secret: no value of a field but name, version, status and visibility, no URL. `occurred_at` in microseconds.
     """
 
     occurred_at: int
@@ -54,8 +54,8 @@ class RecordedAudit:
 class AuditQuery:
     """Which entries are wanted, newest first: all that pass every condition that is not None.
 
-    `since` and `until` are microseconds, the first included and the second not; `after` is the place (time and id) of the last
-    entry of the page before.
+    `since` and `until` are microseconds, the first included and the second not; `after` is the place (time and id) of
+    the last entry of the page before.
     """
 
     limit: int

@@ -60,10 +60,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AsSent:
-    """How an origin sent bytes of which its headers do not say that they are the content, or all of it; a claim that was met proves it.
+    """How an origin sent bytes of which its headers do not say that they are the content, or all of it; a claim that
+    was met proves it.
 
-    `coding` is the content coding that it names; `unframed` where the body ends with the connection; `transformed` where a proxy says
-    to have changed it (203).
+    `coding` is the content coding that it names; `unframed` where the body ends with the connection; `transformed`
+    where a proxy says to have changed it (203).
     """
 
     coding: str | None = None
@@ -76,9 +77,10 @@ class External:
     """Bytes at an http(s) URL that Glare recorded and never owns.
 
     `url` is the text that the user gave; times are microseconds since the epoch. `proven_at` moves only by a fully
-    measured body, `seen_at` also by cheaper checks. `reason` says why the last check failed, or why the state is what it
-    is; `failures` counts failed checks in a row. A confidential URL is shown in full to the owner and to admins only.
-    `id` names this record: a later one in the same slot has another. `as_sent` is None where the headers left nothing in doubt.
+    measured body, `seen_at` also by cheaper checks. `reason` says why the last check failed, or why the state is what
+    it is; `failures` counts failed checks in a row. A confidential URL is shown in full to the owner and to admins
+    only. `id` names this record: a later one in the same slot has another. `as_sent` is None where the headers left
+    nothing in doubt.
     """
 
     url: str = field(repr=False)  # It may hold a signature.
@@ -116,7 +118,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDigests:
-    """What somebody says of bytes that nobody has measured, each None where nothing is said. Nothing is decided by it."""
+    """What somebody says of bytes that nobody has measured, each None where nothing is said. Nothing is decided by
+    it.
+    """
 
     md5: str | None
     sha1: str | None

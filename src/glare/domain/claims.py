@@ -11,7 +11,9 @@ from glare.errors import BadRequest
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Digests (lower-case hex) that a client sent with its data. They are compared with what is measured, never stored."""
+    """Digests (lower-case hex) that a client sent with its data. They are compared with what is measured, never
+    stored.
+    """
 
     md5: str | None = None
     sha1: str | None = None

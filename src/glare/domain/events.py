@@ -27,7 +27,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the outbox: `id` orders them, `event_id` names it to receivers; `failures` deliveries of it have failed.
+    """An event of the outbox: `id` orders them, `event_id` names it to receivers; `failures` deliveries of it have
+    failed.
 
     `aside`: it could not be delivered while others could, so those may pass it.
     """
@@ -42,15 +43,17 @@ class RecordedEvent:
 def notification_type(event_type: str) -> str:
     """The type of an event in the words of notifications.
 
-    What happens to an artifact has the doubled prefix that receivers know (``artifact.artifact:create``). An event that names its
-    subject has that in the second place: ``location.changed`` is ``artifact.location:changed``.
+    What happens to an artifact has the doubled prefix that receivers know (``artifact.artifact:create``). An event that
+    names its subject has that in the second place: ``location.changed`` is ``artifact.location:changed``.
     """
     subject, dot, action = event_type.partition(".")
     return f"artifact.{subject}:{action}" if dot else f"artifact.artifact:{event_type}"
 
 
 def artifact_event(action: str, artifact: Artifact, now: int) -> Event:
-    """The event that `action` happened to `artifact`; dates are naive ISO text with microseconds, as receivers expect."""
+    """The event that `action` happened to `artifact`; dates are naive ISO text with microseconds, as receivers
+    expect.
+    """
     payload = {
         "type": artifact.type_name,
         "id": artifact.id,
@@ -68,7 +71,9 @@ def artifact_event(action: str, artifact: Artifact, now: int) -> Event:
 
 
 def naive_text(micros: int, separator: str = "T") -> str:
-    """A time (microseconds) as receivers of notifications expect it: UTC without saying so, always with microseconds."""
+    """A time (microseconds) as receivers of notifications expect it: UTC without saying so, always with
+    microseconds.
+    """
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC).replace(tzinfo=None, microsecond=micros % 1_000_000)
     return moment.isoformat(separator, timespec="microseconds")
 

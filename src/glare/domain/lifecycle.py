@@ -1,7 +1,7 @@
 """The life cycle of an artifact: which status and visibility may follow which, as tables (the contract's §8).
 
-The tables say what is possible at all. Who may do it is the policy's to say, by the rule that the transition names, and what
-must be true of the artifact (required fields, no blob being stored) is the operation's to check.
+The tables say what is possible at all. Who may do it is the policy's to say, by the rule that the transition names, and
+what must be true of the artifact (required fields, no blob being stored) is the operation's to check.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _Member = TypeVar("_Member", Status, Visibility)
 class Transition:
     """A step that is possible.
 
-    `kind` (what hooks and events call it) and `rule` (the policy rule to ask) are None for a step that means nothing, such as drafted to drafted. A repetition,
-    such as active to active, changes nothing either, but is asked for by the rule of the step that it repeats. `status` or
-    `visibility` is what the artifact has afterwards, None for the one that the step does not concern.
+    `kind` (what hooks and events call it) and `rule` (the policy rule to ask) are None for a step that means nothing,
+    such as drafted to drafted. A repetition, such as active to active, changes nothing either, but is asked for by the
+    rule of the step that it repeats. `status` or `visibility` is what the artifact has afterwards, None for the one
+    that the step does not concern.
     """
 
     kind: ChangeKind | None
@@ -66,8 +67,8 @@ VISIBILITY_TRANSITIONS: Final[Mapping[tuple[Visibility, Status, Visibility], Tra
 def status_transition(current: Status, wanted: object) -> Transition:
     """The step to the status that a client wants.
 
-    Raises `BadRequest` for what is no status, and `Forbidden` for a step that the table does not have. A deleted artifact
-    does not change at all, so whatever is wanted of it is forbidden.
+    Raises `BadRequest` for what is no status, and `Forbidden` for a step that the table does not have. A deleted
+    artifact does not change at all, so whatever is wanted of it is forbidden.
     """
     if current is Status.DELETED:
         raise Forbidden("The artifact is deleted; its status cannot be changed.")
@@ -81,7 +82,9 @@ def status_transition(current: Status, wanted: object) -> Transition:
 
 
 def visibility_transition(current: Visibility, status: Status, wanted: object) -> Transition:
-    """The step to the visibility that a client wants of an artifact with this status. Raises as `status_transition` does."""
+    """The step to the visibility that a client wants of an artifact with this status. Raises as `status_transition`
+    does.
+    """
     if status is Status.DELETED:
         raise Forbidden("The artifact is deleted; its visibility cannot be changed.")
     visibility = _member(Visibility, "visibility", wanted)

@@ -18,7 +18,9 @@ _MAX_NAME: Final = 200
 
 
 def file_name(artifact: Artifact) -> str:
-    """What a download manager calls the file: the artifact's name and version, without what file systems or shells trip over."""
+    """What a download manager calls the file: the artifact's name and version, without what file systems or shells trip
+    over.
+    """
     name = _UNSAFE.sub("_", artifact.name)[:_MAX_NAME].strip("._-") or "artifact"
     return f"{name}-{_UNSAFE.sub('_', artifact.version)[:_MAX_NAME]}"
 
@@ -26,7 +28,9 @@ def file_name(artifact: Artifact) -> str:
 def metalink(
     artifact: Artifact, size: int, digests: Digests, urls: Sequence[str], blocks: Iterable[bytes]
 ) -> Iterator[str]:
-    """The document in parts. `urls` come in the order of their priority; `blocks` are runs of raw sha256 digests of 1 MiB blocks."""
+    """The document in parts. `urls` come in the order of their priority; `blocks` are runs of raw sha256 digests of 1
+    MiB blocks.
+    """
     yield (
         '<?xml version="1.0" encoding="UTF-8"?>\n<metalink xmlns="urn:ietf:params:xml:ns:metalink">\n'
         f'  <generator>Glare</generator>\n  <file name="{file_name(artifact)}">\n'

@@ -1,7 +1,8 @@
-"""What servers that are not ours say in header fields, read in one place: every function takes any text, and none raises.
+"""What servers that are not ours say in header fields, read in one place: every function takes any text, and none
+raises.
 
-A header's value comes as text of Latin-1 characters, as many and as odd as its sender likes. What is none of what RFC 9110 has in its
-place is read as None, or as what stands for "nothing was said".
+A header's value comes as text of Latin-1 characters, as many and as odd as its sender likes. What is none of what RFC
+9110 has in its place is read as None, or as what stands for "nothing was said".
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def date(text: str | None) -> int | None:
         if parts is None:
             return None
         year, month, day, hour, minute, second = parts[:6]
-        # A leap second is the last moment of its minute. A date without a zone is meant as one in UTC, as all of HTTP are.
+        # A leap second is the last moment of its minute. A date without a zone is meant as one in UTC, as all of HTTP
+        # are.
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
         zone = parts[9] or 0
         if not -_ZONE < zone < _ZONE:
@@ -48,7 +50,9 @@ def date(text: str | None) -> int | None:
 
 
 def retry_after(text: str | None, now: int) -> int | None:
-    """The seconds that ``Retry-After`` (RFC 9110, 10.2.3) asks for from `now` (microseconds): of a number, or until a date."""
+    """The seconds that ``Retry-After`` (RFC 9110, 10.2.3) asks for from `now` (microseconds): of a number, or until a
+    date.
+    """
     said = (text or "").strip()
     if said.isascii() and said.isdigit():
         return min(int(said[:_MAX_SECONDS_DIGITS]), LONGEST_WAIT)

@@ -1,10 +1,10 @@
 """JSON Patch (RFC 6902) on the flat representation of an artifact: whole fields, and elements of dicts and lists.
 
-`parse` checks the form of a patch, `apply` does one operation on a working copy. Neither knows the fields of a type or what
-may be changed: the caller checks that between the operations, since later ones see what earlier ones did.
+`parse` checks the form of a patch, `apply` does one operation on a working copy. Neither knows the fields of a type or
+what may be changed: the caller checks that between the operations, since later ones see what earlier ones did.
 
-An element can be moved from one field to another. That changes two fields, which may have different rules, so `parse` makes two
-operations of it, a copy and a removal with the same index; each operation touches one field.
+An element can be moved from one field to another. That changes two fields, which may have different rules, so `parse`
+makes two operations of it, a copy and a removal with the same index; each operation touches one field.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def parse(body: object) -> tuple[Operation, ...]:
 def apply(operation: Operation, document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Do one operation. Returns the field that it names and the document afterwards; `document` stays as it is.
 
-    Raises `BadRequest`, with the operation's index and path, when the operation does not fit the document or a test fails.
+    Raises `BadRequest`, with the operation's index and path, when the operation does not fit the document or a test
+    fails.
     """
     match operation.op:
         case Op.TEST:

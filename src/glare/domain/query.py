@@ -1,8 +1,8 @@
 """What a list request asks for: filters, order and page, parsed against the type that is listed.
 
-Quirks that are kept: descending is the default direction and unknown parameters are refused (11), `next` also follows a full last page
-(12), `version=latest` looks at names only (13), two type-specific sort keys are refused (16), keys of dicts know two operators
-and no dots (46).
+Quirks that are kept: descending is the default direction and unknown parameters are refused (11), `next` also follows a
+full last page (12), `version=latest` looks at names only (13), two type-specific sort keys are refused (16), keys of
+dicts know two operators and no dots (46).
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ class SortKey:
 class ListQuery:
     """One page of a list.
 
-    An artifact passes when all of `filters` hold and, where there are `alternatives`, all filters of one of them. With `latest` only the highest
-    version of each name stays. `sort` is a total order. `marker` is the id after which the page starts, as it was sent.
+    An artifact passes when all of `filters` hold and, where there are `alternatives`, all filters of one of them. With
+    `latest` only the highest version of each name stays. `sort` is a total order. `marker` is the id after which the
+    page starts, as it was sent.
     """
 
     filters: tuple[Filter, ...] = ()
@@ -107,7 +108,9 @@ NEWEST_FIRST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What a query may ask for: artifacts on a page, conditions (each tag is one), and values to compare with in all."""
+    """What a query may ask for: artifacts on a page, conditions (each tag is one), and values to compare with in
+    all.
+    """
 
     default_page: int = DEFAULT_LIMIT
     max_page: int = MAX_LIMIT

@@ -1,7 +1,8 @@
 """Which external members of a folder are the same replica in other words.
 
-One URL in three spellings is one copy of the bytes, and so is one file that a server offers by http and by https: when it goes, all go. What differs in more than
-its spelling may be a copy of its own, and counts as one, also on the same host.
+One URL in three spellings is one copy of the bytes, and so is one file that a server offers by http and by https: when
+it goes, all go. What differs in more than its spelling may be a copy of its own, and counts as one, also on the same
+host.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]\Z")
 
 
 def origins_of(blobs: Iterable[Blob]) -> set[str]:
-    """The different places where the bytes of these blobs are: each stored one is one, of external ones each normalised URL."""
+    """The different places where the bytes of these blobs are: each stored one is one, of external ones each normalised
+    URL.
+    """
     return {_origin(blob) for blob in blobs}
 
 
 def normalised(url: str) -> str:
-    """An http(s) URL without what says nothing of where it leads (RFC 3986, 6.2.2 and 6.2.3): case of scheme and host, usual ports, escapes of
-    plain characters, dot segments, an empty query; and without the scheme, as both lead to the same file.
+    """An http(s) URL without what says nothing of where it leads (RFC 3986, 6.2.2 and 6.2.3): case of scheme and host,
+    usual ports, escapes of plain characters, dot segments, an empty query; and without the scheme, as both lead to the
+    same file.
     """
     scheme = _SCHEME.match(url.lower())
     rest = url[scheme.end() :] if scheme else url

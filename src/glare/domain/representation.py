@@ -27,7 +27,9 @@ def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion,
 def represent_for_all(
     all_spec: TypeSpec, spec: TypeSpec, artifact: Artifact, *, microversion: Microversion, full_urls: bool
 ) -> dict[str, Any]:
-    """The artifact as the type ``all`` shows it: base fields, its type's name, and what its own type's `format` hook adds."""
+    """The artifact as the type ``all`` shows it: base fields, its type's name, and what its own type's `format` hook
+    adds.
+    """
     shown = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
     shown["type_name"] = artifact.type_name
     shown["display_type_name"] = spec.display_name

@@ -8,7 +8,9 @@ _SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov",
 
 
 def site_of(host: str) -> str:
-    """The registered domain of a name, as well as it can be told without a list of all registries; an address itself."""
+    """The registered domain of a name, as well as it can be told without a list of all registries; an address
+    itself.
+    """
     if ":" in host or host.replace(".", "").isdigit():
         return host
     labels = host.rstrip(".").lower().split(".")

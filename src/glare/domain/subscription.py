@@ -10,7 +10,8 @@ from typing import Final
 from glare.domain.events import Event
 
 CONFIRMATION: Final = "subscription.confirmation"
-"""The message that asks a target whether it wants events. It is about the subscription itself, and cannot be subscribed to."""
+"""The message that asks a target whether it wants events. It is about the subscription itself, and cannot be subscribed
+to."""
 
 SUSPENDED: Final = "subscription.suspended"
 
@@ -36,7 +37,9 @@ def name_of(event_type: str) -> str:
 
 
 class SubscriptionState(StrEnum):
-    """`PENDING`: its target has not confirmed yet. `EXPIRED`: nor has it in time. `DISABLED` by its owner, `SUSPENDED` by the service."""
+    """`PENDING`: its target has not confirmed yet. `EXPIRED`: nor has it in time. `DISABLED` by its owner, `SUSPENDED`
+    by the service.
+    """
 
     PENDING = "pending"
     EXPIRED = "expired"
@@ -65,10 +68,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One subscription. Times in microseconds; secrets and the token are encrypted, and stay so outside of what signs and compares.
+    """One subscription. Times in microseconds; secrets and the token are encrypted, and stay so outside of what signs
+    and compares.
 
-    `events` is None for all of them. `next_at` is when its queue is due, None where nothing waits; `failing_since` the first failure
-    after the last success.
+    `events` is None for all of them. `next_at` is when its queue is due, None where nothing waits; `failing_since` the
+    first failure after the last success.
     """
 
     id: str
@@ -116,9 +120,11 @@ def location_of(event: Event) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one target, and what became of it. `number` orders those of a subscription; `id` is the receiver's ``webhook-id``.
+    """One message to one target, and what became of it. `number` orders those of a subscription; `id` is the receiver's
+    ``webhook-id``.
 
-    `event_number` is the event's place in the outbox, None for a message that is no event. `reason` and `status` are of the last try.
+    `event_number` is the event's place in the outbox, None for a message that is no event. `reason` and `status` are of
+    the last try.
     """
 
     number: int

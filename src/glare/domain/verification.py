@@ -106,19 +106,12 @@ class Rhythm:
     """How often locations are checked, as the operator has set it.
 
     check_interval, full_interval
-        between checks of any kind, and between full ones, of a location that is well
-    retry_first, retry_most
-        after a failed check: doubled with each further one, up to the second; also the most that ``Retry-After`` is obeyed
-    quarantine_interval
-        between checks of a changed location
-    recovery_gap
-        between the two equal full checks that end a quarantine
-    failures
-        how many failed checks in a row make it unreachable
-    hint_interval
-        least time between a proof and the full check that a hint asks for; doubled with each hint that was refuted
-    jitter
-        the share by which intervals vary, so that what was recorded together is not checked together
+        between checks of any kind, and between full ones, of a location that is well retry_first, retry_most after a
+        failed check: doubled with each further one, up to the second; also the most that ``Retry-After`` is obeyed
+        quarantine_interval between checks of a changed location recovery_gap between the two equal full checks that end
+        a quarantine failures how many failed checks in a row make it unreachable hint_interval least time between a
+        proof and the full check that a hint asks for; doubled with each hint that was refuted jitter the share by which
+        intervals vary, so that what was recorded together is not checked together
     """
 
     check_interval: int
@@ -138,8 +131,9 @@ class Rhythm:
     def follow_up(self, standing: Standing, now: int) -> tuple[int, int]:
         """When a hint at a change is followed up: by a check of any kind, and by a full one.
 
-        The first one at once, whatever the budget says. One of a location whose hints were wrong before waits, and has to fit into the
-        budget as all full checks do: whoever controls an origin must not make us download it again and again.
+        The first one at once, whatever the budget says. One of a location whose hints were wrong before waits, and has
+        to fit into the budget as all full checks do: whoever controls an origin must not make us download it again and
+        again.
         """
         if not standing.refuted:
             return AT_ONCE, AT_ONCE
@@ -166,8 +160,8 @@ def after(
 ) -> Step:
     """What `finding` makes of `standing`.
 
-    In an `outage` of our own the state waits, and the finding is kept: the next check comes soon, and after a mismatch only a full one can
-    tell that it was none.
+    In an `outage` of our own the state waits, and the finding is kept: the next check comes soon, and after a mismatch
+    only a full one can tell that it was none.
     """
     if outage and finding.outcome in (Outcome.FAILED, Outcome.CHANGED):
         return Step(_withheld(standing, finding, now, rhythm, chance))
@@ -271,10 +265,11 @@ def is_outage(
 ) -> bool:
     """Whether a finding about a location of `project` at `host` is one of so many that the fault is ours.
 
-    `bad` and `good` are the last words of hosts within one window. The judgement must not rest on what one tenant controls, so hosts are
-    counted once for each network, and once for each registered domain, and both counts have to reach `hosts` and the `share`; hosts in
-    networks that nobody knows do not count. They have to be of so many `projects`, or of all that were checked in the window where those
-    are fewer. The finding's own host is no witness for itself.
+    `bad` and `good` are the last words of hosts within one window. The judgement must not rest on what one tenant
+    controls, so hosts are counted once for each network, and once for each registered domain, and both counts have to
+    reach `hosts` and the `share`; hosts in networks that nobody knows do not count. They have to be of so many
+    `projects`, or of all that were checked in the window where those are fewer. The finding's own host is no witness
+    for itself.
     """
     others = [word for word in bad if word.host != host and word.network is not None]
     well = [word for word in good if word.host != host and word.network is not None]

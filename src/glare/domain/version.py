@@ -45,8 +45,8 @@ class Version:
     def key(self) -> str:
         """ASCII text of at most 600 characters that sorts by code point as versions do.
 
-        Build metadata has no say. ``~`` sorts after ``-``, so a release comes after its prereleases; ``!`` sorts before all
-        that identifiers may hold, so a shorter identifier comes before one that it begins.
+        Build metadata has no say. ``~`` sorts after ``-``, so a release comes after its prereleases; ``!`` sorts before
+        all that identifiers may hold, so a shorter identifier comes before one that it begins.
         """
         numbers = f"{self.major:05d}{self.minor:05d}{self.patch:05d}"
         return numbers + ("-" + "!".join(map(_identifier_key, self.prerelease)) if self.prerelease else "~")

@@ -24,10 +24,10 @@ _CODING: Final = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~, -]{1,40}\Z")
 class Wanted:
     """What the caller takes.
 
-    `statuses` None takes any; `byte_range` is first and last byte, inclusive; a last one of None is the end. `provable` is for who can prove the bytes, or does not
-    want them: taken are then also a body under a content coding, as it comes, one that ends with the connection, and one that
-    a proxy on the way says to have transformed (203). `partial` takes a beginning of the range, which an origin may send (RFC 9110,
-    15.3.7).
+    `statuses` None takes any; `byte_range` is first and last byte, inclusive; a last one of None is the end. `provable`
+    is for who can prove the bytes, or does not want them: taken are then also a body under a content coding, as it
+    comes, one that ends with the connection, and one that a proxy on the way says to have transformed (203). `partial`
+    takes a beginning of the range, which an origin may send (RFC 9110, 15.3.7).
     """
 
     method: str
@@ -37,7 +37,9 @@ class Wanted:
     partial: bool = False
 
     def check(self, head: Head) -> Span | None:
-        """The range that the body is of the content, None where it is the whole. Raises `OriginFailed` where the answer is another one."""
+        """The range that the body is of the content, None where it is the whole. Raises `OriginFailed` where the answer
+        is another one.
+        """
         if self.statuses is not None:
             self._check_status(head)
         if self.method == "GET" and head.status in _SUCCESS and not self.provable:

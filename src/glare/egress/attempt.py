@@ -36,8 +36,8 @@ class Attempt:
     def end(self, outcome: str, reason: str, size: int) -> None:
         """Log the attempt: `outcome` is ok, redirected, refused, failed or abandoned; `size` the bytes of body read.
 
-        The fields are the record's `egress` attribute, which formatters write escaped: nothing that an origin sent can look
-        like another line.
+        The fields are the record's `egress` attribute, which formatters write escaped: nothing that an origin sent can
+        look like another line.
         """
         if self._ended:
             return

@@ -1,7 +1,7 @@
 """What is wrong with a certificate that an origin shows, in words for who named the origin.
 
-They tell what a visitor of the same origin sees in any browser, and nothing of this service: not which authorities it trusts,
-nor where.
+They tell what a visitor of the same origin sees in any browser, and nothing of this service: not which authorities it
+trusts, nor where.
 """
 
 from __future__ import annotations

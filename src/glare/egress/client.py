@@ -64,9 +64,9 @@ class EgressClient:
     """The guarded client. It holds no connections: each request has one of its own, closed with its `Response`.
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
-    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each. `refused` is told of
-    requests for which we have no room. `lately` holds what failed a short while ago: addresses, and what its callers add. It may be
-    shared by threads.
+    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each.
+    `refused` is told of requests for which we have no room. `lately` holds what failed a short while ago: addresses,
+    and what its callers add. It may be shared by threads.
     """
 
     def __init__(
@@ -113,18 +113,19 @@ class EgressClient:
     ) -> Response:
         """Send a request and return its final answer, with the body still to be read.
 
-        Redirects of GET and HEAD are followed, each decided afresh; a request that fails where a redirect led is sent once more, from
-        the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive (None for the end):
-        accepted are a 206 with exactly that range, with `partial` also with a beginning of it, and, unless `whole_for_range` is off, the 200 of an origin that knows
-        no ranges; `Response.span` tells which bytes the body has. Without a range `statuses` are accepted; None accepts any
-        status, with a range too.
-        `cdn_loop` is the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked
-        a few times a second while the origin is waited for. `provable` is for who can prove the bytes, or does not want them: see
+        Redirects of GET and HEAD are followed, each decided afresh; a request that fails where a redirect led is sent
+        once more, from the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive (None
+        for the end): accepted are a 206 with exactly that range, with `partial` also with a beginning of it, and,
+        unless `whole_for_range` is off, the 200 of an origin that knows no ranges; `Response.span` tells which bytes
+        the body has. Without a range `statuses` are accepted; None accepts any status, with a range too. `cdn_loop` is
+        the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked a few times
+        a second while the origin is waited for. `provable` is for who can prove the bytes, or does not want them: see
         `Wanted`. `hurried` is for who can ask another origin, and gives this one less time for a first sign of life.
 
-        Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where policy or the network keeps the origin out of reach: always the same message, and
-        never sooner than the configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither
-        message names an address; `reason` does, and is logged here. Raises `OutboundBusy` where we have no room for the request.
+        Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where
+        policy or the network keeps the origin out of reach: always the same message, and never sooner than the
+        configured floor. Raises `OriginFailed` where the origin was reached and failed. Neither message names an
+        address; `reason` does, and is logged here. Raises `OutboundBusy` where we have no room for the request.
         """
         settings = self.settings
         if byte_range is not None and statuses is not None:

@@ -1,7 +1,9 @@
-"""Which URLs carry a secret in their query: all, but for those that hold nothing but a few parameters which are harmless everywhere.
+"""Which URLs carry a secret in their query: all, but for those that hold nothing but a few parameters which are
+harmless everywhere.
 
-A list of the names of secrets never ends; every CDN has one of its own. So a query is a secret unless all of it is known to be none, or its owner
-says so; and one with a parameter that is known to be a secret is one whatever anybody says.
+A list of the names of secrets never ends; every CDN has one of its own. So a query is a secret unless all of it is
+known to be none, or its owner says so; and one with a parameter that is known to be a secret is one whatever anybody
+says.
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ def is_confidential(url: Url, wish: bool | None, harmless: Collection[str]) -> b
     """Whether a URL is shown to its owner and to administrators only.
 
     `wish` is what its owner says, None where they say nothing. `harmless` are names of parameters in lower case. It is
-    confidential where its owner wishes so, and where its query holds the parameter of a known secret; where they say nothing, also
-    where anything in the query is not known to be harmless.
+    confidential where its owner wishes so, and where its query holds the parameter of a known secret; where they say
+    nothing, also where anything in the query is not known to be harmless.
     """
     return is_query_confidential(url.query, wish, harmless)
 

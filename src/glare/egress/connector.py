@@ -1,4 +1,6 @@
-"""A connection to an origin, ready for a request: raced, through the operator's proxy where there is one, and with TLS."""
+"""A connection to an origin, ready for a request: raced, through the operator's proxy where there is one, and with
+TLS.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ class Connector:
         timing: Timing,
         cancellation: Cancellation,
     ) -> tuple[Wire, Address]:
-        """One address after the other, each with an equal share of the time that is left: the proxy is not to race for us."""
+        """One address after the other, each with an equal share of the time that is left: the proxy is not to race for
+        us.
+        """
         refused = []
         trying = in_order(addresses, url.port, self._lately)[: self._settings.max_addresses]
         until = time.monotonic() + timing.connect

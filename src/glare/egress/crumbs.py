@@ -1,7 +1,8 @@
 """A pause for origins that send crumbs, so that the size of their pieces does not matter to anybody else.
 
-Each piece that is taken from a socket, and each chunk, costs work and a turn of the interpreter, whatever its size. A body earns turns by
-its bytes. One that takes more than it earns waits a little before the next, and meanwhile the system gathers what arrives.
+Each piece that is taken from a socket, and each chunk, costs work and a turn of the interpreter, whatever its size. A
+body earns turns by its bytes. One that takes more than it earns waits a little before the next, and meanwhile the
+system gathers what arrives.
 """
 
 from __future__ import annotations

@@ -29,9 +29,9 @@ UNREACHABLE: Final = (
 class EgressRules:
     """What the operator has opened and closed beyond the registries.
 
-    `opened` are networks that may be reached although they are not global; `forbidden` and `forbidden_hosts` (lower-case
-    names, with everything below them) are the operator's own endpoints and win over `opened`. `nat64` are the prefixes
-    of the operator's translators (RFC 6052: /32, /40, /48, /56, /64 or /96).
+    `opened` are networks that may be reached although they are not global; `forbidden` and `forbidden_hosts`
+    (lower-case names, with everything below them) are the operator's own endpoints and win over `opened`. `nat64` are
+    the prefixes of the operator's translators (RFC 6052: /32, /40, /48, /56, /64 or /96).
     """
 
     opened: tuple[Network, ...] = ()

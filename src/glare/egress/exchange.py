@@ -44,8 +44,8 @@ class Head:
     """The final status and headers.
 
     `length` is the declared one of the content, None where none is; `bodiless` where no body follows whatever is
-    declared (answers to HEAD, 204, 304, and redirects, whose bodies are not read); `unframed` where the body ends with the
-    connection, so that nobody can tell the whole of it from a part.
+    declared (answers to HEAD, 204, 304, and redirects, whose bodies are not read); `unframed` where the body ends with
+    the connection, so that nobody can tell the whole of it from a part.
     """
 
     status: int

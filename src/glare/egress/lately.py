@@ -42,7 +42,9 @@ class Lately:
         return self._when(key) is not None
 
     def ordered(self, items: Iterable[_Item], keys: Callable[[_Item], Iterable[Hashable]]) -> list[_Item]:
-        """The items in their order, but those of which one of `keys` has failed lately at the end: what failed longest ago first."""
+        """The items in their order, but those of which one of `keys` has failed lately at the end: what failed longest
+        ago first.
+        """
         failures = [(self._latest(keys(item)), item) for item in items]
         well = [item for when, item in failures if when is None]
         ill = sorted(((when, at) for at, (when, _) in enumerate(failures) if when is not None))

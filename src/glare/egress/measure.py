@@ -30,8 +30,8 @@ class Measured:
 
     `content_type` is ``type/subtype`` in lower case, without parameters (RFC 6838 grammar and lengths, else
     ``application/octet-stream``). `etag` and `last_modified` are the validators as they were sent, None where they are
-    missing or malformed. `final_url` is the one after redirects: never store or show its query. `as_sent` is what its headers leave in
-    doubt, None for nothing.
+    missing or malformed. `final_url` is the one after redirects: never store or show its query. `as_sent` is what its
+    headers leave in doubt, None for nothing.
     """
 
     content: Content
@@ -44,7 +44,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the caller compares with what was measured. With `sha256` it can prove bytes about which an origin's headers leave doubts."""
+    """What the caller compares with what was measured. With `sha256` it can prove bytes about which an origin's headers
+    leave doubts.
+    """
 
     size: int | None = None
     sha256: str | None = None
@@ -67,12 +69,13 @@ def measure(
 ) -> Measured:
     """Read the whole of `url` and measure it. Memory is bounded by a few pieces, whatever the size.
 
-    `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared length
-    says so; its ``__cause__`` is set where the answer was encoded or transformed, so that its size may not be the content's.
-    `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin breaks off the reading goes
-    on, see `WholeBody`. Bytes in doubt that differ from the `expected` digest are refused. The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin
-    is out of reach or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason of
-    `cancellation` where it was cancelled.
+    `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared
+    length says so; its ``__cause__`` is set where the answer was encoded or transformed, so that its size may not be
+    the content's. `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin
+    breaks off the reading goes on, see `WholeBody`. Bytes in doubt that differ from the `expected` digest are refused.
+    The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin is out of
+    reach or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason
+    of `cancellation` where it was cancelled.
     """
 
     def ask(byte_range: tuple[int, None] | None, headers: Mapping[str, str]) -> Response:
@@ -138,7 +141,9 @@ def _require_whole(content: Content, expected: Expected, sent: AsSent | None) ->
 
 
 def _require_undoubted(content: Content, expected: Expected, sent: AsSent | None) -> None:
-    """Other bytes than the expected ones prove nothing against the content where they may not be it, or not all of it."""
+    """Other bytes than the expected ones prove nothing against the content where they may not be it, or not all of
+    it.
+    """
     if sent is None or expected.sha256 is None or content.digests.sha256 == expected.sha256.lower():
         return
     cut = sent.unframed and expected.size is None  # With a size, see `_require_whole`.

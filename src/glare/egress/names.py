@@ -1,8 +1,9 @@
 """Name resolution in threads of its own, shared fairly, so that a silent name server takes nothing from others.
 
-A look-up cannot be broken off: the system answers when it likes, and its thread is held until then. So three bounds stand on what is under
-way: for one party, for one site (the registered domain), and for all. A look-up that is not answered soon gives its place to the next and
-goes on in the slow lane. The wait for a place is no part of the time that a look-up has, and who gets none is told that it is our fault.
+A look-up cannot be broken off: the system answers when it likes, and its thread is held until then. So three bounds
+stand on what is under way: for one party, for one site (the registered domain), and for all. A look-up that is not
+answered soon gives its place to the next and goes on in the slow lane. The wait for a place is no part of the time that
+a look-up has, and who gets none is told that it is our fault.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def system_resolve(host: str) -> tuple[Address, ...]:
 class NameBounds:
     """How many look-ups may be under way, and the times of one, in seconds.
 
-    `threads` are for look-ups that are younger than `quick`, `slow_threads` for older ones. `of_party` and `of_site` count both; one party
-    may have half of what one site may. A place is waited for `patience` seconds, by `waiting` at most. A name that was not answered is
-    not asked for again for `memory` seconds.
+    `threads` are for look-ups that are younger than `quick`, `slow_threads` for older ones. `of_party` and `of_site`
+    count both; one party may have half of what one site may. A place is waited for `patience` seconds, by `waiting` at
+    most. A name that was not answered is not asked for again for `memory` seconds.
     """
 
     threads: int = 16
@@ -75,7 +76,8 @@ class _LookUp:
 class Names:
     """Look-ups with a deadline, bounded by `bounds` and fair by the party of the context. Safe for threads.
 
-    Who asks for a name that is being looked up already waits for that answer. `refused` is told of every look-up that got no place.
+    Who asks for a name that is being looked up already waits for that answer. `refused` is told of every look-up that
+    got no place.
     """
 
     def __init__(
@@ -109,9 +111,11 @@ class Names:
     def addresses(
         self, host: str, seconds: float, *, waited: Callable[[float], None] = lambda _: None
     ) -> Sequence[Address]:
-        """The addresses of `host`, within `seconds` of the begin of its look-up. `waited` is told the seconds until there was a place.
+        """The addresses of `host`, within `seconds` of the begin of its look-up. `waited` is told the seconds until
+        there was a place.
 
-        Raises `LocationRefused` with the message that all unreachable places share, and `OutboundBusy` where we have no place for it.
+        Raises `LocationRefused` with the message that all unreachable places share, and `OutboundBusy` where we have no
+        place for it.
         """
         asked = self._clock()
         self._require_not_silent(host, asked)

@@ -1,4 +1,6 @@
-"""A connection to the first of several addresses that answers: attempts are staggered, and race (RFC 8305, section 5)."""
+"""A connection to the first of several addresses that answers: attempts are staggered, and race (RFC 8305, section
+5).
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def begin_connect(host: str, port: int) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The rules of a race: it lasts `seconds`; the next attempt begins `delay` seconds after the last one, at most `most` in all."""
+    """The rules of a race: it lasts `seconds`; the next attempt begins `delay` seconds after the last one, at most
+    `most` in all.
+    """
 
     seconds: float
     delay: float
@@ -57,7 +61,9 @@ def address_key(address: Address, port: int) -> tuple[str, str, int]:
 
 
 def in_order(addresses: Sequence[Address], port: int, lately: Lately) -> list[Address]:
-    """The addresses in the order of attempts: what failed lately last, and families in turn, beginning with that of the first."""
+    """The addresses in the order of attempts: what failed lately last, and families in turn, beginning with that of the
+    first.
+    """
     if not addresses:
         return []
     ordered = lately.ordered(addresses, lambda address: [address_key(address, port)])
@@ -79,7 +85,8 @@ def race(
     lately: Lately,
     cancellation: Cancellation,
 ) -> tuple[socket.socket, Address]:
-    """A connected socket, which does not block, and where it leads. What loses is closed, and remembered as having failed.
+    """A connected socket, which does not block, and where it leads. What loses is closed, and remembered as having
+    failed.
 
     Raises `LocationRefused` with the message that all unreachable places share, `OriginFailed` where it was cancelled.
     """

@@ -1,4 +1,6 @@
-"""What an origin claims about the range that it sends, compared with the one that it was asked for (RFC 9110, 14.4 and 15.3.7)."""
+"""What an origin claims about the range that it sends, compared with the one that it was asked for (RFC 9110, 14.4 and
+15.3.7).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def span_of(headers: Headers) -> Span | None:
 
 
 def check_range(head: Head, first: int, last: int | None, *, partial: bool) -> Span:
-    """What a 206 carries: exactly the bytes `first` to `last` (inclusive; None for the end), or with `partial` a beginning of them.
+    """What a 206 carries: exactly the bytes `first` to `last` (inclusive; None for the end), or with `partial` a
+    beginning of them.
 
     Raises `OriginFailed`.
     """

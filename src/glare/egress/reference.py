@@ -22,10 +22,11 @@ _REFERENCE: Final = re.compile(
 
 
 def resolve(base: Url, location: str, rules: UrlRules, most: int) -> Url:
-    """The URL that `location`, as it came in an answer to `base` (its bytes as Latin-1), refers to; its fragment is dropped.
+    """The URL that `location`, as it came in an answer to `base` (its bytes as Latin-1), refers to; its fragment is
+    dropped.
 
-    Bytes that a URL cannot hold, spaces and non-ASCII ones among them, are percent-encoded as they were sent; all else of path
-    and query stays as it is. `most` is the number of characters that the result may have. Raises `UnusableUrl`.
+    Bytes that a URL cannot hold, spaces and non-ASCII ones among them, are percent-encoded as they were sent; all else
+    of path and query stays as it is. `most` is the number of characters that the result may have. Raises `UnusableUrl`.
     """
     found = _REFERENCE.match(location.encode("latin-1"))
     if found is None or not location:

@@ -71,9 +71,9 @@ class _Framing(Protocol):
 class Response:
     """An answer whose headers are there and whose body is read from the origin as the caller reads it.
 
-    `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `span` the
-    range of the content that the body is, None for the whole; `unframed` whether it ends with the connection, so that nothing but
-    its bytes says whether it was whole. It must be closed. `cancel` may come from any thread.
+    `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `span` the range
+    of the content that the body is, None for the whole; `unframed` whether it ends with the connection, so that nothing
+    but its bytes says whether it was whole. It must be closed. `cancel` may come from any thread.
     """
 
     def __init__(
@@ -239,7 +239,8 @@ class _Counted:
 class _Chunked:
     """A chunked body, taken apart by h11.
 
-    Framing that is long against the content (many tiny chunks, or long extensions) is refused; small chunks have to wait.
+    Framing that is long against the content (many tiny chunks, or long extensions) is refused; small chunks have to
+    wait.
     """
 
     def __init__(self, state: h11.Connection, receive: Callable[[int], bytes], thrift: Thrift) -> None:

@@ -19,7 +19,8 @@ class EgressSettings:
     ports: frozenset[int] = frozenset({80, 443})
     """TCP ports that a URL may name."""
     opened_networks: tuple[Network, ...] = ()
-    """Networks that may be reached although they are not global. A metadata endpoint is opened only by its own /32 or /128."""
+    """Networks that may be reached although they are not global. A metadata endpoint is opened only by its own /32 or
+    /128."""
     forbidden_networks: tuple[Network, ...] = ()
     """The operator's own endpoints; they win over `opened_networks`."""
     forbidden_hosts: frozenset[str] = frozenset()
@@ -27,7 +28,8 @@ class EgressSettings:
     nat64_prefixes: tuple[IPv6Network, ...] = ()
     """Prefixes of the operator's NAT64 translators beside 64:ff9b::/96."""
     proxy: tuple[str, int] | None = None
-    """Host and port of an HTTP proxy. Names are still resolved and decided here; it is asked to CONNECT to an address."""
+    """Host and port of an HTTP proxy. Names are still resolved and decided here; it is asked to CONNECT to an
+    address."""
     header_seconds: float = 15.0
     """One deadline over name resolution, connecting, TLS, redirects, interim responses and headers."""
     connect_seconds: float = 5.0
@@ -65,7 +67,8 @@ class EgressSettings:
     name_bounds: NameBounds = field(default_factory=NameBounds)
     """How many look-ups may run at once, of whom."""
     refusal_floor_seconds: float = 1.0
-    """The least time that a refusal takes whose cause must not be told: unknown name, forbidden address, closed port."""
+    """The least time that a refusal takes whose cause must not be told: unknown name, forbidden address, closed
+    port."""
     cdn_loop_id: str = "glare"
     """Our id in ``CDN-Loop`` (RFC 8586); unique to this service."""
     trace_headers: frozenset[str] = frozenset()

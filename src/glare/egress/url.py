@@ -83,7 +83,9 @@ class Url:
 
 
 class UnusableUrl(ValueError):
-    """Its text says what is wrong with a URL, and `remedy` what its author can do. They never repeat path, query or user info."""
+    """Its text says what is wrong with a URL, and `remedy` what its author can do. They never repeat path, query or
+    user info.
+    """
 
     def __init__(self, why: str, remedy: str = "") -> None:
         super().__init__(why)

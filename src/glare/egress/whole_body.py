@@ -1,8 +1,8 @@
 """The whole of what a URL has, of whose bytes nothing is known yet, from as many answers as it takes.
 
-Two answers are parts of one content only where both carry the same strong entity tag (RFC 9110, 15.3.7.3) and agree about its
-length. Without that, and where the content has changed in between, the reading begins anew, once. A part ends the content only where
-its length is known: from any of the answers, or from who can prove the bytes.
+Two answers are parts of one content only where both carry the same strong entity tag (RFC 9110, 15.3.7.3) and agree
+about its length. Without that, and where the content has changed in between, the reading begins anew, once. A part ends
+the content only where its length is known: from any of the answers, or from who can prove the bytes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ class Ask(Protocol):
 
 
 class WholeBody:
-    """A reader of a whole content. `response` is the answer that is read now, `began` the one with which the content began.
+    """A reader of a whole content. `response` is the answer that is read now, `began` the one with which the content
+    began.
 
-    `total` is how many bytes of the content were read. `size` is how many bytes the caller expects and can prove by a digest, None where it cannot. It must be closed.
+    `total` is how many bytes of the content were read. `size` is how many bytes the caller expects and can prove by a
+    digest, None where it cannot. It must be closed.
     """
 
     def __init__(self, ask: Ask, settings: EgressSettings, size: int | None = None) -> None:
@@ -83,11 +85,15 @@ class WholeBody:
             raise OriginFailed("The origin sends more than the range that it names.", reason="longer than its range")
 
     def _is_all(self, error: OriginFailed) -> bool:
-        """Whether a body whose end nothing tells was broken off after as many bytes as are expected; its digest decides."""
+        """Whether a body whose end nothing tells was broken off after as many bytes as are expected; its digest
+        decides.
+        """
         return self.response.unframed and error.cause is Cause.INCOMPLETE and self.total == self._size
 
     def _go_on(self, error: OriginFailed) -> bool:
-        """Have another answer: True where it goes on, False where it begins anew. Raises `error` where neither may be."""
+        """Have another answer: True where it goes on, False where it begins anew. Raises `error` where neither may
+        be.
+        """
         breaks = error.cause is Cause.INCOMPLETE and self._since > 0 and time.monotonic() < self._until
         if not breaks:
             raise error
@@ -112,7 +118,9 @@ class WholeBody:
         return False
 
     def _agrees(self, span: Span) -> bool:
-        """Whether a part fits the length that is known, or tells one. Where nobody knows it, a part could be the last one or not."""
+        """Whether a part fits the length that is known, or tells one. Where nobody knows it, a part could be the last
+        one or not.
+        """
         if self._whole is None:
             self._whole = span.whole
         if self._whole is None:

@@ -43,7 +43,9 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The deadline of all hops of a request, and how long one origin may take to show a first sign of life, in seconds."""
+    """The deadline of all hops of a request, and how long one origin may take to show a first sign of life, in
+    seconds.
+    """
 
     deadline: Deadline
     connect: float
@@ -58,7 +60,9 @@ class Timing:
         return min(self.answer, self.deadline.remaining())
 
     def silent(self, reason: str) -> OriginFailed:
-        """The error for an origin that did not answer in time. Raises it in the words of the deadline, where that has passed."""
+        """The error for an origin that did not answer in time. Raises it in the words of the deadline, where that has
+        passed.
+        """
         self.deadline.remaining()
         return OriginFailed(
             f"The origin did not begin to answer within {self.answer:g} s.", reason=reason, cause=Cause.TIMEOUT
@@ -101,7 +105,9 @@ class Wire:
         self._socket.sendall(data)
 
     def start_tls(self, context: ssl.SSLContext, name: str, patience: float) -> None:
-        """Speak TLS from here on, with a certificate for `name` (or an address). Raises OSError (ssl.SSLError is one)."""
+        """Speak TLS from here on, with a certificate for `name` (or an address). Raises OSError (ssl.SSLError is
+        one).
+        """
         self._socket.settimeout(patience)
         secured = context.wrap_socket(self._socket, server_hostname=name)
         with self._lock:

@@ -1,4 +1,5 @@
-"""The body of a message: a CloudEvents 1.0 document in JSON (structured mode), and what of an event a subscriber may read in it.
+"""The body of a message: a CloudEvents 1.0 document in JSON (structured mode), and what of an event a subscriber may
+read in it.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """

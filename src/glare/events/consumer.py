@@ -76,10 +76,11 @@ class LogSink:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long events wait after deliveries that failed, in seconds: `first`, then twice as long each time, up to `last`.
+    """How long events wait after deliveries that failed, in seconds: `first`, then twice as long each time, up to
+    `last`.
 
-    One that has failed `patience` times does not hold up those behind it any more, where they can be delivered: then it comes again
-    after waits of its own, up to `aside`.
+    One that has failed `patience` times does not hold up those behind it any more, where they can be delivered: then it
+    comes again after waits of its own, up to `aside`.
     """
 
     first: float = 1.0
@@ -120,8 +121,9 @@ class Consumer:
     def run_once(self) -> int:
         """Deliver up to a batch of events; returns how many were.
 
-        A failure ends the batch: that event and those behind it wait, and come again in the same order. Only one that has failed often
-        lets the next one have a try: if that is delivered, the fault is not the receiver's, and the first one waits beside the line.
+        A failure ends the batch: that event and those behind it wait, and come again in the same order. Only one that
+        has failed often lets the next one have a try: if that is delivered, the fault is not the receiver's, and the
+        first one waits beside the line.
         """
         begin = self._clock()
         events = self._outbox.claim(self._name, begin, begin + _LEASE, _BATCH)

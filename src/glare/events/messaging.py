@@ -1,7 +1,7 @@
 """Events as notifications on a message bus, through oslo.messaging, for those who listen to OpenStack services already.
 
-The library's own notifier logs a failure and goes on, which would lose the event. Here it is asked one layer below, where it says that the
-broker has not taken a message; docs/decisions/0115-notifications-that-are-not-lost.md.
+The library's own notifier logs a failure and goes on, which would lose the event. Here it is asked one layer below,
+where it says that the broker has not taken a message; docs/decisions/0115-notifications-that-are-not-lost.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bus:
-    """Where notifications go, and how. `timeout` in whole seconds; `rabbit` are options of the library's group `oslo_messaging_rabbit`."""
+    """Where notifications go, and how. `timeout` in whole seconds; `rabbit` are options of the library's group
+    `oslo_messaging_rabbit`.
+    """
 
     url: str
     driver: str
@@ -53,7 +55,8 @@ def installed() -> bool:
 
 
 class MessagingSink:
-    """Sends each event to every topic. Nothing is connected before the first one, so a broker may be down when the worker starts.
+    """Sends each event to every topic. Nothing is connected before the first one, so a broker may be down when the
+    worker starts.
 
     Raises `GlareError` when made, where the library is missing or the URL cannot be meant.
     """

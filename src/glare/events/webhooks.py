@@ -68,8 +68,8 @@ def _key(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """When a message is tried again: after `first` seconds, then twice as many each time, `longest` at most, for `total` seconds
-    from its first try. What a target asks for with ``Retry-After`` is obeyed up to `asked`.
+    """When a message is tried again: after `first` seconds, then twice as many each time, `longest` at most, for
+    `total` seconds from its first try. What a target asks for with ``Retry-After`` is obeyed up to `asked`.
     """
 
     first: float
@@ -78,7 +78,9 @@ class Retries:
     asked: float
 
     def next_try(self, tries: int, first_tried_at: int, now: int, retry_after: str | None) -> int | None:
-        """The time (microseconds) of the try after `tries` of them, None where it is given up. Spread, so that many do not come at once."""
+        """The time (microseconds) of the try after `tries` of them, None where it is given up. Spread, so that many do
+        not come at once.
+        """
         if now - first_tried_at >= self.total * _SECOND:
             return None
         pause = min(self.longest, self.first * 2 ** min(tries - 1, 40))
@@ -137,7 +139,8 @@ def _read_keys(path: Path) -> MultiFernet:
 
 
 def make_key_file(path: Path) -> None:
-    """Make the file with a new key, readable by its owner only, where there is none. It is whole from the moment it is there.
+    """Make the file with a new key, readable by its owner only, where there is none. It is whole from the moment it is
+    there.
 
     Raises `Unavailable` where it cannot be made.
     """

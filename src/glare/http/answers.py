@@ -1,8 +1,8 @@
 """Answers whose size depends on data: sent in parts, and counted while they are in memory.
 
-What is larger than a part is bounded in sum, in all and for each party: a client that does not read holds its answer. What has no bound is
-made piece by piece, each in a worker thread when its party has its turn; between pieces no thread, no transaction and no place in a
-lane is held, however slowly the client reads.
+What is larger than a part is bounded in sum, in all and for each party: a client that does not read holds its answer.
+What has no bound is made piece by piece, each in a worker thread when its party has its turn; between pieces no thread,
+no transaction and no place in a lane is held, however slowly the client reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ Read = Callable[[Pairs], tuple[Sequence[Any], str | None]]
 
 
 class StreamedJson(Response):
-    """A document in pieces, of which the first is there. Each of the `rest` is made when the client has taken the one before.
+    """A document in pieces, of which the first is there. Each of the `rest` is made when the client has taken the one
+    before.
 
     A failure after the first piece breaks the answer off.
     """
@@ -65,9 +66,11 @@ class StreamedJson(Response):
 
 
 def page_in_parts(call: Call, name: str, read: Read) -> Response:
-    """A page of a plain list, for a worker thread. `read` gives entries and the next marker (None after the last) for the query's pairs.
+    """A page of a plain list, for a worker thread. `read` gives entries and the next marker (None after the last) for
+    the query's pairs.
 
-    A page of more than `PAGE` entries is read in as many pages as it takes: each is what the database holds at that time.
+    A page of more than `PAGE` entries is read in as many pages as it takes: each is what the database holds at that
+    time.
     """
     pairs = query_pairs(call.query)
     wanted = _wanted(pairs, call.services.rules.query.max_page)
@@ -89,7 +92,9 @@ def _further(call: Call, pairs: Pairs, read: Read, wanted: int, marker: str | No
 
 
 def _wanted(pairs: Pairs, most: int) -> int:
-    """The entries that are asked for, where they are more than one reading gives; else 0, and what is wrong is told by who reads."""
+    """The entries that are asked for, where they are more than one reading gives; else 0, and what is wrong is told by
+    who reads.
+    """
     limits = [value for name, value in pairs if name == "limit"]
     if len(limits) != 1 or not (limits[0].isascii() and limits[0].isdigit()):
         return 0

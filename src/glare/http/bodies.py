@@ -29,7 +29,9 @@ _PATHSEND: Final = "http.response.pathsend"
 
 
 class FileBody(Response):
-    """A whole file, sent by the server itself, which looks at no byte of it: of stores that the operator has named for that."""
+    """A whole file, sent by the server itself, which looks at no byte of it: of stores that the operator has named for
+    that.
+    """
 
     def __init__(self, path: Path, headers: Mapping[str, str]) -> None:
         self._path = path
@@ -152,8 +154,8 @@ class StreamBody(Response):
         finally:
             gone.cancel()  # Which calls `cancel` here too, so that no thread waits for an origin any more.
             await _ended(call, opening, pieces, reading)
-            # An error holds this frame, and they hold it: a cycle, on which the connection would stay open until the garbage
-            # collector comes by. A client whose download was broken off has to see that at once.
+            # An error holds this frame, and they hold it: a cycle, on which the connection would stay open until the
+            # garbage collector comes by. A client whose download was broken off has to see that at once.
             del opening, reading, gone
 
     def _read(self, pieces: Pieces) -> asyncio.Future[bytes]:
@@ -238,7 +240,9 @@ class _Span:
         self._stream.cancel()
 
     def _send_whole(self) -> None:
-        """Take no notice of the range (RFC 9110, 14.2): to skip what comes before it would cost the origin more than the reader gets."""
+        """Take no notice of the range (RFC 9110, 14.2): to skip what comes before it would cost the origin more than
+        the reader gets.
+        """
         body = self._body
         body.status_code = 200
         del body.headers["content-range"]
@@ -270,7 +274,9 @@ class StoreBody(_OwnBody):
 
 @contextmanager
 def not_replaced(call: Call, found: Download) -> Iterator[None]:
-    """Raise `Replaced` instead of the error of a store that does not have an object which the blob does not have any more."""
+    """Raise `Replaced` instead of the error of a store that does not have an object which the blob does not have any
+    more.
+    """
     try:
         yield
     except NotFound:

@@ -106,8 +106,8 @@ class Boundary:
     async def _linger(self, receive: Receive) -> None:
         """Take what a client is still sending after its refusal, for a moment.
 
-        A connection that is closed on unread bytes is reset, and then many clients report a broken pipe instead of the answer. Where many
-        do so, it is left away: to read what is refused is work.
+        A connection that is closed on unread bytes is reset, and then many clients report a broken pipe instead of the
+        answer. Where many do so, it is left away: to read what is refused is work.
         """
         if self._lingering >= _MOST_LINGERING:
             return
@@ -198,7 +198,9 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _new_id() -> uuid.UUID:
-    """A random id, which is for telling only and no secret: to ask the system for one would be a call for each request."""
+    """A random id, which is for telling only and no secret: to ask the system for one would be a call for each
+    request.
+    """
     return uuid.UUID(int=random.getrandbits(128), version=4)
 
 

@@ -53,7 +53,8 @@ _LARGE: Final = (
     64 << 10
 )  # A JSON document of more bytes is worked on in a thread: it would keep the event loop for milliseconds.
 PART: Final = 64 << 10
-"""Bytes of an answer that the server is given at once. What is not larger is not counted: the server would hold as much anyway."""
+"""Bytes of an answer that the server is given at once. What is not larger is not counted: the server would hold as much
+anyway."""
 JSON_TYPE: Final = "application/json; charset=UTF-8"
 
 encode = msgspec.json.Encoder().encode
@@ -62,9 +63,9 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Limits of the HTTP layer: bytes of a JSON body, how long the bytes of a blob and those of a JSON body are waited for, and
-    whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``;
-    `metrics_peers` may read the metrics; `public_endpoint` is the URL of the service, where it is configured.
+    """Limits of the HTTP layer: bytes of a JSON body, how long the bytes of a blob and those of a JSON body are waited
+    for, and whether errors carry tracebacks. `cdn_loop_id` is how Glare names itself in ``CDN-Loop``; `metrics_peers`
+    may read the metrics; `public_endpoint` is the URL of the service, where it is configured.
     """
 
     max_document: int
@@ -87,8 +88,9 @@ class Description(NamedTuple):
 class Application:
     """What handlers share: the services, who is calling, whom that belongs to, and where there are threads.
 
-    `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does, which has a place among `transfers`.
-    `readiness` and `numbers` answer probes. `schemas` are the documents that were asked for once, by type (all: empty) and microversion.
+    `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does, which has a place among
+    `transfers`. `readiness` and `numbers` answer probes. `schemas` are the documents that were asked for once, by type
+    (all: empty) and microversion.
     """
 
     services: Services
@@ -186,7 +188,8 @@ class Call:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what decides or touches the database: in a worker thread, one hop, when it is its party's turn.
 
-        Raises `TooManyRequests` and `Unavailable` where there is no room to wait; `ClientDisconnected` where the client left meanwhile.
+        Raises `TooManyRequests` and `Unavailable` where there is no room to wait; `ClientDisconnected` where the client
+        left meanwhile.
         """
         return await self._in_lane(self.application.lanes.short, 1, partial(function, *args, **kwargs))
 
@@ -199,9 +202,11 @@ class Call:
     async def transfer(
         self, kind: str, break_off: Callable[[GlareError], object] | None = None
     ) -> AsyncIterator[Transfer]:
-        """A place for a body: an ``upload``, a ``download``, or the measurement of a ``location``. Waits for it where others have it.
+        """A place for a body: an ``upload``, a ``download``, or the measurement of a ``location``. Waits for it where
+        others have it.
 
-        `break_off` ends the body with the reason, called on the event loop where it is slow and others wait. Raises as `run`.
+        `break_off` ends the body with the reason, called on the event loop where it is slow and others wait. Raises as
+        `run`.
         """
         async with self.application.transfers.place(self.party, break_off, self._inbox.gone) as transfer:
             self.services.metrics.transfer_began(kind)
@@ -240,8 +245,8 @@ class Call:
         return BodyReader(self._inbox.receive, self.declared_length(), self.application.settings.patience, room)
 
     async def document(self) -> Any:
-        """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit, `RequestTimeout`,
-        `TooManyRequests` and `Unavailable` where there is no room for it.
+        """The JSON body. Raises `BadRequest` when it is not JSON, `RequestEntityTooLarge` beyond the limit,
+        `RequestTimeout`, `TooManyRequests` and `Unavailable` where there is no room for it.
 
         Until the handler has ended it counts as held.
         """
@@ -284,7 +289,9 @@ class Call:
                 return
 
     async def _in_lane(self, lane: Lane, weight: int, function: Callable[[], T], *, look: bool = False) -> T:
-        """Run it when it is its turn. With `look` it is costly enough to see first whether somebody still waits for it."""
+        """Run it when it is its turn. With `look` it is costly enough to see first whether somebody still waits for
+        it.
+        """
         async with lane.shares.share(self.party, weight, gone=self._inbox.gone):
             if look and await self._inbox.has_left():
                 self.services.metrics.refused(lane.shares.name, "gone")
@@ -292,7 +299,8 @@ class Call:
             return await self._hop(lane.threads, function)
 
     async def _hop(self, threads: Executor, function: Callable[[], T]) -> T:
-        # The event loop does not take the context along by itself, and without it the thread would log under no request.
+        # The event loop does not take the context along by itself, and without it the thread would log under no
+        # request.
         run: Callable[[Callable[[], T]], T] = copy_context().run
         return await asyncio.get_running_loop().run_in_executor(threads, run, function)
 

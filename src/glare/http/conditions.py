@@ -8,8 +8,8 @@ from typing import Final
 
 from glare.errors import RangeNotSatisfiable
 
-# Both are matched against what anybody sends: no run of spaces may be divided between two parts, or tried from each of its
-# places, since that takes the square of its length and holds up the whole process.
+# Both are matched against what anybody sends: no run of spaces may be divided between two parts, or tried from each of
+# its places, since that takes the square of its length and holds up the whole process.
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _RANGE: Final = re.compile(r"bytes\s*=\s*(?:(\d{1,19})\s*-(?:\s*(\d{1,19}))?|-\s*(\d{1,19}))", re.IGNORECASE)
 
@@ -49,8 +49,8 @@ def parse_tags(text: str | None) -> Tags | None:
 def parse_range(text: str | None, if_range: str | None, tag: str, size: int) -> tuple[int, int] | None:
     """The first and last byte (both included) that a Range header asks for, of a content of `size` bytes.
 
-    None where the whole is to be sent: no header, an If-Range that does not match `tag` strongly, several ranges, another
-    unit, or bad syntax. Raises `RangeNotSatisfiable` where no byte of the range exists.
+    None where the whole is to be sent: no header, an If-Range that does not match `tag` strongly, several ranges,
+    another unit, or bad syntax. Raises `RangeNotSatisfiable` where no byte of the range exists.
     """
     if text is None:
         return None

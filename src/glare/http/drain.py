@@ -1,4 +1,6 @@
-"""The end of a server process: requests under way are finished, new ones are refused, and what takes too long is broken off."""
+"""The end of a server process: requests under way are finished, new ones are refused, and what takes too long is broken
+off.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ _BROKEN: Final = "The service stops, and waited {seconds:g} s for this request; 
 class Drain:
     """Counts requests, and ends them. Used on the event loop only.
 
-    From `run` on `leaving` is true; after `lead_seconds`, in which balancers see it and send their requests elsewhere, `stopping` is too.
-    Requests may go on for `seconds` then; after that all that is in `breakable` is broken off.
+    From `run` on `leaving` is true; after `lead_seconds`, in which balancers see it and send their requests elsewhere,
+    `stopping` is too. Requests may go on for `seconds` then; after that all that is in `breakable` is broken off.
     """
 
     def __init__(self, seconds: float, lead_seconds: float = 0.0) -> None:
@@ -66,7 +68,9 @@ class Drain:
             raise Unavailable(_REFUSAL)
 
     async def run(self, lead: bool = True) -> None:
-        """Stop taking requests, with a lead time or at once; return when all have ended, or those that are left cannot be ended."""
+        """Stop taking requests, with a lead time or at once; return when all have ended, or those that are left cannot
+        be ended.
+        """
         self.leaving = True
         if lead and self._lead_seconds:
             await asyncio.sleep(self._lead_seconds)

@@ -1,4 +1,6 @@
-"""What a client sends during one request, for several who want to know: those who read the body, and those who see it leave."""
+"""What a client sends during one request, for several who want to know: those who read the body, and those who see it
+leave.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from starlette.types import Message, Receive
 
 _GONE: Final = "http.disconnect"
 _TURNS: Final = 4
-"""In one the server learns what has come on the connection, in another one who asks is told; a body that is empty takes two as well."""
+"""In one the server learns what has come on the connection, in another one who asks is told; a body that is empty takes
+two as well."""
 
 
 async def _nothing() -> Message:
@@ -71,7 +74,9 @@ class Inbox:
             self._kept.append(pending.result())
 
     def close(self) -> None:
-        """Nobody wants to know any more: let go of the server's end too, which closes a connection when nobody holds it."""
+        """Nobody wants to know any more: let go of the server's end too, which closes a connection when nobody holds
+        it.
+        """
         self._receive = _nothing
         if self._pending is not None:
             self._pending.cancel()
@@ -85,7 +90,9 @@ class Inbox:
         return self._pending
 
     async def _next(self) -> Message:
-        """A message from the server, in a task of its own: cancelling `receive` itself could lose what it has taken already."""
+        """A message from the server, in a task of its own: cancelling `receive` itself could lose what it has taken
+        already.
+        """
         pending = self._ask()
         await asyncio.wait([pending])
         if self._pending is pending:

@@ -1,7 +1,9 @@
-"""The lanes in which requests are worked on: so many threads each, given out fairly. What is costly has a lane of its own.
+"""The lanes in which requests are worked on: so many threads each, given out fairly. What is costly has a lane of its
+own.
 
-A request waits for its place on the event loop, without a thread, a connection of the database or a copy of its body; what is
-refused is answered there too. So threads never have a queue of their own, and what nobody waits for any more is not begun.
+A request waits for its place on the event loop, without a thread, a connection of the database or a copy of its body;
+what is refused is answered there too. So threads never have a queue of their own, and what nobody waits for any more is
+not begun.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class LaneSettings:
-    """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents that come, and of large answers. `patience` is in seconds."""
+    """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents that
+    come, and of large answers. `patience` is in seconds.
+    """
 
     threads: tuple[int, int]
     list_threads: tuple[int, int]
@@ -53,8 +57,9 @@ class LaneSettings:
 class Lanes:
     """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
 
-    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have it. `bodies` shares
-    out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers` that for large answers, in units of `ANSWER_UNIT`.
+    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have
+    it. `bodies` shares out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers` that for
+    large answers, in units of `ANSWER_UNIT`.
     """
 
     short: Lane

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 
 class Pace:
-    """How fast a peer sends or takes, over the time in which it was waited for. What is longer ago counts less and less.
+    """How fast a peer sends or takes, over the time in which it was waited for. What is longer ago counts less and
+    less.
 
     `window` is in seconds of waiting; `clock` gives seconds.
     """

@@ -1,4 +1,6 @@
-"""Whom a request belongs to where there is little of something: the project of its caller, or the network that it comes from."""
+"""Whom a request belongs to where there is little of something: the project of its caller, or the network that it comes
+from.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Parties:
         return by_address if actor.project is None else Party.project(actor.project)
 
     def _address(self, peer: str | None, headers: Headers) -> str | None:
-        """The last address that no proxy of ours has, read from the nearest one backwards: what stands before it anybody may write."""
+        """The last address that no proxy of ours has, read from the nearest one backwards: what stands before it
+        anybody may write.
+        """
         if peer is None or not self._is_proxy(peer):
             return peer
         forwarded = ",".join(headers.getlist("x-forwarded-for"))

@@ -1,4 +1,6 @@
-"""What probes ask: found out in threads of their own, once for all who ask at the same time, and again when it is too old."""
+"""What probes ask: found out in threads of their own, once for all who ask at the same time, and again when it is too
+old.
+"""
 
 from __future__ import annotations
 

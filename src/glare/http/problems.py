@@ -91,8 +91,8 @@ def status_of(error: GlareError) -> int:
 def problem(error: Exception, *, debug: bool, request_id: str) -> Response:
     """The response for `error`, logged here and nowhere else.
 
-    An exception that is not a `GlareError` is a defect: it is logged with its traceback, and the caller learns the request
-    id only (and the traceback where the operator has set ``debug``).
+    An exception that is not a `GlareError` is a defect: it is logged with its traceback, and the caller learns the
+    request id only (and the traceback where the operator has set ``debug``).
     """
     if not isinstance(error, GlareError):
         _log.error("unexpected error", extra={"request_id": request_id}, exc_info=error)

@@ -8,7 +8,9 @@ from glare.errors import BadRequest
 
 
 def query_pairs(query: bytes) -> list[tuple[str, str]]:
-    """Names and values in the order sent, repeated ones kept, empty parts left out. Raises `BadRequest` unless UTF-8."""
+    """Names and values in the order sent, repeated ones kept, empty parts left out. Raises `BadRequest` unless
+    UTF-8.
+    """
     return [
         (_decoded(name), _decoded(value))
         for name, _, value in (part.partition(b"=") for part in query.split(b"&") if part)

@@ -35,8 +35,9 @@ ROOM: Final = Room(lambda: True, lambda: True)
 class Patience:
     """How long a client is waited for.
 
-    It may send nothing for `stall_seconds`; once it was waited for so long in all, it must send `minimum_rate` bytes for each second of
-    waiting, counted over the last one or two times as long. Time in which nobody wanted its bytes does not count.
+    It may send nothing for `stall_seconds`; once it was waited for so long in all, it must send `minimum_rate` bytes
+    for each second of waiting, counted over the last one or two times as long. Time in which nobody wanted its bytes
+    does not count.
     """
 
     stall_seconds: float
@@ -46,9 +47,10 @@ class Patience:
 class BodyReader:
     """A request body as a synchronous reader.
 
-    The loop collects blocks, and the server stops taking bytes from the client while the reader is busy. A block has 64 KiB, and up to 1 MiB
-    where the client is fast; one is collected ahead of the reader where `room` says that there is memory. So memory stays flat at any size,
-    and a slow client has little of it. `declared` is the ``Content-Length`` or None.
+    The loop collects blocks, and the server stops taking bytes from the client while the reader is busy. A block has 64
+    KiB, and up to 1 MiB where the client is fast; one is collected ahead of the reader where `room` says that there is
+    memory. So memory stays flat at any size, and a slow client has little of it. `declared` is the ``Content-Length``
+    or None.
     """
 
     def __init__(self, receive: Receive, declared: int | None, patience: Patience, room: Room = ROOM) -> None:
@@ -114,8 +116,9 @@ class BodyReader:
     async def _collect(self) -> bytes | GlareError:
         """The next block, or what went wrong.
 
-        The error is returned, not raised: raised in a task, it would hold the task's frames and they it, and with them the
-        connection until the garbage collector comes by; the server closes a connection when nobody holds it any more.
+        The error is returned, not raised: raised in a task, it would hold the task's frames and they it, and with them
+        the connection until the garbage collector comes by; the server closes a connection when nobody holds it any
+        more.
         """
         parts: list[bytes] = []
         size = 0

@@ -1,7 +1,8 @@
-"""Bodies under way: uploads, checked downloads, measurements of locations. A place for each, fairly; who is slow makes room when others wait.
+"""Bodies under way: uploads, checked downloads, measurements of locations. A place for each, fairly; who is slow makes
+room when others wait.
 
-A slow client costs a place and little else. As long as there are places it is served; once all are taken and somebody waits, the
-slowest body of the party that has most of them is broken off.
+A slow client costs a place and little else. As long as there are places it is served; once all are taken and somebody
+waits, the slowest body of the party that has most of them is broken off.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Transfer:
 class Transfers:
     """All of a process. Used on the event loop only.
 
-    A body that was waited for longer than `grace` seconds, and moves less than `contended_rate` bytes a second, makes room when there is none.
+    A body that was waited for longer than `grace` seconds, and moves less than `contended_rate` bytes a second, makes
+    room when there is none.
     """
 
     def __init__(
@@ -81,7 +83,8 @@ class Transfers:
                 self._under_way.discard(transfer)
 
     def make_room(self) -> None:
-        """Break off the slowest body where all places are taken and somebody waits who would get its place. An error of that is logged.
+        """Break off the slowest body where all places are taken and somebody waits who would get its place. An error of
+        that is logged.
 
         Who has all of its own party's places gets none of another party's.
         """

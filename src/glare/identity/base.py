@@ -17,7 +17,8 @@ MAX_PROJECT: Final = 255
 class Credentials:
     """What a request says about its caller.
 
-    `headers` have lower-case names. `peer` is the IP address of the other end of the connection, None for a Unix socket.
+    `headers` have lower-case names. `peer` is the IP address of the other end of the connection, None for a Unix
+    socket.
     """
 
     headers: Mapping[str, str]
@@ -34,7 +35,8 @@ class Identity(Protocol):
 def nobody(allow_anonymous: bool, remedy: str) -> Actor:
     """The answer to a request without credentials: the anonymous reader where that is allowed, else `Unauthorized`.
 
-    Credentials that are there but wrong are never answered this way: who meant to be somebody should hear that they are not.
+    Credentials that are there but wrong are never answered this way: who meant to be somebody should hear that they are
+    not.
     """
     if allow_anonymous:
         return ANONYMOUS

@@ -1,7 +1,8 @@
 """Header fields that say who is calling, and the rule that each comes once and in its one spelling.
 
-A proxy that appends its own field behind the client's instead of replacing it, or one that looks at ``X-Project-Id`` only while a server
-behind it takes ``X_Project_Id`` for the same, lets callers choose who they are. Such requests are refused, whoever reads the fields.
+A proxy that appends its own field behind the client's instead of replacing it, or one that looks at ``X-Project-Id``
+only while a server behind it takes ``X_Project_Id`` for the same, lets callers choose who they are. Such requests are
+refused, whoever reads the fields.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _ABOUT_CALLERS: Final = re.compile(
 
 
 def require_one_of_each(names: Iterable[bytes]) -> None:
-    """Raises `BadRequest` where one of the field names that say who is calling comes twice, or with an underscore for a dash.
+    """Raises `BadRequest` where one of the field names that say who is calling comes twice, or with an underscore for a
+    dash.
 
     `names` are those of all fields of the request, in lower case.
     """

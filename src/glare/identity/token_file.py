@@ -1,8 +1,9 @@
 """Tokens in a file: the identity source of an embedded installation.
 
-The file is JSON, changed as a whole under a lock by `glare token`. It keeps the sha256 of each token and never the token: a
-token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow function. For the
-same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its hash.
+The file is JSON, changed as a whole under a lock by `glare token`. It keeps the sha256 of each token and never the
+token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
+function. For the same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its
+hash.
 """
 
 from __future__ import annotations
@@ -198,8 +199,9 @@ class TokenFile:
 class TokenFileIdentity:
     """Authenticates ``X-Auth-Token``, or ``Authorization: Bearer``, with the tokens of a file.
 
-    It looks at the file again when `look_every` seconds have passed since the last look. A file that has become unreadable
-    or damaged is logged as an error, and the tokens that were read before stay. A file that is gone holds no tokens.
+    It looks at the file again when `look_every` seconds have passed since the last look. A file that has become
+    unreadable or damaged is logged as an error, and the tokens that were read before stay. A file that is gone holds no
+    tokens.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
-"""Identity from the headers of a proxy that has authenticated the caller (the contract's §3, rows *keystone* and *noauth*).
+"""Identity from the headers of a proxy that has authenticated the caller (the contract's §3, rows *keystone* and
+*noauth*).
 
-Whoever connects from a trusted peer may be anybody, so the proxy must remove these headers from what it receives and set its
-own, and nothing else may reach the service from its address.
+Whoever connects from a trusted peer may be anybody, so the proxy must remove these headers from what it receives and
+set its own, and nothing else may reach the service from its address.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ IDENTITY_HEADERS = ("x-identity-status", "x-user-id", "x-project-id", "x-tenant-
 
 
 class TrustedHeadersIdentity:
-    """`peers` are the networks that proxies connect from; `trust_unix_socket` trusts connections that have no address."""
+    """`peers` are the networks that proxies connect from; `trust_unix_socket` trusts connections that have no
+    address.
+    """
 
     def __init__(
         self, peers: Iterable[Network], *, trust_unix_socket: bool = False, allow_anonymous: bool = False

@@ -11,8 +11,8 @@ Depths = Mapping[str, float | Mapping[tuple[str, ...], float]]
 class Metrics:
     """Takes reports, and keeps none of them: what a service has whose metrics are off.
 
-    Every method may be called by any thread. Values that become labels come from small fixed sets: never an id, a name that
-    a client chose, or a host.
+    Every method may be called by any thread. Values that become labels come from small fixed sets: never an id, a name
+    that a client chose, or a host.
     """
 
     def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
@@ -25,10 +25,14 @@ class Metrics:
         """The body is not under way any more, whatever the outcome."""
 
     def attempt_ended(self, outcome: str) -> None:
-        """An attempt to fill a slot is over: ``published``, ``undone`` (it failed) or ``dead`` (its process went away)."""
+        """An attempt to fill a slot is over: ``published``, ``undone`` (it failed) or ``dead`` (its process went
+        away).
+        """
 
     def outbound_ended(self, outcome: str, seconds: float, size: int) -> None:
-        """A request that this service sent is over: ``ok``, ``redirected``, ``refused``, ``failed`` or ``abandoned``."""
+        """A request that this service sent is over: ``ok``, ``redirected``, ``refused``, ``failed`` or
+        ``abandoned``.
+        """
 
     def verified_download_failed(self) -> None:
         """An origin did not deliver the recorded bytes to a reader."""
@@ -46,18 +50,24 @@ class Metrics:
         """A call of a store is over; `failed` is the code of its error, None for success, `size` the bytes moved."""
 
     def connections(self, in_use: int, limit: int) -> None:
-        """So many database connections of this process are in use, and so many there may be: fewer than are configured where the server
-        grants no more.
+        """So many database connections of this process are in use, and so many there may be: fewer than are configured
+        where the server grants no more.
         """
 
     def delivery_ended(self, outcome: str) -> None:
-        """A try to send a message to a subscriber is over: ``delivered``, ``retried`` (later again), ``failed`` or ``dropped``."""
+        """A try to send a message to a subscriber is over: ``delivered``, ``retried`` (later again), ``failed`` or
+        ``dropped``.
+        """
 
     def refused(self, what: str, reason: str) -> None:
-        """Work was turned away by a bound: of what (the name of the shares), and why (``party``, ``all``, ``time`` …)."""
+        """Work was turned away by a bound: of what (the name of the shares), and why (``party``, ``all``, ``time``
+        …).
+        """
 
     def shares_now(self, what: str, in_use: int, waiting: int) -> None:
-        """How much is in use of something that is shared out, and how many wait for it, in this process at this moment."""
+        """How much is in use of something that is shared out, and how many wait for it, in this process at this
+        moment.
+        """
 
     def work_put_off(self, work: str) -> None:
         """Background work of this kind ended with an error that is no outcome of it, and is to be tried again later."""

@@ -1,4 +1,6 @@
-"""The files in which processes put their numbers together: whose process is gone. The library names them `<kind>_<process>.db`."""
+"""The files in which processes put their numbers together: whose process is gone. The library names them
+`<kind>_<process>.db`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from pathlib import Path
 def claim(directory: Path) -> int:
     """Lock a file of this process, until it ends, however it ends.
 
-    A process id alone tells little: the system gives it to another process, and keeps it for one that nobody has waited for.
+    A process id alone tells little: the system gives it to another process, and keeps it for one that nobody has waited
+    for.
     """
     descriptor = os.open(directory / f"{os.getpid()}.alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
 """A small HTTP server for a process that has none: what `glare worker` tells those who watch it.
 
-One connection at a time, each for some seconds at most, and none of anybody but the peers that the operator has named: so it cannot be
-made to cost more than a thread.
+One connection at a time, each for some seconds at most, and none of anybody but the peers that the operator has named:
+so it cannot be made to cost more than a thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def is_allowed(peer: str | None, networks: Networks) -> bool:
 
 
 class Listener:
-    """Serves `pages`, by path, from `__enter__` to `__exit__`, in a thread of its own. Raises OSError where it cannot listen."""
+    """Serves `pages`, by path, from `__enter__` to `__exit__`, in a thread of its own. Raises OSError where it cannot
+    listen.
+    """
 
     def __init__(self, address: tuple[str, int], peers: Networks, pages: Mapping[str, Page]) -> None:
         self._server = _Server(address, peers, pages)

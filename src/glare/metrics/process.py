@@ -12,7 +12,9 @@ _PREFIX: Final = "glare_process_"
 
 
 def numbers(processes: Iterable[int], proc: Path = Path("/proc")) -> dict[str, dict[tuple[str, ...], float]]:
-    """Gauges of these processes, by name and by the label of the process's id. One that has ended meanwhile is left out."""
+    """Gauges of these processes, by name and by the label of the process's id. One that has ended meanwhile is left
+    out.
+    """
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for process in processes:
         with suppress(OSError, ValueError, IndexError, KeyError):
@@ -23,7 +25,8 @@ def numbers(processes: Iterable[int], proc: Path = Path("/proc")) -> dict[str, d
 
 def _of(proc: Path, process: int) -> dict[str, float]:
     place = proc / str(process)
-    # The second field is the program's name in parentheses, and may hold anything; the third follows the last parenthesis.
+    # The second field is the program's name in parentheses, and may hold anything; the third follows the last
+    # parenthesis.
     fields = (place / "stat").read_text().rpartition(")")[2].split()
     ticks = os.sysconf("SC_CLK_TCK")
     found = {

@@ -28,7 +28,9 @@ def find_type(services: Services, name: str) -> TypeSpec:
 def read_artifact(
     services: Services, connection: Connection, actor: Actor, spec: TypeSpec, artifact_id: str
 ) -> Artifact:
-    """An artifact that the caller may see. Raises `ArtifactNotFound`, whether it is missing, of another type or invisible."""
+    """An artifact that the caller may see. Raises `ArtifactNotFound`, whether it is missing, of another type or
+    invisible.
+    """
     artifact = fetch_artifact(connection, artifact_id)
     known = artifact is not None and artifact.type_name in services.types.names
     if artifact is None or not known or (spec is not services.types.all and artifact.type_name != spec.name):
@@ -53,7 +55,9 @@ def require_writer(services: Services, actor: Actor, artifact: Artifact) -> None
 
 
 def refuse_anonymous(services: Services, actor: Actor, type_name: str, artifact_id: str) -> None:
-    """Raises, for an anonymous caller, what any change of the artifact ends with: `TypeNotFound`, `ArtifactNotFound` or `Forbidden`."""
+    """Raises, for an anonymous caller, what any change of the artifact ends with: `TypeNotFound`, `ArtifactNotFound` or
+    `Forbidden`.
+    """
     require_writer(services, actor, find_artifact(services, actor, find_type(services, type_name), artifact_id))
 
 
@@ -92,8 +96,8 @@ def require_changeable(
 ) -> None:
     """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change.
 
-    Hooks of the type may fill its system fields too. A folder of replicas takes further ones while the artifact is active: raises
-    `Conflict` where there is one in `slot`.
+    Hooks of the type may fill its system fields too. A folder of replicas takes further ones while the artifact is
+    active: raises `Conflict` where there is one in `slot`.
     """
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its blobs cannot be changed.")
@@ -116,7 +120,9 @@ def revision_tag(artifact: Artifact) -> str:
 
 
 def require_revision(artifact: Artifact, wanted: frozenset[str] | None) -> None:
-    """Raises `PreconditionFailed` unless the artifact's revision tag is among `wanted` (None: no condition; ``*``: any)."""
+    """Raises `PreconditionFailed` unless the artifact's revision tag is among `wanted` (None: no condition; ``*``:
+    any).
+    """
     if wanted is not None and "*" not in wanted and revision_tag(artifact) not in wanted:
         raise PreconditionFailed(
             f"Artifact '{artifact.id}' is at another revision than If-Match names; read it again and retry."
@@ -127,7 +133,8 @@ def require_revision(artifact: Artifact, wanted: frozenset[str] | None) -> None:
 class Expected:
     """What a client expects of a blob that it changes (None: no matter what).
 
-    `tags` are revisions of the artifact or sha256 digests of the blob, ``*`` for any blob; `absent`: that there is none yet.
+    `tags` are revisions of the artifact or sha256 digests of the blob, ``*`` for any blob; `absent`: that there is none
+    yet.
     """
 
     tags: frozenset[str] | None = None

@@ -1,4 +1,6 @@
-"""The audit log: who changed what. Every change is recorded in the transaction that makes it, so that a crash loses none."""
+"""The audit log: who changed what. Every change is recorded in the transaction that makes it, so that a crash loses
+none.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def changed(
     target: str | None = None,
     detail: Mapping[str, Any] = NOTHING,
 ) -> None:
-    """Record a change in the caller's transaction: for subscribers, and for the audit log. `detail` is that of the first event."""
+    """Record a change in the caller's transaction: for subscribers, and for the audit log. `detail` is that of the
+    first event.
+    """
     outbox.record(connection, events)
     noted(connection, actor, events, target=target, detail=detail)
 
@@ -53,7 +57,9 @@ def noted(
     target: str | None = None,
     detail: Mapping[str, Any] = NOTHING,
 ) -> None:
-    """As `changed`, for the audit log alone: of what subscribers know already. `actor` is None for the service itself."""
+    """As `changed`, for the audit log alone: of what subscribers know already. `actor` is None for the service
+    itself.
+    """
     audit_rows.record(
         connection,
         [

@@ -18,7 +18,8 @@ _ERRORS: Final = 500
 
 
 class Beacons:
-    """URLs of the operator's own choice that answer whenever we can reach the world. What they said is good for `keep` microseconds.
+    """URLs of the operator's own choice that answer whenever we can reach the world. What they said is good for `keep`
+    microseconds.
 
     It may be shared by threads, one of which asks while the others wait for what it finds.
     """

@@ -1,9 +1,9 @@
 """Threads for work that mostly waits for origins: jobs and checks. Who waits takes no place from who works.
 
-Work is *quick* while its thread uses the processor, and *slow* when it has hardly done so for a while: its origin drips, or says nothing. Few
-are quick at the same time, and many more may be slow, each of which costs a thread that sleeps. A project has a bound for both together; the
-next piece of work is of a project that has none under way, where there is one. So the projects of slow origins wait for themselves, and nobody
-else does.
+Work is *quick* while its thread uses the processor, and *slow* when it has hardly done so for a while: its origin
+drips, or says nothing. Few are quick at the same time, and many more may be slow, each of which costs a thread that
+sleeps. A project has a bound for both together; the next piece of work is of a project that has none under way, where
+there is one. So the projects of slow origins wait for themselves, and nobody else does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _IDLE: Final = 0.05  # Whose thread uses less of its time than this is slow.
 
 @dataclass(frozen=True, slots=True)
 class CrewBounds:
-    """How much is under way: `places` that are quick, `most` in all, `of_project` of one project. `slow_after` is in seconds."""
+    """How much is under way: `places` that are quick, `most` in all, `of_project` of one project. `slow_after` is in
+    seconds.
+    """
 
     places: int
     most: int
@@ -42,7 +44,8 @@ class Task:
 
 
 Claim = Callable[[frozenset[str], frozenset[str]], Task | None]
-"""Takes the projects that may have nothing more, and those that have something under way, and claims the next piece of work."""
+"""Takes the projects that may have nothing more, and those that have something under way, and claims the next piece of
+work."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +68,8 @@ def processor_seconds(member: Member) -> float:
 
 
 class Crew:
-    """Does claimed work in threads of its own, within `bounds`. `run` is called by one thread; the rest is safe for all.
+    """Does claimed work in threads of its own, within `bounds`. `run` is called by one thread; the rest is safe for
+    all.
 
     `used` tells the processor time of a member in seconds; where the system cannot tell it, all that lasts is slow.
     """
@@ -94,7 +98,9 @@ class Crew:
             return len(self._members) - slow, slow
 
     def run(self, claim: Claim, period: float) -> None:
-        """Claim and begin work until `stop`; without any it looks again after `period` seconds, and whenever something has ended."""
+        """Claim and begin work until `stop`; without any it looks again after `period` seconds, and whenever something
+        has ended.
+        """
         while not self._stopping:
             try:
                 begun = self.begin(claim)
@@ -168,7 +174,9 @@ class Crew:
         member.since, member.used = now, used
 
     def _wait(self, period: float) -> None:
-        """Until something has ended, or may have become slow where that would give a place, or the time has come to look again."""
+        """Until something has ended, or may have become slow where that would give a place, or the time has come to
+        look again.
+        """
         with self._changed:
             if self._stopping:
                 return

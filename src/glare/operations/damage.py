@@ -34,7 +34,9 @@ def not_as_recorded(path: str) -> BlobDamaged:
 
 
 def mark(services: Services, blob: StoredBlob, damage: Damage | None, detail: str) -> bool:
-    """Say what is wrong with a blob's object, None for nothing, in row, audit log and events; False where it has another object by now."""
+    """Say what is wrong with a blob's object, None for nothing, in row, audit log and events; False where it has
+    another object by now.
+    """
 
     def marked(connection: Connection) -> bool:
         now = services.clock()
@@ -52,9 +54,11 @@ def mark(services: Services, blob: StoredBlob, damage: Damage | None, detail: st
 
 
 def seen(services: Services, location: Managed, failed: GlareError, detail: str) -> None:
-    """A reader was not served from this object because of `failed`; what differs is marked. It never raises for a database that does not answer.
+    """A reader was not served from this object because of `failed`; what differs is marked. It never raises for a
+    database that does not answer.
 
-    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare fsck` look again.
+    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare fsck` look
+    again.
     """
     differs = isinstance(failed, BlobDamaged)
     reason = "differs" if differs else "missing" if isinstance(failed, NotFound) else "unreadable"

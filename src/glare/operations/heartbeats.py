@@ -15,8 +15,9 @@ Beat = Callable[[list[str]], None]
 class Heartbeats:
     """Calls `beat` with the ids of all live attempts every `interval` seconds.
 
-    It does so whether or not bytes arrive: what ends a stalled attempt is the stream's own time limit. Attempts of threads that are `stuck`
-    are left out: nothing can end their thread, so they are undone as those of a process that died. The thread runs from the first attempt until `stop`.
+    It does so whether or not bytes arrive: what ends a stalled attempt is the stream's own time limit. Attempts of
+    threads that are `stuck` are left out: nothing can end their thread, so they are undone as those of a process that
+    died. The thread runs from the first attempt until `stop`.
     """
 
     def __init__(self, beat: Beat, interval: float, stuck: Callable[[], Set[int]] = frozenset) -> None:

@@ -40,7 +40,9 @@ class Charge:
             self._unwritten = 0
 
     def spend(self, size: int) -> None:
-        """Count `size` bytes more of a measurement. Raises `TooManyRequests` beyond what is left, also by what is measured anew."""
+        """Count `size` bytes more of a measurement. Raises `TooManyRequests` beyond what is left, also by what is
+        measured anew.
+        """
         self.add(size)
         self._spent += size
         if self.left is not None and self._spent > self.left:
@@ -59,8 +61,8 @@ class Charge:
 def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
     """Charge one request to `host`, and the bytes that the block adds, to `project`.
 
-    Raises `TooManyRequests` where the project has used up its window, or too many requests of the project or to the host
-    are under way on all nodes together.
+    Raises `TooManyRequests` where the project has used up its window, or too many requests of the project or to the
+    host are under way on all nodes together.
     """
     limits = services.rules.outbound
     now = services.clock()
@@ -96,7 +98,9 @@ def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
 
 
 def charge_request(services: Services, connection: Connection, project: str) -> None:
-    """Charge one request, which somebody sends later, to `project` in the caller's transaction. Raises `TooManyRequests`."""
+    """Charge one request, which somebody sends later, to `project` in the caller's transaction. Raises
+    `TooManyRequests`.
+    """
     limits = services.rules.outbound
     now = services.clock()
     period = now - now % (limits.window * _SECOND)

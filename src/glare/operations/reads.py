@@ -1,8 +1,9 @@
 """What readers make this service fetch from origins: whose bytes they are, and how many there may be.
 
-Every byte that is read through the verified proxy belongs to the reader's party and to the host that sends it. Both are bounded by window,
-on all nodes together: each process counts in memory and adds to the database now and then, when it learns of the others too. What anonymous
-networks make us fetch beyond what they take is bounded besides, so that nobody uses this service as a reflector.
+Every byte that is read through the verified proxy belongs to the reader's party and to the host that sends it. Both are
+bounded by window, on all nodes together: each process counts in memory and adds to the database now and then, when it
+learns of the others too. What anonymous networks make us fetch beyond what they take is bounded besides, so that nobody
+uses this service as a reflector.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ _LONGEST_KEY: Final = 255
 class ReadLimits:
     """What readers may have fetched in a window of `window` seconds; -1 is unlimited.
 
-    Requests are those that this service sends. `network_waste` are bytes that were fetched for an anonymous network and not sent to it. `skip`
-    are bytes that an origin which knows no ranges may be read for, for a range behind them.
+    Requests are those that this service sends. `network_waste` are bytes that were fetched for an anonymous network and
+    not sent to it. `skip` are bytes that an origin which knows no ranges may be read for, for a range behind them.
     """
 
     window: int = 3600
@@ -58,7 +59,9 @@ class ReadLimits:
 
 @dataclass(slots=True)
 class _Account:
-    """What a party or host has used in a window: as the database had it, and since. `sent` is what the party took, in this process."""
+    """What a party or host has used in a window: as the database had it, and since. `sent` is what the party took, in
+    this process.
+    """
 
     period: int
     requests: int

@@ -1,4 +1,6 @@
-"""Refused requests on their way into the audit log: beside the answers, in a transaction of their own, and never too many."""
+"""Refused requests on their way into the audit log: beside the answers, in a transaction of their own, and never too
+many.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ _SHARE: Final = 4  # One party has a quarter of a minute's rows, so that it cann
 class Refusals:
     """Takes refusals at once, and lets a thread write them.
 
-    `per_minute` bounds what this process records; what is more is counted, and the count is one row when the minute is over.
-    A process that is killed loses the refusals of its last moment.
+    `per_minute` bounds what this process records; what is more is counted, and the count is one row when the minute is
+    over. A process that is killed loses the refusals of its last moment.
     """
 
     def __init__(self, services: Services, per_minute: int) -> None:
@@ -66,8 +68,8 @@ class Refusals:
     ) -> None:
         """Remember that `actor` was refused. It costs a moment of a lock, and no I/O.
 
-        What counts against its bound is the party that this thread works for: to have many users, or many addresses of a
-        network, hides nobody.
+        What counts against its bound is the party that this thread works for: to have many users, or many addresses of
+        a network, hides nobody.
         """
         now, party = self._services.clock(), PARTY.get()
         with self._lock:
@@ -93,7 +95,8 @@ class Refusals:
     def write(self, *, closing: bool = False) -> None:
         """Write what waits now, and the count of a minute that is over (when `closing`, also of this one).
 
-        The database's errors are logged and what was to be written is given up: a database that is down must not fill the memory.
+        The database's errors are logged and what was to be written is given up: a database that is down must not fill
+        the memory.
         """
         with self._lock:
             self._turn(self._services.clock(), closing=closing)

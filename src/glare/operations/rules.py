@@ -17,8 +17,8 @@ from glare.events.webhooks import Retries
 class OutboundLimits:
     """What measuring may cost a project in one window, whatever the outcome; -1 is unlimited.
 
-    `window` in seconds; `requests` and `bytes` in a window; `concurrency` and `host_concurrency` count measurements under
-    way, of one project and of one host over all projects.
+    `window` in seconds; `requests` and `bytes` in a window; `concurrency` and `host_concurrency` count measurements
+    under way, of one project and of one host over all projects.
     """
 
     window: int
@@ -32,10 +32,10 @@ class OutboundLimits:
 class Verification:
     """How external locations are checked, as the operator has set it; durations in seconds.
 
-    `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check, `spot_share`
-    is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and `outage_share` of all that were asked,
-    have to fail within `outage_window` for it to be our own outage, which holds up a finding for `outage_patience`. `host_retry_most` bounds
-    how long a host waits that has failed.
+    `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check,
+    `spot_share` is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and
+    `outage_share` of all that were asked, have to fail within `outage_window` for it to be our own outage, which holds
+    up a finding for `outage_patience`. `host_retry_most` bounds how long a host waits that has failed.
     """
 
     rhythm: Rhythm
@@ -55,7 +55,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRules:
-    """How events are sent to subscribers; times in seconds, `most` is of one project and -1 unlimited, `source` names this service."""
+    """How events are sent to subscribers; times in seconds, `most` is of one project and -1 unlimited, `source` names
+    this service.
+    """
 
     most: int
     confirmation_time: float
@@ -71,8 +73,9 @@ class SubscriptionRules:
 class JobRules:
     """How jobs are worked on; durations in seconds.
 
-    `tries` bounds how often one is begun; a failure that may pass waits `retry_first`, doubled with each further one up to `retry_most`.
-    `busy_wait` is the wait where limits of measurements are reached. `per_project` bounds the jobs of a project that are not ended.
+    `tries` bounds how often one is begun; a failure that may pass waits `retry_first`, doubled with each further one up
+    to `retry_most`. `busy_wait` is the wait where limits of measurements are reached. `per_project` bounds the jobs of
+    a project that are not ended.
     """
 
     tries: int
@@ -93,7 +96,9 @@ class Promoting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PromotionRules:
-    """Which locations are promoted by themselves: by type, `ALL_TYPES` for the others. `retry` in seconds, after a failed one."""
+    """Which locations are promoted by themselves: by type, `ALL_TYPES` for the others. `retry` in seconds, after a
+    failed one.
+    """
 
     when: Mapping[str, Promoting]
     batch: int
@@ -105,8 +110,8 @@ class PromotionRules:
 
 @dataclass(frozen=True, slots=True)
 class PatrolRules:
-    """How stored bytes are read again: `rate` in bytes a second, 0 for no limit; `interval` in seconds from the beginning of one round to that of
-    the next, 0 for never.
+    """How stored bytes are read again: `rate` in bytes a second, 0 for no limit; `interval` in seconds from the
+    beginning of one round to that of the next, 0 for never.
     """
 
     rate: int
@@ -117,10 +122,10 @@ class PatrolRules:
 class Rules:
     """The operator's settings that operations decide with.
 
-    `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those that were not.
-    `harmless_parameters` of a URL's query (in lower case) are no secret.
-    `quotas` are limits by type name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects
-    stay that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
+    `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those
+    that were not. `harmless_parameters` of a URL's query (in lower case) are no secret. `quotas` are limits by type
+    name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects stay
+    that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
     """
 
     quotas: Mapping[str, Limits]
@@ -158,7 +163,9 @@ class Rules:
         return self.delayed_delete.get(type_name, self.delayed_delete.get(ALL_TYPES, False))
 
     def may_redirect(self, type_name: str) -> bool:
-        """Whether downloads of this type's external blobs may be redirected: the type's own setting, else the global one."""
+        """Whether downloads of this type's external blobs may be redirected: the type's own setting, else the global
+        one.
+        """
         return self.redirect.get(type_name, self.redirect.get(ALL_TYPES, False))
 
     def store_of(self, type_name: str) -> str:

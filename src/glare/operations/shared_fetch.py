@@ -1,7 +1,8 @@
 """One pass over the blocks of a content, for all who read it at the same time.
 
-Whichever reader needs the next block first reads it, for all; a reader that is slow delays nobody, and when it has fallen behind what is
-kept it begins a fetch of its own. Where blocks come from, and how they are checked, is no matter here.
+Whichever reader needs the next block first reads it, for all; a reader that is slow delays nobody, and when it has
+fallen behind what is kept it begins a fetch of its own. Where blocks come from, and how they are checked, is no matter
+here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Behind(Exception):
 
 
 class Blocks(Protocol):
-    """Where a fetch reads: checked blocks, one after the other, by one thread at a time. `cancellation` ends a read that waits."""
+    """Where a fetch reads: checked blocks, one after the other, by one thread at a time. `cancellation` ends a read
+    that waits.
+    """
 
     cancellation: Cancellation
 
@@ -41,7 +44,9 @@ class Blocks(Protocol):
 
 
 class Fetch:
-    """One pass over the blocks `first` to `last` of a content, read from `blocks`. Methods may be called by any thread."""
+    """One pass over the blocks `first` to `last` of a content, read from `blocks`. Methods may be called by any
+    thread.
+    """
 
     def __init__(self, fetches: Fetches, blocks: Blocks, first: int, last: int) -> None:
         self._fetches = fetches
@@ -63,7 +68,9 @@ class Fetch:
             return usable and (block in self._kept or block == self._next)
 
     def take(self, block: int, wanted: Cancellation) -> bytes:
-        """The checked block. Raises `Behind`, and `OriginFailed` where no candidate delivers it, or it is `wanted` no more."""
+        """The checked block. Raises `Behind`, and `OriginFailed` where no candidate delivers it, or it is `wanted` no
+        more.
+        """
         with self._ready:
             while block not in self._kept:
                 if block < self._next:
@@ -155,7 +162,9 @@ class Fetches:
         fetch.close()
 
     def abandon(self, reader: object, fetch: Fetch) -> None:
-        """A reader has gone: once nobody wants it, nobody waits for the origin any longer. May be called anywhere, and again."""
+        """A reader has gone: once nobody wants it, nobody waits for the origin any longer. May be called anywhere, and
+        again.
+        """
         with self._lock:
             fetch.wanted_by.discard(reader)
             if not fetch.wanted_by:

@@ -1,8 +1,8 @@
 """From oslo.policy's tree of checks to one Python function a rule.
 
-The library walks its tree with an introspection at each step: 0.1–0.3 ms a decision. The tree does not change once it is
-loaded, so it is compiled: the functions here decide as the library does, in a microsecond or two. A kind of check that is not
-known here (an operator's plug-in) stays the library's.
+The library walks its tree with an introspection at each step: 0.1–0.3 ms a decision. The tree does not change once it
+is loaded, so it is compiled: the functions here decide as the library does, in a microsecond or two. A kind of check
+that is not known here (an operator's plug-in) stays the library's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The policy engine: loads rules and decides.
 
-A policy file overrides defaults by name; what it does not name keeps its default. It is read once, at start, and refused with
-file, rule and reason when a rule cannot mean anything: oslo.policy itself only logs such a rule, and denies.
+A policy file overrides defaults by name; what it does not name keeps its default. It is read once, at start, and
+refused with file, rule and reason when a rule cannot mean anything: oslo.policy itself only logs such a rule, and
+denies.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _PREFIXES: Final = ("artifact:", "audit:", "subscription:")
 class PolicyEngine:
     """Decides by the default rules, overridden by `policy_file` (YAML or JSON) where there is one.
 
-    `default_rule` is the rule that references to undefined rules mean, if the file defines it. Raises `GlareError` when the file cannot be
-    used.
+    `default_rule` is the rule that references to undefined rules mean, if the file defines it. Raises `GlareError` when
+    the file cannot be used.
     """
 
     def __init__(self, policy_file: Path | None = None, default_rule: str = "default") -> None:
@@ -102,8 +103,8 @@ def _refuse_unknown(overrides: Mapping[Any, Any], source: str) -> None:
 
 def _parse(name: str, text: Any, source: str) -> Any:
     """The library's check for a rule, or `GlareError` where the library would log and deny."""
-    # The library also reads an old form, lists of lists. It takes an empty value for "everybody", which nobody means who
-    # leaves one away.
+    # The library also reads an old form, lists of lists. It takes an empty value for "everybody", which nobody means
+    # who leaves one away.
     if not isinstance(text, str | list):
         raise GlareError(
             f"Rule {name!r} of {source} is {text!r}. Give a rule as text: '@' allows everybody, '!' nobody."

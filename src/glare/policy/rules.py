@@ -1,8 +1,10 @@
-"""Every policy rule: its default, what it means and what it governs. The sample file and the reference come from this table.
+"""Every policy rule: its default, what it means and what it governs. The sample file and the reference come from this
+table.
 
-The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…`` and ``roles:…``
-(``user`` and ``tenant`` are older names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``, ``%(name)s``,
-``%(version)s``, ``%(owner)s``, ``%(visibility)s`` and ``%(status)s``. A rule whose target differs says so.
+The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…`` and
+``roles:…`` (``user`` and ``tenant`` are older names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``,
+``%(name)s``, ``%(version)s``, ``%(owner)s``, ``%(visibility)s`` and ``%(status)s``. A rule whose target differs says
+so.
 """
 
 from __future__ import annotations

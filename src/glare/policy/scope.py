@@ -1,7 +1,7 @@
 """What a caller may see: the scope of a list, and the decision on one artifact. By the default rules they are the same.
 
-``artifact:get_any_artifact`` widens what may be got, ``artifact:list_all_artifacts`` what is listed; who overrides one of them
-only gets what its name says.
+``artifact:get_any_artifact`` widens what may be got, ``artifact:list_all_artifacts`` what is listed; who overrides one
+of them only gets what its name says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from glare.policy.engine import PolicyEngine, target_of
 
 
 def list_scope(engine: PolicyEngine, actor: Actor) -> ListScope:
-    """What a list shows to the caller. Raises `PolicyException` when ``artifact:list`` does not let them list at all."""
+    """What a list shows to the caller. Raises `PolicyException` when ``artifact:list`` does not let them list at
+    all.
+    """
     engine.require("artifact:list", actor, {})
     if engine.allows("artifact:list_all_artifacts", actor, {}):
         return ListScope.everything()

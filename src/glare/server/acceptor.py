@@ -58,7 +58,8 @@ class Acceptor:
                 self._hold_back(error)
                 return
             if closed_by_peer(sock):
-                # It waited for longer than its client did. What was sent on it is not read, and nobody would read an answer.
+                # It waited for longer than its client did. What was sent on it is not read, and nobody would read an
+                # answer.
                 self._site.tally.turned_away("left")
                 sock.close()
                 continue

@@ -37,7 +37,8 @@ _LINGER_SECONDS: Final = 2.0
 """How long what a client still sends is taken and dropped, so that it reads its answer before its own error."""
 
 _PIPELINED: Final = 16
-"""Requests that are kept while an earlier one is answered. The connection ends after them; a client that sent more sends those again."""
+"""Requests that are kept while an earlier one is answered. The connection ends after them; a client that sent more
+sends those again."""
 
 _BIG: Final = 256 << 10
 _SMALL: Final = 16 << 10
@@ -98,6 +99,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         self._outlet = Outlet(transport, self._pace, plain=not self._tls and sys.platform == "linux")
+        self._outlet.watch()
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._ends = Ends(end_of(peer), end_of(here), self._ends.scheme)
 
@@ -140,7 +142,8 @@ class Connection(asyncio.BufferedProtocol):
         self.steer()
 
     def eof_received(self) -> None:
-        # Who sends no more is taken to have left, as with most servers: nothing else shows that nobody waits for an answer.
+        # Who sends no more is taken to have left, as with most servers: nothing else shows that nobody waits for an
+        # answer.
         if self._transport is not None:
             self._transport.abort()
 
@@ -240,7 +243,9 @@ class Connection(asyncio.BufferedProtocol):
             self._abort()
 
     def owed(self) -> bool:
-        """Whether the client has yet to take a part of its last answer. Until it has, `look` judges it as a reader, and then says that it is idle."""
+        """Whether the client has yet to take a part of its last answer. Until it has, `look` judges it as a reader, and
+        then says that it is idle.
+        """
         if self._rest is None and self._transport is not None:
             kept = unacknowledged(self._socket)
             if kept:
@@ -351,7 +356,8 @@ class Connection(asyncio.BufferedProtocol):
         if broken is not None and broken is not self._current and broken in self._queue:
             self._queue.remove(broken)
         elif broken is not None and broken is self._current:
-            # Its body is no body. The application is told that the client has left, and when it is done, the client is told why.
+            # Its body is no body. The application is told that the client has left, and when it is done, the client is
+            # told why.
             broken.client_left()
             broken.ends_connection = True
             self._refusal = refusal
@@ -373,7 +379,9 @@ class Connection(asyncio.BufferedProtocol):
             self._linger()
 
     def _linger(self) -> None:
-        """Say that nothing follows, and wait a moment for the client to close: what is closed on unread bytes is reset."""
+        """Say that nothing follows, and wait a moment for the client to close: what is closed on unread bytes is
+        reset.
+        """
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -414,7 +422,9 @@ class Connection(asyncio.BufferedProtocol):
         return None
 
     def _close_idle(self) -> None:
-        """A client that keeps the connection for its next request sees its end; what one has not taken would stay with the kernel for minutes."""
+        """A client that keeps the connection for its next request sees its end; what one has not taken would stay with
+        the kernel for minutes.
+        """
         if self._transport is None or unacknowledged(self._socket):
             self._reset()
         else:

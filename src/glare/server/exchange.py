@@ -208,6 +208,7 @@ class Exchange:
         self.answered = True
         self._parts.clear()
         self._wake()
+        self._line.steer()  # What still comes of the request is read away, while the application goes on.
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -11,7 +11,8 @@ import httptools
 from glare.server.answers import MALFORMED, Refusal
 
 PROBES: Final = frozenset({b"/healthz", b"/healthcheck", b"/readyz", b"/metrics"})
-"""Paths that are served to connections over the bounds too: load must not take them from who watches over the service."""
+"""Paths that are served to connections over the bounds too: load must not take them from who watches over the
+service."""
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 

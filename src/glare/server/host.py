@@ -28,7 +28,9 @@ _LIFESPAN_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a process serves. `drain` is awaited when it is to end; its argument says whether balancers get their lead time."""
+    """What a process serves. `drain` is awaited when it is to end; its argument says whether balancers get their lead
+    time.
+    """
 
     application: Application
     drain: Callable[[bool], Awaitable[None]]
@@ -45,7 +47,9 @@ class Host:
         self._stop: asyncio.Future[bool] | None = None
 
     async def serve(self, listeners: Sequence[socket.socket], ready: Callable[[], None]) -> None:
-        """Serve until a signal: SIGTERM with a lead time for balancers, SIGINT without. `ready` is called when it begins to."""
+        """Serve until a signal: SIGTERM with a lead time for balancers, SIGINT without. `ready` is called when it
+        begins to.
+        """
         loop = asyncio.get_running_loop()
         self._stop = loop.create_future()
         loop.add_signal_handler(signal.SIGTERM, self._end, True)

@@ -10,7 +10,8 @@ from typing import Final
 Network = IPv4Network | IPv6Network
 
 LANE: Final = 32
-"""Connections over the bounds that are open at the same time, to be answered a refusal; a probe among them is served."""
+"""Connections over the bounds that are open at the same time, to be answered a refusal; a probe among them is
+served."""
 
 RESERVE: Final = 256
 """File descriptors that are not for connections: the database, stores, origins, logs, metrics, and the lane."""
@@ -23,10 +24,11 @@ PER_CONNECTION: Final = 2
 class Limits:
     """Of one server process. Times are seconds, sizes bytes.
 
-    `connections` in all and `per_address` bound connections; addresses in `exempt` have no bound of their own. A head is `head_bytes` long at most
-    and has come `head_seconds` after its connection was opened, or after its first byte. A connection may wait `idle_seconds`
-    for its next request. Who takes no byte for `stall_seconds`, or less than `least_rate` a second while bytes wait for him,
-    is cut off. Without `keep_alive` each connection carries one request.
+    `connections` in all and `per_address` bound connections; addresses in `exempt` have no bound of their own. A head
+    is `head_bytes` long at most and has come `head_seconds` after its connection was opened, or after its first byte. A
+    connection may wait `idle_seconds` for its next request. Who takes no byte for `stall_seconds`, or less than
+    `least_rate` a second while bytes wait for him, is cut off. Without `keep_alive` each connection carries one
+    request.
     """
 
     connections: int = 4096
@@ -46,7 +48,9 @@ class Limits:
 
 
 def raise_descriptors() -> int:
-    """Let this process have as many file descriptors as it may; returns how many. The soft limit is for programs that use `select`."""
+    """Let this process have as many file descriptors as it may; returns how many. The soft limit is for programs that
+    use `select`.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

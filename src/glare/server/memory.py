@@ -17,7 +17,9 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Memory:
-    """The C library keeps what is free between two blocks that are in use, however much it is: a crowd that has gone would stay in memory as a hole."""
+    """The C library keeps what is free between two blocks that are in use, however much it is: a crowd that has gone
+    would stay in memory as a hole.
+    """
 
     def __init__(self) -> None:
         self._trim: Callable[[int], int] | None = None

@@ -26,7 +26,8 @@ _threads: Final[Executor] = ThreadPoolExecutor(4, "files")
 
 
 class Outlet:
-    """The sending half of a transport. Where it is `plain`, a socket of Linux without TLS, bytes go to it directly, and only what waits goes by way of asyncio.
+    """The sending half of a transport. Where it is `plain`, a socket of Linux without TLS, bytes go to it directly, and
+    only what waits goes by way of asyncio.
 
     Everything raises `ClientDisconnected` once the connection is over.
     """
@@ -40,8 +41,11 @@ class Outlet:
         self._paused = False
         self._open = True
         self._waiter: asyncio.Future[None] | None = None
+
+    def watch(self) -> None:
+        """Be told of waiting bytes from now on: at once, where the handshake has left some."""
         # The least that asyncio can be told: `pause_writing` comes whenever a byte waits.
-        transport.set_write_buffer_limits(high=0 if plain else 1, low=0)
+        self._transport.set_write_buffer_limits(high=0 if self._socket is not None else 1, low=0)
 
     @property
     def taken(self) -> int:
@@ -82,7 +86,9 @@ class Outlet:
             await self._ready()
 
     async def send_file(self, path: Path, size: int) -> None:
-        """Send the first `size` bytes of a file. Raises `OSError` where it cannot be read, `EOFError` where it is shorter."""
+        """Send the first `size` bytes of a file. Raises `OSError` where it cannot be read, `EOFError` where it is
+        shorter.
+        """
         file = await self._loop.run_in_executor(_threads, open, path, "rb", 0)
         try:
             if self._socket is None:
@@ -120,7 +126,8 @@ class Outlet:
             offset += len(piece)
 
     async def _in_thread(self, function: Callable[[int, int, int], T], file: int, offset: int, size: int) -> T:
-        # Cancelled meanwhile, the thread may read from a descriptor that is another's by then: nobody sees what it reads.
+        # Cancelled meanwhile, the thread may read from a descriptor that is another's by then: nobody sees what it
+        # reads.
         return await self._loop.run_in_executor(_threads, function, file, offset, size)
 
     def _write_directly(self, socket: int, data: memoryview) -> int:
@@ -175,7 +182,9 @@ _GONE: Final = "The client left before its answer was sent."
 
 
 def _in_memory(file: int, offset: int, size: int) -> bool:
-    """Whether both ends of a stretch of a file can be read without waiting for a disk; the kernel reads ahead what is between."""
+    """Whether both ends of a stretch of a file can be read without waiting for a disk; the kernel reads ahead what is
+    between.
+    """
     try:
         for position in (offset, offset + size - 1):
             os.preadv(file, [_byte], position, os.RWF_NOWAIT)

@@ -12,8 +12,9 @@ Verdict = Literal["stall", "slow"]
 class Pace:
     """Judges one connection by the bytes that it has taken, and by the time in which bytes waited for it.
 
-    Time in which there was nothing to take does not count. The rate is judged over windows of `stall_seconds` of waiting, so that what was
-    taken fast an hour ago excuses nobody. `taken` is a count of bytes that never falls, `now` a clock in seconds.
+    Time in which there was nothing to take does not count. The rate is judged over windows of `stall_seconds` of
+    waiting, so that what was taken fast an hour ago excuses nobody. `taken` is a count of bytes that never falls, `now`
+    a clock in seconds.
     """
 
     __slots__ = ("_least_rate", "_moved_at", "_since", "_stall", "_taken", "_waited", "_window_taken")
@@ -62,7 +63,9 @@ class Pace:
 
 
 class Rest:
-    """Judges how a peer takes what the kernel still `kept` for it at `now`, after the last byte of an answer was given to it."""
+    """Judges how a peer takes what the kernel still `kept` for it at `now`, after the last byte of an answer was given
+    to it.
+    """
 
     __slots__ = ("_pace", "_whole")
 

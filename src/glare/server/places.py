@@ -57,10 +57,12 @@ class Place:
 
 
 class Places:
-    """All places of a process. Used on the event loop only; each call costs the same, however many connections there are.
+    """All places of a process. Used on the event loop only; each call costs the same, however many connections there
+    are.
 
-    Over the bound of an address, the connection of it that is idle longest makes room for its next one; over the bound in all, whichever
-    is idle longest. Where nobody is idle, a new connection comes into the lane, in which the network that has most there makes room.
+    Over the bound of an address, the connection of it that is idle longest makes room for its next one; over the bound
+    in all, whichever is idle longest. Where nobody is idle, a new connection comes into the lane, in which the network
+    that has most there makes room.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -99,7 +101,9 @@ class Places:
         return place
 
     def make_room(self) -> bool:
-        """Let the connection that is idle longest end; false where none is. For when the system itself has no room left."""
+        """Let the connection that is idle longest end; false where none is. For when the system itself has no room
+        left.
+        """
         return self._make_room(self._lane) or self._make_room(self._idle)
 
     def set_idle(self, place: Place) -> None:

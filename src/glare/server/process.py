@@ -25,7 +25,9 @@ _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: the certificate with its chain, its key, and the authorities of client certificates where those are wanted."""
+    """PEM files: the certificate with its chain, its key, and the authorities of client certificates where those are
+    wanted.
+    """
 
     certificate: Path
     key: Path | None
@@ -45,7 +47,9 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a process serves, as something that can be pickled: `build` makes it, in the process. `limits` are lowered to what the system lets it have."""
+    """What a process serves, as something that can be pickled: `build` makes it, in the process. `limits` are lowered
+    to what the system lets it have.
+    """
 
     build: Callable[[], Program]
     limits: Limits
@@ -53,7 +57,9 @@ class Spec:
 
 
 def serve_process(spec: Spec, listeners: Sequence[socket.socket], ready: Pipe, alive: Pipe, parent: int) -> None:
-    """Serve until a signal. `ready` is told when that begins; the process ends at once when `alive` does, for then the first process is dead."""
+    """Serve until a signal. `ready` is told when that begins; the process ends at once when `alive` does, for then the
+    first process is dead.
+    """
     # Ctrl-C reaches every process of a terminal; before there is something to finish, it just ends this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

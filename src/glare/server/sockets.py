@@ -27,7 +27,9 @@ def unacknowledged(sock: socket.socket) -> int:
 
 
 def closed_by_peer(sock: socket.socket) -> bool:
-    """Whether the peer sends no more; seen without reading what it has sent. Where the system does not tell, it is seen by the next reading."""
+    """Whether the peer sends no more; seen without reading what it has sent. Where the system does not tell, it is seen
+    by the next reading.
+    """
     if sys.platform != "linux":
         return False
     state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]

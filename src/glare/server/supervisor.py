@@ -33,10 +33,12 @@ class _Worker:
 
 
 class Supervisor:
-    """`count` processes that accept from the same listening sockets, so that no waiting connection is lost with one of them.
+    """`count` processes that accept from the same listening sockets, so that no waiting connection is lost with one of
+    them.
 
-    A process that dies is replaced, after a pause that doubles while they go on dying. The service ends when none of the first ones comes
-    as far as serving. SIGTERM and SIGINT are passed on; what has not ended `kill_seconds` later is killed, and a second SIGINT kills at once.
+    A process that dies is replaced, after a pause that doubles while they go on dying. The service ends when none of
+    the first ones comes as far as serving. SIGTERM and SIGINT are passed on; what has not ended `kill_seconds` later is
+    killed, and a second SIGINT kills at once.
     """
 
     def __init__(self, spec: Spec, listeners: Sequence[socket.socket], *, count: int, kill_seconds: float) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 AT_ONCE: Final = 4
 """Requests that begin in one round of the event loop.
 
-A round does all that is ready before it looks again, and an answer takes a few rounds. So a round that takes on hundreds of requests makes
-each answer wait for hundreds of others, whoever sent them.
+A round does all that is ready before it looks again, and an answer takes a few rounds. So a round that takes on
+hundreds of requests makes each answer wait for hundreds of others, whoever sent them.
 """
 
 Begin = Callable[[], None]

@@ -6,9 +6,9 @@
     class UploadSettings:
         stall_timeout: float = seconds("60 s", "How long ...", at_least=1, at_most=3600)
 
-The field's name is the option's name and its type the type of the value. The default is written as a user would write it in a
-configuration file. A default that refers to another option (`$state_dir/blobs`) can only be known once options are read, so
-such a field must be given when the dataclass is made by hand.
+The field's name is the option's name and its type the type of the value. The default is written as a user would write
+it in a configuration file. A default that refers to another option (`$state_dir/blobs`) can only be known once options
+are read, so such a field must be given when the dataclass is made by hand.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `default` is written as in a configuration file; `help` says what it is for, its unit and why this default.
+    """One option. `default` is written as in a configuration file; `help` says what it is for, its unit and why this
+    default.
 
     The value of a `secret` option (it may hold a password) is never shown.
     """
@@ -239,7 +240,9 @@ def optional_path(help_text: str) -> Any:
 
 
 def optional_url(help_text: str) -> Any:
-    """An http(s) URL without user info, query and fragment as a `str` without a slash at its end, or None when unset."""
+    """An http(s) URL without user info, query and fragment as a `str` without a slash at its end, or None when
+    unset.
+    """
 
     def parse(value: str) -> str | None:
         if not value:

@@ -26,9 +26,9 @@ TYPE_GROUP = "artifact_type:"
 class Sources:
     """Where options come from.
 
-    `overrides` are values of the command line, by group and name. When neither files nor directories are named and `search`
-    is on, the customary places are looked at: `~/.glare/glare.conf`, `~/glare.conf`, `/etc/glare/glare.conf`, `/etc/glare.conf`,
-    and the directories `glare.conf.d` beside them.
+    `overrides` are values of the command line, by group and name. When neither files nor directories are named and
+    `search` is on, the customary places are looked at: `~/.glare/glare.conf`, `~/glare.conf`, `/etc/glare/glare.conf`,
+    `/etc/glare.conf`, and the directories `glare.conf.d` beside them.
     """
 
     files: tuple[Path, ...] = ()
@@ -270,7 +270,9 @@ def _split_variable(name: str) -> tuple[str, str]:
 
 
 def _guess(group: str, name: str, known: Mapping[str, list[str]]) -> str:
-    """The end of a sentence: a hint at the option of this name in another group, else at a similar one in this group."""
+    """The end of a sentence: a hint at the option of this name in another group, else at a similar one in this
+    group.
+    """
     elsewhere = [other for other, names in known.items() if name in names]
     return f"; did you mean [{elsewhere[0]}] {name}?" if elsewhere else _meant(name, known[group])
 

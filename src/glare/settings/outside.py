@@ -264,7 +264,9 @@ class LocationsSettings(Section):
 
 @section("jobs")
 class JobsSettings(Section):
-    """Work that outlives the request that asked for it: asynchronous recording, later measuring, promotion. Any number of processes shares it."""
+    """Work that outlives the request that asked for it: asynchronous recording, later measuring, promotion. Any number
+    of processes shares it.
+    """
 
     workers: int = integer(
         "4",

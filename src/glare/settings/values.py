@@ -56,8 +56,8 @@ from glare.settings.service import (
 class Settings:
     """Everything that an operator decides. Each section is a frozen dataclass; durations are seconds, sizes are bytes.
 
-    It can be pickled, which is how server processes get it. `artifact_types` has a section for each enabled type and each group
-    of the configuration file that is named after a type.
+    It can be pickled, which is how server processes get it. `artifact_types` has a section for each enabled type and
+    each group of the configuration file that is named after a type.
     """
 
     server: ServerSettings
@@ -161,7 +161,9 @@ class Settings:
 
     @property
     def webhooks(self) -> EgressSettings:
-        """What the guarded client of webhooks is built with: the same addresses, other schemes, ports and times, and no redirects."""
+        """What the guarded client of webhooks is built with: the same addresses, other schemes, ports and times, and no
+        redirects.
+        """
         subscriptions = self.subscriptions
         return replace(
             self.egress,
@@ -198,7 +200,9 @@ def sections() -> Mapping[str, type[Section]]:
 
 
 def all_options() -> list[Declared]:
-    """Every option, by group in the order of `Settings`; those of one type stand last, in the group `artifact_type:T`."""
+    """Every option, by group in the order of `Settings`; those of one type stand last, in the group
+    `artifact_type:T`.
+    """
     declared = [option for cls in sections().values() for option in options_of(cls)]
     groups = list(dict.fromkeys(option.group for option in declared))
     return sorted(declared, key=lambda option: groups.index(option.group)) + list(options_of(ArtifactTypeSettings))

@@ -1,11 +1,11 @@
 """What a store of blobs is, and the one wrapper that stands around every driver.
 
-A *driver* (`Driver`, `DriverWriter`, `DriverReader`) keeps bytes under names that it is given. `Store` wraps a driver once:
-it validates names, keeps the order of a writer's life, turns operating system errors into Glare's, and reports every call.
-Operations only ever see `Store`; who writes a driver runs `glare.stores.conformance` on it.
+A *driver* (`Driver`, `DriverWriter`, `DriverReader`) keeps bytes under names that it is given. `Store` wraps a driver
+once: it validates names, keeps the order of a writer's life, turns operating system errors into Glare's, and reports
+every call. Operations only ever see `Store`; who writes a driver runs `glare.stores.conformance` on it.
 
-All of it is synchronous and runs in worker threads. One writer or reader belongs to one thread at a time; a store and its
-driver are used by many threads and processes at once.
+All of it is synchronous and runs in worker threads. One writer or reader belongs to one thread at a time; a store and
+its driver are used by many threads and processes at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from glare.errors import Conflict, GlareError, NotFound, StoreFailed, StoreFull,
 LOG = logging.getLogger(__name__)
 
 OBJECT_NAME: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,120}")
-"""Names of objects: lower-case hex, dashes allowed after the eighth, up to 128 characters. None can leave a directory."""
+"""Names of objects: lower-case hex, dashes allowed after the eighth, up to 128 characters. None can leave a
+directory."""
 
 
 class DriverWriter(Protocol):
@@ -37,7 +38,9 @@ class DriverWriter(Protocol):
         """Add all of `data`. Raises `OSError` or a `GlareError`; the writer is cancelled afterwards."""
 
     def commit(self) -> None:
-        """Make the bytes durable and readable under the object's name, all or nothing, and never over an object that exists."""
+        """Make the bytes durable and readable under the object's name, all or nothing, and never over an object that
+        exists.
+        """
 
     def cancel(self) -> None:
         """Forget everything that was written. Called after a failed `write` or `commit` too."""
@@ -72,25 +75,30 @@ class Driver(Protocol):
     def initialise(self, known: Sequence[str], identity: str | None) -> None:
         """Make the store's place ready, once in its life; harmless afterwards, and in several processes at once.
 
-        `known` are some objects that the store has by what the database says, and `identity` is what its place is known by;
-        none and None for a new store. Raises `Unavailable` where the place is not ready and has none of these objects,
-        though the store is not new: it is not the store's.
+        `known` are some objects that the store has by what the database says, and `identity` is what its place is known
+        by; none and None for a new store. Raises `Unavailable` where the place is not ready and has none of these
+        objects, though the store is not new: it is not the store's.
         """
 
     def identity(self) -> str | None:
-        """What the store's place is known by, 1 to 128 printable ASCII characters: another place has another, a moved one the same.
+        """What the store's place is known by, 1 to 128 printable ASCII characters: another place has another, a moved
+        one the same.
 
         Asked once it is initialised. None for a store whose place cannot be mistaken, as that in the database itself.
         """
 
     def check(self) -> None:
-        """Raise `OSError` or `GlareError` when the store cannot be used; `StoreFull` and `StoreReadOnly` where only new data is refused."""
+        """Raise `OSError` or `GlareError` when the store cannot be used; `StoreFull` and `StoreReadOnly` where only new
+        data is refused.
+        """
 
     def create(self, object_name: str, expected_size: int | None) -> DriverWriter:
         """Start an object. `expected_size` is in bytes, None when unknown; `StoreFull` when it cannot fit."""
 
     def open(self, object_name: str, offset: int, length: int | None) -> DriverReader:
-        """Read from `offset` at most `length` bytes (None: to the end). `FileNotFoundError` or `NotFound` without the object."""
+        """Read from `offset` at most `length` bytes (None: to the end). `FileNotFoundError` or `NotFound` without the
+        object.
+        """
 
     def delete(self, object_name: str) -> bool:
         """Remove the object durably; False when there is none."""
@@ -111,7 +119,9 @@ class Driver(Protocol):
         """
 
     def sweep_temporaries(self, older_than: float) -> int:
-        """Remove what crashed writers left and nobody touched for `older_than` seconds; the number of things removed."""
+        """Remove what crashed writers left and nobody touched for `older_than` seconds; the number of things
+        removed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +184,9 @@ class Store:
         self.calls = CallsUnderWay()
 
     def initialise(self, known: Sequence[str] = (), identity: str | None = None) -> None:
-        """Make a new store's place ready; `known` and `identity` are what the database knows of one that is not new. Raises `Unavailable`."""
+        """Make a new store's place ready; `known` and `identity` are what the database knows of one that is not new.
+        Raises `Unavailable`.
+        """
         with self._call("initialise"):
             self._driver.initialise(known, identity)
 
@@ -183,12 +195,16 @@ class Store:
             return self._driver.identity()
 
     def check(self) -> None:
-        """Raises `StoreFull` and `StoreReadOnly` where the store can be read, and another `GlareError` where it cannot be used."""
+        """Raises `StoreFull` and `StoreReadOnly` where the store can be read, and another `GlareError` where it cannot
+        be used.
+        """
         with self._call("check"):
             self._driver.check()
 
     def create(self, object_name: str, expected_size: int | None = None) -> Writer:
-        """Start an object of `expected_size` bytes (None: unknown). Raises `StoreFull`; the bytes are readable after commit."""
+        """Start an object of `expected_size` bytes (None: unknown). Raises `StoreFull`; the bytes are readable after
+        commit.
+        """
         _validate(object_name)
         with self._call("create", object_name), self.calls.inside():
             return Writer(self, object_name, self._driver.create(object_name, expected_size))
@@ -228,7 +244,9 @@ class Store:
             yield from self._driver.entries(after)
 
     def sweep_temporaries(self, older_than: float) -> int:
-        """Remove what crashed writers left `older_than` seconds ago or earlier. Give it more than a live writer may pause."""
+        """Remove what crashed writers left `older_than` seconds ago or earlier. Give it more than a live writer may
+        pause.
+        """
         with self._call("sweep"):
             return self._driver.sweep_temporaries(older_than)
 
@@ -288,7 +306,8 @@ class Writer:
             with self._inside():
                 self._driver.cancel()
         except (OSError, GlareError) as error:
-            # What could not be removed is a temporary, which the sweep finds; the first error matters more to the caller.
+            # What could not be removed is a temporary, which the sweep finds; the first error matters more to the
+            # caller.
             LOG.warning("An unfinished write of object %s could not be removed: %s", self._object, error)
 
     def __enter__(self) -> Self:

@@ -8,8 +8,8 @@ One class in a test module of yours runs them all::
             return Store(MyDriver(...))
 
 Each call of `make_store` with the same `tmp_path` must give a store over the same objects, as two processes would have
-them. A store that cannot give files or tell its free space says so with the class attributes; the suite then tests that it
-says so itself. pytest is needed to run the suite, not to import it.
+them. A store that cannot give files or tell its free space says so with the class attributes; the suite then tests that
+it says so itself. pytest is needed to run the suite, not to import it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class StoreConformance:
             assert _read(store, name, offset, length) == data[offset:end], (offset, length)
 
     def test_a_reader_gives_at_most_what_was_asked_for(self, tmp_path: Path) -> None:
-        """`read(n)` gives one to n bytes until the end, then b"" however often it is asked, and nothing once it is closed."""
+        """`read(n)` gives one to n bytes until the end, then b"" however often it is asked, and nothing once it is
+        closed.
+        """
         store, name = self.make_store(tmp_path), _new_name()
         data = secrets.token_bytes(100_000)
         _write(store, name, data)
@@ -106,7 +108,9 @@ class StoreConformance:
         assert _read(store, name) == b"12345"
 
     def test_a_cancelled_writer_leaves_nothing(self, tmp_path: Path) -> None:
-        """After `cancel`, or an error in the `with` block, there is no object and no temporary, and the name is free."""
+        """After `cancel`, or an error in the `with` block, there is no object and no temporary, and the name is
+        free.
+        """
         store, name = self.make_store(tmp_path), _new_name()
         with store.create(name) as writer:
             writer.write(b"x" * _MIB)
@@ -224,13 +228,17 @@ class StoreConformance:
             assert _read(again, name) == b"stays"
 
     def test_a_store_has_one_identity(self, tmp_path: Path) -> None:
-        """What its place is known by is the same for all who use it, short plain text, or nothing for a store without a place."""
+        """What its place is known by is the same for all who use it, short plain text, or nothing for a store without a
+        place.
+        """
         identity = self.make_store(tmp_path).identity()
         assert self.make_store(tmp_path).identity() == identity
         assert identity is None or re.fullmatch(r"[!-~]{1,128}", identity)
 
     def test_all_committed_objects_are_listed_in_order(self, tmp_path: Path) -> None:
-        """`entries` gives every committed object once, with its size and time, in the order of names, from any of them on."""
+        """`entries` gives every committed object once, with its size and time, in the order of names, from any of them
+        on.
+        """
         store = self.make_store(tmp_path)
         assert list(store.entries()) == []
         sizes = {_new_name(): number for number in range(40)}

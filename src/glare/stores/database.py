@@ -1,7 +1,7 @@
 """The store that keeps bytes in the database, beside the metadata: nothing else to run, share or back up.
 
-An object is a row and chunks of 1 MiB. Each chunk comes and goes in a transaction of its own, so that no lock is held while a
-client sends or receives, and memory holds one chunk a stream, whatever the object's size.
+An object is a row and chunks of 1 MiB. Each chunk comes and goes in a transaction of its own, so that no lock is held
+while a client sends or receives, and memory holds one chunk a stream, whatever the object's size.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _LEAST_PACKET: Final = 4 * CHUNK  # A driver that writes bytes as quoted text ne
 class DatabaseDriver:
     """A `Driver` over the tables `stored_objects` and `stored_chunks`.
 
-    `reserve` is the free space in bytes that uploads leave on the file system of a SQLite database; nobody knows that of a server.
-    `aside` is the same database by connections of their own, for the check.
+    `reserve` is the free space in bytes that uploads leave on the file system of a SQLite database; nobody knows that
+    of a server. `aside` is the same database by connections of their own, for the check.
     """
 
     def __init__(self, db: Database, *, name: str, reserve: int = 0, aside: Database | None = None) -> None:

@@ -6,11 +6,11 @@
     <directory>/objects/<aa>/<bb>/<object name>     committed, never changed again
     <directory>/temporaries/<object name>.<random>  being written, or left by a crash
 
-A committed object is a hard link that is made once its bytes are on disk: linking is atomic like a rename, but refuses to
-replace what exists. Any number of processes may share the directory; it must be one file system with hard links.
+A committed object is a hard link that is made once its bytes are on disk: linking is atomic like a rename, but refuses
+to replace what exists. Any number of processes may share the directory; it must be one file system with hard links.
 
-The marker tells the store from the empty directory below a volume that is not mounted, and from another store's: without it, or
-with another identity than the database has recorded, nothing is read or written.
+The marker tells the store from the empty directory below a volume that is not mounted, and from another store's:
+without it, or with another identity than the database has recorded, nothing is read or written.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _OWN_DIRECTORY: Final = 0o700
 class FilesystemDriver:
     """A `Driver` for a directory, which `initialise` makes.
 
-    `reserve` is the free space in bytes that uploads may not use. `recorded` gives the identity that the database knows the store by,
-    None where it knows none; it is asked at the first use, and now and then.
+    `reserve` is the free space in bytes that uploads may not use. `recorded` gives the identity that the database knows
+    the store by, None where it knows none; it is asked at the first use, and now and then.
     """
 
     def __init__(
@@ -229,7 +229,9 @@ class FilesystemDriver:
         self.make_durable(self._objects)
 
     def _mark(self, identity: str) -> None:
-        """Link a whole marker into place: a process that looks meanwhile sees none or all of it, and one of two wins."""
+        """Link a whole marker into place: a process that looks meanwhile sees none or all of it, and one of two
+        wins.
+        """
         written = self._temporaries / f"{MARKER}.{secrets.token_hex(8)}"
         try:
             with os.fdopen(_create(written), "wb") as file:

@@ -32,7 +32,9 @@ class Room:
             raise
 
     def require(self, size: int) -> None:
-        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve, OSError if the file system is read-only."""
+        """Raise `StoreFull` if `size` more bytes (or one, for 0) would reach into the reserve, OSError if the file
+        system is read-only.
+        """
         free = self._free()
         if free - max(size, 1) < self.reserve:
             raise StoreFull(

@@ -1,4 +1,6 @@
-"""Everything that the author of an artifact type needs. `docs/how-to/write-your-own-type.md` shows how it goes together."""
+"""Everything that the author of an artifact type needs. `docs/how-to/write-your-own-type.md` shows how it goes
+together.
+"""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ class TypeRegistry:
 def discover(modules: Sequence[str], entry_points: bool) -> Mapping[str, type[ArtifactType]]:
     """The classes of all types that can be enabled, by name: built-in ones, those of `modules`, those of entry points.
 
-    The first one of a name stands. An entry point that cannot be loaded is logged and passed over: an installed package is
-    not the configuration's. Raises `InvalidDeclaration` for a module that cannot be imported.
+    The first one of a name stands. An entry point that cannot be loaded is logged and passed over: an installed package
+    is not the configuration's. Raises `InvalidDeclaration` for a module that cannot be imported.
     """
     found: dict[str, type[ArtifactType]] = {}
     for module in (*BUILT_IN, *modules):

@@ -27,7 +27,8 @@ class Dialect(ABC):
             return create_engine(
                 url,
                 connect_args=self.connect_args(url, sizes),
-                # Errors go to the log; the values of a statement that failed, URLs with signatures among them, must not.
+                # Errors go to the log; the values of a statement that failed, URLs with signatures among them, must
+                # not.
                 hide_parameters=True,
                 poolclass=Connections,
                 rules=self,
@@ -79,7 +80,9 @@ class Dialect(ABC):
         return None
 
     def is_at_work(self, connection: Connection, session: int) -> bool:
-        """Whether the server still has the session of this number: what it was told to commit may come to be at any moment."""
+        """Whether the server still has the session of this number: what it was told to commit may come to be at any
+        moment.
+        """
         return False
 
 

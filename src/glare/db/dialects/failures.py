@@ -28,7 +28,8 @@ BROKEN = frozenset({Failure.LOST, Failure.SILENT, Failure.CROWDED})
 class Sizes:
     """`connections` at most; `patience` in seconds, for a connection and for a lock.
 
-    `statement` is how many seconds one statement may take, and `answer` for how many nothing may come from the server; None: for ever.
+    `statement` is how many seconds one statement may take, and `answer` for how many nothing may come from the server;
+    None: for ever.
     """
 
     connections: int

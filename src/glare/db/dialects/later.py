@@ -1,8 +1,9 @@
 """Statements whose answer nobody needs wait for the next one, and travel with it.
 
-A round trip to a database server takes as long as the line between is, whatever is sent. So a transaction is begun by its first statement, and what
-is done `later` goes with the next statement, or with the commit. The server does everything in the order in which it was said, each statement after
-the one before, and nothing of it once one has failed. SQLite has no line, and does everything at once.
+A round trip to a database server takes as long as the line between is, whatever is sent. So a transaction is begun by
+its first statement, and what is done `later` goes with the next statement, or with the commit. The server does
+everything in the order in which it was said, each statement after the one before, and nothing of it once one has
+failed. SQLite has no line, and does everything at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _EARLY: Final = "glare_early"
 def later(
     connection: Connection, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
 ) -> None:
-    """Do this before the next statement, or before the commit. Its errors are raised there; how many rows it met nobody learns."""
+    """Do this before the next statement, or before the commit. Its errors are raised there; how many rows it met nobody
+    learns.
+    """
     connection.execute(statement, values, execution_options=_LATER)
 
 

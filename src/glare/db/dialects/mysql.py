@@ -164,7 +164,9 @@ def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) ->
 
 
 def _say(cursor: Any, statements: Sequence[Waiting]) -> None:
-    """Send all of them, at once where the driver can bind values beforehand; the cursor is then at the answer to the last one. The first that fails raises, and none after it is done."""
+    """Send all of them, at once where the driver can bind values beforehand; the cursor is then at the answer to the
+    last one. The first that fails raises, and none after it is done.
+    """
     sets = [
         (one.statement, parameters)
         for one in statements
@@ -206,7 +208,9 @@ def _end_what_was_begun(dialect: Any) -> None:
 
 
 def _prepare(sizes: Sizes) -> Callable[[Any, object], None]:
-    """What is said on each new connection. The bound of a statement has another name, and unit, on each of the two servers."""
+    """What is said on each new connection. The bound of a statement has another name, and unit, on each of the two
+    servers.
+    """
 
     def prepare(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:

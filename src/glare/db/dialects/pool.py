@@ -1,10 +1,12 @@
 """The connections of one process to its database: as many as the server grants, given out in the order of asking.
 
-A server grants fewer than are wanted where its own bound, or that of the role, is reached. Whoever is refused a connection for that reason
-waits in line for one that is given back. How many there are is learned that way, and asked again now and then.
+A server grants fewer than are wanted where its own bound, or that of the role, is reached. Whoever is refused a
+connection for that reason waits in line for one that is given back. How many there are is learned that way, and asked
+again now and then.
 
-A server that falls silent costs everybody who waits for it a time-out. From then on one at a time tries whether it answers, and the
-others are told soon that it does not. It answers again when the trial, or anybody's work on another connection, ends well.
+A server that falls silent costs everybody who waits for it a time-out. From then on one at a time tries whether it
+answers, and the others are told soon that it does not. It answers again when the trial, or anybody's work on another
+connection, ends well.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ _AGAIN_AFTER: Final = 0.2
 """Likewise, where it has granted none."""
 
 _TRUSTED: Final = 30.0
-"""Seconds for which a connection that nobody used is taken to be as it was. Routers forget those that are silent for longer."""
+"""Seconds for which a connection that nobody used is taken to be as it was. Routers forget those that are silent for
+longer."""
 
 _KEPT: Final = 120.0
 """Seconds after which a connection is closed that was not needed: another process may be refused one."""

@@ -161,7 +161,9 @@ def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) ->
 
 
 def _together(driver: Any) -> AbstractContextManager[Any]:
-    """Let what is said in the block travel together, and be answered at its end. Clients before version 14 say one after the other."""
+    """Let what is said in the block travel together, and be answered at its end. Clients before version 14 say one
+    after the other.
+    """
     together: AbstractContextManager[Any] = driver.pipeline() if _can_pipeline() else nullcontext()
     return together
 
@@ -186,7 +188,8 @@ _REFUSALS: Final = (
     "remaining connection slots are reserved",
     "no more connections allowed",
 )
-"""What the server, or a pooler in front of it, says where it grants no further connection. libpq passes on the words alone."""
+"""What the server, or a pooler in front of it, says where it grants no further connection. libpq passes on the words
+alone."""
 
 
 def _is_refused_for_number(message: str) -> bool:

@@ -18,7 +18,9 @@ from glare.errors import GlareError
 
 
 class Sqlite(Dialect):
-    """BEGIN, COMMIT and SAVEPOINT are ours on every Python: the driver would else open transactions late, and never for reads."""
+    """BEGIN, COMMIT and SAVEPOINT are ours on every Python: the driver would else open transactions late, and never for
+    reads.
+    """
 
     driver = "pysqlite"
     extra = "sqlite"
@@ -85,7 +87,8 @@ class Sqlite(Dialect):
 
 
 def _make_private(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
-    """Make the database's file, where there is none, for its owner only; SQLite gives its -wal and -shm files the same mode.
+    """Make the database's file, where there is none, for its owner only; SQLite gives its -wal and -shm files the same
+    mode.
 
     A mode that an operator has chosen for a file that exists stays.
     """

@@ -1,8 +1,8 @@
 """Whose turn it is to write to a SQLite file, which has one writer at a time.
 
-The threads of one process queue here by party (`glare.shares`), so that a project with many writers delays another one by a change or two.
-Between processes the file's own lock decides, for which they ask again and again; a process that had it for long in a row leaves
-a gap in which another one gets it.
+The threads of one process queue here by party (`glare.shares`), so that a project with many writers delays another one
+by a change or two. Between processes the file's own lock decides, for which they ask again and again; a process that
+had it for long in a row leaves a gap in which another one gets it.
 """
 
 from __future__ import annotations

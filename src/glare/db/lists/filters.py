@@ -28,7 +28,9 @@ class ListedType(Protocol):
 
 
 class _Pattern(TypeDecorator[str]):
-    """A pattern of `like` in which only ``%`` and ``_`` are special. Other databases than SQLite escape with a backslash too."""
+    """A pattern of `like` in which only ``%`` and ``_`` are special. Other databases than SQLite escape with a
+    backslash too.
+    """
 
     impl = String
     cache_ok = True
@@ -37,8 +39,8 @@ class _Pattern(TypeDecorator[str]):
         return value if value is None or dialect.name == "sqlite" else value.replace("\\", "\\\\")
 
 
-# In `in`, the operands are a sequence; everywhere else there is one. A comparison with null is never true in SQL, which is
-# the rule that `neq` and the like never match artifacts without a value.
+# In `in`, the operands are a sequence; everywhere else there is one. A comparison with null is never true in SQL, which
+# is the rule that `neq` and the like never match artifacts without a value.
 _OPERATORS: Final[Mapping[Operator, Callable[[Column, Sequence[Any]], Condition]]] = {
     Operator.EQ: lambda column, operands: column == operands[0],
     Operator.NEQ: lambda column, operands: column != operands[0],

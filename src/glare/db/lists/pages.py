@@ -1,8 +1,8 @@
 """The statements that read one page of a list, and count one.
 
-A page has branches, one for each type and scope that the list covers, joined with ``UNION ALL``: within a branch type and
-scope are fixed, so that its order is that of an index, and each branch gives no more rows than the page needs. The page
-begins after the marker's own sort values, compared so that every database starts reading the index there.
+A page has branches, one for each type and scope that the list covers, joined with ``UNION ALL``: within a branch type
+and scope are fixed, so that its order is that of an index, and each branch gives no more rows than the page needs. The
+page begins after the marker's own sort values, compared so that every database starts reading the index there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Listing:
     """A query and the branches that it covers.
 
     `highest` is the only version (as `Version.key`) that stays, where `query.latest` holds and one name is asked for.
-    `driver` is the filter from whose rows in `artifact_values` the page is read; None walks the order, and tests each artifact.
+    `driver` is the filter from whose rows in `artifact_values` the page is read; None walks the order, and tests each
+    artifact.
     """
 
     query: ListQuery
@@ -147,7 +148,9 @@ def highest_statement(listing: Listing) -> Select[Any]:
 
 
 def probe_statement(listing: Listing, driver: Filter, most: int) -> Select[Any]:
-    """Count the rows that pass `driver`, up to `most` for each type. Scopes count alike: not all the indexes have them."""
+    """Count the rows that pass `driver`, up to `most` for each type. Scopes count alike: not all the indexes have
+    them.
+    """
     counts = [
         select(func.count())
         .select_from(_driving(Branch(listed, None), driver).limit(most).subquery())
@@ -211,8 +214,8 @@ def _parts(listing: Listing, order: Sequence[SortKey], branch: Branch, marker: M
 def _chunks(order: Sequence[SortKey], keys: Sequence[_Key]) -> Iterator[tuple[int, Condition]]:
     """The rows after the marker as disjoint conditions, each with the place of the first key that it leaves open.
 
-    Where many rows may share a key, those that share the marker's are read apart from those beyond it: one condition for both
-    would start reading at the first of those that share it.
+    Where many rows may share a key, those that share the marker's are read apart from those beyond it: one condition
+    for both would start reading at the first of those that share it.
     """
     split = len(keys) - len(_NEWEST) if tuple(key.field for key in order) in _SHARED_ORDERS else 0
     for place in range(split):

@@ -1,7 +1,7 @@
 """Lists: one page of what a caller may see, and how many there are. `glare.db.lists.pages` makes the statements.
 
-Which queries cost the same at every size and page: `docs/reference/list-queries.md`. Every function runs in the caller's
-transaction.
+Which queries cost the same at every size and page: `docs/reference/list-queries.md`. Every function runs in the
+caller's transaction.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ def list_ids(
 ) -> Ids:
     """Which artifacts are on one page, in their order.
 
-    Raises `ArtifactNotFound` when the marker is no artifact that the scope shows. `count=False` saves the total, which costs
-    a count of all that passes unless the list is plain. Up to `few` artifacts that pass one filter are read and sorted.
+    Raises `ArtifactNotFound` when the marker is no artifact that the scope shows. `count=False` saves the total, which
+    costs a count of all that passes unless the list is plain. Up to `few` artifacts that pass one filter are read and
+    sorted.
     """
     marker = find_marker(connection, query, scope, types)
     listing = plan(connection, query, scope, types, few=few)
@@ -101,7 +102,9 @@ def list_ids(
 def plan(
     connection: Connection, query: ListQuery, scope: ListScope, types: Sequence[ListedType], *, few: int = FEW
 ) -> Listing:
-    """How to read the list: which branches, and what decides among the ways through the indexes. Without branches it is empty."""
+    """How to read the list: which branches, and what decides among the ways through the indexes. Without branches it is
+    empty.
+    """
     query, scopes = _settle_visibility(query, _scopes(scope))
     query, items = _split_items(query)
     branches = [Branch(listed, name, item) for listed in types for name in scopes for item in items]
@@ -129,8 +132,8 @@ def _split_items(query: ListQuery) -> tuple[ListQuery, tuple[Filter | None, ...]
 def _choose_driver(connection: Connection, listing: Listing, few: int) -> Filter | None:
     """The filter by whose values to read, where that touches fewer rows than walking the order.
 
-    Databases guess this from statistics, which SQLite does not have. What few artifacts pass is read and sorted; what many
-    pass is soon found on the way along the order.
+    Databases guess this from statistics, which SQLite does not have. What few artifacts pass is read and sorted; what
+    many pass is soon found on the way along the order.
     """
     drivers = listing.drivers
     if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]):

@@ -1,4 +1,6 @@
-"""Compiled artifact types: what the rest of Glare works with. `glare.domain.declared.compile` makes them from declarations."""
+"""Compiled artifact types: what the rest of Glare works with. `glare.domain.declared.compile` makes them from
+declarations.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,11 @@ from glare.errors import GlareError, InvalidParameterValue
 class FieldSpec:
     """One field of a type.
 
-    `is_blob` holds for single blobs and for folders (dicts of blobs), `is_folder` for the latter only. Sizes are in bytes,
-    0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys. The keys of a
-    folder of `replicas` are one content.
-    `element_rules` are for a value, or each element of a container; `container_rules` for the whole container. `any_text` takes characters above
-    U+FFFF too; `newer` is the field since `WIDER_TEXT`, None where this is that.
+    `is_blob` holds for single blobs and for folders (dicts of blobs), `is_folder` for the latter only. Sizes are in
+    bytes, 0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys.
+    The keys of a folder of `replicas` are one content. `element_rules` are for a value, or each element of a container;
+    `container_rules` for the whole container. `any_text` takes characters above U+FFFF too; `newer` is the field since
+    `WIDER_TEXT`, None where this is that.
     """
 
     name: str
@@ -80,8 +82,8 @@ class FieldSpec:
     def coerce(self, value: Any) -> Any:
         """The stored form of a value that a client or a hook gives.
 
-        None means that nothing is stored: the field shows its default. An empty container is nothing where the default is
-        null. Raises `InvalidParameterValue`.
+        None means that nothing is stored: the field shows its default. An empty container is nothing where the default
+        is null. Raises `InvalidParameterValue`.
         """
         if value is None:
             if self.nullable:
@@ -121,7 +123,9 @@ class FieldSpec:
         return key
 
     def links(self, value: Any) -> Iterator[str]:
-        """The links in a stored value of the field, none unless it is of links. Whether they exist is the caller's to check."""
+        """The links in a stored value of the field, none unless it is of links. Whether they exist is the caller's to
+        check.
+        """
         if self.kind is not Kind.LINK or value is None:
             return
         if self.shape is Shape.SCALAR:
@@ -196,8 +200,8 @@ class FieldSpec:
 class Face:
     """What requests from the microversion `since` on see of a type.
 
-    `blank` is a representation in which every field has its default; `fresh` are those defaults in it that are containers,
-    of which each representation needs a copy. `name` is the type's.
+    `blank` is a representation in which every field has its default; `fresh` are those defaults in it that are
+    containers, of which each representation needs a copy. `name` is the type's.
     """
 
     name: str
@@ -248,9 +252,11 @@ class TypeSpec:
         return ArtifactView(artifact, _view_values(self, artifact))
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What a new artifact stores, given the coerced values of a request: those that are something, and what cannot be null.
+        """What a new artifact stores, given the coerced values of a request: those that are something, and what cannot
+        be null.
 
-        Base fields with columns of their own are left out. Raises `InvalidParameterValue` for a field that needs a value.
+        Base fields with columns of their own are left out. Raises `InvalidParameterValue` for a field that needs a
+        value.
         """
         stored = {
             name: value
@@ -306,7 +312,8 @@ COLUMNS = frozenset(
         "type_name",
     )
 )
-"""The fields that artifacts have as attributes of their own, or that their type knows; all others are in `Artifact.values`."""
+"""The fields that artifacts have as attributes of their own, or that their type knows; all others are in
+`Artifact.values`."""
 
 
 def _view_values(spec: TypeSpec, artifact: Artifact) -> dict[str, Any]:

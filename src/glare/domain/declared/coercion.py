@@ -1,7 +1,7 @@
 """What is made of the values that clients send: one function per kind of value.
 
-A function takes any JSON value but null and returns the stored form, or raises `Unacceptable` with a remedy; `FieldSpec` puts
-the field and the value before it.
+A function takes any JSON value but null and returns the stored form, or raises `Unacceptable` with a remedy;
+`FieldSpec` puts the field and the value before it.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ class Option:
 class ArtifactType:
     """Declare a type by a subclass whose attributes are fields (`glare.types` has them all).
 
-    `name` is the type's name in URLs; `display_name` is the one for people; `version` that of the declaration. `config` lists
-    options of the type, whose values are in `self.options`. One instance serves all requests of a process, from many
-    threads: hooks keep no state on it.
+    `name` is the type's name in URLs; `display_name` is the one for people; `version` that of the declaration. `config`
+    lists options of the type, whose values are in `self.options`. One instance serves all requests of a process, from
+    many threads: hooks keep no state on it.
 
     Errors of `glare.errors` that a hook raises reach the client as they are; any other is a failure of the service.
     """
@@ -47,8 +47,9 @@ class ArtifactType:
     def ingest(self, upload: Ingest, stream: Reader) -> Reader | Ingested:
         """The stream to store for what a client uploads: the same, or a rewritten one; raise to refuse.
 
-        Size and digests describe what is returned, and the limit of the upload holds for it. An `Ingested` names members
-        of the data besides, to be stored in folders of the artifact; `glare.types.unpack_zip` makes one of a zip archive.
+        Size and digests describe what is returned, and the limit of the upload holds for it. An `Ingested` names
+        members of the data besides, to be stored in folders of the artifact; `glare.types.unpack_zip` makes one of a
+        zip archive.
         """
         return stream
 

@@ -33,7 +33,9 @@ MAX_FOLDER_SIZE: Final = 2_673_868_800
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds text and containers for which a type says nothing: characters of a text, elements of a list or keys of a dict."""
+    """What bounds text and containers for which a type says nothing: characters of a text, elements of a list or keys
+    of a dict.
+    """
 
     text: int
     items: int
@@ -106,7 +108,8 @@ class Field:
 
 @dataclass(frozen=True)
 class String(Field):
-    """Text. Where neither `max_length` nor `allowed` is given, `max_length` is 255, and more since microversion 1.3 unless it is `sortable`.
+    """Text. Where neither `max_length` nor `allowed` is given, `max_length` is 255, and more since microversion 1.3
+    unless it is `sortable`.
 
     `pattern` matches from the start of the text.
     """
@@ -207,8 +210,8 @@ class Blob(Field):
 class ListOf(Field):
     """A list of `of`, a field whose own options are the rules for each element.
 
-    Duplicates are refused where `unique`, silently dropped where `drop_duplicates`. Without a `max_size` it has 255 elements at most, and more
-    since microversion 1.3.
+    Duplicates are refused where `unique`, silently dropped where `drop_duplicates`. Without a `max_size` it has 255
+    elements at most, and more since microversion 1.3.
     """
 
     shape = Shape.LIST

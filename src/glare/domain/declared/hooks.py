@@ -22,8 +22,8 @@ class Reader(Protocol):
 class ArtifactView(Mapping[str, Any]):
     """An artifact as its type sees it: a read-only mapping of every field to its value.
 
-    Fields without a value show their default, or None. A blob field is a `Blob` or None, a folder a dict of `Blob`. Times are
-    microseconds since the epoch, UTC. `artifact` is the record itself.
+    Fields without a value show their default, or None. A blob field is a `Blob` or None, a folder a dict of `Blob`.
+    Times are microseconds since the epoch, UTC. `artifact` is the record itself.
     """
 
     __slots__ = ("_values", "artifact")
@@ -61,8 +61,8 @@ class ChangeKind(StrEnum):
 class Change:
     """Something that is about to happen to an artifact, or has happened.
 
-    `patch` holds the operations of an update. `field` and `key` name the blob of an upload, a location or a download (`key`
-    None unless the field is a folder), `url` the location that is added.
+    `patch` holds the operations of an update. `field` and `key` name the blob of an upload, a location or a download
+    (`key` None unless the field is a folder), `url` the location that is added.
     """
 
     kind: ChangeKind
@@ -87,7 +87,8 @@ class UnpackLimits:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """Data on its way into a blob. `size` in bytes, None when the client does not say; `limit` is the most that is stored.
+    """Data on its way into a blob. `size` in bytes, None when the client does not say; `limit` is the most that is
+    stored.
 
     `unpacking` are the operator's limits for what is unpacked from it.
     """
@@ -122,8 +123,8 @@ class StoredData(Protocol):
 class Member:
     """A blob that an ingest hook found inside the data: the folder and key where it goes, and its bytes.
 
-    `stream` is read once, after the streams of the members before it, and closed where it can be. `size` in bytes, None when
-    it is not known; quota for it is then reserved as it grows.
+    `stream` is read once, after the streams of the members before it, and closed where it can be. `size` in bytes, None
+    when it is not known; quota for it is then reserved as it grows.
     """
 
     field: str
@@ -141,8 +142,8 @@ Members = Callable[[StoredData], Iterable[Member]]
 class Ingested:
     """What an ingest hook makes of the data: the stream to store, and members to store beside it.
 
-    The blob and its members become visible together or not at all. Without `keep` the data itself is not stored as a blob,
-    its members only. Of the folders in `replaces` only the members are left; other folders keep what they have.
+    The blob and its members become visible together or not at all. Without `keep` the data itself is not stored as a
+    blob, its members only. Of the folders in `replaces` only the members are left; other folders keep what they have.
     """
 
     stream: Reader

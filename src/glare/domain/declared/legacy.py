@@ -13,7 +13,8 @@ from glare.digest import Digests
 VERSION_PATTERN: Final = (
     r"/^([0-9]+)\.([0-9]+)\.([0-9]+)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z-]+)?$/"
 )
-"""Quirk 6: the JSON Schema pattern of versions stands between slashes, which no version has. Schemas are compared whole."""
+"""Quirk 6: the JSON Schema pattern of versions stands between slashes, which no version has. Schemas are compared
+whole."""
 
 BLOB_PROPERTIES: Final[dict[str, Any]] = {
     "size": {"type": ["number", "null"]},

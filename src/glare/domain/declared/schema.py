@@ -84,7 +84,9 @@ def _element_schema(field: FieldSpec) -> dict[str, Any]:
 
 
 def _restricted(field: FieldSpec) -> dict[str, Any]:
-    """What a dict of known keys has instead of a schema for all values: a property for each key, and no list of required ones."""
+    """What a dict of known keys has instead of a schema for all values: a property for each key, and no list of
+    required ones.
+    """
     rules = field.container_rules
     allowed = [key for rule in rules if isinstance(rule, AllowedKeys) for key in rule.keys]
     required = [key for rule in rules if isinstance(rule, RequiredKeys) for key in rule.keys]

@@ -68,7 +68,9 @@ async def refuse_anonymous(call: Call) -> None:
 
 
 async def _write(call: Call, body: Any, operation: Operation, status: int = 200) -> Response:
-    """Run a change. Where it may follow links it waits for other servers: then its thread is one of those for bodies."""
+    """Run a change. Where it may follow links it waits for other servers: then its thread is one of those for
+    bodies.
+    """
     if not await call.aside(_may_follow_links, body):
         return await call.run(answer, call, operation, status)
     async with call.transfer("location"):
@@ -188,14 +190,18 @@ def entity_tag(call: Call, artifact: Artifact, *, full_urls: bool) -> str:
 
 
 def wanted_revisions(call: Call) -> frozenset[str] | None:
-    """The revisions that If-Match names, None without it. Raises `PreconditionFailed` where If-None-Match forbids a change."""
+    """The revisions that If-Match names, None without it. Raises `PreconditionFailed` where If-None-Match forbids a
+    change.
+    """
     if parse_tags(call.headers.get("if-none-match")) == Tags(frozenset(), frozenset(), any=True):
         raise PreconditionFailed("If-None-Match: * asks that nothing exists at this address; leave it away.")
     return named_revisions(call)
 
 
 def named_revisions(call: Call) -> frozenset[str] | None:
-    """What If-Match names: of an entity tag of an artifact its revision, any other tag as it is. None without the header."""
+    """What If-Match names: of an entity tag of an artifact its revision, any other tag as it is. None without the
+    header.
+    """
     tags = parse_tags(call.headers.get("if-match"))
     if tags is None:
         return None

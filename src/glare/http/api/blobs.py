@@ -107,7 +107,9 @@ async def get(call: Call) -> Response:
 
 
 def _get(call: Call, tries: int = _TRIES) -> Response:
-    """Answer from the row as it is. A blob that is replaced between the look at its row and the look at its bytes is looked at again."""
+    """Answer from the row as it is. A blob that is replaced between the look at its row and the look at its bytes is
+    looked at again.
+    """
     microversion = NEWEST if folders.of_replicas(call) else call.microversion
     try:
         found = find_blob(call.services, call.actor, *_named(call), microversion)
@@ -165,7 +167,9 @@ def _named(call: Call) -> tuple[str, str, str]:
 
 
 def _expected(call: Call) -> Expected:
-    """If-Match names the blob by its sha256, or its artifact by the revision; If-None-Match: * wants no blob there yet."""
+    """If-Match names the blob by its sha256, or its artifact by the revision; If-None-Match: * wants no blob there
+    yet.
+    """
     absent = parse_tags(call.headers.get("if-none-match"))
     return Expected(named_revisions(call), absent is not None and absent.any)
 
@@ -201,7 +205,9 @@ def _may_be_redirected(call: Call) -> bool:
 
 
 def _redirected(origin: str, sha256: str | None) -> Response:
-    """To the origin, whose bytes are proven as of the last check only, if at all. No cache may keep it: tomorrow it may be wrong."""
+    """To the origin, whose bytes are proven as of the last check only, if at all. No cache may keep it: tomorrow it may
+    be wrong.
+    """
     headers = {"location": origin, "cache-control": "no-store", "content-length": "0"}
     if sha256 is not None:
         headers["digest"] = f"SHA-256={base64.b64encode(bytes.fromhex(sha256)).decode()}"

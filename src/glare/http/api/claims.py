@@ -1,6 +1,8 @@
-"""The digests that clients send with their data, in whichever header. They are claims: each is compared with what is measured.
+"""The digests that clients send with their data, in whichever header. They are claims: each is compared with what is
+measured.
 
-Algorithms that Glare does not compute are no claims to it (RFC 9530, 5), and neither is what S3 clients send in the place of a digest.
+Algorithms that Glare does not compute are no claims to it (RFC 9530, 5), and neither is what S3 clients send in the
+place of a digest.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _HEX_SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 def claims_of(headers: Headers) -> Claims:
-    """All claims about the data of a request. Raises `BadRequest` for one that is malformed, and for two that contradict each other."""
+    """All claims about the data of a request. Raises `BadRequest` for one that is malformed, and for two that
+    contradict each other.
+    """
     found: dict[str, tuple[str, str]] = {}
     for header, parse in _HEADERS.items():
         for value in headers.getlist(header):
@@ -57,7 +61,9 @@ def _field(header: str, value: str) -> Iterator[Claim]:
 
 
 def _list(header: str, value: str) -> Iterator[Claim]:
-    """Algorithms and digests, as RFC 3230 and some object stores have them. Names are of any case; many send hex where base64 is wanted."""
+    """Algorithms and digests, as RFC 3230 and some object stores have them. Names are of any case; many send hex where
+    base64 is wanted.
+    """
     for item in value.split(",") if value.strip() else ():
         matched = _LIST_ITEM.fullmatch(item)
         if matched is None:

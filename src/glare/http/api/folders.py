@@ -25,7 +25,8 @@ _MAX_LINKS: Final = 16
 
 
 def names_folder(call: Call) -> bool:
-    """Whether the path names a folder as a whole, and the request may read one. Older ones get the error that they know.
+    """Whether the path names a folder as a whole, and the request may read one. Older ones get the error that they
+    know.
 
     Download managers know no microversions; they say that they know Metalink.
     """
@@ -37,7 +38,9 @@ def names_folder(call: Call) -> bool:
 
 
 def of_replicas(call: Call) -> bool:
-    """Whether the path names a member of a folder of replicas: links to those are given to programs that know no microversions."""
+    """Whether the path names a member of a folder of replicas: links to those are given to programs that know no
+    microversions.
+    """
     known = call.services.types.specs.get(call.parameters["type_name"])
     field = known.fields.get(call.parameters["blob_path"].partition("/")[0]) if known is not None else None
     return field is not None and field.replicas
@@ -56,7 +59,9 @@ def show(call: Call) -> Response:
 
 
 def link_headers(call: Call, found: Download) -> dict[str, str]:
-    """Where else the bytes are (RFC 6249), and which digest they have. Only of replicas, and no more than somebody may see."""
+    """Where else the bytes are (RFC 6249), and which digest they have. Only of replicas, and no more than somebody may
+    see.
+    """
     field = found.spec.fields[found.slot.field]
     if not field.replicas:
         return {}
@@ -111,7 +116,9 @@ class _Parts:
 
 
 def _urls(call: Call, artifact: Artifact, members: Sequence[Blob]) -> list[str]:
-    """Where programs find the bytes: external ones at their origins, stored and confidential ones here. Origins come first."""
+    """Where programs find the bytes: external ones at their origins, stored and confidential ones here. Origins come
+    first.
+    """
     outside, here = [], []
     for blob in members:
         location = blob.location
@@ -131,7 +138,9 @@ def _own_url(call: Call, artifact: Artifact, path: str) -> str:
 
 
 def _uri(url: str) -> str:
-    """As it may stand in a header: a recorded URL is ASCII already, and none holds an angle bracket that is not escaped."""
+    """As it may stand in a header: a recorded URL is ASCII already, and none holds an angle bracket that is not
+    escaped.
+    """
     return quote(url, safe="%/:?#[]@!$&'()*+,;=-._~")
 
 

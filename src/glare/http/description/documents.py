@@ -1,4 +1,6 @@
-"""The JSON documents that the API's description has whatever the types are: blobs, patches, quotas, errors and the like."""
+"""The JSON documents that the API's description has whatever the types are: blobs, patches, quotas, errors and the
+like.
+"""
 
 from __future__ import annotations
 

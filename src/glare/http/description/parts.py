@@ -134,7 +134,9 @@ def body(schema: str, media_type: str = JSON, description: str | None = None) ->
 
 
 def shared_components(filters: Mapping[str, Part]) -> Part:
-    """Parameters (with these `filters`), headers, error responses and the security scheme, under the names of references."""
+    """Parameters (with these `filters`), headers, error responses and the security scheme, under the names of
+    references.
+    """
     return {
         "parameters": {**_PARAMETERS, **filters},
         "headers": {

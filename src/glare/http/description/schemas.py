@@ -1,6 +1,7 @@
 """The JSON Schemas of the API's description: what artifacts, blobs, patches, quotas and errors really look like.
 
-``/schemas`` keeps its quirks because clients compare it whole. Here the same fields are described as they are on the wire.
+``/schemas`` keeps its quirks because clients compare it whole. Here the same fields are described as they are on the
+wire.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def new_name(spec: TypeSpec) -> str:
 
 
 def _shown(spec: TypeSpec, names: Collection[str]) -> Schema:
-    """An object with all of these fields. Only older microversions leave some out. A type's `format` hook may add further keys."""
+    """An object with all of these fields. Only older microversions leave some out. A type's `format` hook may add
+    further keys.
+    """
     schema = spec.schema(MAXIMUM)["properties"]
     properties = {name: _shown_field(spec.fields[name], told) for name, told in schema.items() if name in names}
     always = [name for name in properties if spec.fields[name].since is None]

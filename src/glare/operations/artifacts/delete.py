@@ -27,7 +27,8 @@ def delete_artifact(
 ) -> None:
     """Delete the artifact; external data is never touched.
 
-    Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `PreconditionFailed`, and `Conflict` while a blob is being stored.
+    Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `PreconditionFailed`, and `Conflict` while a blob is
+    being stored.
     """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)
@@ -52,7 +53,8 @@ def delete_artifact(
 
 
 def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
-    """Remove the artifact's rows in one transaction, and its managed objects after it. Raises `Conflict` on a lost race.
+    """Remove the artifact's rows in one transaction, and its managed objects after it. Raises `Conflict` on a lost
+    race.
 
     `actor` is None where the service does it by itself.
     """

@@ -13,7 +13,9 @@ from glare.operations.services import Services
 
 
 def require_links(services: Services, actor: Actor, field: str, links: Iterable[str]) -> None:
-    """Raises `InvalidParameterValue` where an artifact is missing or invisible to the caller, or a URL does not answer."""
+    """Raises `InvalidParameterValue` where an artifact is missing or invisible to the caller, or a URL does not
+    answer.
+    """
     for link in links:
         if link.startswith("/artifacts/"):
             _require_artifact(services, actor, field, link)

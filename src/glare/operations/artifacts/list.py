@@ -1,4 +1,6 @@
-"""List artifacts: parse the query against the type, and read one page of what the caller may see, in parts where it is long."""
+"""List artifacts: parse the query against the type, and read one page of what the caller may see, in parts where it is
+long.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ PART: Final = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page. `total` counts all pages; `limit` is the page's size. `artifacts` are its first ones, the `rest` are the ids of further parts.
+    """One page. `total` counts all pages; `limit` is the page's size. `artifacts` are its first ones, the `rest` are
+    the ids of further parts.
 
     `is_full` says that the page has as many as its limit, so that there may be another one.
     """
@@ -37,7 +40,9 @@ class Listed:
     scope: ListScope
 
     def up_to(self, number: int) -> Listed:
-        """The same page with so many first artifacts; the others, which turned out to be large, are read again one by one."""
+        """The same page with so many first artifacts; the others, which turned out to be large, are read again one by
+        one.
+        """
         put_off = [[artifact.id] for artifact in self.artifacts[number:]]
         return replace(self, artifacts=self.artifacts[:number], rest=[*put_off, *self.rest])
 
@@ -51,7 +56,8 @@ def list_artifacts(
 ) -> Listed:
     """One page of the artifacts of a type, or of all enabled types for `all`; `pairs` are the query's parameters.
 
-    Raises `TypeNotFound`, `PolicyException`, `BadRequest` naming the parameter, `ArtifactNotFound` for an unknown marker.
+    Raises `TypeNotFound`, `PolicyException`, `BadRequest` naming the parameter, `ArtifactNotFound` for an unknown
+    marker.
     """
     spec = access.find_type(services, type_name)
     scope = list_scope(services.policy, actor)
@@ -67,8 +73,8 @@ def list_artifacts(
 def further(services: Services, listed: Listed) -> Iterator[list[Artifact]]:
     """The rest of the page, part by part, each as it is when it is asked for, in a transaction of its own.
 
-    What the caller may not see any more, and what is deleted, is left out. What does not pass the query's filters any more is not: it was
-    on this page when it was asked for.
+    What the caller may not see any more, and what is deleted, is left out. What does not pass the query's filters any
+    more is not: it was on this page when it was asked for.
     """
     for ids in listed.rest:
         with services.db.read() as connection:

@@ -73,8 +73,8 @@ def update_artifact(
     face = spec.face(microversion)
     for operation in operations:
         _apply(services, actor, spec, face, draft, operation)
-    # What shows the same is the same: a default that is given explicitly changes nothing. A deactivation and reactivation in one
-    # patch ends as it began, but for the time.
+    # What shows the same is the same: a default that is given explicitly changes nothing. A deactivation and
+    # reactivation in one patch ends as it began, but for the time.
     if draft.document == shown and draft.artifact.activated_at == artifact.activated_at:
         return spec, artifact
     after = _store(services, actor, spec, artifact, draft, audit.differences(shown, draft.document))

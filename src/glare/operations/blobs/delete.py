@@ -33,12 +33,13 @@ def delete_blob(
     expected: access.Expected = access.ANYTHING,
     microversion: Microversion = NEWEST,
 ) -> tuple[TypeSpec, Artifact]:
-    """Remove the external blob that `path` names, or any member of a folder of replicas; returns the artifact as it is then.
+    """Remove the external blob that `path` names, or any member of a folder of replicas; returns the artifact as it is
+    then.
 
     A job that records or promotes it is cancelled.
 
-    Raises `NotFound` where there is no such blob, `Forbidden` for other managed blobs and where the field may not change,
-    `Conflict` for the last good replica of an active artifact.
+    Raises `NotFound` where there is no such blob, `Forbidden` for other managed blobs and where the field may not
+    change, `Conflict` for the last good replica of an active artifact.
     """
     spec = access.find_type(services, type_name)
     artifact = access.find_artifact(services, actor, spec, artifact_id)

@@ -32,8 +32,9 @@ _MOST_COPIES: Final = 32
 class Download:
     """A blob that the caller may read: where its bytes are, and what was measured of them.
 
-    `blob` is the first of the `candidates` that may deliver them; it need not be the one in `slot`, but for its content. `copies` are
-    blobs of other artifacts that have it too and that `reader` may read; they are looked for where no candidate is good.
+    `blob` is the first of the `candidates` that may deliver them; it need not be the one in `slot`, but for its
+    content. `copies` are blobs of other artifacts that have it too and that `reader` may read; they are looked for
+    where no candidate is good.
     """
 
     spec: TypeSpec
@@ -48,7 +49,9 @@ class Download:
 
 
 class Unmeasured(Conflict):
-    """Nobody has measured the location. `url` is where a reader may be sent all the same, where the operator allows that."""
+    """Nobody has measured the location. `url` is where a reader may be sent all the same, where the operator allows
+    that.
+    """
 
     def __init__(self, slot: Slot, url: str | None) -> None:
         super().__init__(
@@ -68,8 +71,8 @@ def find_blob(
 ) -> Download:
     """The blob that `path` names. No request leaves Glare, and no byte is read.
 
-    Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still being
-    stored), `Unmeasured`, `LocationChanged`, `BlobDamaged` and `Blocked`.
+    Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still
+    being stored), `Unmeasured`, `LocationChanged`, `BlobDamaged` and `Blocked`.
     """
     spec = access.find_type(services, type_name)
     with services.db.read() as connection:
@@ -109,8 +112,8 @@ def was_replaced(services: Services, found: Download) -> bool:
 def copies_of(services: Services, found: Download) -> list[Blob]:
     """Stored blobs with the content of `found` that its reader may read as well, some of them; wherever they are.
 
-    Who may not read such an artifact is not served from it, although the bytes are the same: whether a download works must tell nobody what
-    others have. Types that decide on each download in a hook are left alone.
+    Who may not read such an artifact is not served from it, although the bytes are the same: whether a download works
+    must tell nobody what others have. Types that decide on each download in a hook are left alone.
     """
     with services.db.read() as connection:
         takedowns.require_open(connection, sha256=found.digests.sha256)
@@ -138,7 +141,9 @@ def _may_read(services: Services, actor: Actor, artifact: Artifact) -> bool:
 
 
 def require_readable(services: Services, actor: Actor, artifact: Artifact) -> None:
-    """Raises `PolicyException`, or `Forbidden` for a deleted artifact, where the caller may not have the artifact's bytes."""
+    """Raises `PolicyException`, or `Forbidden` for a deleted artifact, where the caller may not have the artifact's
+    bytes.
+    """
     target = target_of(artifact)
     if not services.policy.allows("artifact:download_from_any_artifact", actor, target):
         services.policy.require("artifact:download", actor, target)
@@ -158,7 +163,9 @@ def redirect_target(services: Services, found: Download, *, wanted: bool) -> str
 
 
 def _unmeasured_url(services: Services, connection: Connection, spec: TypeSpec, blob: Blob) -> str | None:
-    """Where a reader of an unmeasured location may be sent; nowhere, where it has proven wrong, is confidential, or is taken down."""
+    """Where a reader of an unmeasured location may be sent; nowhere, where it has proven wrong, is confidential, or is
+    taken down.
+    """
     location = blob.location
     if not isinstance(location, External) or location.confidential or location.state is LocationState.CHANGED:
         return None

@@ -1,7 +1,8 @@
 """Reading what stores keep so that no wrong byte leaves: only blocks whose sha256 was checked come out.
 
-What one object does not deliver comes from the next equal one: replicas of the same folder first, then other blobs of the same content that
-the caller may read, then origins of the folder. An object that is marked as damaged is asked last.
+What one object does not deliver comes from the next equal one: replicas of the same folder first, then other blobs of
+the same content that the caller may read, then origins of the folder. An object that is marked as damaged is asked
+last.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ _log = logging.getLogger(__name__)
 class OwnBytes:
     """The bytes `first` to `last` (both included) of a stored content, in checked pieces of up to 1 MiB.
 
-    `open` reads and checks the first piece's block, so that what is damaged is known before anything is answered. Everything runs in one
-    worker thread at a time, but `cancel`, which ends a wait for an origin. Raises `BlobDamaged`, `NotFound`, `Unavailable` or another error
-    of the store where nothing delivers a block, and `OriginFailed` or `Blocked` where origins were asked too.
+    `open` reads and checks the first piece's block, so that what is damaged is known before anything is answered.
+    Everything runs in one worker thread at a time, but `cancel`, which ends a wait for an origin. Raises `BlobDamaged`,
+    `NotFound`, `Unavailable` or another error of the store where nothing delivers a block, and `OriginFailed` or
+    `Blocked` where origins were asked too.
     """
 
     def __init__(self, services: Services, found: Download, first: int, last: int, cdn_loop: str = "") -> None:
@@ -70,7 +72,9 @@ class OwnBytes:
         return self._piece() if self._found.size and self._block <= self._last_block else b""
 
     def cancel(self) -> None:
-        """End it from another thread: the reader has gone. Files are read without waiting for anybody, origins are not."""
+        """End it from another thread: the reader has gone. Files are read without waiting for anybody, origins are
+        not.
+        """
         self._cancelled = True
         if self._outside is not None:
             self._outside.cancel()
@@ -95,7 +99,9 @@ class OwnBytes:
         return data if begin == 0 and end == len(data) else data[begin:end]
 
     def _checked(self, block: int) -> bytes | None:
-        """The block from the first object that delivers it; None where origins have to. Each object is tried once for each block."""
+        """The block from the first object that delivers it; None where origins have to. Each object is tried once for
+        each block.
+        """
         failure: GlareError | None = None
         untried = deque(self._objects)
         try:
@@ -106,7 +112,8 @@ class OwnBytes:
                 except GlareError as failed:
                     one.close()
                     damage.seen(self._services, one.location, failed, f"block {block}: {failed.message}")
-                    # Without its traceback: an error that is kept holds its frames, which hold it, and with them the reader's connection.
+                    # Without its traceback: an error that is kept holds its frames, which hold it, and with them the
+                    # reader's connection.
                     failure = failure or failed.with_traceback(None)
                 else:
                     self._prefer(one)
@@ -146,7 +153,9 @@ class OwnBytes:
         return CheckedObject(self._services, blob.location, self._recorded)
 
     def _hold(self) -> None:
-        """Keep what is being read from its removal, where it takes long. Each object that was let go of meanwhile stays a while already."""
+        """Keep what is being read from its removal, where it takes long. Each object that was let go of meanwhile stays
+        a while already.
+        """
         delay = self._services.rules.removal_delay
         now = self._services.clock()
         if not delay or now - self._held_at < delay // 3:

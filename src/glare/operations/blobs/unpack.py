@@ -1,7 +1,7 @@
 """Store the members of an upload: list, reserve, stream, and publish all with the upload's own blob; or undo.
 
-Each member has an attempt of its own in its slot, as any upload. So its bytes are found by the sweep when the process dies, and two
-requests for one slot meet there: the second one is refused.
+Each member has an attempt of its own in its slot, as any upload. So its bytes are found by the sweep when the process
+dies, and two requests for one slot meet there: the second one is refused.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def unpack(
 ) -> Artifact:
     """Store what `find` finds in the staged upload, and show all of it at once; returns the artifact as it is then.
 
-    `values` are fields that the type's hook sets. Raises `BadRequest`, `RequestEntityTooLarge`, `Forbidden`, `Conflict`, and what the
-    hook raises; the members are undone then, and the caller undoes the upload.
+    `values` are fields that the type's hook sets. Raises `BadRequest`, `RequestEntityTooLarge`, `Forbidden`,
+    `Conflict`, and what the hook raises; the members are undone then, and the caller undoes the upload.
     """
     group = _list(services, upload, ingested, find)
     reservations = [reservation for _, reservation in group.members]

@@ -48,8 +48,8 @@ class UploadRequest:
 def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: Body) -> tuple[TypeSpec, Artifact]:
     """Store the body as the blob that `request.path` names; returns the artifact as it is then.
 
-    Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `BadRequest`, `Conflict`, `RequestEntityTooLarge`, `StoreFull`,
-    `ClientDisconnected`, `RequestTimeout`; in every case nothing has changed.
+    Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `BadRequest`, `Conflict`, `RequestEntityTooLarge`,
+    `StoreFull`, `ClientDisconnected`, `RequestTimeout`; in every case nothing has changed.
     """
     with closing(body):
         spec, artifact, field, slot = _authorise(services, actor, request, body.declared)

@@ -171,7 +171,9 @@ def fill(
 def require_takeable(
     services: Services, artifact: Artifact, field: FieldSpec, slot: Slot, request: LocationRequest
 ) -> None:
-    """Raises what keeps the location from the slot: something is there, or being stored; nothing may change; replicas differ."""
+    """Raises what keeps the location from the slot: something is there, or being stored; nothing may change; replicas
+    differ.
+    """
     _require_free(services, artifact, slot)
     access.require_changeable(field, artifact, slot)
     replicas.require_possible(artifact, field, slot, request.claims)

@@ -111,7 +111,9 @@ class _Asking:
         return self._equal(kind)
 
     def _block(self, url: Url, block: int) -> Finding | None:
-        """What a block shows; None where the origin knows no ranges. It may come in parts (RFC 9110, 15.3.7), but not in crumbs."""
+        """What a block shows; None where the origin knows no ranges. It may come in parts (RFC 9110, 15.3.7), but not
+        in crumbs.
+        """
         kind, target = CheckKind.SPOT, self._target
         first, last = block * BLOCK, min(target.size, (block + 1) * BLOCK) - 1
         data = b""
@@ -181,7 +183,9 @@ class _Asking:
             raise
 
     def _differs(self, response: Response, kind: CheckKind, outcome: Outcome, reason: Difference) -> Finding:
-        """A difference; but bytes that are said to be sent in another way than those that were recorded say nothing of them."""
+        """A difference; but bytes that are said to be sent in another way than those that were recorded say nothing of
+        them.
+        """
         sent, known = measure.as_sent(response) or AsSent(), self._target.as_sent or AsSent()
         if (sent.coding, sent.transformed) != (known.coding, known.transformed):
             return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)

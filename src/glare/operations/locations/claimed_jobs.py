@@ -1,4 +1,6 @@
-"""What the jobs have in common: who asked, whether the claim is still ours, and how their waits and failures are told."""
+"""What the jobs have in common: who asked, whether the claim is still ours, and how their waits and failures are
+told.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def actor_of(job: Job) -> Actor | None:
 def wish_of(job: Job) -> bool | None:
     """What the owner of the job's URL has said of its confidentiality; None for nothing.
 
-    The release before kept no wish, but what it made of it: its False is of a query that it did not know as a secret, and counts as nothing said.
+    The release before kept no wish, but what it made of it: its False is of a query that it did not know as a secret,
+    and counts as nothing said.
     """
     told = job.payload
     wish: bool | None = told["wish"] if "wish" in told else (told["confidential"] or None)
@@ -112,7 +115,9 @@ def charged_in_turn(services: Services, project: str, host: str) -> Iterator[Cha
 
 
 def watched(services: Services, job: Job, progress: Callable[[int], None]) -> Callable[[int], None]:
-    """`progress`, which now and then looks whether the claim is still there, so that nobody downloads for a job that was cancelled."""
+    """`progress`, which now and then looks whether the claim is still there, so that nobody downloads for a job that
+    was cancelled.
+    """
     pause = int(services.rules.attempt_timeout * _SECOND)
     looked = services.clock()
 

@@ -38,7 +38,9 @@ _CANCELLED: Final[Mapping[str, Any]] = {
 
 
 class Perform(Protocol):
-    """Does a job, and ends it in the transaction that makes its effect visible. What it raises leaves the job as it is."""
+    """Does a job, and ends it in the transaction that makes its effect visible. What it raises leaves the job as it
+    is.
+    """
 
     def __call__(self, services: Services, job: Job, cancellation: Cancellation) -> None: ...
 
@@ -87,8 +89,8 @@ def claim_job(
 def do_job(services: Services, claimed: ClaimedJob, cancellation: Cancellation) -> None:
     """Do a claimed job.
 
-    Whatever becomes of it, it is no error of the caller's but where the database does not answer: one that raises waits for longer
-    each time, so that it is never in the way of others. A job that is cancelled is given back at once.
+    Whatever becomes of it, it is no error of the caller's but where the database does not answer: one that raises waits
+    for longer each time, so that it is never in the way of others. A job that is cancelled is given back at once.
     """
     with services.heartbeats.keep(claimed.holder):
         try:
@@ -172,7 +174,9 @@ def _postpone(
 
 
 def _end(services: Services, connection: Connection, job: Job, outcome: Mapping[str, Any], actor: Actor | None) -> bool:
-    """End a job that did not succeed, and undo what was reserved for it; False where somebody else has ended or taken it."""
+    """End a job that did not succeed, and undo what was reserved for it; False where somebody else has ended or taken
+    it.
+    """
     artifact_rows.lock(connection, job.artifact_id)
     if not jobs.finish(connection, job, JobState.FAILED, services.clock(), outcome):
         return False
@@ -210,7 +214,8 @@ def without_jobs(services: Services, actor: Actor, artifact: Artifact, *, of_slo
 
 
 def find_recording(services: Services, actor: Actor, location_id: str) -> dict[str, Any] | None:
-    """A location that is still to be recorded, or could not be, for its owner's project and admins; None for everybody else.
+    """A location that is still to be recorded, or could not be, for its owner's project and admins; None for everybody
+    else.
 
     One that was recorded is not told of here, but by its record.
     """

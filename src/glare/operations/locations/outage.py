@@ -1,8 +1,8 @@
 """Whether the fault is ours: many unrelated hosts fail together, or the operator's beacons are out of reach.
 
-A state that waits for the end of an outage is a state that does not tell of a change, so nobody but the operator may bring an outage about.
-Where there are beacons they decide alone. Else hosts are witnesses, which tenants choose: they are counted by network and by project, and a
-finding waits only for so long.
+A state that waits for the end of an outage is a state that does not tell of a change, so nobody but the operator may
+bring an outage about. Where there are beacons they decide alone. Else hosts are witnesses, which tenants choose: they
+are counted by network and by project, and a finding waits only for so long.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def is_ours(
 ) -> bool:
     """Whether so many unrelated hosts failed lately that this finding is no word about the location.
 
-    Errors are no witnesses for a mismatch: a body that differs came from somebody who answered, so only others that changed at the same time make
-    a portal likely. What has waited for `outage_patience` waits no longer.
+    Errors are no witnesses for a mismatch: a body that differs came from somebody who answered, so only others that
+    changed at the same time make a portal likely. What has waited for `outage_patience` waits no longer.
     """
     rules = services.rules.verification
     if finding.outcome not in BAD:

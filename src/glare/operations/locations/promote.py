@@ -1,6 +1,8 @@
-"""Promotion: copy an external blob into a managed store, block by block, in its place. Its URL stays as where it came from.
+"""Promotion: copy an external blob into a managed store, block by block, in its place. Its URL stays as where it came
+from.
 
-Quota and slot are taken when it is asked for. Each try writes an object of its own: what an earlier one has staged is doomed.
+Quota and slot are taken when it is asked for. Each try writes an object of its own: what an earlier one has staged is
+doomed.
 """
 
 from __future__ import annotations
@@ -47,10 +49,12 @@ Document = dict[str, Any]
 
 
 def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> Document:
-    """Have the location copied into a store by a worker; who asks while that is under way joins it. Returns the promotion.
+    """Have the location copied into a store by a worker; who asks while that is under way joins it. Returns the
+    promotion.
 
-    Raises `NotFound`, `PolicyException`, `Forbidden`, `RequestEntityTooLarge` beyond the quota, `LocationChanged` where no good
-    copy is there, `Blocked` where it is taken down, `Conflict` where it was not measured or the slot is busy, `TooManyRequests` beyond the project's jobs.
+    Raises `NotFound`, `PolicyException`, `Forbidden`, `RequestEntityTooLarge` beyond the quota, `LocationChanged` where
+    no good copy is there, `Blocked` where it is taken down, `Conflict` where it was not measured or the slot is busy,
+    `TooManyRequests` beyond the project's jobs.
     """
     artifact, blob = _find(services, actor, location_id)
     access.require_writer(services, actor, artifact)
@@ -195,7 +199,9 @@ def _copy(
     cancellation: Cancellation,
     count: Callable[[int], None],
 ) -> None:
-    """Write every block once its sha256 was checked; a candidate that fails is followed by the next one, at the same block."""
+    """Write every block once its sha256 was checked; a candidate that fails is followed by the next one, at the same
+    block.
+    """
     with services.stores[staged.store].create(staged.object, expected_size=size) as writer:
         if size:
             last = block_count(size) - 1
@@ -214,7 +220,9 @@ def _copy(
 
 @contextmanager
 def _removed_on_error(services: Services, artifact: Artifact, slot: Slot, staged: Managed) -> Iterator[None]:
-    """Remove what was staged where it is not shown. What is doomed besides, or cannot be removed now, the sweep finds."""
+    """Remove what was staged where it is not shown. What is doomed besides, or cannot be removed now, the sweep
+    finds.
+    """
     try:
         yield
     except Exception:
@@ -254,7 +262,9 @@ def undo(
     outcome: Mapping[str, Any],
     actor: Actor | None,
 ) -> None:
-    """Give slot and quota back and tell of it, in the caller's transaction. The blob is as it was, and its location is looked at."""
+    """Give slot and quota back and tell of it, in the caller's transaction. The blob is as it was, and its location is
+    looked at.
+    """
     attempts.end_attempt(services, connection, artifact, job.id)
     now = services.clock()
     event = _event(services, "location.promotion_failed", artifact, job, now, outcome["error"])

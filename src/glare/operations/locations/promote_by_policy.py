@@ -26,7 +26,9 @@ _LOST: Final = (LocationState.CHANGED, LocationState.UNREACHABLE)
 
 
 class PromotionRounds:
-    """Goes through locations by their ids, some in each round: those that are lost, and all good ones where the policy wants it."""
+    """Goes through locations by their ids, some in each round: those that are lost, and all good ones where the policy
+    wants it.
+    """
 
     def __init__(self) -> None:
         self._after: dict[LocationState, str | None] = {}

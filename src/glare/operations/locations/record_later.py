@@ -31,10 +31,11 @@ from glare.operations.takedowns import lookup as takedowns
 
 
 def record_later(services: Services, actor: Actor, request: LocationRequest) -> tuple[TypeSpec, Artifact, str]:
-    """Take the slot for a job that will record the location; returns the artifact, in which the blob is `saving`, and the job's id.
+    """Take the slot for a job that will record the location; returns the artifact, in which the blob is `saving`, and
+    the job's id.
 
-    The id is that of the location once it is recorded. Raises as `add_location` does but for what the measuring finds, and
-    `TooManyRequests` where the project has too many jobs.
+    The id is that of the location once it is recorded. Raises as `add_location` does but for what the measuring finds,
+    and `TooManyRequests` where the project has too many jobs.
     """
     url = services.egress.parse(request.url)
     spec, artifact, field, slot = authorise(services, actor, request)

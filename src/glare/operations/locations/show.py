@@ -70,7 +70,9 @@ def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Pa
 
 
 def show_location(services: Services, actor: Actor, location_id: str) -> Document:
-    """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller may not see its artifact."""
+    """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller
+    may not see its artifact.
+    """
     recording = find_recording(services, actor, location_id) if _may_be_id(location_id) else None
     if recording is not None:
         return recording
@@ -79,7 +81,9 @@ def show_location(services: Services, actor: Actor, location_id: str) -> Documen
 
 
 def list_checks(services: Services, actor: Actor, location_id: str, pairs: Sequence[tuple[str, str]]) -> Page:
-    """One page of the history of a location, newest first. Raises as `show_location` does, and `InvalidParameterValue`."""
+    """One page of the history of a location, newest first. Raises as `show_location` does, and
+    `InvalidParameterValue`.
+    """
     given = dict(_once(pairs, ("limit", "marker")))
     limit = page_size(given.get("limit"), services.rules.query.max_page)
     before = given.get("marker")
@@ -96,8 +100,8 @@ def list_checks(services: Services, actor: Actor, location_id: str, pairs: Seque
 def ask_for_check(services: Services, actor: Actor, location_id: str) -> Document:
     """Have the location checked whole as soon as a worker is free; who asks while such a check waits shares it.
 
-    Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and `TooManyRequests`
-    where the project has used up its measurements.
+    Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and
+    `TooManyRequests` where the project has used up its measurements.
     """
     artifact, blob = _find(services, actor, location_id)
     access.require_writer(services, actor, artifact)
@@ -210,7 +214,9 @@ def _query(services: Services, actor: Actor, given: dict[str, str]) -> LocationQ
 
 
 def parse_query(given: Mapping[str, str], most: int, *, project: str | None) -> LocationQuery:
-    """The query that parameters mean, for `project` (None: all). `most` bounds a page. Raises `InvalidParameterValue`."""
+    """The query that parameters mean, for `project` (None: all). `most` bounds a page. Raises
+    `InvalidParameterValue`.
+    """
     state = given.get("state")
     if state is not None and state not in set(LocationState):
         states = ", ".join(LocationState)

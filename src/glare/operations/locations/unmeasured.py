@@ -1,4 +1,6 @@
-"""Locations that were recorded without being measured (`[locations] measure = off`): recording one, and measuring it later."""
+"""Locations that were recorded without being measured (`[locations] measure = off`): recording one, and measuring it
+later.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def record_unmeasured(
     *,
     confidential: bool | None,
 ) -> Artifact:
-    """Show the location with what was claimed of it, and have a worker measure it later. Nobody takes the claims for true."""
+    """Show the location with what was claimed of it, and have a worker measure it later. Nobody takes the claims for
+    true.
+    """
     now = services.clock()
     artifact, slot = reservation.artifact, reservation.slot
     location = External(
@@ -159,7 +163,9 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
 
 
 def _refutes(error: GlareError, too_large: Conflict) -> bool:
-    """Whether the origin has answered, and with something else than was claimed. What could not be had refutes nothing."""
+    """Whether the origin has answered, and with something else than was claimed. What could not be had refutes
+    nothing.
+    """
     return (error is too_large and error.__cause__ is None) or type(error) is BadRequest
 
 

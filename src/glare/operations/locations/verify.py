@@ -1,6 +1,7 @@
 """Re-verification: lease a host that is due, check one of its locations, and store what came of it.
 
-Any number of workers on any number of nodes may run it. One lease is one check, so nobody asks a host more often than agreed.
+Any number of workers on any number of nodes may run it. One lease is one check, so nobody asks a host more often than
+agreed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class ClaimedCheck:
 def claim_check(
     services: Services, full: frozenset[str] = frozenset(), present: frozenset[str] = frozenset()
 ) -> ClaimedCheck | None:
-    """Claim the next check of a project that is not in `full`, and not in `present` where there is such a one; None where none is due."""
+    """Claim the next check of a project that is not in `full`, and not in `present` where there is such a one; None
+    where none is due.
+    """
     holder = uuid.uuid4().hex
     now = services.clock()
     until = now + int(services.rules.attempt_timeout * _SECOND)
@@ -91,7 +94,9 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
 
 
 def _verify_due(services: Services, location_id: str, now: int, cancellation: Cancellation) -> Finding | None:
-    """Check a location that is due; one whose check raises waits, so that it keeps nobody from the others of its host."""
+    """Check a location that is due; one whose check raises waits, so that it keeps nobody from the others of its
+    host.
+    """
     try:
         with services.db.look() as connection:
             target = checks.find(connection, location_id)
@@ -116,7 +121,9 @@ def _verify_due(services: Services, location_id: str, now: int, cancellation: Ca
 
 
 def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
-    """Check one location now, and store what came of it; None where its artifact is gone, or a takedown forbids to ask."""
+    """Check one location now, and store what came of it; None where its artifact is gone, or a takedown forbids to
+    ask.
+    """
     with services.db.read() as connection:
         kept = checks.is_kept(connection, target.artifact_id)
         blocked = takedowns.closed(connection, sha256=target.sha256, url=target.url) is not None
@@ -172,7 +179,9 @@ def _tell_stale(services: Services, target: Aged, connection: Connection) -> Non
 
 
 def _kind(services: Services, target: Target, now: int) -> CheckKind:
-    """Which check is due. What is not well, or was asked for, or hinted at, gets a full one whatever the budget says."""
+    """Which check is due. What is not well, or was asked for, or hinted at, gets a full one whatever the budget
+    says.
+    """
     standing = target.standing
     due = standing.full_at is None or standing.full_at <= now
     if standing.state is not LocationState.VERIFIED or standing.full_at == AT_ONCE:
@@ -230,9 +239,11 @@ def _record(services: Services, connection: Connection, target: Target, finding:
 
 
 def _charge(services: Services, connection: Connection, target: Target, finding: Finding, now: int) -> None:
-    """Count the bytes of full checks for the budget of the day. Those that an owner asked for count for their project instead.
+    """Count the bytes of full checks for the budget of the day. Those that an owner asked for count for their project
+    instead.
 
-    The request was counted when it was asked for. A check is not broken off where it goes beyond what is left: the next one is refused.
+    The request was counted when it was asked for. A check is not broken off where it goes beyond what is left: the next
+    one is refused.
     """
     if finding.kind is not CheckKind.FULL:
         return
@@ -255,7 +266,9 @@ _OUT_OF_REACH: Final = frozenset(
 def _judge_host(
     services: Services, connection: Connection, target: Target, finding: Finding, now: int, *, outage: bool
 ) -> None:
-    """Note what a check says of the host. Only what was well before is a witness of an outage: what is bad for long says nothing new."""
+    """Note what a check says of the host. Only what was well before is a witness of an outage: what is bad for long
+    says nothing new.
+    """
     word: dict[str, Any] = {"project": target.project}
     failed: bool | None = None
     if finding.outcome in BAD:

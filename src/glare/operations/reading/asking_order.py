@@ -27,10 +27,11 @@ class Turn:
 
 
 class AskingOrder:
-    """The candidates of one download: in their order, but what has failed lately last, and then those again whose failure may pass.
+    """The candidates of one download: in their order, but what has failed lately last, and then those again whose
+    failure may pass.
 
-    A candidate that has delivered since it was asked may go on as often as `[locations] resumptions` says; one that has not is
-    asked once more.
+    A candidate that has delivered since it was asked may go on as often as `[locations] resumptions` says; one that has
+    not is asked once more.
     """
 
     def __init__(self, egress: EgressClient, candidates: Sequence[Blob]) -> None:
@@ -59,7 +60,9 @@ class AskingOrder:
             self._egress.lately.worked(key)
 
     def failed(self, turn: Turn, error: GlareError, *, elsewhere: bool, whole: bool) -> None:
-        """It does not go on. `elsewhere` where a redirect led to who failed, `whole` where it delivers from the beginning only."""
+        """It does not go on. `elsewhere` where a redirect led to who failed, `whole` where it delivers from the
+        beginning only.
+        """
         blob, key = turn.blob, id(turn.blob)
         cause = error.cause if isinstance(error, (OriginFailed, LocationRefused)) else None
         if cause is None or cause is Cause.BUSY or isinstance(error, Blocked):

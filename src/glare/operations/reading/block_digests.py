@@ -19,7 +19,9 @@ class NoBlockDigests(GlareError):
 
 
 class BlockDigests:
-    """The block digests of the content with this sha256 (hex) and `size` (bytes). One block has the digest of the whole."""
+    """The block digests of the content with this sha256 (hex) and `size` (bytes). One block has the digest of the
+    whole.
+    """
 
     def __init__(self, services: Services, sha256: str, size: int) -> None:
         self._services = services
@@ -29,7 +31,9 @@ class BlockDigests:
         self._first = 0
 
     def fit(self, block: int, data: bytes) -> bool:
-        """Whether these are the bytes of the block. Raises `NoBlockDigests`, and `Unavailable` for a database that does not answer."""
+        """Whether these are the bytes of the block. Raises `NoBlockDigests`, and `Unavailable` for a database that does
+        not answer.
+        """
         offset = (block - self._first) * DIGEST_LENGTH
         if not 0 <= offset < len(self._kept):
             self._read(block)

@@ -9,7 +9,8 @@ from glare.operations.slots.replicas import equal_members, good_ones
 
 
 def candidates_of(artifact: Artifact, field: FieldSpec, blob: Blob) -> tuple[Blob, ...]:
-    """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately or some of it is damaged.
+    """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately or some
+    of it is damaged.
 
     None where there is nothing to try: it is damaged, or known to have changed, and no good replica is there.
     """

@@ -27,9 +27,9 @@ _log = logging.getLogger(__name__)
 class CheckedBlocks:
     """The blocks `first` to `last` of the content that all `candidates` have, from the first of them that delivers.
 
-    Whatever fails is followed by the next candidate, at the same block; see `AskingOrder`. One thread at a time reads. `earned` bytes of what
-    comes before were sent to the reader from elsewhere: so many may be read once more. What is `charged` belongs to whoever reads; a job
-    charges by itself.
+    Whatever fails is followed by the next candidate, at the same block; see `AskingOrder`. One thread at a time reads.
+    `earned` bytes of what comes before were sent to the reader from elsewhere: so many may be read once more. What is
+    `charged` belongs to whoever reads; a job charges by itself.
     """
 
     def __init__(

@@ -40,7 +40,8 @@ def _at_once(_size: int) -> None:
 
 
 class CheckedObject:
-    """An object that should be what was recorded. Its reader is opened where it is needed, and goes on from block to block.
+    """An object that should be what was recorded. Its reader is opened where it is needed, and goes on from block to
+    block.
 
     `pace` is told the size of each piece that was read, and may wait.
     """
@@ -68,7 +69,8 @@ class CheckedObject:
         raise damage.not_as_recorded(self._recorded.path)
 
     def prove(self) -> None:
-        """Read the whole object, and record its blocks' digests. Raises `BlobDamaged` where its sha256 is not the recorded one.
+        """Read the whole object, and record its blocks' digests. Raises `BlobDamaged` where its sha256 is not the
+        recorded one.
 
         Where nothing is known of the blocks, or what is known contradicts them, nothing less says what is right.
         """

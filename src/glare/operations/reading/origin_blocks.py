@@ -40,10 +40,10 @@ class Asking:
 class OriginBlocks:
     """An origin, asked for the bytes `start` to `end` (exclusive) of a content of `size` bytes.
 
-    It may answer a range with the whole: then what comes before is read and dropped. It may answer it in parts (RFC 9110, 15.3.7): then
-    it is asked for the rest. Whoever reads proves the bytes by recorded digests, so whatever coding they are said to have does not
-    matter, and neither does how the end of a body is told. Raises as `EgressClient.open` does, and `OriginFailed` where the
-    origin ends early or announces another content, `RangesUnknown`.
+    It may answer a range with the whole: then what comes before is read and dropped. It may answer it in parts (RFC
+    9110, 15.3.7): then it is asked for the rest. Whoever reads proves the bytes by recorded digests, so whatever coding
+    they are said to have does not matter, and neither does how the end of a body is told. Raises as `EgressClient.open`
+    does, and `OriginFailed` where the origin ends early or announces another content, `RangesUnknown`.
     """
 
     def __init__(

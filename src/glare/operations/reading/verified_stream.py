@@ -16,12 +16,13 @@ from glare.operations.shared_fetch import MESSAGE, Behind, Fetch
 
 
 class VerifiedStream:
-    """The bytes `first` to `last` (both included) of the content that all `candidates` have, in checked pieces of up to 1 MiB.
+    """The bytes `first` to `last` (both included) of the content that all `candidates` have, in checked pieces of up to
+    1 MiB.
 
     `open` fetches and checks the first piece's block, so that broken origins are known before anything is answered.
-    Everything runs in worker threads, but `cancel`, which may be called anywhere and ends a read that waits. What was fetched is shared
-    with whoever reads the same content at the same time. Raises `OriginFailed`, `Blocked` where redirects lead to what is taken down, and
-    `Unavailable` where the fault is ours.
+    Everything runs in worker threads, but `cancel`, which may be called anywhere and ends a read that waits. What was
+    fetched is shared with whoever reads the same content at the same time. Raises `OriginFailed`, `Blocked` where
+    redirects lead to what is taken down, and `Unavailable` where the fault is ours.
     """
 
     def __init__(

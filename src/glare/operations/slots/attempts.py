@@ -42,8 +42,9 @@ class Reservation:
     """A slot that is ours until `publish` or `undo`; `actor` is who fills it.
 
     `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
-    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other replicas have
-    fixed. `removal_delay` (microseconds) is how long the object that is replaced stays for those who read it.
+    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other
+    replicas have fixed. `removal_delay` (microseconds) is how long the object that is replaced stays for those who read
+    it.
     """
 
     actor: Actor
@@ -90,8 +91,8 @@ def reserve(
     """Take the slot and the quota for `declared` bytes (None: unknown, quota is taken in steps as the data grows).
 
     `store` is the managed store that the bytes will go to, None for an external location. `check` decides, on each read
-    of the artifact, whether the slot may be taken. `job` records the job that fills the slot, in the same transaction. Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when
-    the declared size is over a limit.
+    of the artifact, whether the slot may be taken. `job` records the job that fills the slot, in the same transaction.
+    Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when the declared size is over a limit.
     """
     for tries_left in reversed(range(_RESERVE_TRIES)):
         try:
@@ -254,8 +255,8 @@ def publish(
 ) -> Artifact:
     """Show the blob: one transaction, only if the attempt is still ours. Returns the artifact as it is then.
 
-    `host` is that of an external location; `values` are fields that the type's hook sets with the blob; `also` is done in the same
-    transaction.
+    `host` is that of an external location; `values` are fields that the type's hook sets with the blob; `also` is done
+    in the same transaction.
     """
     now = services.clock()
     artifact = reservation.artifact
@@ -429,7 +430,8 @@ def without_dead(services: Services, artifact: Artifact) -> Artifact:
 
 
 def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None:
-    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact; a promotion changes no content.
+    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact; a promotion changes no
+    content.
 
     With `but_of_jobs` no attempt of a job matters, which can be cancelled.
     """

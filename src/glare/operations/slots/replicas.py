@@ -32,7 +32,9 @@ class Fixed:
 def fixed_by_others(
     artifact: Artifact, field: FieldSpec, slot: Slot, replaced: frozenset[Slot] = frozenset()
 ) -> Fixed | None:
-    """What the folder's other members, but for those that are `replaced`, fix for `slot`; None where nothing is fixed yet."""
+    """What the folder's other members, but for those that are `replaced`, fix for `slot`; None where nothing is fixed
+    yet.
+    """
     if not field.replicas:
         return None
     for blob in _others(artifact, slot):

@@ -26,7 +26,9 @@ def require_project(actor: Actor) -> str:
 def find(
     services: Services, connection: Connection, actor: Actor, subscription_id: str, rule: str, *, lock: bool = False
 ) -> Subscription:
-    """The subscription, where `rule` lets the caller. Raises `Forbidden`, `PolicyException`, and `NotFound` for one of another project."""
+    """The subscription, where `rule` lets the caller. Raises `Forbidden`, `PolicyException`, and `NotFound` for one of
+    another project.
+    """
     project = require_project(actor)
     found = rows.fetch(connection, subscription_id, lock=lock)
     if found is None or (found.project != project and not services.policy.is_admin(actor)):

@@ -23,7 +23,9 @@ _SECOND: Final = 1_000_000
 
 
 def ask(services: Services, connection: Connection, subscription: Subscription) -> None:
-    """Have the target asked, with a token that it has not seen before. Raises `TooManyRequests`, and `Unavailable` without a key."""
+    """Have the target asked, with a token that it has not seen before. Raises `TooManyRequests`, and `Unavailable`
+    without a key.
+    """
     charge_request(services, connection, subscription.project)
     now = services.clock()
     deliveries.drop_confirmations(connection, subscription.id, "replaced", now)

@@ -1,7 +1,7 @@
 """Messages go to their targets: claim a queue, decide what the subscriber may see, send, write down what came of it.
 
-A claim is a lease on one subscription, so the messages of one target go one after the other, and a dead one delays nobody else. It
-ends with the process that has it, and then another one goes on: every message is sent at least once.
+A claim is a lease on one subscription, so the messages of one target go one after the other, and a dead one delays
+nobody else. It ends with the process that has it, and then another one goes on: every message is sent at least once.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Deliverer:
         return 1
 
     def claim(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
-        """Claim one queue, of a project that is not in `full`, and rather of one that is not in `present` (see `Crew`)."""
+        """Claim one queue, of a project that is not in `full`, and rather of one that is not in `present` (see
+        `Crew`).
+        """
         services = self._services
         now = services.clock()
         with services.db.read() as connection:
@@ -153,7 +155,8 @@ class Deliverer:
     def _outcome(self, subscription: Subscription, delivery: Delivery) -> Outcome | None:
         """What comes of sending a message, as far as the subscriber may read it; None where the service is stopping.
 
-        A message that cannot be made or sent by a defect of ours is tried as often as one whose target fails, and given up like it.
+        A message that cannot be made or sent by a defect of ours is tried as often as one whose target fails, and given
+        up like it.
         """
         services = self._services
         try:
@@ -229,7 +232,9 @@ def _reason_of(error: LocationRefused | OriginFailed) -> str:
 def _settle(
     services: Services, connection: Connection, worker: str, delivery: Delivery, outcome: Outcome
 ) -> str | None:
-    """Write down what came of a try: delivered, retried, failed or dropped; None where the claim was lost, or the subscription is gone."""
+    """Write down what came of a try: delivered, retried, failed or dropped; None where the claim was lost, or the
+    subscription is gone.
+    """
     subscription = rows.fetch(connection, delivery.subscription_id, lock=True)
     if subscription is None or not rows.holds(connection, subscription.id, worker):
         return None

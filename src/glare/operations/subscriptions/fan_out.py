@@ -1,7 +1,7 @@
 """Events become messages: one for each subscription that wants it and may see what it is about.
 
-The messages and the progress of the outbox are one transaction, so each event comes once into each log. It does not wait for other
-consumers of the outbox, and they do not wait for it.
+The messages and the progress of the outbox are one transaction, so each event comes once into each log. It does not
+wait for other consumers of the outbox, and they do not wait for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 
 
 def fan_out(services: Services) -> int:
-    """Do so with the oldest events; returns how many there were. One at a time does, on all nodes together: messages keep the order.
+    """Do so with the oldest events; returns how many there were. One at a time does, on all nodes together: messages
+    keep the order.
 
     Where one of them raises, each has a transaction of its own, and the one that does waits and lets the others pass.
     """
@@ -126,8 +127,8 @@ def _was_public(event: Event) -> bool:
 def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:
     """Whether the subscribed project may know of the event: by the state that the event tells of, and by the state now.
 
-    What happened to a private artifact is its owner's alone for ever, whatever it is now. `artifact` is owner and visibility as they are
-    now, None where it is gone: then what was told decides alone.
+    What happened to a private artifact is its owner's alone for ever, whatever it is now. `artifact` is owner and
+    visibility as they are now, None where it is gone: then what was told decides alone.
     """
     if event.project != subscription.project and not _was_public(event):
         return False

@@ -85,7 +85,9 @@ class SubscriptionPage:
 
 
 def list_subscriptions(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> SubscriptionPage:
-    """One page of a project's subscriptions, of the caller's where the parameters name no other. Raises what they are wrong in."""
+    """One page of a project's subscriptions, of the caller's where the parameters name no other. Raises what they are
+    wrong in.
+    """
     given = single(pairs, ("project", "state", "limit", "marker"))
     project = given.get("project") or require_project(actor)
     services.policy.require("subscription:list", actor, {"owner": project})
@@ -101,7 +103,8 @@ def list_subscriptions(services: Services, actor: Actor, pairs: Sequence[tuple[s
 
 
 def change_subscription(services: Services, actor: Actor, subscription_id: str, body: Any) -> Subscription:
-    """Change what `body` names. A new target has to confirm; `enabled` switches off, or on after whatever switched it off.
+    """Change what `body` names. A new target has to confirm; `enabled` switches off, or on after whatever switched it
+    off.
 
     Raises `NotFound`, `BadRequest`, `PolicyException`, `TooManyRequests`.
     """
@@ -147,7 +150,8 @@ def _enable(services: Services, connection: Connection, subscription: Subscripti
 
 
 def replace_secret(services: Services, actor: Actor, subscription_id: str, body: Any) -> tuple[Subscription, str]:
-    """Sign with another secret, shown here and never again; for some time messages are signed with the one before as well.
+    """Sign with another secret, shown here and never again; for some time messages are signed with the one before as
+    well.
 
     Raises `NotFound`, `BadRequest`, `PolicyException`.
     """

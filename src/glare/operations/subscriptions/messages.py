@@ -49,7 +49,9 @@ def data_of(services: Services, connection: Connection, subscription: Subscripti
 
 
 def _with_url(payload: Any, location_id: str | None, urls: Mapping[str | None, str]) -> Any:
-    """The payload with the whole URL of the location that it is about, for its owner: events are recorded with what all may see."""
+    """The payload with the whole URL of the location that it is about, for its owner: events are recorded with what all
+    may see.
+    """
     if location_id is None or location_id not in urls:
         return payload
     return payload | {"location": payload["location"] | {"url": urls[location_id]}}

@@ -1,7 +1,7 @@
 """What takedowns keep from happening. Each decision asks the database, so all processes obey from the commit on.
 
-The egress client asks before each request and each redirect, downloads ask in the read that finds the artifact, and what is published is
-decided in the transaction that publishes it.
+The egress client asks before each request and each redirect, downloads ask in the read that finds the artifact, and
+what is published is decided in the transaction that publishes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Taking down a content, a host or a URL, and undoing it. What that means for everybody else is in `glare.operations.takedowns.lookup`."""
+"""Taking down a content, a host or a URL, and undoing it. What that means for everybody else is in
+`glare.operations.takedowns.lookup`.
+"""
 
 from __future__ import annotations
 

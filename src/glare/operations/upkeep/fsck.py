@@ -1,7 +1,8 @@
 """Check stored bytes: read every blob of a store again, then look for objects that no blob has.
 
-A check is resumable: how far it has come is kept in the database, blob by blob, and whoever starts the next one goes on there. It
-runs beside the service, on any node; a mark is set only on the object that was read, never on one that has taken its place.
+A check is resumable: how far it has come is kept in the database, blob by blob, and whoever starts the next one goes on
+there. It runs beside the service, on any node; a mark is set only on the object that was read, never on one that has
+taken its place.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _OBJECTS: Final = 500
 _SAVE_EVERY: Final = 5.0
 _DEAD_AFTER: Final = 60_000_000
 _MOST_REMEMBERED: Final = 0.5
-"""So many seconds of unused rate may be caught up with: a check that waited for a store must not then run at full speed."""
+"""So many seconds of unused rate may be caught up with: a check that waited for a store must not then run at full
+speed."""
 
 
 class Kind(StrEnum):
@@ -54,7 +56,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check has found. `blob` is `type/artifact/path`, None for an orphan; `detail` a sentence without a full stop."""
+    """One thing that a check has found. `blob` is `type/artifact/path`, None for an orphan; `detail` a sentence without
+    a full stop.
+    """
 
     kind: Kind
     location: Managed
@@ -64,7 +68,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rate` in bytes a second, 0 for no limit; `orphan_age` in seconds; `restart` forgets what an interrupted check has done."""
+    """`rate` in bytes a second, 0 for no limit; `orphan_age` in seconds; `restart` forgets what an interrupted check
+    has done.
+    """
 
     rate: int
     orphan_age: float
@@ -127,7 +133,8 @@ class Throttle:
 class Check:
     """A check of all that is in some stores.
 
-    `found` is told each finding, `progress` now and then how far it is. `stop` ends it after the piece that is being read.
+    `found` is told each finding, `progress` now and then how far it is. `stop` ends it after the piece that is being
+    read.
     """
 
     services: Services
@@ -271,7 +278,9 @@ class _StoreCheck:
         return b"".join(parts)
 
     def _mark(self, blob: StoredBlob, damage: Damage | None, detail: str) -> None:
-        """Mark what was found where it is news, and tell it. What is no longer the object that was read is left alone."""
+        """Mark what was found where it is news, and tell it. What is no longer the object that was read is left
+        alone.
+        """
         kind = Kind(damage.value) if damage is not None else Kind.RECOVERED
         if damage is not blob.damage:
             if not mark(self._services, blob, damage, detail):

@@ -24,9 +24,11 @@ _UNUSABLE: Final = "the store cannot be used"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What keeps this process from working (`problems`), and what it can do without (`limits`), by part, in words that tell nothing inside.
+    """What keeps this process from working (`problems`), and what it can do without (`limits`), by part, in words that
+    tell nothing inside.
 
-    A store that is full or read-only is a limit: it is so for all nodes, and none of them is to be kept from its readers for it.
+    A store that is full or read-only is a limit: it is so for all nodes, and none of them is to be kept from its
+    readers for it.
     """
 
     problems: Mapping[str, str] = field(default_factory=dict)

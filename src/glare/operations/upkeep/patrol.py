@@ -1,7 +1,8 @@
-"""The patrol: the background reads all stored bytes again, so that damage is found before a reader comes, and repaired while there is an equal blob.
+"""The patrol: the background reads all stored bytes again, so that damage is found before a reader comes, and repaired
+while there is an equal blob.
 
-It reads one object of a store at a time, at a rate, in the order of slots, on whichever node holds the store's lease. How far it has come is kept block
-by block: who goes on reads nothing twice.
+It reads one object of a store at a time, at a rate, in the order of slots, on whichever node holds the store's lease.
+How far it has come is kept block by block: who goes on reads nothing twice.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Outcome(StrEnum):
 
 
 def patrol(services: Services, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
-    """Go on with the rounds that are due, until they are through or `stop` is set. A store that is not at its place is left to the next time."""
+    """Go on with the rounds that are due, until they are through or `stop` is set. A store that is not at its place is
+    left to the next time.
+    """
     if not services.rules.patrol.interval:
         return
     for store in services.stores.values():
@@ -160,7 +163,9 @@ class _Round:
             return found
 
     def _read(self, blob: StoredBlob) -> tuple[Outcome, str]:
-        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its place."""
+        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its
+        place.
+        """
         try:
             return self._compared(blob)
         except NotFound:
@@ -191,7 +196,9 @@ class _Round:
         return Outcome.EQUAL, "it is as it was recorded again"
 
     def _compared_whole(self, one: CheckedObject) -> tuple[Outcome, str]:
-        """A block is not what was recorded of it: the sha256 of the whole says whether the object is wrong, or the record of its blocks."""
+        """A block is not what was recorded of it: the sha256 of the whole says whether the object is wrong, or the
+        record of its blocks.
+        """
         try:
             one.prove()
         except BlobDamaged:

@@ -35,8 +35,8 @@ _STRANGE: Final = (
 def prepare_stores(db: Database, stores: Mapping[str, Store], clock: Callable[[], int]) -> None:
     """Initialise stores that have never been used, and record which place each of them is.
 
-    Raises `Unavailable` where one has lost its place, `StoreMistaken` where its place is another store's. `stores` must not compare
-    identities themselves.
+    Raises `Unavailable` where one has lost its place, `StoreMistaken` where its place is another store's. `stores` must
+    not compare identities themselves.
     """
     for name, store in stores.items():
         with db.read() as connection:
@@ -93,7 +93,9 @@ def read_stores(db: Database, stores: Mapping[str, Store]) -> list[StoreState]:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Whose wish it is that a store is another place from now on, and when. `without_bytes`: also if its blobs are not there."""
+    """Whose wish it is that a store is another place from now on, and when. `without_bytes`: also if its blobs are not
+    there.
+    """
 
     actor: Actor
     now: int
@@ -101,10 +103,11 @@ class Adoption:
 
 
 def adopt(db: Database, store: Store, adoption: Adoption) -> tuple[str, KnownStore | None]:
-    """Record that the place which this node is configured with is the store; returns its identity, and what was known before.
+    """Record that the place which this node is configured with is the store; returns its identity, and what was known
+    before.
 
-    The second is None where nothing changed. Raises `InvalidParameterValue` for a store without a place of its own, `Unavailable`
-    where none of its blobs are there.
+    The second is None where nothing changed. Raises `InvalidParameterValue` for a store without a place of its own,
+    `Unavailable` where none of its blobs are there.
     """
     name = store.name
     with db.read() as connection:

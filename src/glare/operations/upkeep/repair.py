@@ -1,7 +1,8 @@
-"""Repairing a damaged blob from an equal one: its bytes are copied, checked block by block, into an object of its own that takes the damaged one's place.
+"""Repairing a damaged blob from an equal one: its bytes are copied, checked block by block, into an object of its own
+that takes the damaged one's place.
 
-Any stored blob of the same content may be the source, whosever it is: nobody is told, and the bytes are the same. Origins are not asked: that would
-spend the budget of a project, and promotion does it where it is wanted.
+Any stored blob of the same content may be the source, whosever it is: nobody is told, and the bytes are the same.
+Origins are not asked: that would spend the budget of a project, and promotion does it where it is wanted.
 """
 
 from __future__ import annotations
@@ -33,13 +34,15 @@ _log = logging.getLogger(__name__)
 
 _MOST_SOURCES: Final = 8
 _ABANDONED_AFTER: Final = 3600 * 1_000_000
-"""What is being written is doomed from then on (microseconds), so that a process that dies leaves nothing. It is put off while it is written."""
+"""What is being written is doomed from then on (microseconds), so that a process that dies leaves nothing. It is put
+off while it is written."""
 
 _FOUND: Final = "it was repaired from an equal stored blob"
 
 
 def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None]) -> bool:
-    """Whether a damaged blob has right bytes now. `pace` is told the size of each piece that was read, and may wait or raise.
+    """Whether a damaged blob has right bytes now. `pace` is told the size of each piece that was read, and may wait or
+    raise.
 
     Raises `StoreFull` and other errors of the store that it writes to; the blob is then as it was.
     """

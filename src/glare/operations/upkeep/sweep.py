@@ -1,4 +1,6 @@
-"""Finishing what a crash, a failure or a delay left behind. Every step may run on any node, at any time, more than once."""
+"""Finishing what a crash, a failure or a delay left behind. Every step may run on any node, at any time, more than
+once.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def remove_due_objects(services: Services) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """What a scrub has done: artifacts removed, those that could not be, and objects that their store would not remove now."""
+    """What a scrub has done: artifacts removed, those that could not be, and objects that their store would not remove
+    now.
+    """
 
     artifacts: int
     failed: int
@@ -116,11 +120,12 @@ class Scrubbed:
 
 
 def scrub(services: Services, *, retry: bool = False) -> Scrubbed:
-    """Finish all deletions that are due: the artifacts' rows and quota first, then the objects that nobody needs any more.
+    """Finish all deletions that are due: the artifacts' rows and quota first, then the objects that nobody needs any
+    more.
 
-    It may run beside the service and beside others. What a killed one has left is found by the next: objects are doomed in the
-    transaction that removes their rows. A store that fails keeps its objects for a later try; with `retry` that is now, however
-    long they are to wait.
+    It may run beside the service and beside others. What a killed one has left is found by the next: objects are doomed
+    in the transaction that removes their rows. A store that fails keeps its objects for a later try; with `retry` that
+    is now, however long they are to wait.
     """
     artifacts, failed = scrub_deleted(services)
     if retry:
@@ -131,7 +136,8 @@ def scrub(services: Services, *, retry: bool = False) -> Scrubbed:
 
 
 def scrub_deleted(services: Services) -> tuple[int, int]:
-    """Really remove artifacts whose delayed deletion is due; returns how many this one has removed, and how many it could not.
+    """Really remove artifacts whose delayed deletion is due; returns how many this one has removed, and how many it
+    could not.
 
     One that cannot be removed is passed over and left to the next round.
     """

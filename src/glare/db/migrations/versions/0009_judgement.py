@@ -1,4 +1,6 @@
-"""What checks need to judge: hints that were followed, findings that wait, whose hosts they are; and work that steps out of the line."""
+"""What checks need to judge: hints that were followed, findings that wait, whose hosts they are; and work that steps
+out of the line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Queries of external locations that are not known to be harmless are confidential, as those that are recorded from now on."""
+"""Queries of external locations that are not known to be harmless are confidential, as those that are recorded from now
+on.
+"""
 
 from __future__ import annotations
 
