@@ -34,11 +34,11 @@ EXPECTED = {
     "location": ("attempts._reserve_once: commit", "attempts.publish: commit"),
     "record later": ("jobs.claim_job: commit", "outbound.charged: commit", "attempts.publish: commit"),
     "promote": (*WRITES, "jobs.claim_job: commit", "promote._restage: commit", "promote._show: commit"),
-    "delete blob": ("delete_blob.delete_blob: commit",),
-    "check": ("verify_locations.claim_check: commit", "verify_locations.verify: commit"),
-    "delete": ("delete_artifact.remove: commit", "driver.delete: returned", "objects._remove: commit"),
-    "delayed delete": ("delete_artifact._mark_deleted: commit",),
-    "scrub": ("delete_artifact.remove: commit", "driver.delete: call", "objects._remove: commit"),
+    "delete blob": ("delete.delete_blob: commit",),
+    "check": ("verify.claim_check: commit", "verify.verify: commit"),
+    "delete": ("delete.remove: commit", "driver.delete: returned", "objects._remove: commit"),
+    "delayed delete": ("delete._mark_deleted: commit",),
+    "scrub": ("delete.remove: commit", "driver.delete: call", "objects._remove: commit"),
     "upload to the database": (
         *WRITES,
         "database.DatabaseWriter: commit",
@@ -47,11 +47,11 @@ EXPECTED = {
         "objects._remove: commit",
     ),
     "delete from the database": (
-        "delete_artifact.remove: commit",
+        "delete.remove: commit",
         "database.DatabaseDriver: commit",
         "database._remove: commit",
     ),
-    "sweep": ("sweep._end_dead: commit", "delete_artifact.remove: commit", "driver.sweep_temporaries: call"),
+    "sweep": ("sweep._end_dead: commit", "delete.remove: commit", "driver.sweep_temporaries: call"),
 }
 """Steps of each scenario that must be among those that are broken."""
 

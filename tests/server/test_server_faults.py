@@ -54,14 +54,14 @@ def test_killed_within_requests(tmp_path: Path, origin: Origin) -> None:
         killed(server, "attempts.publish: committed", lambda: alice.try_locate(sample, "blob", origin.url("/external")))
         assert alice.show(sample)["blob"]["status"] == "active"
         path = f"{path_of(sample)}/blob"
-        killed(server, "delete_blob.delete_blob: commit", lambda: alice.request("DELETE", path))
+        killed(server, "delete.delete_blob: commit", lambda: alice.request("DELETE", path))
         assert alice.download(sample, "blob").content == b"external" * 1000
         alice.upload(sample, "small_blob", b"goes")
-        killed(server, "delete_artifact.remove: committed", lambda: alice.delete(sample))
+        killed(server, "delete.remove: committed", lambda: alice.delete(sample))
         assert alice.get(sample).status_code == 404
         alice.upload(image, "image", b"scrubbed")
         # The request marks it, and the background work is killed while it removes it.
-        killed(server, "delete_artifact.remove: commit", lambda: alice.delete(image))
+        killed(server, "delete.remove: commit", lambda: alice.delete(image))
         eventually(lambda: alice.get(image).status_code == 404)
         assert server.usage("wonderland") == (0, 0)
         directory = server.settings.glance_store.filesystem_store_datadir

@@ -341,20 +341,18 @@ SCENARIOS = {
         _with_location,
         lambda s, _, i: delete_blob(s, OWNER, "sample_artifact", i, "blob"),
         lambda artifact: artifact is not None and not artifact.blobs,
-        "delete_blob.delete_blob",
+        "delete.delete_blob",
     ),
-    "check": Scenario(_with_asked_check, _check, _is_checked, "verify_locations.verify"),
-    "delete": Scenario(
-        _with_data, lambda s, _, i: delete_artifact(s, ADMIN, "images", i), _is_gone, "delete_artifact.remove"
-    ),
+    "check": Scenario(_with_asked_check, _check, _is_checked, "verify.verify"),
+    "delete": Scenario(_with_data, lambda s, _, i: delete_artifact(s, ADMIN, "images", i), _is_gone, "delete.remove"),
     "delayed delete": Scenario(
         _with_data,
         _delete_later,
         lambda artifact: artifact is not None and artifact.status is Status.DELETED,
-        "delete_artifact._mark_deleted",
+        "delete._mark_deleted",
     ),
-    "scrub": Scenario(_deleted_later, _scrub, _is_gone, "delete_artifact.remove"),
-    "sweep": Scenario(_with_all_of_it, lambda s, _, __: sweep(s), _is_gone, "delete_artifact.remove"),
+    "scrub": Scenario(_deleted_later, _scrub, _is_gone, "delete.remove"),
+    "sweep": Scenario(_with_all_of_it, lambda s, _, __: sweep(s), _is_gone, "delete.remove"),
     "upload to the database": Scenario(
         _with_data,
         lambda s, _, i: _put(s, i, CHUNKS),
@@ -366,7 +364,7 @@ SCENARIOS = {
         _with_data,
         lambda s, _, i: delete_artifact(s, ADMIN, "images", i),
         _is_gone,
-        "delete_artifact.remove",
+        "delete.remove",
         store="database",
     ),
 }

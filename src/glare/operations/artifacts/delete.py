@@ -18,7 +18,7 @@ from glare.errors import Forbidden
 from glare.operations import access, audit, hooks
 from glare.operations.locations.jobs import without_jobs
 from glare.operations.services import Services
-from glare.operations.slots import attempts
+from glare.operations.slots import holders
 from glare.operations.slots.objects import remove_doomed
 
 
@@ -41,8 +41,8 @@ def delete_artifact(
     access.require_revision(artifact, revisions)
     change = Change(ChangeKind.DELETE, actor)
     hooks.before(spec, change, artifact)
-    artifact = attempts.without_dead(services, artifact)
-    attempts.require_no_attempt(artifact, but_of_jobs=True)
+    artifact = holders.without_dead(services, artifact)
+    holders.require_no_attempt(artifact, but_of_jobs=True)
     artifact = without_jobs(services, actor, artifact)
     if services.rules.deletes_later(spec.name):
         if artifact.status is not Status.DELETED:

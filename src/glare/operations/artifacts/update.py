@@ -24,7 +24,7 @@ from glare.errors import BadRequest, Forbidden
 from glare.operations import access, audit, hooks
 from glare.operations.artifacts.links import require_links
 from glare.operations.services import Services
-from glare.operations.slots import attempts
+from glare.operations.slots import holders
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def update_artifact(
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:update", actor, artifact)
     access.require_revision(artifact, revisions)
-    artifact = attempts.without_dead(services, artifact)
+    artifact = holders.without_dead(services, artifact)
     change = hooks.of_update(actor, tuple(body))
     shown = represent(spec, artifact, microversion=NEWEST, full_urls=True)
     draft = _Draft(dict(shown), artifact)
@@ -174,7 +174,7 @@ def _store(
     services: Services, actor: Actor, spec: TypeSpec, before: Artifact, draft: _Draft, detail: Mapping[str, Any]
 ) -> Artifact:
     if draft.artifact.status is not before.status:
-        attempts.require_no_attempt(before)
+        holders.require_no_attempt(before)
     now = services.clock()
     after = replace(draft.artifact, updated_at=now, revision=before.revision + 1)
     changed = dict(before.values) != dict(after.values)

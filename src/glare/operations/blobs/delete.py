@@ -19,7 +19,7 @@ from glare.errors import Forbidden
 from glare.operations import access, audit
 from glare.operations.locations.jobs import without_jobs
 from glare.operations.services import Services
-from glare.operations.slots import attempts, replicas
+from glare.operations.slots import holders, replicas
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
 
@@ -60,7 +60,7 @@ def delete_blob(
         raise Forbidden(
             f"Blob '{slot.path}' holds data that Glare stores; only external blobs can be deleted by themselves."
         )
-    attempts.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, artifact, slot)
     if not (field.replicas and artifact.status is Status.ACTIVE):
         access.require_changeable(field, artifact)
     now = services.clock()

@@ -28,7 +28,7 @@ from glare.domain.events import artifact_event
 from glare.errors import BadRequest, GlareError, RequestEntityTooLarge
 from glare.operations import access, audit, quotas
 from glare.operations.services import Services
-from glare.operations.slots import attempts
+from glare.operations.slots import attempts, holders
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.slots.staging import StagedData, Stored, stage, staged_of
 from glare.operations.takedowns import lookup as takedowns
@@ -142,7 +142,7 @@ def _reserve(services: Services, group: _Group) -> None:
             _require_room(field, current, group)
         for slot in current.blobs:
             if group.goes(slot):
-                attempts.take_over_dead(services, connection, current, slot, now)
+                holders.take_over_dead(services, connection, current, slot, now)
         for member, reservation in sorted(group.members, key=lambda pair: pair[1].slot):
             _take(services, connection, current, member, reservation, now)
         total = sum(reservation.reserved for _, reservation in group.members)
@@ -162,7 +162,7 @@ def _take(
     now: int,
 ) -> None:
     slot = reservation.slot
-    attempts.take_over_dead(services, connection, current, slot, now)
+    holders.take_over_dead(services, connection, current, slot, now)
     present = current.blobs.get(slot)
     reservation.replaced = present.size or 0 if present and isinstance(present.location, Managed) else 0
     reservation.reserved = max(0, (member.size or 0) - reservation.replaced)
@@ -236,7 +236,7 @@ def _publish(
         artifact_rows.lock(connection, upload.artifact.id)
         takedowns.require_open(connection, sha256=group.upload.content.digests.sha256)
         before = access.reread(connection, upload.artifact.id)
-        if not keep and not attempts.end_attempt(services, connection, upload.artifact, upload.attempt_id):
+        if not keep and not holders.end_attempt(services, connection, upload.artifact, upload.attempt_id):
             raise attempts.lost(upload)
         gone = _clear(services, connection, before, group, now)
         settle = -sum(blob.size or 0 for blob in gone if isinstance(blob.location, Managed))
@@ -282,7 +282,7 @@ def _clear(services: Services, connection: Connection, before: Artifact, group: 
     for slot, blob in before.blobs.items():
         if not group.goes(slot):
             continue
-        attempts.take_over_dead(services, connection, before, slot, now)
+        holders.take_over_dead(services, connection, before, slot, now)
         if blob.location is None:
             continue  # It was a dead attempt only.
         if not blob_rows.drop_blob(connection, before.id, blob, now + services.rules.removal_delay):
@@ -307,7 +307,7 @@ def _undone_on_error(services: Services, reservations: Sequence[attempts.Reserva
 def _undo(services: Services, reservations: Sequence[attempts.Reservation]) -> None:
     def end(connection: Connection) -> None:
         for reservation in reservations:
-            attempts.end_attempt(services, connection, reservation.artifact, reservation.attempt_id)
+            holders.end_attempt(services, connection, reservation.artifact, reservation.attempt_id)
 
     services.db.transact(end)
     first = reservations[0] if reservations else None

@@ -18,7 +18,7 @@ from glare.errors import BadRequest
 from glare.operations import access, hooks
 from glare.operations.blobs.unpack import unpack
 from glare.operations.services import Services
-from glare.operations.slots import attempts, replicas
+from glare.operations.slots import attempts, holders, replicas
 from glare.operations.slots.staging import Stored, stage, staged_of
 
 
@@ -56,7 +56,7 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
         store_name = services.rules.store_of(spec.name)
 
         def check(current: Artifact) -> None:
-            attempts.require_idle_slot(services, current, slot)
+            holders.require_idle_slot(services, current, slot)
             access.require_changeable(field, current, slot)
             replicas.require_possible(current, field, slot, request.claims, body.declared)
 
@@ -109,7 +109,7 @@ def _authorise(
     access.require(services, "artifact:upload", actor, artifact)
     field, slot = access.find_slot(spec, request.path, request.microversion)
     request.expected.check(artifact, slot)
-    attempts.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, artifact, slot)
     access.require_changeable(field, artifact, slot)
     replicas.require_possible(artifact, field, slot, request.claims, declared)
     return spec, artifact, field, slot

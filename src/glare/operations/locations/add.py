@@ -29,7 +29,7 @@ from glare.operations import access, hooks
 from glare.operations.locations.unmeasured import record_unmeasured
 from glare.operations.outbound import Charge, charged
 from glare.operations.services import Services
-from glare.operations.slots import attempts, replicas
+from glare.operations.slots import attempts, holders, replicas
 
 MAX_URL: Final = 2048
 _CLOSED_SCHEMES: Final = frozenset({"file", "filesystem", "swift+config", "sql"})
@@ -195,7 +195,7 @@ def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
     blob = artifact.blobs.get(slot)
     if blob is None:
         return
-    attempts.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, artifact, slot)
     if blob.location is not None:
         raise Conflict(
             f"Blob '{slot.path}' exists already; a location does not replace it. Delete it first, or use another."

@@ -37,7 +37,7 @@ from glare.operations.locations.claimed_jobs import ClaimLost
 from glare.operations.reading.candidates import candidates_of
 from glare.operations.reading.checked_blocks import CheckedBlocks
 from glare.operations.services import Services
-from glare.operations.slots import attempts
+from glare.operations.slots import attempts, holders
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
 from glare.policy.engine import target_of
@@ -151,7 +151,7 @@ def _require_promotable(services: Services, field: FieldSpec, artifact: Artifact
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its locations are not promoted.")
     if blob.digests is None:
         raise Conflict(f"The location of blob '{slot.path}' was not measured yet; ask for a check first.")
-    attempts.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, artifact, slot)
     if not candidates_of(artifact, field, blob):
         raise LocationChanged(
             f"The external location of blob '{slot.path}' no longer serves what was recorded, and no other good copy is there."
@@ -265,7 +265,7 @@ def undo(
     """Give slot and quota back and tell of it, in the caller's transaction. The blob is as it was, and its location is
     looked at.
     """
-    attempts.end_attempt(services, connection, artifact, job.id)
+    holders.end_attempt(services, connection, artifact, job.id)
     now = services.clock()
     event = _event(services, "location.promotion_failed", artifact, job, now, outcome["error"])
     detail = {"location": job.location_id, "error": outcome["error"]["type"]}

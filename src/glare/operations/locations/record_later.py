@@ -26,7 +26,7 @@ from glare.operations import access, audit, hooks
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.add import LocationRequest, authorise, fill, require_takeable
 from glare.operations.services import Services
-from glare.operations.slots import attempts, replicas
+from glare.operations.slots import attempts, holders, replicas
 from glare.operations.takedowns import lookup as takedowns
 
 
@@ -127,7 +127,7 @@ def undo(
     actor: Actor | None,
 ) -> None:
     """Free the slot of a job that has failed or was cancelled, and tell of it, in the caller's transaction."""
-    attempts.end_attempt(services, connection, artifact, job.id)
+    holders.end_attempt(services, connection, artifact, job.id)
     now = services.clock()
     payload: dict[str, Any] = dict(artifact_event("location.failed", artifact, now).payload)
     confidential = claimed_jobs.is_confidential(services, job)

@@ -25,7 +25,7 @@ from glare.domain.events import artifact_event
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
 from glare.operations import access, audit, quotas
 from glare.operations.services import Services
-from glare.operations.slots import replicas
+from glare.operations.slots import holders, replicas
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
 
@@ -175,7 +175,7 @@ def _reserve_once(
             raise access.not_found(artifact.id)
         if current.revision != artifact.revision:
             raise _RevisionRace
-        take_over_dead(services, connection, current, slot, now)
+        holders.take_over_dead(services, connection, current, slot, now)
         blob_rows.begin_attempt(
             connection,
             artifact.id,
@@ -333,7 +333,9 @@ def undo(services: Services, reservation: Reservation) -> None:
     services.metrics.attempt_ended("undone")
     try:
         artifact, staged = reservation.artifact, reservation.staged
-        services.db.transact(lambda connection: end_attempt(services, connection, artifact, reservation.attempt_id))
+        services.db.transact(
+            lambda connection: holders.end_attempt(services, connection, artifact, reservation.attempt_id)
+        )
         if staged is not None and not access.is_shown(
             services, reservation.artifact.id, reservation.slot, reservation.staged
         ):
@@ -369,91 +371,8 @@ def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -
         raise reservation.over()
 
 
-def end_attempt(
-    services: Services,
-    connection: Connection,
-    artifact: Artifact,
-    attempt_id: str,
-    *,
-    beaten_before: int | None = None,
-) -> bool:
-    """Undo an attempt of `artifact` in the caller's transaction; False when it is no longer there.
-
-    With `beaten_before` (microseconds) also when its heartbeat is not before that.
-    """
-    artifact_rows.lock(connection, artifact.id)
-    released = blob_rows.end_attempt(connection, attempt_id, beaten_before=beaten_before)
-    if released is None:
-        return False
-    if released:
-        counters.use(connection, artifact.owner, artifact.type_name, size=-released)
-    artifact_rows.touch_any(connection, artifact.id, services.clock())
-    if beaten_before is not None:
-        services.metrics.attempt_ended("dead")
-    return True
-
-
-def is_dead(services: Services, blob: Blob, now: int) -> bool:
-    """Whether the blob's attempt has stopped its heartbeat long enough ago to be taken over."""
-    heartbeat = blob.attempt.heartbeat if blob.attempt is not None else None
-    return heartbeat is not None and heartbeat < _alive_since(services, now)
-
-
-def _alive_since(services: Services, now: int) -> int:
-    return now - int(services.rules.attempt_timeout * 1e6)
-
-
-def require_idle_slot(services: Services, artifact: Artifact, slot: Slot) -> None:
-    """Raises `Conflict` where a living attempt holds the slot."""
-    blob = artifact.blobs.get(slot)
-    if blob is not None and blob.attempt is not None and not is_dead(services, blob, services.clock()):
-        raise blob_rows.slot_busy(slot)
-
-
-def without_dead(services: Services, artifact: Artifact) -> Artifact:
-    """The artifact after attempts that died in it were undone.
-
-    A process that was only paused may come back: what must not change under its upload has to end its attempt first.
-    """
-    before = _alive_since(services, services.clock())
-    attempts = [blob.attempt for blob in artifact.blobs.values() if blob.attempt is not None]
-    dead = [attempt.id for attempt in attempts if attempt.heartbeat is not None and attempt.heartbeat < before]
-    if not dead:
-        return artifact
-
-    def end(connection: Connection) -> Artifact:
-        for attempt_id in dead:
-            end_attempt(services, connection, artifact, attempt_id, beaten_before=before)
-        return access.reread(connection, artifact.id)
-
-    return services.db.transact(end)
-
-
-def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None:
-    """Raises `Conflict` where an attempt, dead or living, holds any slot of the artifact; a promotion changes no
-    content.
-
-    With `but_of_jobs` no attempt of a job matters, which can be cancelled.
-    """
-    for slot, blob in artifact.blobs.items():
-        harmless = blob.attempt is None or (blob.attempt.of_job and (but_of_jobs or blob.location is not None))
-        if not harmless:
-            raise blob_rows.slot_busy(slot)
-
-
 def lost(reservation: Reservation) -> Conflict:
     """The error for an attempt that was taken over, or whose artifact is gone."""
     return Conflict(
         f"Storing blob '{reservation.slot.path}' took so long without a sign of life that it was given up; upload it again."
     )
-
-
-def take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> None:
-    """End a dead attempt in `slot`. Raises `Conflict` where it is a living one."""
-    blob = artifact.blobs.get(slot)
-    if blob is None or blob.attempt is None:
-        return
-    if not is_dead(services, blob, now):
-        raise blob_rows.slot_busy(slot)
-    end_attempt(services, connection, artifact, blob.attempt.id)
-    services.metrics.attempt_ended("dead")
