@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from glare.db import blobs as blob_rows
-from glare.db import checks, jobs, leases
+from glare.db import jobs, leases, location_hosts
 from glare.db import stores as store_rows
 from glare.db.engine import Database
 from glare.db.outbox import DatabaseOutbox
@@ -95,7 +95,7 @@ def build_services(
         db.transact(lambda connection: blob_rows.beat(connection, ids, now))
         db.transact(lambda connection: leases.beat(connection, ids, now))
         until = now + int(settings.uploads.attempt_timeout * 1_000_000)
-        db.transact(lambda connection: checks.beat(connection, ids, until))
+        db.transact(lambda connection: location_hosts.keep_leases(connection, ids, until))
         db.transact(lambda connection: jobs.beat(connection, ids, until))
 
     aside = Database(

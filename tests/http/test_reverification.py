@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from glare.db import checks
+from glare.db import location_hosts as hosts
 from glare.db.tables import content_blocks, location_hosts, outbox
 from glare.digest import BLOCK
 from glare.domain.verification import CheckKind
@@ -196,7 +197,7 @@ def test_the_lease_of_a_dead_worker_is_taken_over(site: Verifying) -> None:
     image = site.record("/a", DATA)
     site.clock.forward(7 * HOUR)
     db, now = site.glare.services.db, site.clock.micros
-    assert db.transact(lambda connection: checks.lease(connection, "dead", now, now + 60_000_000)) is not None
+    assert db.transact(lambda connection: hosts.lease_host(connection, "dead", now, now + 60_000_000)) is not None
     assert site.work() == 0
     assert site.later(61) == 1
     assert site.history(image) == [("conditional", "equal", None, 1)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from glare.app import Worker
-from glare.db import checks
+from glare.db import location_hosts
 from glare.db.checks import Target
 from glare.domain.verification import CheckKind, Finding
 from glare.egress.cancellation import Cancellation
@@ -147,5 +147,5 @@ def test_a_host_of_two_projects_is_checked_for_the_one_that_has_room(tmp_path: P
         assert claimed.due is not None
         assert claimed.due.project == "builders"
         with service.glare.services.db.read() as connection:
-            found = checks.due(connection, claimed.host, service.clock.micros)
+            found = location_hosts.due_location(connection, claimed.host, service.clock.micros)
         assert found is not None

@@ -125,7 +125,7 @@ def checks_of(site: Working, monkeypatch: pytest.MonkeyPatch, broken: Any) -> li
 def test_an_error_while_a_finding_is_stored_puts_off_too(site: Working, monkeypatch: pytest.MonkeyPatch) -> None:
     """The body is read once, not again and again, where what came of it cannot be stored."""
     image = site.record("/a", DATA)
-    monkeypatch.setattr("glare.operations.locations.verify.checks.note", _raise)
+    monkeypatch.setattr("glare.operations.locations.verify.check_history.record_check", _raise)
     before = site.origin.count("/a")
     assert site.glare.alice.request("POST", f"/locations/{site.location_of(image)['id']}/checks").status_code == 202
     assert site.work() == 1

@@ -11,7 +11,7 @@ from glare.cli.configuration import make_directories, read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
 from glare.cli.tables import table
-from glare.db import checks
+from glare.db import check_history, checks
 from glare.db.checks import LocationQuery
 from glare.db.rows import fetch_artifact, fetch_artifacts
 from glare.domain.artifact import Artifact
@@ -51,7 +51,7 @@ def show(args: Namespace) -> int:
     """`glare locations show`."""
     with services_of(args) as services:
         with services.db.read() as connection:
-            history = checks.history(connection, args.id, _HISTORY)
+            history = check_history.list_checks(connection, args.id, _HISTORY)
         document = _document(services, args.id)
     print("\n".join(table([(f"{name}:", _text(value)) for name, value in document.items()])))
     if history:
@@ -105,7 +105,7 @@ def services_of(args: Namespace) -> Iterator[Services]:
 
 def _page(services: Services, query: LocationQuery) -> list[dict[str, Any]]:
     with services.db.read() as connection:
-        found = checks.page(connection, query)
+        found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
     shown = []
     for location_id, artifact_id in found:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from glare.db import checks
+from glare.db import location_hosts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import External, LocationState, Slot
@@ -153,7 +153,7 @@ def fill(
     def noted(connection: Connection) -> None:
         also(connection)
         if location.check_at is not None:
-            checks.place_host(connection, url.host, services.egress.networks.of(url.host), location.check_at)
+            location_hosts.place_host(connection, url.host, services.egress.networks.of(url.host), location.check_at)
 
     return attempts.publish(
         services,

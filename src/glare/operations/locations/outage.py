@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection
 
-from glare.db import checks
+from glare.db import location_hosts
 from glare.domain.verification import Finding, Outcome, Standing, is_outage
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def is_ours(
     patience = int(rules.outage_patience * _SECOND)
     if standing.withheld_at is not None and now - standing.withheld_at >= patience:
         return False
-    failed, changed, reached = checks.lately(connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS)
+    failed, changed, reached = location_hosts.last_words(
+        connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS
+    )
     bad = changed if finding.outcome is Outcome.CHANGED else [*failed, *changed]
     return is_outage(
         host,

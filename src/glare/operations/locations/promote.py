@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, counters, jobs
+from glare.db import checks, counters, jobs, location_hosts
 from glare.db.jobs import Job, JobKind, JobState
 from glare.db.rows import fetch_artifact
 from glare.digest import block_count
@@ -271,9 +271,9 @@ def undo(
     detail = {"location": job.location_id, "error": outcome["error"]["type"]}
     audit.changed(connection, actor, [event], target=job.slot.path, detail=detail)
     rhythm = services.rules.verification.rhythm
-    found = checks.suspect(connection, job.location_id, "promotion", now, rhythm, even_young=True)
+    found = checks.follow_hint(connection, job.location_id, "promotion", now, rhythm, even_young=True)
     if found is not None:
-        checks.expect(connection, *found)
+        location_hosts.schedule_host(connection, *found)
 
 
 def _event(

@@ -46,7 +46,7 @@ class PromotionRounds:
         batch = services.rules.promotion.batch
         query = LocationQuery(batch, state=state, after=self._after.get(state))
         with services.db.read() as connection:
-            found = checks.page(connection, query)
+            found = checks.list_locations(connection, query)
         self._after[state] = (
             found[-1][0] if len(found) == batch else None
         )  # First, so that no error keeps a round in its place.

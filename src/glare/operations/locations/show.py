@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
-from glare.db import checks, counters
-from glare.db.checks import LocationQuery, RecordedCheck, Target
+from glare.db import check_history, checks, counters, location_hosts
+from glare.db.check_history import RecordedCheck
+from glare.db.checks import LocationQuery, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifact, fetch_artifacts
 from glare.db.tables import outbound_usage
@@ -58,7 +59,7 @@ def list_locations(services: Services, actor: Actor, pairs: Sequence[tuple[str, 
 def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Page:
     """One page, for a caller that may see it."""
     with services.db.read() as connection:
-        found = checks.page(connection, query)
+        found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
     documents = []
     for location_id, artifact_id in found:
@@ -91,7 +92,7 @@ def list_checks(services: Services, actor: Actor, location_id: str, pairs: Seque
         raise InvalidParameterValue(f"Parameter 'marker' is '{before[:40]}'; take it from 'next' of an earlier page.")
     _find(services, actor, location_id)
     with services.db.read() as connection:
-        entries = checks.history(connection, location_id, limit, int(before) if before else None)
+        entries = check_history.list_checks(connection, location_id, limit, int(before) if before else None)
     to_operator = services.policy.is_admin(actor)
     documents = [_shown_check(entry, to_operator=to_operator) for entry in entries]
     return Page(documents, str(entries[-1].id) if len(entries) == limit else None)
@@ -121,9 +122,9 @@ def ask_for_check(services: Services, actor: Actor, location_id: str) -> Documen
             event = artifact_event("check_location", artifact, now)
             audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
             return
-        if checks.ask(connection, location_id, now):
+        if checks.request_full_check(connection, location_id, now):
             _charge(services, connection, target, now)
-            checks.expect(connection, target.host, AT_ONCE)
+            location_hosts.schedule_host(connection, target.host, AT_ONCE)
             event = artifact_event("check_location", artifact, now)
             audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, contents, jobs
+from glare.db import check_history, contents, jobs, location_hosts
 from glare.db.jobs import Job, JobKind
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
@@ -199,7 +199,7 @@ def _proven(services: Services, connection: Connection, job: Job, measured: Meas
     blob = Blob(slot, BlobStatus.ACTIVE, measured.content_type, content.size, content.digests, proven)
     if not blob_rows.measured(connection, job.location_id, blob):
         return
-    checks.expect(connection, job.host, check_at)
+    location_hosts.schedule_host(connection, job.host, check_at)
     contents.keep(connection, content, now)
     _note(connection, job, Outcome.EQUAL, None, LocationState.VERIFIED, now, content.size)
     artifact_rows.touch_any(connection, job.artifact_id, now)
@@ -243,4 +243,4 @@ def _note(
     size: int,
 ) -> None:
     finding = Finding(CheckKind.FULL, outcome, reason, size)
-    checks.note(connection, job.location_id, finding, state, now)
+    check_history.record_check(connection, job.location_id, finding, state, now)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
-from glare.db import checks, counters
+from glare.db import check_history, checks, counters, location_hosts
 from glare.db.checks import Aged, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifact
@@ -45,7 +45,7 @@ class ClaimedCheck:
 
     holder: str
     host: str
-    due: checks.Due | None
+    due: location_hosts.Due | None
     at: int
 
 
@@ -59,13 +59,17 @@ def claim_check(
     now = services.clock()
     until = now + int(services.rules.attempt_timeout * _SECOND)
     with services.db.look() as connection:
-        if not checks.any_due(connection, now):
+        if not location_hosts.any_host_due(connection, now):
             return None
-    host = services.db.transact(lambda connection: checks.lease(connection, holder, now, until, full, present))
+    host = services.db.transact(
+        lambda connection: location_hosts.lease_host(connection, holder, now, until, full, present)
+    )
     if host is None:
         return None
     with services.db.read() as connection:
-        due = checks.due(connection, host, now, full | present) or checks.due(connection, host, now, full)
+        due = location_hosts.due_location(connection, host, now, full | present) or location_hosts.due_location(
+            connection, host, now, full
+        )
     return ClaimedCheck(holder, host, due, now)
 
 
@@ -81,7 +85,9 @@ def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellati
                 finding = _verify_due(services, claimed.due.location_id, claimed.at, cancellation)
     finally:
         not_before = partial(_not_before, services, finding)
-        services.db.transact(lambda connection: checks.release(connection, claimed.holder, claimed.host, not_before))
+        services.db.transact(
+            lambda connection: location_hosts.release_host(connection, claimed.holder, claimed.host, not_before)
+        )
 
 
 def verify_next(services: Services, cancellation: Cancellation) -> bool:
@@ -114,7 +120,7 @@ def _verify_due(services: Services, location_id: str, now: int, cancellation: Ca
             services,
             putting_off.CHECK,
             error,
-            lambda connection: checks.fault(connection, location_id, later),
+            lambda connection: checks.postpone_after_fault(connection, location_id, later),
             location=location_id,
         )
     return None
@@ -128,7 +134,7 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         kept = checks.is_kept(connection, target.artifact_id)
         blocked = takedowns.closed(connection, sha256=target.sha256, url=target.url) is not None
     if not kept or target.size is None:  # What was never measured has a job of its own.
-        services.db.transact(lambda connection: checks.leave_out(connection, target.id))
+        services.db.transact(lambda connection: checks.stop_checking(connection, target.id))
         return None
     try:
         finding = None if blocked else check(services, target, kind, cancellation)
@@ -155,7 +161,7 @@ def tell_stale(services: Services) -> None:
     place = (0, "")
     while True:
         with services.db.read() as connection:
-            found = checks.stale(connection, before, _STALE_BATCH, place)
+            found = checks.find_stale(connection, before, _STALE_BATCH, place)
         for aged in found:
             place = (aged.proven_at, aged.id)
             try:
@@ -171,7 +177,7 @@ def tell_stale(services: Services) -> None:
 def _tell_stale(services: Services, target: Aged, connection: Connection) -> None:
     now = services.clock()
     artifact_rows.lock(connection, target.artifact_id)
-    if not checks.told_stale(connection, target.id, target.generation, now):
+    if not checks.mark_stale_told(connection, target.id, target.generation, now):
         return
     artifact = fetch_artifact(connection, target.artifact_id)
     if artifact is not None:
@@ -221,8 +227,8 @@ def _record(services: Services, connection: Connection, target: Target, finding:
     _judge_host(services, connection, current, finding, now, outage=outage)
     rhythm = services.rules.verification.rhythm
     step = after(current.standing, finding, now, rhythm, outage=outage, chance=services.chance())
-    checks.apply(connection, current, finding, step.standing)
-    checks.note(connection, target.id, finding, step.standing.state, now)
+    checks.store_standing(connection, current, finding, step.standing)
+    check_history.record_check(connection, target.id, finding, step.standing.state, now)
     if step.event is not None:
         artifact = fetch_artifact(connection, target.artifact_id)
         if artifact is not None:
@@ -282,7 +288,7 @@ def _judge_host(
         network = services.egress.networks.of(target.host)
         if network is not None:
             word["network"] = network
-    checks.host_said(connection, target.host, word, failed=failed)
+    location_hosts.record_word(connection, target.host, word, failed=failed)
 
 
 def _not_before(services: Services, finding: Finding | None, failures: int) -> int:

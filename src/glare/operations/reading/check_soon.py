@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection
 
-from glare.db import checks
+from glare.db import checks, location_hosts
 from glare.errors import GlareError
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def check_soon(services: Services, location_id: str) -> None:
 
     def hint(connection: Connection) -> None:
         rhythm = services.rules.verification.rhythm
-        found = checks.suspect(connection, location_id, _READER, services.clock(), rhythm)
+        found = checks.follow_hint(connection, location_id, _READER, services.clock(), rhythm)
         if found is not None:
-            checks.expect(connection, *found)
+            location_hosts.schedule_host(connection, *found)
 
     try:
         services.db.transact(hint)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, contents, counters
+from glare.db import contents, counters, location_hosts
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
 from glare.domain.actor import Actor
@@ -312,7 +312,7 @@ def show(
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, owner, keep_until):
         raise lost(reservation)
     if host is not None and isinstance(location, External) and location.check_at is not None:
-        checks.expect(connection, host, location.check_at)
+        location_hosts.schedule_host(connection, host, location.check_at)
     contents.keep(connection, content, now)
     stored = content.size if isinstance(location, Managed) else 0
     return stored - reservation.replaced - reservation.reserved

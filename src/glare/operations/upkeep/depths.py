@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
-from glare.db import checks
+from glare.db import location_hosts as hosts
 from glare.db.jobs import JobKind, JobState
 from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, location_hosts, outbox, subscriptions
 from glare.domain.blob import LocationState
@@ -103,7 +103,7 @@ def _read(services: Services, connection: Connection) -> Depths:
         "glare_jobs_oldest_seconds": age(
             jobs, "due_at", "due_at", jobs.c.state == JobState.WAITING.value, jobs.c.due_at <= now
         ),
-        "glare_location_hosts_due": checks.count_due(connection, now, _AT_MOST),
+        "glare_location_hosts_due": hosts.count_due_hosts(connection, now, _AT_MOST),
         "glare_location_oldest_due_seconds": age(location_hosts, "due_at", "due_at", location_hosts.c.due_at <= now),
         "glare_deleted_artifacts": _count(connection, artifacts, artifacts.c.deleted_at >= 0),
         "glare_database_up": 1,

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from glare.db import artifacts as artifact_rows
 from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
-from glare.db import checks, contents, counters, deliveries, jobs, leases, outbox
+from glare.db import check_history, contents, counters, deliveries, jobs, leases, outbox
 from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
@@ -216,7 +216,10 @@ def retire_audit(services: Services) -> None:
 def retire_checks(services: Services) -> None:
     """Drop entries of histories of locations that are older than their retention."""
     before = services.clock() - int(services.rules.verification.history_retention * _SECOND)
-    while services.db.transact(lambda connection: checks.retire(connection, before, _BATCH * 10)) == _BATCH * 10:
+    while (
+        services.db.transact(lambda connection: check_history.drop_old_checks(connection, before, _BATCH * 10))
+        == _BATCH * 10
+    ):
         pass
 
 
