@@ -1,4 +1,67 @@
-"""Attempts: the part that storing a blob and recording a location share. Reserve, publish, or undo."""
+"""Attempts: the part that storing a blob and recording a location share. Reserve, publish, or undo.
+
+A slot is one row of `blobs`. It is *empty* (no row), *saving* (an attempt, nothing published), *active* (published), or
+*active and held* (published, and an attempt that will replace it):
+
+=========  ===============  ============================================================================
+from       by               to
+=========  ===============  ============================================================================
+empty      `reserve`        saving
+active     `reserve`        active and held
+saving     `publish`        active
+held       `publish`        active with the new data; the old object is doomed
+saving     `undo`, or dead  empty; the staged object is doomed
+held       `undo`, or dead  active, as it was before; the staged object is doomed
+=========  ===============  ============================================================================
+
+The rules:
+
+1. A slot has one attempt at most. `reserve` raises `Conflict` where a living one holds it, and ends a dead one in its
+   own transaction (`holders.py` says which is which).
+2. An attempt has an id that is never used again. `grow`, `publish` and `undo` name it, and find nothing once it was
+   ended by somebody else: an attempt that was ended does not come back.
+3. What an attempt stages has its name in the row before its first byte is written. So there is no object that no row
+   knows: `publish` moves the name to the published columns, whatever else ends the attempt dooms it.
+4. Quota is taken in the transaction that reserves or grows, given back in the one that ends the attempt, and settled at
+   the true size in the one that publishes. Each of them happens once, because each needs the attempt's id in the row.
+5. Nothing of an attempt is seen before `publish`. That is one transaction: the blob, what it replaces, quota, block
+   digests, audit entry and event are there together, or not at all. Readers have the old or the new bytes.
+6. A commit that was not answered is looked for by the location in the slot, which no other attempt has.
+7. Each transaction locks the artifact's row first. `reserve` decides on an artifact that was read before: where its
+   revision is another one under the lock, `check` decides again.
+8. Death between any two lines leaves an attempt without a heartbeat, or a doomed object: both are found by the sweep.
+
+An example, in which `take` reserves the slot as an upload does, and `store` writes bytes and publishes them:
+
+>>> paused = take()
+>>> take()
+Traceback (most recent call last):
+glare.errors.Conflict: Blob 'image' is being stored by another request; wait until it is active, then retry.
+>>> status(), doomed()
+('saving', 0)
+
+It shows no sign of life for longer than `attempt_timeout`. The next one ends it, and dooms what it has staged:
+
+>>> clock.forward(3600)
+>>> second = take()
+>>> status(), doomed()
+('saving', 1)
+>>> store(paused, b"too late")
+Traceback (most recent call last):
+glare.errors.Conflict: Storing blob 'image' took so long without a sign of life that it was given up; upload it again.
+>>> store(second, b"first")
+>>> status(), data(), quota()
+('active', b'first', 5)
+
+A later one leaves what is published as it is, until it publishes, or is undone:
+
+>>> third = take(declared=100)
+>>> status(), data(), quota()
+('active', b'first', 100)
+>>> undo(services, third)
+>>> status(), data(), quota()
+('active', b'first', 5)
+"""
 
 from __future__ import annotations
 
