@@ -43,6 +43,7 @@ from glare.identity.base import Identity
 from glare.operations.refusals import Refusals
 from glare.operations.services import Services
 from glare.operations.upkeep.health import Readiness
+from glare.parts import Parts
 from glare.shares import Party
 
 P = ParamSpec("P")
@@ -314,8 +315,7 @@ class Call:
         await self._held.enter_async_context(bodies.share(self.party, max(1, weight), gone=self._inbox.gone))
         patience = self.application.settings.document_patience
         pace = Pace(patience.stall_seconds)
-        parts: list[bytes] = []
-        size = 0
+        parts = Parts()
         while True:
             pace.wait()
             try:
@@ -328,12 +328,11 @@ class Call:
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
+            if len(parts) + len(part) > limit:
                 raise _too_long(limit)
-            parts.append(part)
+            parts.add(part)
             if not message.get("more_body", False):
-                return b"".join(parts)
+                return parts.take()
             pace.moved(len(part))
             if pace.is_below(patience.minimum_rate):
                 raise RequestTimeout(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from glare.digest import BLOCK
 from glare.errors import ClientDisconnected, GlareError, RequestTimeout
 from glare.http.pace import Pace
+from glare.parts import Parts
 
 SMALL_BLOCK: Final = 64 << 10
 _SOON: Final = 0.05
@@ -120,15 +121,14 @@ class BodyReader:
         the connection until the garbage collector comes by; the server closes a connection when nobody holds it any
         more.
         """
-        parts: list[bytes] = []
-        size = 0
+        parts = Parts()
         began = self._loop.time()
         stall_seconds = self._patience.stall_seconds
         paces = [self._pace] if self.watched is None else [self._pace, self.watched]
         try:
             async with asyncio.timeout(stall_seconds) as waiting:
                 self._waiting = waiting
-                while size < self._size and self._broken is None:
+                while len(parts) < self._size and self._broken is None:
                     for pace in paces:
                         pace.wait()
                     message = await self._receive()
@@ -138,8 +138,7 @@ class BodyReader:
                     for pace in paces:
                         pace.moved(len(part))
                     if part:
-                        parts.append(part)
-                        size += len(part)
+                        parts.add(part)
                         if self._pace.is_below(self._patience.minimum_rate):
                             return RequestTimeout(
                                 f"The request body arrives at less than {self._patience.minimum_rate} bytes a second; "
@@ -157,13 +156,13 @@ class BodyReader:
             self._waiting = None
         if self._broken is not None:
             return self._broken
-        self._received += size
+        self._received += len(parts)
         self._fit(self._loop.time() - began)
         if self._ended and self.declared is not None and self._received != self.declared:
             return ClientDisconnected(
                 f"The body has {self._received} bytes but Content-Length says {self.declared}; nothing was stored."
             )
-        return b"".join(parts)
+        return parts.take()
 
     def _fit(self, seconds: float) -> None:
         """Choose the size of the next block by how long this one took."""

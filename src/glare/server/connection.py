@@ -16,6 +16,7 @@ import httptools
 
 from glare.errors import ClientDisconnected
 from glare.server.answers import Refusal, head_too_long, malformed, over
+from glare.server.chunks import Chunks
 from glare.server.exchange import Exchange
 from glare.server.heads import PROBES, Ends, Head
 from glare.server.limits import Limits
@@ -42,6 +43,9 @@ sends those again."""
 
 _BIG: Final = 256 << 10
 _SMALL: Final = 16 << 10
+_LEAST: Final = 4 << 10
+_MANY_PIECES: Final = 64
+"""Pieces of a body that are taken from what is read at once, before others have their turn, or a few more."""
 
 
 @dataclass(slots=True)
@@ -86,6 +90,9 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = httptools.HttpRequestParser(self)
         self._head: Head | None = None
         self._framing = 0  # Bytes since a head or a piece of a body was whole.
+        self._chunks = Chunks()
+        self._pieces = 0  # Of a body, in what was read last.
+        self._step = _SMALL
         self._reads = True
         self._deaf = False
         self._refusal: Refusal | None = None
@@ -120,8 +127,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         incoming = self._incoming
-        # A head is small, and what comes after it is not wanted yet.
-        return self._site.buffer if incoming is not None and incoming.wants_body else self._site.buffer[:_SMALL]
+        # A head is small, and what comes after it is not wanted yet. Of a body in small pieces each costs as much as a
+        # large one, so less is read at once.
+        wanted = incoming is not None and incoming.wants_body
+        return self._site.buffer[: self._step if wanted else min(self._step, _SMALL)]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._deaf:
@@ -129,6 +138,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._overdue == "idle" and self._deadline is not None:
             self._await_head()
         self._framing += nbytes
+        self._pieces = 0
         try:
             self._parser.feed_data(self._site.buffer[:nbytes])
         except httptools.HttpParserUpgrade:
@@ -139,6 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             if self._framing > self._site.limits.head_bytes:
                 self._refuse(head_too_long(self._site.limits.head_bytes))
+        self._step = max(_LEAST, self._step // 2) if self._pieces > _MANY_PIECES else min(_BIG, self._step * 2)
         self.steer()
 
     def eof_received(self) -> None:
@@ -175,6 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         exchange = Exchange(self, scope, has_body=head.has_body, expects_continue=head.expects_continue, last=not lasts)
         self._incoming = exchange
         self._framing = 0
+        self._chunks = Chunks()
         if self._current is None:
             self._begin(exchange)
         else:
@@ -182,8 +194,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._framing = 0
+        self._pieces += 1
+        self._chunks.part(len(body))
         if self._incoming is not None and not self._deaf:
             self._incoming.body_came(body)
+
+    def on_chunk_complete(self) -> None:
+        if not self._deaf:
+            self._chunks.whole()
 
     def on_message_complete(self) -> None:
         incoming, self._incoming = self._incoming, None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from glare.errors import ClientDisconnected
+from glare.parts import Parts
 from glare.server import answers
 from glare.server.outlet import Outlet
 
@@ -47,8 +48,7 @@ class Exchange:
         self._line = line
         self._expects_continue = expects_continue and scope["http_version"] != "1.0"  # RFC 9110, 10.1.1
         self._wanted = False
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._parts = Parts()
         self._handed_over = False
         self._left = False
         self._waiter: asyncio.Future[None] | None = None
@@ -61,7 +61,7 @@ class Exchange:
     @property
     def wants_body(self) -> bool:
         """Whether more of the body is to be read. What the application has not asked for stays with the kernel."""
-        return not self.body_ended and self._wanted and self._size < _AHEAD
+        return not self.body_ended and self._wanted and len(self._parts) < _AHEAD
 
     @property
     def path(self) -> bytes:
@@ -76,8 +76,7 @@ class Exchange:
     def body_came(self, data: bytes) -> None:
         """A piece of the request's body."""
         if not self.answered:
-            self._parts.append(data)
-            self._size += len(data)
+            self._parts.add(data)
             self._wake()
 
     def body_is_whole(self) -> None:
@@ -124,9 +123,7 @@ class Exchange:
             raise RuntimeError(f"The application sent {kind!r}, which this server does not know.")
 
     def _take(self) -> Message:
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
+        body = self._parts.take()
         self._handed_over = self.body_ended
         return {"type": "http.request", "body": body, "more_body": not self.body_ended}
 
