@@ -217,7 +217,7 @@ def create_application(
             metrics_peers=settings.metrics.allowed_peers,
             public_endpoint=settings.server.public_endpoint,
         ),
-        description=described(services.types),
+        description=described(services.types, (*PUBLIC, *API)),
         drain=drain or Drain(settings.server.shutdown_timeout),
         readiness=Probe(partial(readiness, services), settings.api.probe_age),
         numbers=Probe(lambda: services.metrics.render(depths(services)), settings.api.probe_age),

@@ -49,7 +49,7 @@ def types() -> TypeRegistry:
 @pytest.fixture(scope="module")
 def document(types: TypeRegistry) -> Mapping[str, Any]:
     """The description of a service that has all of them."""
-    return describe(types)
+    return describe(types, (*PUBLIC, *API))
 
 
 def addresses(route: Route, types: TypeRegistry) -> Iterator[tuple[str, set[str]]]:
@@ -91,7 +91,7 @@ def test_routes_of_the_table_are_of_the_kind_that_the_test_reads() -> None:
 def test_a_new_type_and_a_new_blob_field_are_described_by_themselves(types: TypeRegistry) -> None:
     """A type that is registered appears with its blobs, and one that is not enabled does not."""
     spec = types.specs["sample_artifact"]
-    alone = describe(TypeRegistry({"others": replace(spec, name="others")}, types.all))
+    alone = describe(TypeRegistry({"others": replace(spec, name="others")}, types.all), (*PUBLIC, *API))
     assert {path for path in alone["paths"] if path.startswith("/artifacts/others")} == {
         "/artifacts/others",
         "/artifacts/others/{id}",
@@ -288,7 +288,7 @@ def test_the_document_needs_no_token_and_has_an_etag(glare: Glare) -> None:
 def test_the_document_stays_small(types: TypeRegistry) -> None:
     """The built-in types take less than 400 kB."""
     built_in = TypeRegistry({name: types.specs[name] for name in BUILT_IN_NAMES}, types.all)
-    assert len(json.dumps(describe(built_in))) < 400_000
+    assert len(json.dumps(describe(built_in, (*PUBLIC, *API)))) < 400_000
 
 
 def test_the_page_runs_only_what_it_carries(glare: Glare) -> None:

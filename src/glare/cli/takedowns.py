@@ -8,6 +8,8 @@ from argparse import Namespace
 from glare.cli.configuration import say
 from glare.cli.locations import services_of
 from glare.cli.tables import table
+from glare.documents.parse import parse, parse_query
+from glare.documents.takedowns import NewTakedown, TakedownQuery
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.takedown import Takedown
@@ -19,7 +21,8 @@ _COLUMNS = ("ID", "KIND", "VALUE", "CREATED", "BY", "REASON")
 def add(args: Namespace) -> int:
     """`glare takedown add`. The id alone goes to standard output."""
     with services_of(args) as services:
-        takedown = take_down(services, _somebody(), args.kind, args.value, args.reason)
+        asked = parse(NewTakedown, {"kind": args.kind, "value": args.value, "reason": args.reason})
+        takedown = take_down(services, _somebody(), asked)
     say(f"the {takedown.kind} is taken down; `glare takedown remove {takedown.id}` undoes it.")
     print(takedown.id)
     return 0
@@ -27,9 +30,9 @@ def add(args: Namespace) -> int:
 
 def list_takedowns(args: Namespace) -> int:
     """`glare takedown list`."""
-    given = {name: value for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None}
+    given = [(name, value) for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None]
     with services_of(args) as services:
-        page = read_takedowns(services, given)
+        page = read_takedowns(services, parse_query(TakedownQuery, given))
     if page.takedowns:
         print("\n".join(table([_COLUMNS, *map(_row, page.takedowns)])))
         if page.marker is not None:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from glare.db import keys
 from glare.db.tables import takedowns
-from glare.domain.takedown import Named, Takedown, TakedownKind, named_by
+from glare.documents.takedowns import TakedownKind
+from glare.domain.takedown import Named, Takedown, named_by
 
 _columns: Final = takedowns.c
 _AT_ONCE: Final = 500

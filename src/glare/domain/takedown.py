@@ -5,20 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from glare.documents.takedowns import TakedownKind
+
 Named = tuple["TakedownKind", tuple[str | None, ...]]
 """What a takedown names, normalised: two spellings of one thing are equal."""
-
-
-class TakedownKind(StrEnum):
-    """What is taken down: a content by its sha256, a host with all names below it, or one URL."""
-
-    DIGEST = "digest"
-    HOST = "host"
-    URL = "url"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from contextvars import copy_context
@@ -352,6 +352,7 @@ class Endpoint:
             self._handlers["HEAD"] = handlers["GET"]
         self._any: Handler | None = None
         self.allow = ", ".join(handlers)
+        self.handlers: Mapping[str, Handler] = handlers
 
     @classmethod
     def of_any_method(cls, handler: Handler) -> Endpoint:

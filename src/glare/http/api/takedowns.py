@@ -2,53 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
 from starlette.responses import Response
 
+from glare.documents.takedowns import NewTakedown, Takedown, TakedownPage, TakedownQuery
 from glare.domain.declared import legacy
-from glare.http.answers import Pairs, page_in_parts
-from glare.http.api.artifacts import JSON
-from glare.http.call import Call, json_response
-from glare.operations.takedowns import manage as manage_takedowns
+from glare.http.call import Call
+from glare.http.operation import Answer, Listing, Operation, Tag, Taking, allowed
+from glare.operations.takedowns import manage
 from glare.operations.takedowns.manage import represent_takedown
 
-
-async def create(call: Call) -> Response:
-    """POST /takedowns"""
-    call.services.policy.require("takedown:create", call.actor, {})
-    call.require_media_type(JSON)
-    body = await call.document()
-    takedown = await call.run(manage_takedowns.create_takedown, call.services, call.actor, body)
-    return json_response(represent_takedown(takedown), 201)
+TAKEDOWNS: Final = Tag(
+    "takedowns",
+    "What is not to be read, requested or recorded: contents, hosts and URLs; for admins.",
+    path={"takedown_id": "Id of a takedown."},
+)
 
 
-async def list_page(call: Call) -> Response:
-    """GET /takedowns"""
-    await call.require_no_body()
-    return await call.run_list(_list, call)
+@Listing(
+    id="takedowns.list",
+    about=TAKEDOWNS,
+    summary="What is taken down, by id",
+    query=TakedownQuery,
+    answer=Answer(200, "One page. `next` is there while there may be more.", TakedownPage),
+    errors=(403,),
+    admit=allowed("takedown:list"),
+)
+def list_page(call: Call, query: TakedownQuery) -> tuple[Sequence[Takedown], str | None]:
+    page = manage.list_takedowns(call.services, call.actor, query)
+    return [represent_takedown(takedown) for takedown in page.takedowns], page.marker
 
 
-async def show(call: Call) -> Response:
-    """GET /takedowns/ID"""
-    await call.require_no_body()
-    takedown = await call.run(manage_takedowns.show_takedown, call.services, call.actor, _id(call))
-    return json_response(represent_takedown(takedown))
+@Taking(
+    id="takedowns.create",
+    about=TAKEDOWNS,
+    summary="Take down a content, a host or a URL: readers get 451, nothing is requested or recorded, and the records stay",
+    body=NewTakedown,
+    answer=Answer(201, "The takedown.", Takedown),
+    errors=(403, 408, 409, 413, 415),
+    admit=allowed("takedown:create"),
+)
+async def create(call: Call, asked: NewTakedown) -> Takedown:
+    return represent_takedown(await call.run(manage.create_takedown, call.services, call.actor, asked))
 
 
+@Operation(
+    id="takedowns.show",
+    about=TAKEDOWNS,
+    summary="One takedown",
+    answer=Answer(200, "It.", Takedown),
+    errors=(403, 404),
+)
+async def show(call: Call) -> Takedown:
+    return represent_takedown(await call.run(manage.show_takedown, call.services, call.actor, _id(call)))
+
+
+@Operation(
+    id="takedowns.delete",
+    about=TAKEDOWNS,
+    summary="Undo a takedown",
+    answer=Answer(204, "It is gone."),
+    errors=(403, 404),
+)
 async def delete(call: Call) -> Response:
-    """DELETE /takedowns/ID"""
-    await call.require_no_body()
-    await call.run(manage_takedowns.delete_takedown, call.services, call.actor, _id(call))
+    await call.run(manage.delete_takedown, call.services, call.actor, _id(call))
     return Response(status_code=204, headers={"content-type": legacy.EMPTY_CONTENT_TYPE})
-
-
-def _list(call: Call) -> Response:
-    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
-        page = manage_takedowns.list_takedowns(call.services, call.actor, pairs)
-        return [represent_takedown(takedown) for takedown in page.takedowns], page.marker
-
-    return page_in_parts(call, "takedowns", read)
 
 
 def _id(call: Call) -> str:

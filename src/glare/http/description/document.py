@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.metadata import version
 from typing import Any, Final
 
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.http.answers import shared_body
@@ -23,8 +24,7 @@ from glare.http.description.schemas import component_schemas
 from glare.http.description.service import TAGS, service_paths
 from glare.http.description.subscriptions import DOCUMENTS as SUBSCRIPTION_DOCUMENTS
 from glare.http.description.subscriptions import TAG, subscription_paths
-from glare.http.description.takedowns import TAG as TAKEDOWNS_TAG
-from glare.http.description.takedowns import takedown_paths
+from glare.http.description.table import Table
 from glare.types.registry import TypeRegistry
 
 _STATIC: Final = resources.files("glare.http") / "static"
@@ -39,10 +39,11 @@ _ABOUT: Final = (
 )
 
 
-def describe(types: TypeRegistry) -> Mapping[str, Any]:
-    """The OpenAPI 3.1 document of a service that has these types; not to be changed."""
+def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, Any]:
+    """The OpenAPI 3.1 document of a service that has these types and paths; not to be changed."""
     specs = (*types.specs.values(), types.all)
-    paths = service_paths() | location_paths() | subscription_paths() | takedown_paths()
+    table = Table(routes)
+    paths = service_paths() | location_paths() | subscription_paths() | table.paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -60,20 +61,20 @@ def describe(types: TypeRegistry) -> Mapping[str, Any]:
             *({"name": spec.name, "description": _about(spec)} for spec in specs),
             *TAGS,
             LOCATIONS_TAG,
-            TAKEDOWNS_TAG,
+            *({"name": tag.name, "description": tag.description} for tag in table.tags),
             TAG,
         ],
         "paths": paths,
         "components": {
-            "schemas": {**component_schemas(types), **SUBSCRIPTION_DOCUMENTS},
+            "schemas": {**component_schemas(types), **SUBSCRIPTION_DOCUMENTS, **table.components},
             **shared_components(base_filters(types.all)),
         },
     }
 
 
-def described(types: TypeRegistry) -> Description:
+def described(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Description:
     """`describe` as it is sent."""
-    body = encode(describe(types))
+    body = encode(describe(types, routes))
     return Description(body, hashlib.sha256(body).hexdigest()[:32])
 
 

@@ -7,28 +7,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
 from glare.context import REQUEST_ID
 from glare.db import audit as audit_rows
 from glare.db import takedowns as rows
+from glare.documents import takedowns as documents
+from glare.documents.takedowns import NewTakedown, TakedownKind, TakedownQuery
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry
 from glare.domain.shown_url import shown_url
-from glare.domain.takedown import Takedown, TakedownKind
-from glare.errors import BadRequest, Conflict, InvalidParameterValue, LocationRefused, NotFound
-from glare.operations.page_size import page_size
+from glare.domain.takedown import Takedown
+from glare.errors import Conflict, InvalidParameterValue, LocationRefused, NotFound
 from glare.operations.services import Services
 
-_MAX_REASON: Final = 2000
 _MAX_USER: Final = 255
 _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}\Z")
-_MEMBERS: Final = ("kind", "value", "reason")
-_PARAMETERS: Final = ("kind", "limit", "marker")
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,59 +36,45 @@ class Page:
     marker: str | None
 
 
-def create_takedown(services: Services, actor: Actor, body: Any) -> Takedown:
-    """Take down what the document `body` names. Raises `PolicyException`, `BadRequest`, and what `take_down` raises."""
+def create_takedown(services: Services, actor: Actor, asked: NewTakedown) -> Takedown:
+    """Take down what the document names. Raises `PolicyException`, and what `take_down` raises."""
     services.policy.require("takedown:create", actor, {})
-    if not isinstance(body, dict):
-        raise BadRequest("The body must be a JSON object with the members 'kind', 'value' and 'reason'.")
-    for name in body:
-        if name not in _MEMBERS:
-            raise BadRequest(f"Member '{name[:40]}' is not known here; use {', '.join(_MEMBERS)}.")
-    return take_down(services, actor, *(_text(body, name) for name in _MEMBERS))
+    return take_down(services, actor, asked)
 
 
-def take_down(services: Services, actor: Actor, kind: str, value: str, reason: str) -> Takedown:
-    """Block the content, host or URL `value` from now on, for a caller that may.
+def take_down(services: Services, actor: Actor, asked: NewTakedown) -> Takedown:
+    """Block a content, host or URL from now on, for a caller that may.
 
     Raises `InvalidParameterValue` for a value of the wrong form, `Conflict` where it is taken down already.
     """
-    _check_reason(reason)
     user = actor.user[:_MAX_USER] if actor.user is not None else None
-    known = parse_kind(kind)
-    takedown = Takedown(services.new_id(), known, _normalised(services, known, value), reason, services.clock(), user)
+    value = _normalised(services, asked.kind, asked.value)
+    takedown = Takedown(services.new_id(), asked.kind, value, asked.reason, services.clock(), user)
 
     def store(connection: Connection) -> Takedown:
         present = rows.add(connection, takedown)
         if present is not None:
-            raise Conflict(f"This {known} is taken down already, by takedown '{present}'.")
+            raise Conflict(f"This {takedown.kind} is taken down already, by takedown '{present}'.")
         _note(connection, actor, "takedown_create", takedown, takedown.created_at)
         return takedown
 
     return services.db.transact(store, done=lambda connection: rows.find(connection, takedown.id))
 
 
-def list_takedowns(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> Page:
+def list_takedowns(services: Services, actor: Actor, query: TakedownQuery) -> Page:
     """One page, by id. Raises `PolicyException`, and `InvalidParameterValue` naming the parameter."""
     services.policy.require("takedown:list", actor, {})
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in _PARAMETERS:
-            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(_PARAMETERS)}.")
-        if name in given:
-            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
-        given[name] = value
-    return read_takedowns(services, given)
+    return read_takedowns(services, query)
 
 
-def read_takedowns(services: Services, given: dict[str, str]) -> Page:
+def read_takedowns(services: Services, query: TakedownQuery) -> Page:
     """One page, for a caller that may see it. Raises `InvalidParameterValue`."""
-    kind = parse_kind(given["kind"]) if "kind" in given else None
-    after = given.get("marker")
+    after = query.marker
     if after is not None and not _may_be_id(after):
         raise InvalidParameterValue(f"Parameter 'marker' is '{after[:40]}'; take it from 'next' of an earlier page.")
-    limit = page_size(given.get("limit"), services.rules.query.max_page)
+    limit = min(query.limit, services.rules.query.max_page)
     with services.db.read() as connection:
-        found = rows.page(connection, limit=limit, kind=kind, after=after)
+        found = rows.page(connection, limit=limit, kind=query.kind, after=after)
     return Page(found, found[-1].id if len(found) == limit else None)
 
 
@@ -121,24 +104,16 @@ def give_back(services: Services, actor: Actor, takedown_id: str) -> Takedown:
     return services.db.transact(remove)
 
 
-def represent_takedown(takedown: Takedown) -> Document:
+def represent_takedown(takedown: Takedown) -> documents.Takedown:
     """A takedown as the API shows it to those who may see it."""
-    return {
-        "id": takedown.id,
-        "kind": takedown.kind.value,
-        "value": takedown.value,
-        "reason": takedown.reason,
-        "created_at": moment.show(takedown.created_at),
-        "created_by": takedown.created_by,
-    }
-
-
-def parse_kind(text: str) -> TakedownKind:
-    """The kind of this name. Raises `InvalidParameterValue`."""
-    try:
-        return TakedownKind(text)
-    except ValueError:
-        raise InvalidParameterValue(f"'kind' is '{text[:40]}'; give one of {', '.join(TakedownKind)}.") from None
+    return documents.Takedown(
+        id=takedown.id,
+        kind=takedown.kind,
+        value=takedown.value,
+        reason=takedown.reason,
+        created_at=moment.show(takedown.created_at),
+        created_by=takedown.created_by,
+    )
 
 
 def _normalised(services: Services, kind: TakedownKind, value: str) -> str:
@@ -188,18 +163,6 @@ def _note(connection: Connection, actor: Actor, action: str, takedown: Takedown,
         request_id=REQUEST_ID.get(),
     )
     audit_rows.record(connection, [entry])
-
-
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"Member '{name}' is required and must be a string.")
-    return value
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason) > _MAX_REASON or "\0" in reason:
-        raise InvalidParameterValue(f"'reason' may have at most {_MAX_REASON} characters, none of them NUL.")
 
 
 def _missing(takedown_id: str) -> NotFound:

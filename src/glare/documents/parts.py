@@ -1,0 +1,53 @@
+"""What documents share: times, texts without NUL, and pages of lists."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+NO_NUL: Final = r"^[^\u0000]*$"
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""ISO 8601, in UTC."""
+
+
+class Page(Struct, kw_only=True):
+    """A page of a list. A subclass adds the one member that has the entries; it is the first of the document."""
+
+    first: Annotated[str, Meta(description="Address of the first page.")]
+    next: (
+        Annotated[
+            str,
+            Meta(
+                description="Address of the next page; there when this one is as long as its limit, so the next may be empty."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class PageQuery(Struct, kw_only=True, frozen=True):
+    """The parameters that every list takes. A subclass adds its own."""
+
+    limit: Annotated[
+        int,
+        Meta(ge=1, description="How many entries a page may have.", extra={"give": "an integer of 1 or more"}),
+    ] = 100
+    marker: Annotated[str | None, Meta(description="Where the page begins; part of `next`.")] = None
+
+
+def entries_of(page: type[Page]) -> str:
+    """The name of the member that has the entries of such a page."""
+    return page.__struct_encode_fields__[0]
+
+
+def names_of(document: type[Struct] | Struct) -> tuple[str, ...]:
+    """The names of the members of a document, as they are on the wire."""
+    return document.__struct_encode_fields__
+
+
+def as_given(document: Struct) -> dict[str, Any]:
+    """The members that a client has sent, by the name of the attribute: what was left out is not there."""
+    values = ((name, getattr(document, name)) for name in document.__struct_fields__)
+    return {name: value for name, value in values if value is not UNSET}

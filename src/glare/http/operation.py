@@ -1,0 +1,140 @@
+"""What an endpoint takes, answers and means, declared above its handler: the description of the API is made of these.
+
+Each kind of operation does for its handler what all handlers of this kind do: it refuses a body that is not wanted, or
+parses the one that is; it sends the document that the handler returns, with the declared status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from glare.documents.parse import parse, parse_query
+from glare.documents.parts import PageQuery, entries_of
+from glare.http.answers import page_in_parts
+from glare.http.call import Call, Handler, json_response
+
+JSON: Final = "application/json"
+
+D = TypeVar("D")
+B = TypeVar("B")
+Q = TypeVar("Q", bound=PageQuery)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What operations are about. `path` describes the parameters of their paths."""
+
+    name: str
+    description: str
+    path: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One successful answer: a document of the type `document`, or an empty body."""
+
+    status: int
+    description: str
+    document: Any = None
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What is said of every operation. `errors` are statuses beside those that every operation may answer; `admit`
+    raises where the caller may not do this at all, before anything of the request is read.
+    """
+
+    id: str
+    about: Tag
+    summary: str
+    answer: Answer
+    errors: Sequence[int] = ()
+    admit: Callable[[Call], object] | None = None
+    query: type[Struct] | None = None
+    body: Any = None
+
+    def begin(self, call: Call) -> None:
+        """Raises where the caller may not do this."""
+        if self.admit is not None:
+            self.admit(call)
+
+    def send(self, document: Any) -> Response:
+        """The answer with this document; a response as it is."""
+        return document if isinstance(document, Response) else json_response(document, self.answer.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """A handler with its declaration: an entry of the table of paths."""
+
+    declared: Declared
+    run: Handler
+
+    async def __call__(self, call: Call) -> Response:
+        return await self.run(call)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(Declared):
+    """An operation whose request has no body."""
+
+    def __call__(self, handler: Callable[[Call], Awaitable[Any]]) -> Handled:
+        async def run(call: Call) -> Response:
+            self.begin(call)
+            await call.require_no_body()
+            return self.send(await handler(call))
+
+        return Handled(self, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taking(Declared, Generic[B]):
+    """An operation whose request has the document `body`."""
+
+    body: type[B]
+
+    def __call__(self, handler: Callable[[Call, B], Awaitable[Any]]) -> Handled:
+        async def run(call: Call) -> Response:
+            self.begin(call)
+            call.require_media_type(JSON)
+            asked = await call.aside(parse, self.body, await call.document())
+            return self.send(await handler(call, asked))
+
+        return Handled(self, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing(Declared, Generic[Q]):
+    """A list. The handler works in a thread; it returns the entries of one page, and where the next begins (None after
+    the last).
+    """
+
+    query: type[Q]
+
+    def __call__(self, handler: Callable[[Call, Q], tuple[Sequence[Any], str | None]]) -> Handled:
+        def read(call: Call) -> Response:
+            return page_in_parts(
+                call, entries_of(self.answer.document), lambda pairs: handler(call, parse_query(self.query, pairs))
+            )
+
+        async def run(call: Call) -> Response:
+            self.begin(call)
+            await call.require_no_body()
+            return await call.run_list(read, call)
+
+        return Handled(self, run)
+
+
+def allowed(rule: str) -> Callable[[Call], None]:
+    """Whether the caller may do what this rule of the policy is about, whatever it is done to."""
+
+    def admit(call: Call) -> None:
+        call.services.policy.require(rule, call.actor, {})
+
+    return admit
