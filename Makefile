@@ -26,7 +26,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
 run: .venv/.package ## start the service on 127.0.0.1:9494 with an embedded database, and print a curl line to try
-	.venv/bin/glare serve --quickstart
+	.venv/bin/glare-server serve --quickstart
 
 # Status 5 is pytest's "no test is chosen": ARGS may choose tests that are about one database only.
 test: venv ## run the tests (JOBS=2 at a time; more arguments for pytest in ARGS; those of the service once for each of DATABASES)
@@ -73,7 +73,8 @@ changelog: venv ## show the changelog of what is not yet released
 	.venv/bin/towncrier build --draft --version next
 
 clean: ## remove environments, caches and builds; the data in var/ stays
-	rm -rf .venv .venv-lock .venv-client .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist src/glare.egg-info
+	rm -rf .venv .venv-lock .venv-client build dist src/*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is newer than what it was made from, so a second call does nothing.

@@ -2,7 +2,7 @@
 
     python bench/attacks.py [--only closers,idle] [--seconds 15] [--settle 60]
 
-One `glare serve` process with the embedded database and its default settings (only anonymous reading is on, and
+One `glare-server serve` process with the embedded database and its default settings (only anonymous reading is on, and
 loopback is opened for origins). While each attack goes on, a project that has nothing to do with it works: it shows an
 artifact every 20 ms, uploads 1 MiB, begins a verified download, records a location and has it checked. The attackers,
 the origins and this program are other processes, on the same cores. Wanted: p99 of a show ≤ 50 ms, an upload ≤ 2 s, a

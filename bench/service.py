@@ -1,4 +1,4 @@
-"""A `glare serve` of its own, in a folder of its own."""
+"""A `glare-server serve` of its own, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Glare(Server):
         return self.tokens[PROJECTS[0]]
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "glare.cli.main", *arguments, "--config-file", str(self._configuration)]
+        return [sys.executable, "-m", "glare", *arguments, "--config-file", str(self._configuration)]
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -67,8 +67,8 @@ def notice(world: World) -> None:
     config = world.work / "worker.conf"
     config.write_text((world.work / "glare.conf").read_text("utf-8").replace("workers = 0", "workers = 1"), "utf-8")
     say.note("Until now nobody has checked anything again. A worker of its own begins to, every two seconds:")
-    say.command(f"glare worker --config-file {config.name}")
-    program = [str(Path(sys.executable).with_name("glare")), "worker", "--config-file", str(config)]
+    say.command(f"glare-server worker --config-file {config.name}")
+    program = [sys.executable, "-m", "glare", "worker", "--config-file", str(config)]
     log = world.work / "worker.log"
     with started("the worker", program, world.work, world.env, log, lambda: b"background work" in log.read_bytes()):
         say.wait_until("a check of 'eu' by the worker", lambda: _checked(world, "eu"), True, PATIENCE)

@@ -92,18 +92,18 @@ class Installation:
         return text
 
     def glare(self, narrator: Narrator, *words: str) -> str:
-        """Run a `glare` command that ends by itself; returns its standard output."""
-        narrator.command(" ".join(["glare", *words, "--config-file", self.config.name]))
+        """Run a command that ends by itself; returns its standard output."""
+        narrator.command(" ".join(["glare-server", *words, "--config-file", self.config.name]))
         return succeed([*self._program(), *words, "--config-file", str(self.config)], self.folder, self.env).out
 
     @contextmanager
     def running(self, narrator: Narrator) -> Iterator[Service]:
-        """`glare serve`, from the moment when it says that it is ready.
+        """`glare-server serve`, from the moment when it says that it is ready.
 
         Raises:
             Surprise: it does not start.
         """
-        narrator.command(f"glare serve --config-file {self.config.name}")
+        narrator.command(f"glare-server serve --config-file {self.config.name}")
         args = [*self._program(), "serve", "--config-file", str(self.config)]
         url = f"http://127.0.0.1:{self.port}"
         with started("the service", args, self.folder, self.env, self.log, lambda: _is_ready(url)) as process:
@@ -112,7 +112,7 @@ class Installation:
 
     @staticmethod
     def _program() -> list[str]:
-        return [str(Path(sys.executable).with_name("glare"))]
+        return [sys.executable, "-m", "glare"]
 
 
 def _is_ready(url: str) -> bool:

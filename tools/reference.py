@@ -36,7 +36,7 @@ def _settings() -> Iterator[str]:
 
 Glare reads its options once, at start: from the command line, then from environment variables `OS_GROUP__OPTION`, then from the files
 that `--config-file` and `--config-dir` name (else `glare.conf` in `~/.glare`, `~`, `/etc/glare` or `/etc`), then from the defaults
-below. `glare config sample` prints them as a file. A wrong value is refused with a sentence; an option that does not exist is warned of.
+below. `glare-server config sample` prints them as a file. A wrong value is refused with a sentence; an option that does not exist is warned of.
 
 Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 KiB` or `2 GB`; lists with commas. `$name` stands for
 the value of another option and `$$` for a dollar sign.
@@ -77,7 +77,7 @@ def policy_page() -> str:
 # Policy rules
 
 The language is oslo.policy's. A file named by `[oslo_policy] policy_file` holds the rules that differ from these defaults;
-`glare policy sample` prints them all as a file. `@` is everyone.
+`glare-server policy sample` prints them all as a file. `@` is everyone.
 
 | rule | what it allows | default | requests |
 |---|---|---|---|"""

@@ -1,0 +1,5 @@
+"""Glare, an artifact repository."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`glare audit list`, and what commands leave in the audit log."""
+"""`glare-server audit list`, and what commands leave in the audit log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_token_may_be_made_before_the_database(cli: Cli) -> None:
     made = cli("token", "create", "--project", "demo", "--user", "alice")
     assert made.returncode == 0
     assert "the audit log does not have this" in made.stderr
-    assert "glare db upgrade" in made.stderr
+    assert "glare-server db upgrade" in made.stderr
 
 
 def test_a_revocation_that_fails_leaves_nothing(cli: Cli) -> None:

@@ -13,7 +13,7 @@ from support.service import running
 
 def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
     """The database goes from absent to fitting and back, and each step says where it is."""
-    assert "does not exist; run `glare db upgrade`" in cli.refused("db", "check")
+    assert "does not exist; run `glare-server db upgrade`" in cli.refused("db", "check")
     assert not (cli.directory / "var").exists()
     cli.done("db", "upgrade")
     cli.done("db", "upgrade")
@@ -34,8 +34,8 @@ def test_state_is_for_its_owner_only(cli: Cli) -> None:
 
 def test_a_service_without_its_database_is_refused(cli: Cli, free_port: int) -> None:
     """`serve` and `worker` do not make a database by themselves: they say how it is made."""
-    assert "run `glare db upgrade`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
-    assert "run `glare db upgrade`" in sentence(cli.program("worker"))
+    assert "run `glare-server db upgrade`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
+    assert "run `glare-server db upgrade`" in sentence(cli.program("worker"))
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
@@ -63,7 +63,7 @@ def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, fre
 
 
 def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
-    """`$(glare token create …)` is the token; the list shows whose it is and never the token; revoking removes it."""
+    """`$(glare-server token create …)` is the token; the list shows whose it is and never the token; revoking removes it."""
     printed = cli.done(
         *("token", "create", "--project", "demo", "--user", "alice", "--role", "member"),
         *("--role", "reader", "--expires", "30d", "--label", "nightly build"),

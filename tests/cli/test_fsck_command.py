@@ -1,4 +1,4 @@
-"""`glare fsck`: what it prints, how it ends, and going on after it was stopped or killed."""
+"""`glare-server fsck`: what it prints, how it ends, and going on after it was stopped or killed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def test_all_is_well(tmp_path: Path, cli: Cli) -> None:
         result = cli.program("fsck", "--config-file", "glare.conf")
         assert (result.returncode, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "glare: store file: all 1 blobs read, 1 objects looked at.",
-            "glare: store database: all 0 blobs read, 0 objects looked at.",
-            "glare: 1 blob checked; all as recorded.",
+            "glare-server: store file: all 1 blobs read, 1 objects looked at.",
+            "glare-server: store database: all 0 blobs read, 0 objects looked at.",
+            "glare-server: 1 blob checked; all as recorded.",
         ]
 
 
@@ -53,11 +53,11 @@ def test_what_is_wrong_is_printed(tmp_path: Path, cli: Cli) -> None:
             ["orphan", f"file/{orphan.name}", "-"],
         ]
         assert "sha256" in lines[0][3]
-        assert result.stderr.splitlines()[-1] == "glare: 1 blob checked; 1 different, 1 without a blob."
+        assert result.stderr.splitlines()[-1] == "glare-server: 1 blob checked; 1 different, 1 without a blob."
         path.write_bytes(b"right")
         result = cli.program("fsck", "--config-file", "glare.conf", "--remove-orphans")
         assert result.returncode == 0
-        assert result.stderr.splitlines()[-1] == "glare: 1 blob checked; 1 recovered, 1 removed."
+        assert result.stderr.splitlines()[-1] == "glare-server: 1 blob checked; 1 recovered, 1 removed."
         assert not orphan.exists()
         assert glare.alice.download(artifact, "blob").content == b"right"
 
@@ -67,16 +67,16 @@ def test_a_stopped_check_goes_on(tmp_path: Path, cli: Cli, start: Start) -> None
     with running(tmp_path, SETTINGS) as glare:
         for number in range(4):
             uploaded(glare, str(number), b"%d" % number * 1000)
-        process = start("-m", "glare.cli.main", "fsck", "--config-file", "glare.conf", "--rate", "200")
+        process = start("-m", "glare", "fsck", "--config-file", "glare.conf", "--rate", "200")
         eventually(lambda: begun(glare))
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "glare: stopped: " in told
+        assert "glare-server: stopped: " in told
         assert "The next check goes on from here." in told
         result = cli.program("fsck", "--config-file", "glare.conf")
         assert result.returncode == 0
-        assert result.stderr.splitlines()[-1] == "glare: 4 blobs checked; all as recorded."
+        assert result.stderr.splitlines()[-1] == "glare-server: 4 blobs checked; all as recorded."
 
 
 def test_a_killed_check_is_gone_on_with(tmp_path: Path, cli: Cli, start: Start) -> None:
@@ -84,7 +84,7 @@ def test_a_killed_check_is_gone_on_with(tmp_path: Path, cli: Cli, start: Start) 
     with running(tmp_path, SETTINGS) as glare:
         for number in range(4):
             uploaded(glare, str(number), b"%d" % number * 1000)
-        process = start("-m", "glare.cli.main", "fsck", "--config-file", "glare.conf", "--rate", "200")
+        process = start("-m", "glare", "fsck", "--config-file", "glare.conf", "--rate", "200")
         eventually(lambda: begun(glare))
         process.kill()
         process.wait()
@@ -93,7 +93,7 @@ def test_a_killed_check_is_gone_on_with(tmp_path: Path, cli: Cli, start: Start) 
             connection.execute(fsck_runs.update().values(heartbeat=0))
         result = cli.program("fsck", "--config-file", "glare.conf")
         assert result.returncode == 0
-        assert result.stderr.splitlines()[-1] == "glare: 4 blobs checked; all as recorded."
+        assert result.stderr.splitlines()[-1] == "glare-server: 4 blobs checked; all as recorded."
 
 
 def begun(glare: Glare) -> bool:

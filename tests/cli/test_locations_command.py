@@ -1,4 +1,4 @@
-"""`glare locations`: what operators see of external locations, and checking one now."""
+"""`glare-server locations`: what operators see of external locations, and checking one now."""
 
 from __future__ import annotations
 

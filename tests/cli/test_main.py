@@ -3,11 +3,11 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from glare import __version__
 from glare.cli.commands import COMMANDS, GROUPS
 from glare.cli.main import WIDTH, build_parser, help_pages, main
 from support.command import Cli, environment
@@ -24,13 +24,16 @@ def test_help_comes_at_once(cli: Cli) -> None:
 def test_every_command_explains_itself() -> None:
     """Each command has a summary, a description, an example that calls it, and the exit codes."""
     pages = {page.title: page.text for page in help_pages()}
-    assert set(pages) == {"glare", *("glare " + " ".join(path) for path in (*GROUPS, *(c.path for c in COMMANDS)))}
+    assert set(pages) == {
+        "glare-server",
+        *("glare-server " + " ".join(path) for path in (*GROUPS, *(c.path for c in COMMANDS))),
+    }
     for command in COMMANDS:
         words = " ".join(command.path)
         assert command.summary[0].islower(), words
         assert command.description.endswith((".", "1 when it has not.")), words
-        assert any(f"glare {words}" in example for example in command.examples), words
-        assert "exit codes:" in pages[f"glare {words}"]
+        assert any(f"glare-server {words}" in example for example in command.examples), words
+        assert "exit codes:" in pages[f"glare-server {words}"]
 
 
 def test_examples_are_understood() -> None:
@@ -67,10 +70,10 @@ def test_a_command_line_that_is_not_understood_ends_with_two(
 @pytest.mark.parametrize(
     ("arguments", "page"),
     [
-        (["--nonsense"], "glare --help"),
-        (["serve", "--nonsense"], "glare serve --help"),
-        (["token", "list", "--nonsense"], "glare token list --help"),
-        (["db", "--nonsense"], "glare db --help"),
+        (["--nonsense"], "glare-server --help"),
+        (["serve", "--nonsense"], "glare-server serve --help"),
+        (["token", "list", "--nonsense"], "glare-server token list --help"),
+        (["db", "--nonsense"], "glare-server db --help"),
     ],
 )
 def test_an_option_that_is_not_understood_points_at_the_help_of_its_command(
@@ -79,7 +82,7 @@ def test_an_option_that_is_not_understood_points_at_the_help_of_its_command(
     """Who misspells an option of a command is sent to the page that lists its options."""
     with pytest.raises(SystemExit):
         main(arguments)
-    assert capsys.readouterr().err == f"glare: unrecognized arguments: --nonsense; see `{page}`.\n"
+    assert capsys.readouterr().err == f"glare-server: unrecognized arguments: --nonsense; see `{page}`.\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["db"], ["token"]])
@@ -104,7 +107,7 @@ def test_a_wrong_option_is_one_sentence_and_a_traceback_on_demand(cli: Cli) -> N
     result = cli("db", "check", OS_DEFAULT__BIND_PORT="x")
     assert result.returncode == 1
     assert result.stderr.startswith(
-        "glare: [DEFAULT] bind_port is 'x' (from the environment, OS_DEFAULT__BIND_PORT), but"
+        "glare-server: [DEFAULT] bind_port is 'x' (from the environment, OS_DEFAULT__BIND_PORT), but"
     )
     assert result.stderr.count("\n") == 1
     assert "Traceback" in cli.program("db", "check", "--debug", OS_DEFAULT__BIND_PORT="x").stderr
@@ -115,17 +118,17 @@ def test_an_option_that_is_not_known_is_warned_of(cli: Cli) -> None:
     Path(cli.directory / "a.conf").write_text("[DEFAULT]\nbind_prot = 1\n")
     result = cli("types", "list", "--config-file", "a.conf")
     assert result.returncode == 0
-    assert "glare: warning: [DEFAULT] bind_prot in a.conf is no option; did you mean bind_port?" in result.stderr
+    assert "glare-server: warning: [DEFAULT] bind_prot in a.conf is no option; did you mean bind_port?" in result.stderr
 
 
 def test_the_version_is_printed(cli: Cli) -> None:
     """`--version` prints the version of the package alone."""
-    assert cli.program("--version").stdout == f"glare {version('glare')}\n"
+    assert cli.program("--version").stdout == f"glare-server {__version__}\n"
 
 
 def test_a_reader_that_leaves_is_no_error(cli: Cli) -> None:
-    """`glare config sample | head -1` ends quietly."""
-    command = f"{sys.executable} -m glare.cli.main config sample | head -1; exit ${{PIPESTATUS[0]}}"
+    """`glare-server config sample | head -1` ends quietly."""
+    command = f"{sys.executable} -m glare-server config sample | head -1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(
         ["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False, timeout=60
     )

@@ -19,7 +19,7 @@ from support.command import Cli, Start, environment, wait_for
 
 def quickstart(start: Start, port: int) -> tuple[subprocess.Popen[str], list[str]]:
     """Start a service on a port; its process, and its welcome once it is complete."""
-    process = start("-m", "glare.cli.main", "serve", "--quickstart", "--bind-port", str(port))
+    process = start("-m", "glare", "serve", "--quickstart", "--bind-port", str(port))
     lines: list[str] = []
     assert process.stdout is not None
     while not lines or "Ctrl-C" not in lines[-1]:

@@ -1,4 +1,4 @@
-"""`glare scrub`: once, and until it is stopped."""
+"""`glare-server scrub`: once, and until it is stopped."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ def test_what_is_due_is_removed(tmp_path: Path, cli: Cli) -> None:
     with running(tmp_path, SETTINGS) as glare:
         artifact = deleted(glare)
         result = cli.program("scrub", "--config-file", "glare.conf")
-        assert (result.returncode, result.stderr) == (0, "glare: 1 deleted artifact removed.\n")
+        assert (result.returncode, result.stderr) == (0, "glare-server: 1 deleted artifact removed.\n")
         assert glare.alice.get(artifact).status_code == 404
         assert glare.usage("wonderland") == (0, 0)
         assert glare.leftovers() == {}
         assert glare.objects() == []
-        assert cli.program("scrub", "--config-file", "glare.conf").stderr == "glare: 0 deleted artifacts removed.\n"
+        assert (
+            cli.program("scrub", "--config-file", "glare.conf").stderr == "glare-server: 0 deleted artifacts removed.\n"
+        )
 
 
 def test_what_is_not_due_stays(tmp_path: Path, cli: Cli) -> None:
     """Before scrub_time is over nothing goes."""
     with running(tmp_path, f"{SETTINGS}scrub_time = 1 h\n") as glare:
         artifact = deleted(glare)
-        assert cli.program("scrub", "--config-file", "glare.conf").stderr == "glare: 0 deleted artifacts removed.\n"
+        assert (
+            cli.program("scrub", "--config-file", "glare.conf").stderr == "glare-server: 0 deleted artifacts removed.\n"
+        )
         assert glare.alice.show(artifact)["status"] == "deleted"
         assert glare.usage("wonderland") == (1, 10)
 
@@ -73,7 +77,7 @@ def test_a_killed_scrub_loses_nothing(tmp_path: Path, cli: Cli, start: Start) ->
         for artifact in many:
             glare.alice.upload(artifact, "blob", b"1234567890")
             glare.alice.delete(artifact)
-        process = start("-m", "glare.cli.main", "scrub", "--config-file", "glare.conf")
+        process = start("-m", "glare", "scrub", "--config-file", "glare.conf")
         eventually(lambda: glare.usage("wonderland")[0] < 55)
         process.kill()
         process.wait()
@@ -86,7 +90,7 @@ def test_a_killed_scrub_loses_nothing(tmp_path: Path, cli: Cli, start: Start) ->
 def test_the_daemon_goes_on_until_a_signal(tmp_path: Path, start: Start) -> None:
     """With --daemon it removes what becomes due while it runs, and ends with 0 on SIGTERM."""
     with running(tmp_path, SETTINGS) as glare:
-        process = start("-m", "glare.cli.main", "scrub", "--daemon", "--config-file", "glare.conf")
+        process = start("-m", "glare", "scrub", "--daemon", "--config-file", "glare.conf")
         assert process.stderr is not None
         assert "as they become due" in process.stderr.readline()
         artifact = deleted(glare)

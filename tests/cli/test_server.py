@@ -71,7 +71,7 @@ def test_a_service_speaks_to_a_collector_in_its_format(start: Start, cli: Cli, f
     cli.done("db", "upgrade")
     (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
     options = ("--config-file", "glare.conf", "--bind-port", str(free_port))
-    process = start("-m", "glare.cli.main", "serve", *options)
+    process = start("-m", "glare", "serve", *options)
     wait_for(f"http://127.0.0.1:{free_port}/healthz", process)
     process.terminate()
     _, error = process.communicate(timeout=20)

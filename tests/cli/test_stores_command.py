@@ -1,4 +1,4 @@
-"""`glare stores`, and nodes whose store is another one than the database's."""
+"""`glare-server stores`, and nodes whose store is another one than the database's."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_node_with_another_directory_does_not_start(
     variables = {OTHER: str(other), "OS_DEFAULT__BIND_PORT": str(free_port)}
     said = refusal(cli.program(command, "--config-file", "glare.conf", **variables))
     mine = (node.settings.glance_store.filesystem_store_datadir / MARKER).read_text().strip()
-    for part in ("Store 'file'", mine, "the-other", "glare stores adopt file"):
+    for part in ("Store 'file'", mine, "the-other", "glare-server stores adopt file"):
         assert part in said
     assert node.alice.download(image, "image").content == b"bytes"
 
@@ -129,7 +129,7 @@ def test_a_store_that_was_moved_is_adopted(node: Glare, image: Json, cli: Cli, o
 
 
 def test_bytes_that_are_lost_are_gone_on_without(node: Glare, image: Json, cli: Cli, tmp_path: Path) -> None:
-    """`--without-bytes` makes an empty directory the store: records stay, and `glare fsck` marks what is missing."""
+    """`--without-bytes` makes an empty directory the store: records stay, and `glare-server fsck` marks what is missing."""
     directory = tmp_path / "new"
     said = refusal(second(cli, directory, "stores", "adopt", "file"))
     assert "--without-bytes" in said

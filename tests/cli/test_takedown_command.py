@@ -1,4 +1,4 @@
-"""`glare takedown`: taking down and undoing it, from the command line."""
+"""`glare-server takedown`: taking down and undoing it, from the command line."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) ->
     """With format = json what the worker says of itself is an object on a line too."""
     cli.done("db", "upgrade")
     (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
-    process = start("-m", "glare.cli.main", "worker", "--config-file", "glare.conf")
+    process = start("-m", "glare", "worker", "--config-file", "glare.conf")
     assert process.stderr is not None
     entry = json.loads(process.stderr.readline())
     assert (entry["level"], entry["message"]) == ("info", "doing the background work; Ctrl-C stops it.")
@@ -26,7 +26,7 @@ def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) ->
 def test_a_signal_ends_the_worker_with_zero(start: Start, cli: Cli, number: signal.Signals) -> None:
     """A worker in a process of its own runs until a signal, and ends with exit code 0."""
     cli.done("db", "upgrade")
-    process = start("-m", "glare.cli.main", "worker")
+    process = start("-m", "glare", "worker")
     assert process.stderr is not None
     assert "doing the background work" in process.stderr.readline()
     process.send_signal(number)
@@ -40,7 +40,7 @@ def test_a_worker_on_its_own_tells_its_numbers(start: Start, cli: Cli, free_port
     """
     cli.done("db", "upgrade")
     (cli.directory / "glare.conf").write_text(f"[metrics]\nworker_bind = 127.0.0.1:{free_port}\n")
-    process = start("-m", "glare.cli.main", "worker", "--config-file", "glare.conf")
+    process = start("-m", "glare", "worker", "--config-file", "glare.conf")
     assert process.stderr is not None
     assert "doing the background work" in process.stderr.readline()
     url = f"http://127.0.0.1:{free_port}"

@@ -43,7 +43,7 @@ def test_tour_shows_what_the_readme_says(tmp_path: Path) -> None:
         "OS_LOCATIONS__ALLOWED_PORTS": f"80,443,{mirror}",
     }
     service = subprocess.Popen(
-        [sys.executable, "-m", "glare.cli.main", "serve", "--quickstart", "--bind-port", str(port)],
+        [sys.executable, "-m", "glare", "serve", "--quickstart", "--bind-port", str(port)],
         cwd=tmp_path,
         env=env,
         stdout=subprocess.PIPE,

@@ -72,4 +72,4 @@ def test_every_command_is_explained(reference: ModuleType) -> None:
     """Each command's help is in the page."""
     page = reference.commands_page()
     for command in COMMANDS:
-        assert f"## glare {' '.join(command.path)}\n" in page
+        assert f"## glare-server {' '.join(command.path)}\n" in page

@@ -230,7 +230,7 @@ def test_a_message_is_sent_again_at_once_as_often_as_is_set(
 
 
 def test_the_service_starts_and_works_without_its_broker(tmp_path: Path, relay: Relay, mailbox: Mailbox) -> None:
-    """`glare serve` starts while the broker is down, answers requests, and tells everything once the broker is
+    """`glare-server serve` starts while the broker is down, answers requests, and tells everything once the broker is
     there.
     """
     text = configured(relay, mailbox, more="poll_interval = 0.05\nretry_delay = 0.05\nmax_retry_delay = 0.1\n")

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from support.wheel import build_wheel
+
 
 @pytest.fixture(scope="module")
-def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    """The wheel, built from a copy of the sources with the locked build requirement, and nothing fetched."""
-    folder = tmp_path_factory.mktemp("build")
-    shutil.copytree(checkout / "src", folder / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(checkout / name, folder)
-    pip = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-index", "--no-deps"]
-    built = subprocess.run(
-        [*pip, "--no-build-isolation", "--wheel-dir", str(folder), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = folder.glob("glare-*.whl")
-    return zipfile.Path(path)
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+    """The wheel."""
+    return zipfile.Path(build_wheel(tmp_path_factory.mktemp("build")))
 
 
 def test_the_wheel_holds_the_whole_package(wheel: zipfile.Path, checkout: Path) -> None:
@@ -43,7 +29,9 @@ def test_the_wheel_holds_the_whole_package(wheel: zipfile.Path, checkout: Path) 
 
 
 def test_the_wheel_brings_licence_and_command(wheel: zipfile.Path) -> None:
-    """The wheel holds the licence's text and the `glare` command."""
+    """The wheel holds the licence's text and the command `glare-server`, and no `glare`, which is the client's."""
     (metadata,) = (path for path in wheel.iterdir() if path.name.endswith(".dist-info"))
     assert "Apache License" in (metadata / "licenses" / "LICENSE").read_text("utf-8")
-    assert "glare = glare.cli.main:main" in (metadata / "entry_points.txt").read_text("utf-8")
+    assert (metadata / "entry_points.txt").read_text("utf-8").split() == [
+        *("[console_scripts]", "glare-server", "=", "glare.cli.main:main")
+    ]

@@ -43,7 +43,7 @@ def test_a_token_names_its_actor(file: TokenFile) -> None:
 @pytest.mark.parametrize("token", ["", "glare_unknown", "ann:p1:admin", "\udcff", "x" * 5000])
 def test_an_unknown_token_is_refused_even_where_anonymous_is_allowed(file: TokenFile, token: str) -> None:
     """A token that is not in the file is 401, with a remedy that does not repeat it."""
-    with pytest.raises(Unauthorized, match="glare token create") as raised:
+    with pytest.raises(Unauthorized, match="glare-server token create") as raised:
         TokenFileIdentity(file, allow_anonymous=True).authenticate(sent(token))
     assert not token or token not in raised.value.message
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_is_refused(file: TokenFile) -> None:
     for seconds in (0, -1, 1e300):
         with pytest.raises(InvalidParameterValue, match="cannot expire in"):
             file.create("p", "a", expires_in=seconds)
-    with pytest.raises(NotFound, match=r"'beef'.*glare token list"):
+    with pytest.raises(NotFound, match=r"'beef'.*glare-server token list"):
         file.revoke("beef")
     assert file.list() == ()
 

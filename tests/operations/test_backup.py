@@ -88,7 +88,7 @@ def contents(glare: Glare, *artifacts: Json) -> list[bytes]:
 
 
 def test_what_was_backed_up_is_restored(tmp_path: Path) -> None:
-    """A copy taken while the service runs comes back whole: records, bytes and the store's identity; `glare fsck` finds
+    """A copy taken while the service runs comes back whole: records, bytes and the store's identity; `glare-server fsck` finds
     nothing wrong.
     """
     for program in PROGRAMS[KIND]:
@@ -143,7 +143,7 @@ def _is_whole(directory: Path, url: URL, made: tuple[list[Json], Json, Json], ma
     [after] = commands("After a restore")
     for line in after.strip().splitlines():
         program, *arguments = line.replace("/etc/glare/glare.conf", "glare.conf").split()
-        assert program == "glare"
+        assert program == "glare-server"
         done = cli.program(*arguments)
         assert done.returncode == 0, done.stderr
     (directory / "database-url").write_text(connection)

@@ -251,7 +251,7 @@ def test_a_plugin_s_check_stays_the_library_s(tmp_path: Path) -> None:
             "'a' .* refers to itself: a -> b -> c -> a",
         ),
         ('{"artifact:gett": "@"}', "'artifact:gett' .* not known: did you mean 'artifact:get'"),
-        ('{"artifact:zzzzzzz": "@"}', "glare policy sample"),
+        ('{"artifact:zzzzzzz": "@"}', "glare-server policy sample"),
         ('{"artifact:get": "%(x)s:y"}', "neither a quoted text nor something that a caller has"),
         ('{"artifact:get": ":y"}', "neither a quoted text nor something that a caller has"),
         ('{"artifact:get": "project_id.x:y"}', "project_id of a caller has no parts"),

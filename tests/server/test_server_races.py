@@ -1,4 +1,4 @@
-"""Requests that meet at the same moment in two `glare serve` processes on one database and one store."""
+"""Requests that meet at the same moment in two `glare-server serve` processes on one database and one store."""
 
 from __future__ import annotations
 

@@ -106,7 +106,10 @@ def test_the_type_all_is_named_for_nothing(read: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("[DEFAULT]\nenabled_artifact_types = all\n", ("enabled_artifact_types", "'all' alone", "glare types list")),
+        (
+            "[DEFAULT]\nenabled_artifact_types = all\n",
+            ("enabled_artifact_types", "'all' alone", "glare-server types list"),
+        ),
         ("[DEFAULT]\nbind_port = high\n", ("[DEFAULT] bind_port", "'high'", "glare.conf", "from 1 to 65535", "'9494'")),
         ("[DEFAULT]\nbind_host = everywhere\n", ("bind_host", "IP address")),
         ("[DEFAULT]\nworkers = -1\n", ("workers", "'-1'", "from 0 to 256")),

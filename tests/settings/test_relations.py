@@ -62,7 +62,7 @@ def test_a_missing_extra_is_refused_by_name(
 ) -> None:
     """Notifications over a message bus without the library stop the start, and the sentence says what to install."""
     monkeypatch.setitem(sys.modules, absent, None)
-    assert "install 'glare[messaging]'" in refused(NOTIFY + BUS)
+    assert "install 'glare-server[messaging]'" in refused(NOTIFY + BUS)
 
 
 def test_the_bus_of_the_deployment_serves_notifications_unless_they_have_their_own(read: Read) -> None:

@@ -339,7 +339,7 @@ def test_a_directory_from_before_the_marker_is_known_by_its_objects(tmp_path: Pa
 def test_a_store_that_the_database_knows_is_made_nowhere_else(tmp_path: Path) -> None:
     """Also one without any blob: an empty directory is none that was used before."""
     store = Store(FilesystemDriver(tmp_path / "empty", name="local"))
-    with pytest.raises(Unavailable, match=r"was used before.*glare stores adopt local"):
+    with pytest.raises(Unavailable, match=r"was used before.*glare-server stores adopt local"):
         store.initialise([], "known")
     assert list(tmp_path.iterdir()) == []
 

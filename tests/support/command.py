@@ -1,4 +1,4 @@
-"""The `glare` command, run as a person runs it: in a directory of its own, and without the machine's options."""
+"""The `glare-server` command, run as a person runs it: in a directory of its own, and without the machine's options."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """`glare` in one directory."""
+    """`glare-server` in one directory."""
 
     directory: Path
 
@@ -57,7 +57,7 @@ class Cli:
     def program(self, *arguments: str, **variables: str) -> Result:
         """Run it as a program of its own, for what changes the process: signals, logging, imported modules."""
         ended = subprocess.run(
-            [sys.executable, "-m", "glare.cli.main", *arguments],
+            [sys.executable, "-m", "glare", *arguments],
             cwd=self.directory,
             env=environment() | variables,
             capture_output=True,

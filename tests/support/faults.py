@@ -159,7 +159,7 @@ def _obey(name: str) -> None:
 
 
 def create_application(settings: Settings, with_worker: bool) -> Any:
-    """The application of `glare serve` that obeys."""
+    """The application of `glare-server serve` that obeys."""
     build = app.build_services
 
     def stepped(*args: Any, **kwargs: Any) -> Services:

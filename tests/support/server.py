@@ -1,4 +1,4 @@
-"""A real `glare serve` process, and raw connections to it."""
+"""A real `glare-server serve` process, and raw connections to it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Server(Glare):
         self,
         directory: Path,
         text: str = "",
-        program: str = "glare.cli.main",
+        program: str = "glare",
         options: Sequence[str] = (),
         descriptors: int | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""An ASGI application that tells about its process, and a program that serves it as `glare serve` serves Glare.
+"""An ASGI application that tells about its process, and a program that serves it as `glare-server serve` serves Glare.
 
 python -m support.small_asgi STATE_DIR PORT [WORKERS]
 """

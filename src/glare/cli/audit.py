@@ -1,4 +1,4 @@
-"""`glare audit`, and the entries that commands leave in the audit log."""
+"""`glare-server audit`, and the entries that commands leave in the audit log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FILTERS = ("user", "project", "artifact", "type", "action", "outcome", "request
 
 
 def list_audit(args: Namespace) -> int:
-    """`glare audit list`."""
+    """`glare-server audit list`."""
     settings = read_settings(args)
     require_migrated(settings)
     given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]

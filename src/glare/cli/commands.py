@@ -5,6 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PROGRAM: Final = "glare-server"
+"""What the command is called. `glare` alone is the command of python-glareclient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,9 @@ def _serve(parser: ArgumentParser) -> None:
         "--workers", metavar="N", help="server processes, instead of the configured number; 0 is one per CPU"
     )
     parser.add_argument(
-        "--no-worker", action="store_true", help="leave background work to `glare worker`; somewhere one has to run"
+        "--no-worker",
+        action="store_true",
+        help="leave background work to `glare-server worker`; somewhere one has to run",
     )
     parser.add_argument(
         "--quickstart",
@@ -116,7 +122,7 @@ def _token_create(parser: ArgumentParser) -> None:
 
 
 def _token_revoke(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="id of the token, as `glare token list` prints it")
+    parser.add_argument("id", metavar="ID", help="id of the token, as `glare-server token list` prints it")
 
 
 def _audit_list(parser: ArgumentParser) -> None:
@@ -148,7 +154,7 @@ def _locations_list(parser: ArgumentParser) -> None:
 
 
 def _location(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="id of the location, as `glare locations list` prints it")
+    parser.add_argument("id", metavar="ID", help="id of the location, as `glare-server locations list` prints it")
 
 
 def _locations_check(parser: ArgumentParser) -> None:
@@ -181,11 +187,11 @@ def _takedown_list(parser: ArgumentParser) -> None:
 
 
 def _takedown_remove(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="id of the takedown, as `glare takedown list` prints it")
+    parser.add_argument("id", metavar="ID", help="id of the takedown, as `glare-server takedown list` prints it")
 
 
 def _stores_adopt(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name of the store, as `glare stores list` prints it")
+    parser.add_argument("name", metavar="NAME", help="name of the store, as `glare-server stores list` prints it")
     parser.add_argument(
         "--without-bytes",
         action="store_true",
@@ -211,9 +217,9 @@ COMMANDS = (
         "glare.cli.serve:serve",
         _serve,
         (
-            "glare serve --quickstart",
-            "glare serve --config-file /etc/glare/glare.conf",
-            "glare serve --bind-host 0.0.0.0 --bind-port 8080 --no-worker",
+            "glare-server serve --quickstart",
+            "glare-server serve --config-file /etc/glare/glare.conf",
+            "glare-server serve --bind-host 0.0.0.0 --bind-port 8080 --no-worker",
         ),
     ),
     Command(
@@ -222,7 +228,7 @@ COMMANDS = (
         "Do the background work: finish deletions, undo dead uploads, hand out events. Any number may run. SIGTERM or Ctrl-C stops it.",
         "glare.cli.worker:worker",
         _nothing,
-        ("glare worker --config-file /etc/glare/glare.conf",),
+        ("glare-server worker --config-file /etc/glare/glare.conf",),
     ),
     Command(
         ("scrub",),
@@ -232,7 +238,7 @@ COMMANDS = (
         "beside the service too. What could not be removed earlier is tried again. Ends with 1 where something still could not be.",
         "glare.cli.scrub:scrub",
         _scrub,
-        ("glare scrub --config-file /etc/glare/glare.conf", "glare scrub --daemon"),
+        ("glare-server scrub --config-file /etc/glare/glare.conf", "glare-server scrub --daemon"),
     ),
     Command(
         ("fsck",),
@@ -243,9 +249,9 @@ COMMANDS = (
         "glare.cli.fsck:fsck",
         _fsck,
         (
-            "glare fsck --config-file /etc/glare/glare.conf",
-            "glare fsck --store file --rate 20MiB",
-            "glare fsck --remove-orphans",
+            "glare-server fsck --config-file /etc/glare/glare.conf",
+            "glare-server fsck --store file --rate 20MiB",
+            "glare-server fsck --remove-orphans",
         ),
     ),
     Command(
@@ -254,7 +260,7 @@ COMMANDS = (
         "Make the database's tables, or change them to what this version needs. Does nothing when they are.",
         "glare.cli.database:upgrade",
         _upgrade,
-        ("glare db upgrade", "glare db upgrade --config-file /etc/glare/glare.conf"),
+        ("glare-server db upgrade", "glare-server db upgrade --config-file /etc/glare/glare.conf"),
     ),
     Command(
         ("db", "downgrade"),
@@ -262,7 +268,7 @@ COMMANDS = (
         "Undo changes of the database's tables. What the undone revisions stored is lost, so it has to be confirmed with --yes.",
         "glare.cli.database:downgrade",
         _downgrade,
-        ("glare db downgrade 0001 --yes",),
+        ("glare-server db downgrade 0001 --yes",),
     ),
     Command(
         ("db", "check"),
@@ -270,7 +276,7 @@ COMMANDS = (
         "See whether the database has the tables that this version needs. Changes nothing; exit code 1 when it has not.",
         "glare.cli.database:check",
         _nothing,
-        ("glare db check || glare db upgrade",),
+        ("glare-server db check || glare-server db upgrade",),
     ),
     Command(
         ("token", "create"),
@@ -279,9 +285,9 @@ COMMANDS = (
         "glare.cli.tokens:create",
         _token_create,
         (
-            "glare token create --project demo --user alice",
-            "TOKEN=$(glare token create --project demo --user ci --expires 30d --label 'nightly build')",
-            "glare token create --project ops --user root --role admin",
+            "glare-server token create --project demo --user alice",
+            "TOKEN=$(glare-server token create --project demo --user ci --expires 30d --label 'nightly build')",
+            "glare-server token create --project ops --user root --role admin",
         ),
     ),
     Command(
@@ -290,7 +296,7 @@ COMMANDS = (
         "List the tokens, never the secrets themselves.",
         "glare.cli.tokens:list_tokens",
         _nothing,
-        ("glare token list",),
+        ("glare-server token list",),
     ),
     Command(
         ("token", "revoke"),
@@ -298,7 +304,7 @@ COMMANDS = (
         "Make a token invalid. A running service notices at once.",
         "glare.cli.tokens:revoke",
         _token_revoke,
-        ("glare token revoke 4f1c2a",),
+        ("glare-server token revoke 4f1c2a",),
     ),
     Command(
         ("audit", "list"),
@@ -306,7 +312,10 @@ COMMANDS = (
         "List the newest entries of the audit log: who changed what, and what was refused. The API has more of each, at /audit.",
         "glare.cli.audit:list_audit",
         _audit_list,
-        ("glare audit list --since 2026-01-31 --project demo", "glare audit list --outcome refused --limit 20"),
+        (
+            "glare-server audit list --since 2026-01-31 --project demo",
+            "glare-server audit list --outcome refused --limit 20",
+        ),
     ),
     Command(
         ("locations", "list"),
@@ -314,7 +323,10 @@ COMMANDS = (
         "List external locations of all projects: their state, the time of the last proof, and their URL; of confidential ones scheme and host.",
         "glare.cli.locations:list_locations",
         _locations_list,
-        ("glare locations list --state changed", "glare locations list --host mirror.example.org --limit 20"),
+        (
+            "glare-server locations list --state changed",
+            "glare-server locations list --host mirror.example.org --limit 20",
+        ),
     ),
     Command(
         ("locations", "show"),
@@ -322,7 +334,7 @@ COMMANDS = (
         "Show what is known of one external location, and what its checks have found, newest first.",
         "glare.cli.locations:show",
         _location,
-        ("glare locations show 0123456789abcdef0123456789abcdef",),
+        ("glare-server locations show 0123456789abcdef0123456789abcdef",),
     ),
     Command(
         ("locations", "check"),
@@ -331,8 +343,8 @@ COMMANDS = (
         "glare.cli.locations:check",
         _locations_check,
         (
-            "glare locations check 0123456789abcdef0123456789abcdef",
-            "glare locations check --kind spot 0123456789abcdef0123456789abcdef",
+            "glare-server locations check 0123456789abcdef0123456789abcdef",
+            "glare-server locations check --kind spot 0123456789abcdef0123456789abcdef",
         ),
     ),
     Command(
@@ -343,8 +355,8 @@ COMMANDS = (
         "glare.cli.takedowns:add",
         _takedown_add,
         (
-            "glare takedown add host files.example.org --reason 'notice 2026-17'",
-            "glare takedown add url https://files.example.org/disk.img --reason 'notice 2026-18'",
+            "glare-server takedown add host files.example.org --reason 'notice 2026-17'",
+            "glare-server takedown add url https://files.example.org/disk.img --reason 'notice 2026-18'",
         ),
     ),
     Command(
@@ -353,7 +365,7 @@ COMMANDS = (
         "List what is taken down. Of URLs their query is left out; the API has it.",
         "glare.cli.takedowns:list_takedowns",
         _takedown_list,
-        ("glare takedown list --kind host",),
+        ("glare-server takedown list --kind host",),
     ),
     Command(
         ("takedown", "remove"),
@@ -361,7 +373,7 @@ COMMANDS = (
         "Undo a takedown: what it was about can be read, requested and recorded again at once.",
         "glare.cli.takedowns:remove",
         _takedown_remove,
-        ("glare takedown remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
+        ("glare-server takedown remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
     ),
     Command(
         ("stores", "list"),
@@ -370,7 +382,7 @@ COMMANDS = (
         "this node does not work then.",
         "glare.cli.stores:list_stores",
         _nothing,
-        ("glare stores list",),
+        ("glare-server stores list",),
     ),
     Command(
         ("stores", "adopt"),
@@ -380,7 +392,7 @@ COMMANDS = (
         "command.",
         "glare.cli.stores:adopt",
         _stores_adopt,
-        ("glare stores adopt file", "glare stores adopt file --without-bytes"),
+        ("glare-server stores adopt file", "glare-server stores adopt file --without-bytes"),
     ),
     Command(
         ("config", "sample"),
@@ -388,7 +400,7 @@ COMMANDS = (
         "Print a configuration file with every option, explained, at its default.",
         "glare.cli.samples:config",
         _nothing,
-        ("glare config sample > glare.conf",),
+        ("glare-server config sample > glare.conf",),
     ),
     Command(
         ("policy", "sample"),
@@ -396,7 +408,7 @@ COMMANDS = (
         "Print a policy file with every rule, explained, at its default. See [oslo_policy] policy_file.",
         "glare.cli.samples:policy",
         _nothing,
-        ("glare policy sample > policy.yaml",),
+        ("glare-server policy sample > policy.yaml",),
     ),
     Command(
         ("types", "list"),
@@ -404,7 +416,7 @@ COMMANDS = (
         "List the artifact types that are installed, and whether the configuration enables them.",
         "glare.cli.types:list_types",
         _nothing,
-        ("glare types list",),
+        ("glare-server types list",),
     ),
     Command(
         ("types", "show"),
@@ -412,7 +424,7 @@ COMMANDS = (
         "Print the JSON Schema of one artifact type, as the API answers it.",
         "glare.cli.types:show",
         _types_show,
-        ("glare types show images",),
+        ("glare-server types show images",),
     ),
     Command(
         ("types", "check"),
@@ -420,7 +432,7 @@ COMMANDS = (
         "Load modules that declare artifact types, and say what is wrong with them; exit code 1 when something is.",
         "glare.cli.types:check",
         _types_check,
-        ("glare types check mycompany.artifact_types",),
+        ("glare-server types check mycompany.artifact_types",),
     ),
 )
 """Every command, in the order of the help."""

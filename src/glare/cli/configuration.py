@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
+from glare.cli.commands import PROGRAM
 from glare.settings import Settings, SettingsError, Sources, load
 
 
@@ -21,7 +22,7 @@ def read_settings(args: Namespace, overrides: Mapping[tuple[str, str], str] | No
 
 def say(text: str) -> None:
     """A line for the person at the terminal; standard output is kept for what a script may want to read."""
-    print(f"glare: {text}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
 
 
 def make_directories(settings: Settings) -> None:

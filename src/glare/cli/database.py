@@ -1,4 +1,4 @@
-"""`glare db`: the database's tables."""
+"""`glare-server db`: the database's tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glare.settings import Settings
 
 
 def upgrade(args: Namespace) -> int:
-    """`glare db upgrade`."""
+    """`glare-server db upgrade`."""
     settings = read_settings(args)
     upgrade_database(settings, args.revision)
     say(f"the database {shown(settings)} is at revision {migrate.check(settings.database.connection).current}.")
@@ -22,7 +22,7 @@ def upgrade(args: Namespace) -> int:
 
 
 def downgrade(args: Namespace) -> int:
-    """`glare db downgrade`."""
+    """`glare-server db downgrade`."""
     settings = read_settings(args)
     if not args.yes:
         raise GlareError(
@@ -36,7 +36,7 @@ def downgrade(args: Namespace) -> int:
 
 
 def check(args: Namespace) -> int:
-    """`glare db check`."""
+    """`glare-server db check`."""
     settings = read_settings(args)
     require_migrated(settings)
     say(f"the database {shown(settings)} fits this version.")
@@ -58,7 +58,7 @@ def require_migrated(settings: Settings) -> None:
     if report.current != report.head:
         at = f"is at revision {report.current}" if report.current else "has no tables yet"
         raise Unavailable(
-            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare db upgrade`."
+            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare-server db upgrade`."
         )
     raise Unavailable(
         f"The database {shown(settings)} is at the right revision, but its tables differ from what this version made: "
@@ -75,4 +75,4 @@ def _require_file(settings: Settings) -> None:
     """SQLite makes the file that it does not find; a check must not."""
     url = make_url(settings.database.connection)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise Unavailable(f"The database {shown(settings)} does not exist; run `glare db upgrade`.")
+        raise Unavailable(f"The database {shown(settings)} does not exist; run `glare-server db upgrade`.")

@@ -1,4 +1,4 @@
-"""`glare fsck`: whether stored bytes are still those that were recorded."""
+"""`glare-server fsck`: whether stored bytes are still those that were recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TOLD: Final = (
 
 
 def fsck(args: Namespace) -> int:
-    """`glare fsck`. 1 where something is wrong, or the check was stopped before its end."""
+    """`glare-server fsck`. 1 where something is wrong, or the check was stopped before its end."""
     overrides = {("fsck", "rate"): args.rate} if args.rate is not None else {}
     settings = read_settings(args, overrides)
     check_machine(settings)

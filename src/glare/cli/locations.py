@@ -1,4 +1,4 @@
-"""`glare locations`: what operators see of external locations."""
+"""`glare-server locations`: what operators see of external locations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HISTORY = 20
 
 
 def list_locations(args: Namespace) -> int:
-    """`glare locations list`."""
+    """`glare-server locations list`."""
     with services_of(args) as services:
         given = {name: value for name in _FILTERS if (value := getattr(args, name)) is not None}
         query = parse_query(given, services.rules.query.max_page, project=given.get("project"))
@@ -48,7 +48,7 @@ def list_locations(args: Namespace) -> int:
 
 
 def show(args: Namespace) -> int:
-    """`glare locations show`."""
+    """`glare-server locations show`."""
     with services_of(args) as services:
         with services.db.read() as connection:
             history = check_history.list_checks(connection, args.id, _HISTORY)
@@ -68,7 +68,7 @@ def show(args: Namespace) -> int:
 
 
 def check(args: Namespace) -> int:
-    """`glare locations check`. 1 unless the origin serves what was recorded, as far as this kind of check can tell."""
+    """`glare-server locations check`. 1 unless the origin serves what was recorded, as far as this kind of check can tell."""
     with services_of(args) as services:
         with services.db.read() as connection:
             target = checks.find(connection, args.id)
@@ -142,4 +142,4 @@ def _text(value: Any) -> str:
 
 
 def _missing(location_id: str) -> NotFound:
-    return NotFound(f"There is no location '{location_id[:40]}'; `glare locations list` prints them.")
+    return NotFound(f"There is no location '{location_id[:40]}'; `glare-server locations list` prints them.")

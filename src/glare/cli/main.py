@@ -1,4 +1,4 @@
-"""The `glare` command: its grammar, its help, and what every command has in common.
+"""The `glare-server` command: its grammar, its help, and what every command has in common.
 
 Nothing is imported before a command is known: help has to come at once, and `serve` must not carry what it does not
 use.
@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from glare.cli.commands import COMMANDS, GROUPS, Command
+from glare import __version__
+from glare.cli.commands import COMMANDS, GROUPS, PROGRAM, Command
 
 OK, REFUSED, USAGE = 0, 1, 2
 WIDTH = 100
@@ -30,7 +31,7 @@ _EXIT_CODES = """exit codes:
 _CONFIGURATION = """configuration:
   Options come from the command line, then from environment variables OS_GROUP__OPTION, then
   from files (--config-file, --config-dir; else glare.conf in ~/.glare, ~, /etc/glare or /etc),
-  then from defaults. `glare config sample` lists them all."""
+  then from defaults. `glare-server config sample` lists them all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,18 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.traceback:
             raise
-        print(f"glare: {_sentence(error)}", file=sys.stderr)
+        print(f"{PROGRAM}: {_sentence(error)}", file=sys.stderr)
         return REFUSED
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole grammar."""
     root = _Parser(
-        prog="glare",
+        prog=PROGRAM,
         description="An artifact repository: typed artifacts, uploads, and external locations that it measures itself.",
         epilog=f"{_examples(_FIRST_STEPS)}\n\n{_CONFIGURATION}\n\n{_EXIT_CODES}",
     )
-    root.add_argument("--version", action=_Version, help="print the version and leave")
+    root.add_argument(
+        "--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version and leave"
+    )
     _add_common(root, prefix="early_")
     root.set_defaults(command=None, print_help=root.print_help, refuse=root.error)
     nodes: dict[tuple[str, ...], argparse._SubParsersAction[_Parser]] = {(): _add_subparsers(root)}
@@ -91,9 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 _FIRST_STEPS = (
-    "glare serve --quickstart          # everything in ./var, with a token and a line to try",
-    "glare config sample > glare.conf  # every option, explained",
-    "glare serve --config-file glare.conf",
+    "glare-server serve --quickstart          # everything in ./var, with a token and a line to try",
+    "glare-server config sample > glare.conf  # every option, explained",
+    "glare-server serve --config-file glare.conf",
 )
 
 
@@ -108,20 +111,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # handed through to argparse as they came
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"glare: {message}; see `{self.prog} --help`.\n")
-
-
-class _Version(argparse.Action):
-    """Prints the version; reading it from the package's metadata waits until somebody asks."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002 - argparse calls it so
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"glare {version('glare')}")
-        parser.exit(OK)
+        self.exit(USAGE, f"{PROGRAM}: {message}; see `{self.prog} --help`.\n")
 
 
 def _add_subparsers(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[_Parser]:

@@ -1,4 +1,4 @@
-"""`glare serve --quickstart`: once the service answers, a short welcome with a line that works."""
+"""`glare-server serve --quickstart`: once the service answers, a short welcome with a line that works."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def admin_command(settings: Settings, config_files: Sequence[Path]) -> str:
 def _program() -> str:
     """How this program was called: the environment that `make run` uses is not on anybody's PATH."""
     started = Path(sys.argv[0])
-    if started.suffix == ".py":
-        return f"{shlex.quote(sys.executable)} -m glare.cli.main"
+    if started.suffix == ".py":  # `python -m glare`
+        return f"{shlex.quote(sys.executable)} -m glare"
     found = shutil.which(started.name)
     on_path = found is not None and Path(found).resolve() == started.resolve()
     return started.name if on_path else shlex.quote(str(started))

@@ -1,4 +1,4 @@
-"""`glare config sample` and `glare policy sample`."""
+"""`glare-server config sample` and `glare-server policy sample`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from glare.settings.sample import sample as options
 
 
 def config(_: Namespace) -> int:
-    """`glare config sample`."""
+    """`glare-server config sample`."""
     print(options(), end="")
     return 0
 
 
 def policy(_: Namespace) -> int:
-    """`glare policy sample`."""
+    """`glare-server policy sample`."""
     print(policy_rules(), end="")
     return 0

@@ -1,4 +1,4 @@
-"""`glare scrub`: deletions that were delayed, finished now."""
+"""`glare-server scrub`: deletions that were delayed, finished now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def scrub(args: Namespace) -> int:
-    """`glare scrub`. 1 where something that is due is still there, because it could not be removed."""
+    """`glare-server scrub`. 1 where something that is due is still there, because it could not be removed."""
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)

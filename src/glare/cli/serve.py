@@ -1,4 +1,4 @@
-"""`glare serve`: the service."""
+"""`glare-server serve`: the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FLAGS = {"bind_host": "bind_host", "bind_port": "bind_port", "workers": "worker
 
 
 def serve(args: Namespace) -> int:
-    """`glare serve`."""
+    """`glare-server serve`."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     overrides = {
         ("DEFAULT", name): value for name, flag in _FLAGS.items() if (value := getattr(args, flag)) is not None

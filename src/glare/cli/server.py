@@ -1,4 +1,4 @@
-"""The HTTP server of `glare serve`: the settings become its limits, and the application what its processes serve."""
+"""The HTTP server of `glare-server serve`: the settings become its limits, and the application what its processes serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`glare stores`: which place of bytes is which store of the database."""
+"""`glare-server stores`: which place of bytes is which store of the database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = ("NAME", "KNOWN", "FOUND HERE", "SINCE")
 
 
 def list_stores(args: Namespace) -> int:
-    """`glare stores list`. 1 where a place is not the one that the database knows."""
+    """`glare-server stores list`. 1 where a place is not the one that the database knows."""
     settings = read_settings(args)
     configure_logging(settings)
     require_migrated(settings)
@@ -36,7 +36,7 @@ def list_stores(args: Namespace) -> int:
 
 
 def adopt(args: Namespace) -> int:
-    """`glare stores adopt`."""
+    """`glare-server stores adopt`."""
     settings = read_settings(args)
     configure_logging(settings)
     make_directories(settings)
@@ -54,7 +54,7 @@ def adopt(args: Namespace) -> int:
         say(f"store {args.name} is known by {found}, as this node has it.")
     else:
         say(f"store {args.name} is known by {found} from now on, and not by {before.identity} any more.")
-        say("start the nodes again, and run `glare fsck` to see whether all bytes are there.")
+        say("start the nodes again, and run `glare-server fsck` to see whether all bytes are there.")
     return 0
 
 

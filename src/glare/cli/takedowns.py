@@ -1,4 +1,4 @@
-"""`glare takedown`: what is not to be read, requested or recorded."""
+"""`glare-server takedown`: what is not to be read, requested or recorded."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _COLUMNS = ("ID", "KIND", "VALUE", "CREATED", "BY", "REASON")
 
 
 def add(args: Namespace) -> int:
-    """`glare takedown add`. The id alone goes to standard output."""
+    """`glare-server takedown add`. The id alone goes to standard output."""
     with services_of(args) as services:
         asked = parse(NewTakedown, {"kind": args.kind, "value": args.value, "reason": args.reason})
         takedown = take_down(services, _somebody(), asked)
-    say(f"the {takedown.kind} is taken down; `glare takedown remove {takedown.id}` undoes it.")
+    say(f"the {takedown.kind} is taken down; `glare-server takedown remove {takedown.id}` undoes it.")
     print(takedown.id)
     return 0
 
 
 def list_takedowns(args: Namespace) -> int:
-    """`glare takedown list`."""
+    """`glare-server takedown list`."""
     given = [(name, value) for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None]
     with services_of(args) as services:
         page = read_takedowns(services, parse_query(TakedownQuery, given))
@@ -43,7 +43,7 @@ def list_takedowns(args: Namespace) -> int:
 
 
 def remove(args: Namespace) -> int:
-    """`glare takedown remove`."""
+    """`glare-server takedown remove`."""
     with services_of(args) as services:
         takedown = give_back(services, _somebody(), args.id)
     say(f"takedown {takedown.id} of a {takedown.kind} is undone.")

@@ -1,4 +1,4 @@
-"""`glare token`: the tokens of the token file."""
+"""`glare-server token`: the tokens of the token file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glare.settings import Settings
 from glare.settings.units import parse_duration
 
 QUICKSTART = "quickstart"
-"""Label of the token that `glare serve --quickstart` makes, by which the next start finds and replaces it."""
+"""Label of the token that `glare-server serve --quickstart` makes, by which the next start finds and replaces it."""
 
 _LABEL = 40
 """Characters of a label that the list shows: longer ones would break its lines."""
@@ -22,7 +22,7 @@ _COLUMNS = ("ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "LABEL")
 
 
 def create(args: Namespace) -> int:
-    """`glare token create`. The token alone goes to standard output."""
+    """`glare-server token create`. The token alone goes to standard output."""
     settings = read_settings(args)
     lifetime = None if args.expires is None else _lifetime(args.expires)
     with token_audit(settings) as audit:
@@ -39,19 +39,19 @@ def create(args: Namespace) -> int:
 
 
 def list_tokens(args: Namespace) -> int:
-    """`glare token list`."""
+    """`glare-server token list`."""
     settings = read_settings(args)
     records = TokenFile(settings.identity.token_file).list()
     if records:
         print("\n".join(table([_COLUMNS, *map(_row, records)])))
     else:
-        say(f"there are no tokens in {settings.identity.token_file}; `glare token create` makes one.")
+        say(f"there are no tokens in {settings.identity.token_file}; `glare-server token create` makes one.")
     _tell_if_unused(settings)
     return 0
 
 
 def revoke(args: Namespace) -> int:
-    """`glare token revoke`."""
+    """`glare-server token revoke`."""
     settings = read_settings(args)
     with token_audit(settings) as audit:
         record = TokenFile(settings.identity.token_file).revoke(args.id)
@@ -76,7 +76,7 @@ def quickstart_token(settings: Settings) -> str | None:
     for token_id in earlier:
         say(
             f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that still runs on "
-            f"{settings.server.state_dir}; `glare token create` makes tokens that stay."
+            f"{settings.server.state_dir}; `glare-server token create` makes tokens that stay."
         )
     return token
 

@@ -1,4 +1,4 @@
-"""`glare types`: the artifact types that are installed."""
+"""`glare-server types`: the artifact types that are installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glare.types.registry import discover, imported
 
 
 def list_types(args: Namespace) -> int:
-    """`glare types list`."""
+    """`glare-server types list`."""
     settings = read_settings(args)
     enabled = settings.types.enabled_artifact_types
     found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
@@ -30,7 +30,7 @@ def list_types(args: Namespace) -> int:
 
 
 def show(args: Namespace) -> int:
-    """`glare types show`: the schema of the newest microversion."""
+    """`glare-server types show`: the schema of the newest microversion."""
     settings = read_settings(args)
     found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
     if args.type not in found:
@@ -42,7 +42,7 @@ def show(args: Namespace) -> int:
 
 
 def check(args: Namespace) -> int:
-    """`glare types check`: every type of every module, so that an author sees all that is wrong at once."""
+    """`glare-server types check`: every type of every module, so that an author sees all that is wrong at once."""
     built_in = discover((), entry_points=False)
     problems = 0
     for name in args.module:

@@ -1,4 +1,4 @@
-"""`glare worker`: the background work in a process of its own."""
+"""`glare-server worker`: the background work in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glare.settings import check_machine
 
 
 def worker(args: Namespace) -> int:
-    """`glare worker`. The first signal ends it once the jobs under way are done, the second at once."""
+    """`glare-server worker`. The first signal ends it once the jobs under way are done, the second at once."""
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)

@@ -23,7 +23,7 @@ from glare.errors import GlareError
 FORMATS: Final[Mapping[str, float]] = {"messaging": 1.0, "messagingv2": 2.0}
 """The format of messages by the name of the driver: the second has an envelope."""
 
-EXTRA: Final = "glare[messaging]"
+EXTRA: Final = "glare-server[messaging]"
 
 MOST_RETRIES: Final = 2
 """What is more takes an attempt beyond the time in which its event is claimed."""

@@ -1,6 +1,6 @@
 """Tokens in a file: the identity source of an embedded installation.
 
-The file is JSON, changed as a whole under a lock by `glare token`. It keeps the sha256 of each token and never the
+The file is JSON, changed as a whole under a lock by `glare-server token`. It keeps the sha256 of each token and never the
 token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
 function. For the same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its
 hash.
@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 PREFIX: Final = "glare_"
 """How every token begins, so that scanners for leaked secrets recognise it."""
 
-_REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare token create."
+_REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare-server token create."
 
 
 class TokenRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,7 +136,7 @@ class TokenFile:
 
     def revoke(self, token_id: str) -> TokenRecord:
         """Remove a token by its id. Raises `NotFound`. Running services refuse it about a second later."""
-        unknown = NotFound(f"There is no token with id {token_id!r}; glare token list shows them.")
+        unknown = NotFound(f"There is no token with id {token_id!r}; glare-server token list shows them.")
         if not self.path.exists():
             raise unknown  # Looking for it under the lock would make the directory.
         with self._changed() as records:

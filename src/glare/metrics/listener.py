@@ -1,4 +1,4 @@
-"""A small HTTP server for a process that has none: what `glare worker` tells those who watch it.
+"""A small HTTP server for a process that has none: what `glare-server worker` tells those who watch it.
 
 One connection at a time, each for some seconds at most, and none of anybody but the peers that the operator has named:
 so it cannot be made to cost more than a thread.

@@ -57,7 +57,7 @@ def seen(services: Services, location: Managed, failed: GlareError, detail: str)
     """A reader was not served from this object because of `failed`; what differs is marked. It never raises for a
     database that does not answer.
 
-    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare fsck` look
+    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare-server fsck` look
     again.
     """
     differs = isinstance(failed, BlobDamaged)

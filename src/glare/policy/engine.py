@@ -97,7 +97,8 @@ def _refuse_unknown(overrides: Mapping[Any, Any], source: str) -> None:
             raise GlareError(f"Rule {name!r} of {source} has a name that is no text. Quote it.")
         if name.startswith(_PREFIXES) and name not in known and f"rule:{name}" not in referred:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
-            hint = f"did you mean {near[0]!r}?" if near else "glare policy sample prints the rules that there are."
+            every = "glare-server policy sample prints the rules that there are."
+            hint = f"did you mean {near[0]!r}?" if near else every
             raise GlareError(f"Rule {name!r} of {source} is not known: {hint}")
 
 

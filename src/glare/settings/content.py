@@ -44,11 +44,11 @@ class TypesSettings(Section):
 
     enabled_artifact_types: tuple[str, ...] = words(
         "heat_templates, heat_environments, murano_packages, tosca_templates, images",
-        "Names of the artifact types that the API offers; `glare types list` prints them.",
+        "Names of the artifact types that the API offers; `glare-server types list` prints them.",
         empty=False,
     )
     custom_artifact_types_modules: tuple[str, ...] = words(
-        "", "Importable Python modules that declare further types; `glare types check MODULE` tries one."
+        "", "Importable Python modules that declare further types; `glare-server types check MODULE` tries one."
     )
 
 

@@ -88,7 +88,7 @@ _ALL_IS_THERE: Final = (
 )
 _ONLY_ALL: Final = (
     f"[DEFAULT] enabled_artifact_types is {ALL!r} alone, which shows the artifacts of the other types and has none of its own; "
-    "name the types to offer, as `glare types list` prints them."
+    "name the types to offer, as `glare-server types list` prints them."
 )
 
 

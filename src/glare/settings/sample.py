@@ -9,7 +9,7 @@ from glare.settings.values import all_options, group_purposes
 
 
 def sample() -> str:
-    """The text that `glare config sample` prints."""
+    """The text that `glare-server config sample` prints."""
     return "\n".join(_lines()) + "\n"
 
 

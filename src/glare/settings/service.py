@@ -320,8 +320,8 @@ class MetricsSettings(Section):
     )
 
     worker_bind: tuple[str, int] | None = optional_address(
-        "Address and port at which `glare worker` answers `/metrics` and `/healthz`, for `allowed_peers` only. Unset: it does not listen; one on the machine "
-        "of `glare serve`, with the same `state_dir`, is among the numbers of that. Each worker of a machine needs a port of its own."
+        "Address and port at which `glare-server worker` answers `/metrics` and `/healthz`, for `allowed_peers` only. Unset: it does not listen; one on the machine "
+        "of `glare-server serve`, with the same `state_dir`, is among the numbers of that. Each worker of a machine needs a port of its own."
     )
 
 
@@ -353,7 +353,7 @@ class IdentitySettings(Section):
 
     pipeline: str = choice(
         "token_file",
-        "`token_file`: tokens made with `glare token create`. `trusted_headers`: a proxy in `trusted_peers` has "
+        "`token_file`: tokens made with `glare-server token create`. `trusted_headers`: a proxy in `trusted_peers` has "
         "authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. `test_token`: anyone may "
         "be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only.",
         ("token_file", "trusted_headers", "test_token"),
@@ -393,14 +393,14 @@ class DatabaseSettings(Section):
 
     connection: str = text(
         "sqlite:///$state_dir/glare.sqlite",
-        "SQLAlchemy URL of the database: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/NAME` (install `glare[postgresql]`) or "
-        "`mysql://USER:PASSWORD@HOST/NAME` for MariaDB and MySQL (install `glare[mysql]`).",
+        "SQLAlchemy URL of the database: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/NAME` (install `glare-server[postgresql]`) or "
+        "`mysql://USER:PASSWORD@HOST/NAME` for MariaDB and MySQL (install `glare-server[mysql]`).",
         secret=True,
     )
     max_pool_size: int = integer(
         "20",
         "Most database connections of one process: one for each thread of requests and lists, and a few for the background work; each server "
-        "process and each `glare worker` takes as many. Where the server grants fewer, the process works with those, and asks for more now and "
+        "process and each `glare-server worker` takes as many. Where the server grants fewer, the process works with those, and asks for more now and "
         "then.",
         at_least=2,
         at_most=1000,
@@ -431,7 +431,7 @@ class PolicySettings(Section):
     """Who may do what."""
 
     policy_file: Path | None = optional_path(
-        "YAML or JSON file of policy rules that differ from the defaults; `glare policy sample` prints them all. Unset: the defaults."
+        "YAML or JSON file of policy rules that differ from the defaults; `glare-server policy sample` prints them all. Unset: the defaults."
     )
     policy_default_rule: str = text("default", "Rule that decides when the rule asked for does not exist.")
 
@@ -457,7 +457,7 @@ class NotificationSettings(Section):
 
     driver: str = choice(
         "noop",
-        "`messagingv2` sends each event over the message bus (install `glare[messaging]`), `messaging` does so in the older format without an "
+        "`messagingv2` sends each event over the message bus (install `glare-server[messaging]`), `messaging` does so in the older format without an "
         "envelope, `log` writes it to the log, `noop` tells nobody.",
         ("noop", "log", "messaging", "messagingv2"),
     )
@@ -539,7 +539,7 @@ class OutboxSettings(Section):
 
 @section("fsck")
 class FsckSettings(Section):
-    """`glare fsck`: reading stored bytes again, to see whether they are still those that were recorded."""
+    """`glare-server fsck`: reading stored bytes again, to see whether they are still those that were recorded."""
 
     rate: int = size(
         "64 MiB",
@@ -557,7 +557,7 @@ class FsckSettings(Section):
 
 @section("patrol")
 class PatrolSettings(Section):
-    """Reading all stored bytes again in the background, as `glare fsck` does: what is wrong is marked, told, and
+    """Reading all stored bytes again in the background, as `glare-server fsck` does: what is wrong is marked, told, and
     repaired from an equal stored blob.
 
     One object of a store is read at a time, over all nodes.
@@ -566,7 +566,7 @@ class PatrolSettings(Section):
     interval: float = seconds(
         "30 d",
         "Time from the beginning of one round through a store to that of the next; a round that takes longer is followed by the next one at once. "
-        "0 is never: then run `glare fsck` from time to time.",
+        "0 is never: then run `glare-server fsck` from time to time.",
         at_least=0,
         at_most=3650 * DAY,
     )
@@ -598,8 +598,11 @@ class ScrubberSettings(Section):
         "1", "Deleted artifacts that a sweep removes at the same time.", at_least=1, at_most=64
     )
     wakeup_time: float = seconds(
-        "300 s", "Time between two sweeps, and between two rounds of `glare scrub --daemon`.", at_least=1, at_most=DAY
+        "300 s",
+        "Time between two sweeps, and between two rounds of `glare-server scrub --daemon`.",
+        at_least=1,
+        at_most=DAY,
     )
     daemon: bool = flag(
-        "false", "Whether `glare scrub` goes on until it is stopped, as with `--daemon`, rather than work once."
+        "false", "Whether `glare-server scrub` goes on until it is stopped, as with `--daemon`, rather than work once."
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import get_type_hints
 
+from glare import __version__
 from glare.egress.names import NameBounds
 from glare.egress.settings import EgressSettings
 from glare.events.messaging import FORMATS, Bus
@@ -131,7 +131,7 @@ class Settings:
             ),
             refusal_floor_seconds=locations.refusal_floor,
             cdn_loop_id=locations.cdn_loop_id,
-            user_agent=f"glare/{version('glare')}",
+            user_agent=f"glare/{__version__}",
         )
 
     @property

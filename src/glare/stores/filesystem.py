@@ -82,7 +82,7 @@ class FilesystemDriver:
             raise Unavailable(
                 f"Store {self.name!r} {'has blobs' if known else 'was used before'}, but {self._directory} has neither its marker "
                 f"({MARKER}) nor their bytes. Mount the volume, or restore the directory from a copy. To go on without these bytes, "
-                f"run `glare stores adopt {self.name} --without-bytes`."
+                f"run `glare-server stores adopt {self.name} --without-bytes`."
             )
         try:
             self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)

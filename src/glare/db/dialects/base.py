@@ -37,7 +37,8 @@ class Dialect(ABC):
             )
         except (ImportError, NoSuchModuleError) as missing:
             raise GlareError(
-                f"The driver of [database] connection '{url.drivername}' is not installed; install 'glare[{self.extra}]'."
+                f"The driver of [database] connection '{url.drivername}' is not installed; "
+                f"install 'glare-server[{self.extra}]'."
             ) from missing
 
     def engine_args(self, url: URL, sizes: Sizes) -> dict[str, Any]:

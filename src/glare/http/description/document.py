@@ -6,12 +6,12 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from importlib.metadata import version
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from glare import __version__
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.http.answers import shared_body
 from glare.http.call import Call, Description, encode
@@ -50,7 +50,7 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
         "openapi": "3.1.0",
         "info": {
             "title": "Glare",
-            "version": version("glare"),
+            "version": __version__,
             "summary": "Typed artifacts whose data is immutable once they are active.",
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

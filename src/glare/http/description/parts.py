@@ -149,7 +149,8 @@ def shared_components(filters: Mapping[str, Part]) -> Part:
                 "type": "apiKey",
                 "in": "header",
                 "name": "X-Auth-Token",
-                "description": "A token from `glare token create`, or whatever the operator's identity pipeline takes. "
+                "description": "A token from `glare-server token create`, or whatever the operator's identity pipeline "
+                "takes. "
                 "Where anonymous access is allowed, public artifacts can be read without one.",
             }
         },

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
+from glare import __version__
 from glare.db import location_hosts as hosts
 from glare.db.jobs import JobKind, JobState
 from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, location_hosts, outbox, subscriptions
@@ -42,7 +42,7 @@ def depths(services: Services) -> Depths:
 
 
 def _build(services: Services) -> tuple[str, ...]:
-    return version("glare"), platform.python_version(), services.db.engine.dialect.name
+    return __version__, platform.python_version(), services.db.engine.dialect.name
 
 
 def _stores(services: Services) -> dict[str, dict[tuple[str, ...], float]]:

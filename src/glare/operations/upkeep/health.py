@@ -17,7 +17,8 @@ _log = logging.getLogger(__name__)
 _FULL: Final = "it is full: uploads are refused, everything else works; make room"
 _READ_ONLY: Final = "its file system is read-only: uploads are refused, everything else works; make it writable"
 _MISTAKEN: Final = (
-    "its place is another store's than the database knows; mount the right volume, or see what `glare stores list` says"
+    "its place is another store's than the database knows; mount the right volume, or see what "
+    "`glare-server stores list` says"
 )
 _UNUSABLE: Final = "the store cannot be used"
 
