@@ -1,4 +1,4 @@
-"""Write the reference pages that come from the code: settings, policy rules, errors and commands.
+"""Write the reference pages that come from the code: settings, policy rules, errors, commands, request headers.
 
     python tools/reference.py [DIRECTORY]
 
@@ -16,6 +16,7 @@ from glare import errors
 from glare.cli.main import help_pages
 from glare.errors import GlareError
 from glare.http.problems import STATUS
+from glare.http.request_headers import CHANGES, DOCUMENTED, FORMS, REFUSED
 from glare.policy.rules import RULES
 from glare.settings.declare import Declared
 from glare.settings.retired import RETIRED, RETIRED_GROUPS
@@ -122,6 +123,40 @@ def commands_page() -> str:
     return "\n".join([f"{_MADE}\n\n# Commands\n", *helps])
 
 
+def request_headers_page() -> str:
+    """What becomes of each header of a request."""
+    rows = [(row.header, row.where, str(row.answer), row.why) for row in DOCUMENTED]
+    for refused in REFUSED:
+        where = "changes" if refused.methods == CHANGES else "everywhere"
+        rows.append(
+            (
+                refused.header,
+                where,
+                f"**{STATUS[refused.error.category]}**, such as `{refused.sample}`",
+                f"{refused.asks}; {refused.remedy}",
+            )
+        )
+    lines = [
+        f"""{_MADE}
+
+# Request headers
+
+What becomes of each header that asks for something. A header that is not listed is ignored. *Reads* are GET and HEAD, *changes* are
+POST, PUT, PATCH and DELETE.
+
+A header is refused where to ignore it would store something else than the client means, or do what the client meant to prevent: a
+`curl -C 1000 -T FILE` says in `Content-Range` that only the tail of the file is coming, and nothing must take that for the whole.
+
+A change takes no query parameters: any is 400. Data whose `Content-Type` is {", ".join(f"`{name}`" for name in FORMS)} are 415: the
+envelope would be stored with them, or the data were changed on their way.
+
+| header | where | answer | why |
+|---|---|---|---|"""
+    ]
+    lines += [f"| `{header}` | {where} | {answer} | {_cell(why)} |" for header, where, answer, why in sorted(rows)]
+    return "\n".join([*lines, ""])
+
+
 def _cell(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|")
 
@@ -131,6 +166,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "policy.md": policy_page,
     "errors.md": errors_page,
     "commands.md": commands_page,
+    "request-headers.md": request_headers_page,
 }
 """Each page and the function that writes it."""
 

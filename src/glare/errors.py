@@ -24,6 +24,7 @@ The tree, printed once so that nobody has to search for it::
     ├── RequestEntityTooLarge       too-large
     ├── RangeNotSatisfiable         range
     ├── UnsupportedMediaType        media-type
+    │   └── UnsupportedContentCoding  media-type  a body comes with a content coding
     ├── RequestTimeout              timeout       a client stalled while it sent a body
     ├── ClientDisconnected          invalid       the body ended before it was whole
     ├── TooManyRequests             throttled
@@ -286,6 +287,12 @@ class UnsupportedMediaType(GlareError):
     category = Category.MEDIA_TYPE
     code = "UnsupportedMediaType"
     sentence = "This address does not accept this content type."
+
+
+class UnsupportedContentCoding(UnsupportedMediaType):
+    code = "UnsupportedContentCoding"
+    wire_type = "UnsupportedMediaType"
+    sentence = "Bodies are taken as they are here, without a content coding."
 
 
 class RequestTimeout(GlareError):

@@ -13,7 +13,7 @@ from glare.policy.rules import RULES
 from glare.settings.values import all_options
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("settings.md", "policy.md", "errors.md", "commands.md")
+NAMES = ("settings.md", "policy.md", "errors.md", "commands.md", "request-headers.md")
 
 
 @pytest.fixture(scope="module")

@@ -205,6 +205,14 @@ def test_a_coding_of_the_transfer_that_is_not_known_is_refused() -> None:
         assert parts(everything(client))[0] == 501
 
 
+@pytest.mark.parametrize("value", ["200-ok", "100-continue, 200-ok"])
+def test_an_expectation_that_is_not_known_is_refused(value: str) -> None:
+    """The client must not believe that it is met."""
+    with small_host(Echo()) as host, host.connect() as client:
+        client.sendall(get("/", f"Expect: {value}\r\nContent-Length: 4\r\n", "PUT") + b"data")
+        assert parts(everything(client))[0] == 417
+
+
 async def deaf(scope: Any, receive: Any, send: Any) -> None:
     """Answers without a look at the body."""
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"2")]})

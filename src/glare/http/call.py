@@ -37,6 +37,7 @@ from glare.http.pace import Pace
 from glare.http.parties import Parties
 from glare.http.probes import Probe
 from glare.http.query import query_pairs
+from glare.http.request_headers import refuse_conditions, refuse_what_is_not_done
 from glare.http.streams import BodyReader, Patience, Room
 from glare.http.transfers import Transfer, Transfers
 from glare.identity.base import Identity
@@ -351,6 +352,7 @@ class Endpoint:
         if "GET" in handlers:
             self._handlers["HEAD"] = handlers["GET"]
         self._any: Handler | None = None
+        self._tagged = False
         self.allow = ", ".join(handlers)
         self.handlers: Mapping[str, Handler] = handlers
 
@@ -361,11 +363,21 @@ class Endpoint:
         endpoint._any = handler
         return endpoint
 
+    @classmethod
+    def of_tagged(cls, **handlers: Handler) -> Endpoint:
+        """The handlers of what has an ETag: they look at the conditions of the request themselves."""
+        endpoint = cls(**handlers)
+        endpoint._tagged = True
+        return endpoint
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._handlers.get(scope["method"], self._any)
         if handler is None:
             scope["state"]["allow"] = self.allow
             raise MethodNotAllowed(f"{scope['method']} is not possible here; possible are {self.allow}.")
+        if self._any is None:
+            refuse_what_is_not_done(scope["method"], scope["state"]["headers"], scope["query_string"])
+            refuse_conditions(scope["method"], scope["state"]["headers"], tagged=self._tagged)
         call = Call(scope)
         try:
             response = await handler(call)

@@ -17,6 +17,7 @@ from glare.errors import (
     LocationRefused,
     OriginFailed,
     RangeNotSatisfiable,
+    UnsupportedContentCoding,
 )
 from glare.http.microversion import MAXIMUM, MINIMUM
 
@@ -142,6 +143,8 @@ def _response(error: GlareError, trace: Exception | None) -> Response:
         retry_after = RETRY_SECONDS
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
+    if isinstance(error, UnsupportedContentCoding):
+        response.headers["Accept-Encoding"] = "identity"  # As RFC 9110, 15.5.16, wants it.
     if isinstance(error, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.size}"
     return response

@@ -27,8 +27,14 @@ API: Sequence[BaseRoute] = (
     Route("/schemas", Endpoint(GET=schemas.list_schemas)),
     Route("/schemas/{type_name}", Endpoint(GET=schemas.show_schema)),
     Route("/artifacts/{type_name}", Endpoint(GET=artifacts.list_page, POST=artifacts.create)),
-    Route("/artifacts/{type_name}/{id}", Endpoint(GET=artifacts.show, PATCH=artifacts.update, DELETE=artifacts.delete)),
-    Route("/artifacts/{type_name}/{id}/{blob_path:path}", Endpoint(GET=blobs.get, PUT=blobs.put, DELETE=blobs.delete)),
+    Route(
+        "/artifacts/{type_name}/{id}",
+        Endpoint.of_tagged(GET=artifacts.show, PATCH=artifacts.update, DELETE=artifacts.delete),
+    ),
+    Route(
+        "/artifacts/{type_name}/{id}/{blob_path:path}",
+        Endpoint.of_tagged(GET=blobs.get, PUT=blobs.put, DELETE=blobs.delete),
+    ),
     Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
     Route("/project-quotas", Endpoint(GET=quotas.get_of_project)),
     Route("/project-quotas/{project}", Endpoint(GET=quotas.get_of_project)),

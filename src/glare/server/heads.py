@@ -29,9 +29,10 @@ class Ends:
 class Head:
     """Collects what the parser finds, and checks it. Raises `Refusal`."""
 
-    __slots__ = ("_target", "expects_continue", "has_body", "headers", "length")
+    __slots__ = ("_expects_more", "_target", "expects_continue", "has_body", "headers", "length")
 
     def __init__(self) -> None:
+        self._expects_more = False
         self._target = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.length = 0
@@ -53,6 +54,7 @@ class Head:
             self.has_body = True
         elif name == b"expect":
             self.expects_continue = value.lower() == b"100-continue"
+            self._expects_more = self._expects_more or (value != b"" and not self.expects_continue)
 
     def path(self) -> bytes:
         """The path as it was sent, without its query."""
@@ -69,6 +71,8 @@ class Head:
             raise Refusal(400, MALFORMED, f"A request has one Host header; this one has {hosts}.")
         if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
             raise Refusal(501, MALFORMED, "The only Transfer-Encoding here is chunked; send the body without another.")
+        if self._expects_more:
+            raise Refusal(417, MALFORMED, "The only Expect here is 100-continue; send the request without another.")
         raw_path, query = self._split()
         return {
             "type": "http",

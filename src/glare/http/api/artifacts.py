@@ -171,6 +171,9 @@ def represented(call: Call, spec: TypeSpec, artifact: Artifact, status: int = 20
     tag = entity_tag(call, artifact, full_urls=full_urls)
     headers = {"content-type": JSON_TYPE, "etag": f'"{tag}"', "cache-control": "private, no-cache"}
     if status == 200 and call.is_read:
+        wanted = named_revisions(call)
+        if wanted is not None and not wanted & {"*", tag.partition(".")[0]}:
+            raise PreconditionFailed("The artifact is not what If-Match names; read it again.")
         known = parse_tags(call.headers.get("if-none-match"))
         if known is not None and known.match_weakly(tag):
             return Response(status_code=304, headers=headers)
@@ -194,7 +197,7 @@ def wanted_revisions(call: Call) -> frozenset[str] | None:
     change.
     """
     if parse_tags(call.headers.get("if-none-match")) == Tags(frozenset(), frozenset(), any=True):
-        raise PreconditionFailed("If-None-Match: * asks that nothing exists at this address; leave it away.")
+        raise PreconditionFailed("If-None-Match: * asks that nothing exists at this address; leave it out.")
     return named_revisions(call)
 
 

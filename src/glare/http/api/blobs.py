@@ -17,11 +17,13 @@ from glare.egress.cancellation import Cancellation
 from glare.errors import BadRequest, BlobDamaged, NotFound, PreconditionFailed, StoreFailed, Unavailable
 from glare.http.api import folders
 from glare.http.api.artifacts import answer, named_revisions, refuse_anonymous, represented
-from glare.http.api.claims import claims_of
 from glare.http.bodies import FileBody, Replaced, RewrittenBody, StoreBody, VerifiedBody, not_replaced, small_body
 from glare.http.call import Call
+from glare.http.claims import claims_of
 from glare.http.conditions import parse_range, parse_tags
+from glare.http.disposition import attachment
 from glare.http.query import query_pairs
+from glare.http.request_headers import refuse_form
 from glare.operations.access import Expected
 from glare.operations.blobs.delete import delete_blob
 from glare.operations.blobs.download import Download, Unmeasured, find_blob, redirect_target
@@ -52,6 +54,7 @@ async def _put_data(call: Call) -> Response:
         raise BadRequest("Content-Type is required; use 'application/octet-stream' when nothing better is known.")
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
+    refuse_form(call.media_type())
     request = UploadRequest(*_named(call), content_type, claims_of(call.headers), _expected(call), call.microversion)
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
@@ -116,7 +119,7 @@ def _get(call: Call, tries: int = _TRIES) -> Response:
     except Unmeasured as unmeasured:
         if unmeasured.url is None or not _may_be_redirected(call):
             raise
-        return _redirected(unmeasured.url, None)
+        return _redirected(unmeasured.url, unmeasured.file_name, None)
     again = partial(_get, call, tries - 1)
     headers = _safe_headers(found) | folders.link_headers(call, found)
     if found.spec.hooks.download:
@@ -139,7 +142,7 @@ def _get(call: Call, tries: int = _TRIES) -> Response:
         headers["content-range"] = f"bytes {first}-{last}/{size}"
     origin = redirect_target(call.services, found, wanted=_may_be_redirected(call))
     if origin is not None:
-        return _redirected(origin, found.digests.sha256)
+        return _redirected(origin, found.file_name, found.digests.sha256)
     headers["content-length"] = str(last - first + 1)
     if call.is_head:
         return Response(status_code=status, headers=headers)
@@ -178,7 +181,7 @@ def _safe_headers(found: Download) -> dict[str, str]:
     """What keeps a browser from running or guessing at somebody's bytes."""
     return {
         "content-type": found.blob.content_type or "application/octet-stream",
-        "content-disposition": "attachment",
+        "content-disposition": attachment(found.file_name),
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox",
         "cache-control": "private, no-cache",
@@ -204,11 +207,12 @@ def _may_be_redirected(call: Call) -> bool:
     return call.actor.anonymous and not any(name in call.headers for name in _CREDENTIALS)
 
 
-def _redirected(origin: str, sha256: str | None) -> Response:
+def _redirected(origin: str, name: str, sha256: str | None) -> Response:
     """To the origin, whose bytes are proven as of the last check only, if at all. No cache may keep it: tomorrow it may
-    be wrong.
+    be wrong. Some programs, such as curl, take the name of the file from here where the origin gives none.
     """
     headers = {"location": origin, "cache-control": "no-store", "content-length": "0"}
+    headers["content-disposition"] = attachment(name)
     if sha256 is not None:
         headers["digest"] = f"SHA-256={base64.b64encode(bytes.fromhex(sha256)).decode()}"
     return Response(status_code=302, headers=headers)

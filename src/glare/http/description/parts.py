@@ -27,7 +27,10 @@ _HEADERS: Final[Mapping[str, tuple[str, str]]] = {
     "X-Glare-Error-Code": ("ErrorCode", "The stable name of the error, finer than `error.type`."),
     "Content-Range": ("ContentRange", "Which bytes these are, or how many there are."),
     "Content-Length": ("ContentLength", "Bytes of the body."),
-    "Content-Disposition": ("ContentDisposition", "Always `attachment`."),
+    "Content-Disposition": (
+        "ContentDisposition",
+        "`attachment`, with the name of the file: artifact, version, field and format.",
+    ),
     "Accept-Ranges": ("AcceptRanges", "`bytes`."),
     "Repr-Digest": ("ReprDigest", "sha256 of the whole blob (RFC 9530), also where a part of it is sent."),
     "Content-Digest": ("ContentDigest", "sha256 of what is sent (RFC 9530)."),

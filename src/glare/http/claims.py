@@ -105,7 +105,7 @@ _HEADERS: Final[dict[str, Callable[[str, str], Iterator[Claim]]]] = {
     "x-goog-hash": _list,
 }
 
-HEADERS: Final = tuple(_HEADERS)
+DIGEST_HEADERS: Final = tuple(_HEADERS)
 """The headers that are read, in lower case."""
 
 

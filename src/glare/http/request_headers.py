@@ -1,0 +1,272 @@
+"""What becomes of each header of a request: honoured, ignored, or refused because it asks for what is not done here.
+
+One table, from which `docs/reference/request-headers.md` is written. A header is refused where to ignore it would store
+something else than the client means, or do what the client meant to prevent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from starlette.datastructures import Headers
+
+from glare.errors import BadRequest, GlareError, PreconditionFailed, UnsupportedContentCoding, UnsupportedMediaType
+from glare.http.claims import DIGEST_HEADERS
+from glare.identity.trusted_headers import IDENTITY_HEADERS
+
+READS: Final = frozenset({"GET", "HEAD"})
+CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_ANY_METHOD: Final = READS | CHANGES
+_OTHER_METHODS: Final = "x-http-method-override", "x-http-method", "x-method-override"
+
+
+class Answer(StrEnum):
+    """What becomes of a header."""
+
+    HONOURED = "honoured"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """A header that is honoured, or ignored, `where`, and `why`: for the page only."""
+
+    header: str
+    where: str
+    answer: Answer
+    why: str
+
+
+def _never(_value: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A header that is refused with `error` in requests of these `methods`, because of what `asks` says, unless
+    `harmless` says that its value asks for nothing. `remedy` ends the message. `sample` is a value that is refused.
+    """
+
+    header: str
+    methods: frozenset[str]
+    asks: str
+    remedy: str
+    sample: str
+    error: type[GlareError] = BadRequest
+    harmless: Callable[[str], bool] = _never
+
+
+def _is(*values: str) -> Callable[[str], bool]:
+    return lambda value: value.strip().lower() in values
+
+
+def _part(header: str, sample: str, harmless: Callable[[str], bool] = _never) -> Refused:
+    """A header by which a body is one part of the data."""
+    asks = "says that the body is a part of the data, and what is sent here is stored as the whole"
+    return Refused(
+        header, CHANGES, asks, "send all of the data in one PUT, without this header", sample, harmless=harmless
+    )
+
+
+def _copy(header: str, sample: str) -> Refused:
+    """A header by which the data are somewhere else."""
+    asks = "asks for a copy, which is not made here: the body of the request is stored"
+    remedy = "send the data, or record a URL as an external location"
+    return Refused(header, CHANGES, asks, remedy, sample)
+
+
+def _is_whole_and_plain(value: str) -> bool:
+    return not value.strip().upper().startswith("STREAMING-")
+
+
+def _names_no_digest(value: str) -> bool:
+    return not any(name.strip().lower() in DIGEST_HEADERS for name in value.split(","))
+
+
+REFUSED: Final[tuple[Refused, ...]] = (
+    _part("content-range", "bytes 1000-1999/2000"),
+    _part("range", "bytes=1000-"),
+    _part("x-update-range", "append"),
+    _part("upload-offset", "1000"),
+    _part("upload-complete", "?0", _is("?1")),
+    _part("upload-incomplete", "?1", _is("?0")),
+    _part("tus-resumable", "1.0.0"),
+    _part("x-goog-resumable", "start"),
+    _part("x-goog-upload-command", "start"),
+    _part("x-ms-range", "bytes=0-511"),
+    _part("x-ms-blob-type", "AppendBlob", _is("blockblob")),
+    _part("x-object-manifest", "container/prefix"),
+    _copy("x-amz-copy-source", "/bucket/key"),
+    _copy("x-goog-copy-source", "/bucket/key"),
+    _copy("x-ms-copy-source", "https://example.org/file"),
+    _copy("x-copy-from", "/container/object"),
+    Refused(
+        "content-encoding",
+        CHANGES,
+        "says that the body is encoded, and bodies are stored and read here as they come",
+        "send the data without the coding, or name its format in Content-Type instead",
+        "gzip",
+        UnsupportedContentCoding,
+        _is("", "identity"),
+    ),
+    Refused(
+        "x-amz-content-sha256",
+        CHANGES,
+        "says that the body is in signed chunks (aws-chunked), which would be stored with the data",
+        "send the data alone",
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        harmless=_is_whole_and_plain,
+    ),
+    Refused(
+        "trailer",
+        CHANGES,
+        "promises a digest behind the body, where it is not read",
+        "send the digest as a header",
+        "Repr-Digest",
+        harmless=_names_no_digest,
+    ),
+    Refused(
+        "if-unmodified-since",
+        CHANGES,
+        "is a condition that cannot be checked: nothing here has a Last-Modified",
+        "use If-Match with an ETag",
+        "Sat, 29 Oct 1994 19:43:31 GMT",
+        PreconditionFailed,
+    ),
+    *(
+        Refused(
+            header,
+            _ANY_METHOD,
+            "asks for another method than that of the request",
+            "send the request with the method that you mean",
+            "PURGE",
+        )
+        for header in _OTHER_METHODS
+    ),
+)
+"""Refused on every address of the API."""
+
+_H, _I = Answer.HONOURED, Answer.IGNORED
+
+DOCUMENTED: Final[tuple[Documented, ...]] = (
+    Documented(
+        "accept", "everywhere", _H, "names the API's version, or a Metalink; another type is no reason for a 406"
+    ),
+    Documented("accept-charset", "everywhere", _I, "text is UTF-8"),
+    Documented("accept-encoding", "everywhere", _I, "answers have no content coding"),
+    Documented("accept-language", "everywhere", _I, "texts are in English"),
+    Documented("authorization", "everywhere", _H, "who is calling, where the identity pipeline reads it"),
+    Documented("cache-control", "everywhere", _I, "there is no cache in the way"),
+    Documented("cdn-loop", "everywhere", _H, "a request that has come through this service before is 508"),
+    Documented(
+        "connection", "everywhere", _H, "`close` ends the connection; an upgrade to another protocol is not made"
+    ),
+    Documented("content-disposition", "changes", _I, "a blob is named by its artifact"),
+    Documented("content-language", "changes", _I, "not kept"),
+    Documented("content-length", "changes", _H, "a length that is too large is refused before a byte is read"),
+    Documented("content-location", "changes", _I, "says where the client has the body from (RFC 9110, 8.7)"),
+    Documented(
+        "content-type", "changes", _H, "kept with a blob; a form (`multipart/form-data`, as `curl -F` sends it) is 415"
+    ),
+    Documented("cookie", "everywhere", _I, "tokens come in `X-Auth-Token`"),
+    Documented("expect", "everywhere", _H, "`100-continue`; anything else is 417"),
+    Documented("forwarded", "everywhere", _I, "addresses come in `X-Forwarded-For` from trusted proxies"),
+    Documented("host", "everywhere", _H, "own URLs begin with it, where `[DEFAULT] public_endpoint` is not set"),
+    Documented("idempotency-key", "changes", _I, "the name and version of an artifact keep it from being made twice"),
+    Documented("if-match", "artifacts, blobs", _H, "412 where the ETag is another one"),
+    Documented("if-match", "other changes", _H, "412 unless `*`: nothing else has an ETag"),
+    Documented("if-modified-since", "everywhere", _I, "nothing has a `Last-Modified` (RFC 9110, 13.1.3)"),
+    Documented("if-none-match", "reads", _H, "304 where the ETag is this one"),
+    Documented(
+        "if-none-match", "changes", _H, "`*`: 412 where something is there; entity tags are 400 for what has ETags"
+    ),
+    Documented("if-range", "blobs", _H, "the whole is sent where the ETag is another one; a date is never the same"),
+    Documented("if-unmodified-since", "reads", _I, "nothing has a `Last-Modified` (RFC 9110, 13.1.4)"),
+    Documented("openstack-api-version", "everywhere", _H, "the API's version"),
+    Documented("origin", "everywhere", _H, "for the origins that `[cors]` names"),
+    Documented("prefer", "locations", _H, "`respond-async`; other preferences are ignored (RFC 7240)"),
+    Documented("range", "blobs, GET", _H, "one range of bytes; several give the whole"),
+    Documented("range", "other reads", _I, "the whole is sent"),
+    Documented("te", "everywhere", _I, "answers have no trailers"),
+    Documented("traceparent", "everywhere", _H, "the trace goes on in logs and outbound requests"),
+    Documented("tracestate", "everywhere", _H, "goes with `traceparent`"),
+    Documented("transfer-encoding", "everywhere", _H, "`chunked`; anything else is 501"),
+    Documented("upgrade", "everywhere", _I, "HTTP/1.1 is spoken on"),
+    Documented("want-repr-digest", "everywhere", _I, "blobs carry their sha256 in any case"),
+    Documented("x-auth-token", "everywhere", _H, "who is calling"),
+    Documented("x-forwarded-for", "everywhere", _H, "the client's address, from trusted proxies"),
+    Documented("x-openstack-request-id", "everywhere", _H, "a UUID to know the request by"),
+    *(
+        Documented(header, "everywhere", _H, "who is calling, where identity is `trusted_headers`; from a proxy only")
+        for header in (*IDENTITY_HEADERS, "x-service-catalog")
+    ),
+    *(
+        Documented(header, "blobs, PUT", _H, "a claim about the data: compared before it is stored")
+        for header in DIGEST_HEADERS
+    ),
+)
+"""All other headers that are read, or that ask for something. Headers that are not listed are ignored."""
+
+_BY_NAME: Final[Mapping[str, Refused]] = {row.header: row for row in REFUSED}
+
+FORMS: Final[Mapping[str, str]] = {
+    "multipart/form-data": "is a form around the data, as a browser and curl -F send it",
+    "multipart/byteranges": "is an envelope around parts of the data",
+    "application/x-www-form-urlencoded": "is what curl -d and forms say, which change the data on their way",
+}
+
+
+def refuse_what_is_not_done(method: str, headers: Headers, query: bytes) -> None:
+    """Raise the error of the first header that asks for what is not done, or `BadRequest` for a change with a query."""
+    for name, value in headers.items():
+        row = _BY_NAME.get(name)
+        if row is None or method not in row.methods:
+            continue
+        if row.harmless(value) or (name in _OTHER_METHODS and value.strip().upper() == method):
+            continue
+        if name == "if-unmodified-since" and "if-match" in headers:
+            continue  # Which is then not to be looked at (RFC 9110, 13.1.4).
+        raise row.error(f"Header {_spelled(name)} '{value[:100]}' {row.asks}; {row.remedy}.")
+    if method in CHANGES and query:
+        raise BadRequest(
+            f"{method} takes no query parameters here, and '{query[:100].decode('latin-1')}' asks for something that is not "
+            "done; leave the query out."
+        )
+
+
+def refuse_conditions(method: str, headers: Headers, *, tagged: bool) -> None:
+    """Raise the error of a change under a condition that cannot be looked at, or does not hold. `tagged` says whether
+    what is at the address has an ETag: then its handler looks at the other conditions.
+    """
+    if method not in CHANGES:
+        return
+    if tagged:
+        if headers.get("if-none-match", "*").strip() != "*":
+            raise BadRequest(
+                f"If-None-Match with entity tags is not possible with {method}; use If-Match, or If-None-Match: *."
+            )
+        return
+    if headers.get("if-match", "*").strip() != "*":
+        raise PreconditionFailed("What is at this address has no ETag, so If-Match cannot hold; leave it out.")
+    if headers.get("if-none-match", "").strip() == "*":
+        raise PreconditionFailed(
+            "If-None-Match: * asks that nothing exists at this address, and there is something; leave it out."
+        )
+
+
+def refuse_form(media_type: str) -> None:
+    """Raise `UnsupportedMediaType` for data that come in an envelope which would be stored with them."""
+    wrong = FORMS.get(media_type)
+    if wrong is not None:
+        raise UnsupportedMediaType(
+            f"Content-Type '{media_type}' {wrong}; send the file itself as the body, as curl -T FILE does, with its own "
+            "Content-Type, such as application/octet-stream."
+        )
+
+
+def _spelled(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
