@@ -29,7 +29,6 @@ HEADERS = {
     "accept-ranges": "bytes",
     "repr-digest": DIGEST,
     "content-digest": DIGEST,
-    "content-disposition": "attachment",
     "x-content-type-options": "nosniff",
     "content-security-policy": "sandbox",
     "openstack-api-version": "artifact 1.0",
@@ -64,6 +63,7 @@ def test_a_download_is_the_bytes_with_all_their_headers(api: Glare, image: Json)
     response = api.alice.download(image, "image")
     assert response.status_code == 200
     assert response.content == DATA
+    assert response.headers["content-disposition"] == f'attachment; filename="{image["name"]}-0.0.0-image"'
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
     assert "openstack-api-version" in response.headers["vary"]
     assert response.headers["x-openstack-request-id"].startswith("req-")

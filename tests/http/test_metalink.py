@@ -59,7 +59,7 @@ def test_the_document_has_everything_to_check_and_no_secret(site: Verifying) -> 
     """
     image = replicated(site)
     file = document(site, image)
-    assert file.attrib["name"] == "cirros_co-1.2.3"
+    assert file.attrib["name"] == "cirros_co-1.2.3.raw"
     assert texts(file, "identity") == ["cirros & <co>"]
     assert texts(file, "size") == [str(len(DATA))]
     whole, _, *pieces = texts(file, "hash")

@@ -142,7 +142,7 @@ def test_a_large_file_is_sent_as_it_was_stored(server: Server) -> None:
             assert (status, body == data) == (200, True)
             assert headers["content-length"] == str(len(data))
             assert headers["content-md5"] == hashlib.md5(data).hexdigest()
-            assert headers["content-disposition"] == "attachment"
+            assert headers["content-disposition"] == 'attachment; filename="large-0.0.0-image"'
             assert "accept-ranges" in headers
         connection.ask("HEAD", f"{path_of(image)}/image")
         status, headers = connection.head()

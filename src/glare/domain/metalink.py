@@ -12,28 +12,18 @@ from glare.domain.artifact import Artifact
 
 MEDIA_TYPE: Final = "application/metalink4+xml"
 
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _CONTROLS: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MAX_NAME: Final = 200
-
-
-def file_name(artifact: Artifact) -> str:
-    """What a download manager calls the file: the artifact's name and version, without what file systems or shells trip
-    over.
-    """
-    name = _UNSAFE.sub("_", artifact.name)[:_MAX_NAME].strip("._-") or "artifact"
-    return f"{name}-{_UNSAFE.sub('_', artifact.version)[:_MAX_NAME]}"
 
 
 def metalink(
-    artifact: Artifact, size: int, digests: Digests, urls: Sequence[str], blocks: Iterable[bytes]
+    name: str, artifact: Artifact, size: int, digests: Digests, urls: Sequence[str], blocks: Iterable[bytes]
 ) -> Iterator[str]:
-    """The document in parts. `urls` come in the order of their priority; `blocks` are runs of raw sha256 digests of 1
+    """The document in parts. The file is called `name`. `urls` come in the order of their priority; `blocks` are runs of raw sha256 digests of 1
     MiB blocks.
     """
     yield (
         '<?xml version="1.0" encoding="UTF-8"?>\n<metalink xmlns="urn:ietf:params:xml:ns:metalink">\n'
-        f'  <generator>Glare</generator>\n  <file name="{file_name(artifact)}">\n'
+        f'  <generator>Glare</generator>\n  <file name="{name}">\n'
         f"    <identity>{_text(artifact.name)}</identity>\n    <version>{_text(artifact.version)}</version>\n"
         f"    <size>{size}</size>\n"
         f'    <hash type="sha-256">{digests.sha256}</hash>\n    <hash type="sha-1">{digests.sha1}</hash>\n'

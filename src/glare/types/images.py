@@ -5,6 +5,7 @@ from __future__ import annotations
 from glare.types import ArtifactType, Blob, BlobDict, Integer, Microversion, String
 
 _MAX_SIZE = 1_073_741_824_000
+_FORMATS = ("container_format", "disk_format")
 
 
 class Image(ArtifactType):
@@ -21,7 +22,7 @@ class Image(ArtifactType):
     )
     min_ram = Integer("Least memory that an instance needs, in MiB.", minimum=0, required_on_activate=False)
     min_disk = Integer("Least disk space that an instance needs, in GiB.", minimum=0, required_on_activate=False)
-    image = Blob("The image itself.", max_size=_MAX_SIZE, required_on_activate=False)
+    image = Blob("The image itself.", max_size=_MAX_SIZE, required_on_activate=False, formats=_FORMATS)
     kernel_id = String("Image that holds the kernel to boot with.", uuid=True, required_on_activate=False)
     ramdisk_id = String("Image that holds the ramdisk to boot with.", uuid=True, required_on_activate=False)
     instance_uuid = String("Instance that the image was made from.", required_on_activate=False)
@@ -36,4 +37,5 @@ class Image(ArtifactType):
         max_folder_size=32 * _MAX_SIZE,
         required_on_activate=False,
         since=Microversion(1, 2),
+        formats=_FORMATS,
     )

@@ -9,5 +9,5 @@ class ToscaTemplate(ArtifactType):
     name = "tosca_templates"
     display_name = "TOSCA Templates"
 
-    template = Blob("The template itself.")
+    template = Blob("The template itself.", formats=("template_format",))
     template_format = String("Format of the template.")

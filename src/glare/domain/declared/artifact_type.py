@@ -27,7 +27,8 @@ class FieldSpec:
 
     `is_blob` holds for single blobs and for folders (dicts of blobs), `is_folder` for the latter only. Sizes are in
     bytes, 0 where there is no blob; `max_key_length` in characters, `max_keys` a count, both 0 where there are no keys.
-    The keys of a folder of `replicas` are one content. `element_rules` are for a value, or each element of a container;
+    The keys of a folder of `replicas` are one content. `formats` are fields whose value says
+    the format of the blob. `element_rules` are for a value, or each element of a container;
     `container_rules` for the whole container. `any_text` takes characters above U+FFFF too; `newer` is the field since
     `WIDER_TEXT`, None where this is that.
     """
@@ -54,6 +55,7 @@ class FieldSpec:
     max_keys: int = 0
     keeps_null: bool = False
     replicas: bool = False
+    formats: tuple[str, ...] = ()
     any_text: bool = False
     newer: FieldSpec | None = dataclasses.field(default=None, repr=False, compare=False)
 

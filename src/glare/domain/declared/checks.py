@@ -63,6 +63,12 @@ def check_type(cls: Any, reserved: Collection[str]) -> None:
                 f"Artifact type '{name}', field '{wire}': {kind} has this name; choose another one."
             )
         wire_names.add(wire)
+    for attribute, declaration in declared_fields(cls):
+        for missing in _named_formats(declaration) - wire_names:
+            raise InvalidDeclaration(
+                f"Artifact type '{name}', field '{declaration.field_name or attribute}': formats names '{missing}', which is "
+                "no field of the type; name fields that are."
+            )
 
 
 def vars_of(cls: type) -> dict[str, Any]:
@@ -93,6 +99,10 @@ def field_problem(field: fields.Field) -> str | None:
         for problem in check(field):
             return problem
     return None
+
+
+def _named_formats(field: fields.Field) -> set[str]:
+    return set(field.formats) if isinstance(field, (fields.Blob, fields.BlobDict)) else set()
 
 
 def _type_problems(cls: Any, reserved: Collection[str]) -> Iterator[str]:

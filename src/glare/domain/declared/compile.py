@@ -86,6 +86,7 @@ def _compiled(type_name: str, name: str, declaration: fields.Field, *, is_base: 
         container_rules=declaration.container_rules(),
         keeps_null=is_base and name in KEEPS_NULL,
         replicas=isinstance(declaration, fields.BlobDict) and declaration.replicas,
+        formats=tuple(declaration.formats) if isinstance(declaration, (fields.Blob, fields.BlobDict)) else (),
         **_sizes(declaration),
     )
     return _with_default(type_name, spec, declaration.default)

@@ -198,12 +198,15 @@ class Link(Field):
 
 @dataclass(frozen=True)
 class Blob(Field):
-    """A binary; `max_size` in bytes."""
+    """A binary; `max_size` in bytes. `formats` are fields of the type whose value may say its format, the first one
+    first: downloaded files are named after it.
+    """
 
     kind = Kind.BLOB
 
     _: KW_ONLY
     max_size: int = MAX_BLOB_SIZE
+    formats: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -277,6 +280,7 @@ class BlobDict(Field):
 
     `max_blob_size` and `max_folder_size` in bytes, of each blob and of all; `max_size` is the number of keys. Where it
     holds `replicas` every key is the same content: the first one fixes size and sha256, and others are refused.
+    `formats` are as those of a blob.
     """
 
     kind = Kind.BLOB
@@ -289,6 +293,7 @@ class BlobDict(Field):
     min_key_length: int = 1
     max_key_length: int = MAX_KEY
     replicas: bool = False
+    formats: Sequence[str] = ()
 
     def container_rules(self) -> tuple[Validator, ...]:
         return (DictSize(None, self.max_size), KeyLength(self.min_key_length, self.max_key_length))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External, Slot
+from glare.domain.file_names import file_name
 from glare.domain.metalink import MEDIA_TYPE, metalink
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, NotFound
@@ -85,15 +86,16 @@ def _metalink(call: Call, folder: Folder) -> Response:
     headers = {"content-type": MEDIA_TYPE, "cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
     if call.is_head:
         return Response(headers=headers)
-    return _MetalinkBody(call, headers, folder.artifact, good)
+    return _MetalinkBody(call, headers, folder, good)
 
 
 class _MetalinkBody(StreamBody):
     """The document, some digests at a time: a large content has many."""
 
-    def __init__(self, call: Call, headers: dict[str, str], artifact: Artifact, good: Sequence[Blob]) -> None:
+    def __init__(self, call: Call, headers: dict[str, str], folder: Folder, good: Sequence[Blob]) -> None:
         super().__init__(call, headers, 200)
-        self._arguments = call, artifact, good
+        self._arguments = call, folder.artifact, good
+        self._field = folder.field
 
     def open(self) -> _Parts:
         call, artifact, good = self._arguments
@@ -101,7 +103,8 @@ class _MetalinkBody(StreamBody):
         if blob.digests is None or blob.size is None:
             raise AssertionError("a good blob is measured")
         runs = runs_of_digests(call.services, blob.digests.sha256, blob.size)
-        return _Parts(metalink(artifact, blob.size, blob.digests, _urls(call, artifact, good), runs))
+        name = file_name(artifact, self._field, None, blob.content_type)
+        return _Parts(metalink(name, artifact, blob.size, blob.digests, _urls(call, artifact, good), runs))
 
 
 class _Parts:

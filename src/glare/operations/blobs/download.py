@@ -16,6 +16,7 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, Damage, External, LocationState, Managed, Slot
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
+from glare.domain.file_names import file_name
 from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, Forbidden, GlareError, LocationChanged, NotFound
 from glare.operations import access, damage, hooks
@@ -47,18 +48,24 @@ class Download:
     candidates: tuple[Blob, ...] = ()
     copies: tuple[Blob, ...] = ()
 
+    @property
+    def file_name(self) -> str:
+        """What a file of it is called."""
+        return file_name(self.artifact, self.spec.fields[self.slot.field], self.slot, self.blob.content_type)
+
 
 class Unmeasured(Conflict):
     """Nobody has measured the location. `url` is where a reader may be sent all the same, where the operator allows
-    that.
+    that; `file_name` is what a file of it is called.
     """
 
-    def __init__(self, slot: Slot, url: str | None) -> None:
+    def __init__(self, slot: Slot, url: str | None, file_name: str) -> None:
         super().__init__(
             f"Nobody has measured the external location of blob '{slot.path}' yet, or it is not what was claimed; it is served once "
             "it is verified."
         )
         self.url = url
+        self.file_name = file_name
 
 
 def find_blob(
@@ -83,7 +90,8 @@ def find_blob(
         if blob is None:
             raise access.no_data(artifact, slot)
         if blob.claimed is not None:
-            raise Unmeasured(slot, _unmeasured_url(services, connection, spec, blob))
+            named = file_name(artifact, field, slot, blob.content_type)
+            raise Unmeasured(slot, _unmeasured_url(services, connection, spec, blob), named)
         if blob.location is None or blob.size is None or blob.digests is None:
             raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
         candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
