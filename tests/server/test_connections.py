@@ -126,6 +126,22 @@ def test_where_everybody_works_the_rest_is_refused_and_probes_are_served(site: S
         assert host.counts.open <= 40 + LANE
 
 
+def test_who_is_in_the_lane_has_little_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a bound, a head that does not end is not waited for as long as other heads, nor is a probe that is not
+    read.
+    """
+    monkeypatch.setattr(connection, "LANE_SECONDS", 0.5)
+    with small_host(site, Limits(per_address=1)) as host, ExitStack() as stack:
+        hold(stack, host, 1, get("/wait"), "127.0.0.2")
+        eventually(lambda: site.begun == 1)
+        for data in (b"", b"GET /healthz HTTP/1.1\r\nX-Unfinished: "):
+            [client] = hold(stack, host, 1, data, "127.0.0.2")
+            began = time.monotonic()
+            assert everything(client) == b""
+            assert time.monotonic() - began < 5
+        eventually(lambda: host.counts.cut_off["lane"] == 2)
+
+
 def test_trusted_proxies_have_room_for_their_clients(site: Site) -> None:
     """All clients of a proxy come from its address."""
     limits = Limits(connections=100, per_address=5, exempt=(ip_network("127.0.0.2/32"),))

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from glare.server.limits import LANE, RESERVE, Limits, connections_for
+from glare.server.limits import LANE, LANE_OF_NETWORK, RESERVE, Limits, connections_for
 from glare.server.places import Place, Places
 
 
@@ -131,20 +131,47 @@ def test_the_lane_keeps_a_place_for_who_has_few_there() -> None:
     probe = hall.enter("198.51.100.1")
     flood = [hall.enter("192.0.2.2") for _ in range(3 * LANE)]
     assert not hall.ended(probe)
-    assert [hall.ended(place) for place in flood].count(False) == LANE - 1
+    assert [hall.ended(place) for place in flood].count(False) == LANE_OF_NETWORK
     assert not hall.ended(flood[-1])
-    assert hall.places.total == 1 + LANE
+    assert hall.places.total == 2 + LANE_OF_NETWORK
 
 
 def test_a_probe_that_is_served_in_the_lane_is_left_alone() -> None:
-    """Where the lane is full of those, a new connection is refused without an answer."""
+    """Where the lane is full of those, one of each network, a new connection is refused without an answer."""
     hall = Hall(Limits(connections=1))
     hall.work("192.0.2.1")
-    served = [hall.work("198.51.100.1") for _ in range(LANE)]
-    assert hall.places.take(Peer(), "198.51.100.2") == "total"
+    served = [hall.work(f"198.51.100.{number}") for number in range(LANE)]
+    assert hall.places.take(Peer(), "203.0.113.2") == "total"
     served[0].free()
-    assert hall.enter("198.51.100.2").bound == "total"
+    assert hall.enter("203.0.113.2").bound == "total"
     assert not any(hall.ended(place) for place in served)
+
+
+def test_a_network_has_few_places_in_the_lane() -> None:
+    """Probes of one network that are all under way leave the lane to others; its next one has no place until one of
+    them is idle again. Where all its clients come by way of a trusted proxy, the lane is the only bound.
+    """
+    hall = Hall(Limits(connections=1, exempt=(ip_network("192.0.2.9"),)))
+    hall.work("192.0.2.1")
+    flood = [hall.work("198.51.100.1") for _ in range(LANE_OF_NETWORK)]
+    assert hall.places.take(Peer(), "198.51.100.1") == "total"
+    assert hall.enter("198.51.100.2").bound == "total"
+    flood[3].idle()
+    assert hall.enter("198.51.100.1").bound == "total"
+    assert [hall.ended(place) for place in flood].index(True) == 3
+    assert [hall.work("192.0.2.9").bound for _ in range(LANE - LANE_OF_NETWORK - 1)][-1] == "total"
+
+
+def test_probes_of_many_networks_make_room_for_one_more() -> None:
+    """Where nobody is idle in a full lane, the oldest request of the network that has most makes room for one that has
+    none.
+    """
+    hall = Hall(Limits(connections=1))
+    hall.work("192.0.2.1")
+    served = [hall.work(f"198.51.100.{number % 4}") for number in range(LANE)]
+    assert hall.enter("203.0.113.2").bound == "total"
+    assert [hall.ended(place) for place in served].index(True) == 0
+    assert sum(hall.ended(place) for place in served) == 1
 
 
 def test_places_come_back() -> None:

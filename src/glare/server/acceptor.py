@@ -75,7 +75,7 @@ class Acceptor:
             self._site.tally.turned_away(place)
             sock.close()
             return
-        connection.place = place
+        connection.take(place)
         self._site.connections.add(connection)
         self._site.tally.opened()
         sock.setblocking(False)
@@ -87,9 +87,8 @@ class Acceptor:
         task.add_done_callback(self._handshakes.discard)
 
     async def _connect(self, connection: Connection, sock: socket.socket) -> None:
-        limits = self._site.limits
         times = (
-            {"ssl_handshake_timeout": limits.head_seconds, "ssl_shutdown_timeout": _TLS_END_SECONDS}
+            {"ssl_handshake_timeout": connection.head_seconds, "ssl_shutdown_timeout": _TLS_END_SECONDS}
             if self._tls
             else {}
         )

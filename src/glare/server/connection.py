@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 LANE_SECONDS: Final = 10.0
-"""How long a connection over the bounds may last, whatever it does."""
+"""How long a connection over the bounds may last, whatever it does, or leaves undone."""
 
 _LINGER_SECONDS: Final = 2.0
 """How long what a client still sends is taken and dropped, so that it reads its answer before its own error."""
@@ -72,7 +72,7 @@ class Site:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """From the accepted socket on; `place` is set by who made it."""
+    """From the accepted socket on. Whoever made it lets it `take` its place."""
 
     place: Place
 
@@ -100,6 +100,18 @@ class Connection(asyncio.BufferedProtocol):
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._ends = Ends(None, None, "https" if tls else "http")
+
+    def take(self, place: Place) -> None:
+        """Have this place from now on."""
+        self.place = place
+        if place.bound is not None:
+            self._deadline, self._overdue = self._site.loop.time() + self.head_seconds, "lane"
+
+    @property
+    def head_seconds(self) -> float:
+        """How long its head, or its handshake, may take to come. Over the bounds it is the time for everything."""
+        seconds = self._site.limits.head_seconds
+        return seconds if self.place.bound is None else min(LANE_SECONDS, seconds)
 
     # The transport calls these.
 
@@ -306,9 +318,8 @@ class Connection(asyncio.BufferedProtocol):
         self._current = exchange
         self._rest = None
         self.place.busy()
-        self._deadline = None
-        if self.place.bound is not None:
-            self._deadline, self._overdue = self._site.loop.time() + LANE_SECONDS, "lane"
+        if self.place.bound is None:
+            self._deadline = None
         turns = self._site.probes if exchange.path in PROBES else self._site.turns
         turns.take(self.place.network, lambda: self._start(exchange))
 

@@ -13,6 +13,9 @@ LANE: Final = 32
 """Connections over the bounds that are open at the same time, to be answered a refusal; a probe among them is
 served."""
 
+LANE_OF_NETWORK: Final = 8
+"""Those of one address (IPv6: a /64) among them."""
+
 RESERVE: Final = 256
 """File descriptors that are not for connections: the database, stores, origins, logs, metrics, and the lane."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Literal, Protocol
 
-from glare.server.limits import LANE, Limits
+from glare.server.limits import LANE, LANE_OF_NETWORK, Limits
 
 Bound = Literal["address", "total"]
 
@@ -31,7 +32,7 @@ class Place:
     `bound` says which bound the connection is over: then it is in the lane, and may only be refused, or serve a probe.
     """
 
-    __slots__ = ("_free", "_places", "bound", "network", "occupant")
+    __slots__ = ("_free", "_places", "bound", "network", "occupant", "works")
 
     def __init__(self, places: Places, occupant: Occupant, network: str, bound: Bound | None) -> None:
         self._places = places
@@ -39,6 +40,7 @@ class Place:
         self.occupant = occupant
         self.network = network
         self.bound = bound
+        self.works = False
 
     def busy(self) -> None:
         """A request is under way: nobody takes this place."""
@@ -61,8 +63,9 @@ class Places:
     are.
 
     Over the bound of an address, the connection of it that is idle longest makes room for its next one; over the bound
-    in all, whichever is idle longest. Where nobody is idle, a new connection comes into the lane, in which the network
-    that has most there makes room.
+    in all, whichever is idle longest. Where nobody is idle, a new connection comes into the lane, where a network has a
+    few places. There, too, who is idle makes room, the network first that has most; where nobody is, a request of the
+    network that has most makes room for one that has less.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -71,15 +74,14 @@ class Places:
         self._total = 0
         self._idle: OrderedDict[Place, None] = OrderedDict()
         self._idle_of: dict[str, OrderedDict[Place, None]] = {}
-        self._lane: OrderedDict[Place, None] = OrderedDict()
-        self._lane_size = 0
+        self._lane: OrderedDict[Place, None] = OrderedDict()  # The one that came, or was idle again, longest ago first.
         # Those who come often come from few addresses, and reading one costs more than all the rest.
         self._network = lru_cache(4096)(self._read)
 
     @property
     def total(self) -> int:
         """Connections, those in the lane included."""
-        return self._total + self._lane_size
+        return self._total + len(self._lane)
 
     def take(self, occupant: Occupant, address: str) -> Place | Bound:
         """A place for a connection from `address`, or the bound that it is over where even the lane has none."""
@@ -89,14 +91,12 @@ class Places:
             bound = None if self._make_room(self._idle_of.get(network)) else "address"
         elif self._total >= self._limits.connections:
             bound = None if self._make_room(self._idle) else "total"
-        if bound is not None and not self._room_in_lane():
+        if bound is not None and not self._room_in_lane(network, bounded):
             return bound
         place = Place(self, occupant, network, bound)
         if bound is None:
             self._total += 1
             self._counts[network] += 1
-        else:
-            self._lane_size += 1
         self.set_idle(place)
         return place
 
@@ -104,18 +104,20 @@ class Places:
         """Let the connection that is idle longest end; false where none is. For when the system itself has no room
         left.
         """
-        return self._make_room(self._lane) or self._make_room(self._idle)
+        return self._leave_lane(place for place in self._lane if not place.works) or self._make_room(self._idle)
 
     def set_idle(self, place: Place) -> None:
+        place.works = False
         if place.bound is not None:
             self._lane[place] = None
+            self._lane.move_to_end(place)
             return
         self._idle[place] = None
         self._idle_of.setdefault(place.network, OrderedDict())[place] = None
 
     def set_busy(self, place: Place) -> None:
+        place.works = True
         if place.bound is not None:
-            self._lane.pop(place, None)
             return
         self._idle.pop(place, None)
         own = self._idle_of.get(place.network)
@@ -127,27 +129,37 @@ class Places:
     def give_back(self, place: Place) -> None:
         self.set_busy(place)
         if place.bound is not None:
-            self._lane_size -= 1
+            del self._lane[place]
             return
         self._total -= 1
         self._counts[place.network] -= 1
         if not self._counts[place.network]:
             del self._counts[place.network]
 
-    def _room_in_lane(self) -> bool:
-        if self._lane_size < LANE:
+    def _room_in_lane(self, network: str, bounded: bool) -> bool:
+        counts = Counter(place.network for place in self._lane)
+        idle = [place for place in self._lane if not place.works]
+        if bounded and counts[network] >= LANE_OF_NETWORK:
+            return self._leave_lane(place for place in idle if place.network == network)
+        if len(self._lane) < LANE:
             return True
-        if not self._lane:
-            return False
-        most, _ = Counter(place.network for place in self._lane).most_common(1)[0]
-        oldest = next(place for place in self._lane if place.network == most)
-        _leave(oldest)
-        return True
+        if idle:
+            most, _ = Counter(place.network for place in idle).most_common(1)[0]
+            return self._leave_lane(place for place in idle if place.network == most)
+        most, size = counts.most_common(1)[0]
+        return size > counts[network] + 1 and self._leave_lane(place for place in self._lane if place.network == most)
+
+    def _leave_lane(self, candidates: Iterable[Place]) -> bool:
+        """Let the first of them go; false where there is none."""
+        for place in candidates:
+            _leave(place)
+            return True
+        return False
 
     def _make_room(self, idle: OrderedDict[Place, None] | None) -> bool:
         while idle:
             place = next(iter(idle))
-            if place.bound is None and place.occupant.owed():
+            if place.occupant.owed():
                 self.set_busy(place)  # It comes back once the client has everything, so each is passed by once.
                 continue
             _leave(place)
