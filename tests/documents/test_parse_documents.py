@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from glare.documents.parse import parse, parse_query
-from glare.documents.parts import PageQuery, as_given
+from glare.documents.parts import PageQuery, as_given, marker
 from glare.errors import BadRequest, InvalidParameterValue
 
 
@@ -35,6 +35,7 @@ class Thing(Struct, forbid_unknown_fields=True):
 
 class ThingQuery(PageQuery, frozen=True):
     colour: Annotated[Colour | None, Meta(description="Which.")] = None
+    marker: Annotated[str | None, marker()] = None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_what_was_left_out_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("pairs", "sentence"),
     [
-        ([("size", "1")], "Parameter 'size' is not known here; use colour, limit, marker."),
+        ([("size", "1")], "Parameter 'size' is not known here; use colour, marker, limit."),
         ([("colour", "red"), ("colour", "red")], "Parameter 'colour' is given twice; give it once."),
         ([("colour", "green")], "Parameter 'colour' is 'green'; give one of red, blue."),
         ([("marker", "x" * 256)], "Parameter 'marker' may have at most 255 characters, and no NUL."),

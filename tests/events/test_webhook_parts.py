@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from glare.documents.subscriptions import EVENTS
 from glare.domain.events import Event
-from glare.domain.subscription import EVENTS, name_of
+from glare.domain.subscription import name_of
 from glare.errors import Unavailable
 from glare.events.cloudevents import with_zones, without_urls
 from glare.events.webhooks import Retries, SecretBox, asked_pause, is_secret, make_key_file, new_secret, signed_headers

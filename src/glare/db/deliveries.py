@@ -13,8 +13,9 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from glare.db.tables import deliveries
+from glare.documents.subscriptions import CONFIRMATION, DeliveryState
 from glare.domain.events import Event
-from glare.domain.subscription import CONFIRMATION, Delivery, DeliveryState, NewDelivery
+from glare.domain.subscription import Delivery, NewDelivery
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

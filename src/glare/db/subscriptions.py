@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, s
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.tables import blobs, subscription_projects, subscriptions
-from glare.domain.subscription import Scope, Subscription, SubscriptionState
+from glare.documents.subscriptions import SubscriptionState
+from glare.domain.subscription import Scope, Subscription
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[str] | None).decode

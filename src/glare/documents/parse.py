@@ -62,9 +62,7 @@ def parse_query(document: type[D], pairs: Sequence[tuple[str, str]]) -> D:
         name = place[2].lstrip(".") if place else ""
         if name not in fields:
             raise
-        raise InvalidParameterValue(
-            f"Parameter '{name}' is '{given[name][:_SHOWN]}'; give {fields[name].give}."
-        ) from None
+        raise InvalidParameterValue(f"Parameter '{name}' is '{given[name][:_SHOWN]}'; {fields[name].remedy}.") from None
 
 
 class _Member:
@@ -102,8 +100,8 @@ class _Member:
         return str(said) if said else _phrase(self.kind) + (" or null" if self.nullable else "")
 
     @property
-    def give(self) -> str:
-        return str(self._extra.get("give") or _phrase(self.kind))
+    def remedy(self) -> str:
+        return str(self._extra.get("remedy") or f"give {_phrase(self.kind)}")
 
     def at(self, step: str | int) -> _Member | None:
         """The declaration of a member of this one, or of its elements."""

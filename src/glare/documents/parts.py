@@ -28,13 +28,18 @@ class Page(Struct, kw_only=True):
 
 
 class PageQuery(Struct, kw_only=True, frozen=True):
-    """The parameters that every list takes. A subclass adds its own."""
+    """The parameters that every list takes. A subclass adds its own, and a marker."""
 
     limit: Annotated[
         int,
-        Meta(ge=1, description="How many entries a page may have.", extra={"give": "an integer of 1 or more"}),
+        Meta(ge=1, description="How many entries a page may have.", extra={"remedy": "give an integer of 1 or more"}),
     ] = 100
-    marker: Annotated[str | None, Meta(description="Where the page begins; part of `next`.")] = None
+
+
+def marker(pattern: str | None = None) -> Meta:
+    """What a marker is, of a list whose markers look like this."""
+    about = "Where the page begins; part of `next`."
+    return Meta(pattern=pattern, description=about, extra={"remedy": "take it from 'next' of an earlier page"})
 
 
 def entries_of(page: type[Page]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from glare.documents.parts import NO_NUL, Page, PageQuery, Time
+from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
 
 
 class TakedownKind(StrEnum):
@@ -58,3 +58,4 @@ class TakedownPage(Page):
 
 class TakedownQuery(PageQuery, frozen=True):
     kind: Annotated[TakedownKind | None, Meta(description="What kind they are of.")] = None
+    marker: Annotated[str | None, marker()] = None

@@ -4,29 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from glare.documents.subscriptions import DeliveryState, SubscriptionState
 from glare.domain.events import Event
-
-CONFIRMATION: Final = "subscription.confirmation"
-"""The message that asks a target whether it wants events. It is about the subscription itself, and cannot be subscribed
-to."""
-
-SUSPENDED: Final = "subscription.suspended"
-
-_ACTIONS: Final = (
-    *("create", "update", "activate", "deactivate", "reactivate", "publish", "delete"),
-    *("upload", "set_location", "delete_blob", "blob_damaged", "blob_recovered"),
-)
-EVENTS: Final = (
-    *(f"artifact.{action}" for action in _ACTIONS),
-    "artifact.last_good_location_lost",
-    *("location.changed", "location.unreachable", "location.recovered", "location.verified", "location.stale"),
-    *("location.promoted", "location.promotion_failed", "location.failed"),
-    SUSPENDED,
-)
-"""What can be subscribed to, by the names that subscribers know."""
 
 _SUBJECTS: Final = ("artifact", "location", "subscription")
 
@@ -34,27 +15,6 @@ _SUBJECTS: Final = ("artifact", "location", "subscription")
 def name_of(event_type: str) -> str:
     """The name of a recorded event for subscribers: actions of artifacts have no word before them in the outbox."""
     return event_type if event_type.partition(".")[0] in _SUBJECTS and "." in event_type else f"artifact.{event_type}"
-
-
-class SubscriptionState(StrEnum):
-    """`PENDING`: its target has not confirmed yet. `EXPIRED`: nor has it in time. `DISABLED` by its owner, `SUSPENDED`
-    by the service.
-    """
-
-    PENDING = "pending"
-    EXPIRED = "expired"
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    SUSPENDED = "suspended"
-
-
-class DeliveryState(StrEnum):
-    """`FAILED`: given up. `DROPPED`: never to be sent, for its reason."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)

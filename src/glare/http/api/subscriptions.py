@@ -2,154 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from starlette.responses import Response
 
-from glare.domain import moment
-from glare.domain.subscription import Delivery, Subscription, name_of
-from glare.events.cloudevents import subject_of
-from glare.http.answers import Pairs, page_in_parts
-from glare.http.api.artifacts import JSON
-from glare.http.call import Call, json_response
-from glare.operations.subscriptions import confirmations, deliveries
-from glare.operations.subscriptions import manage as subscriptions
+from glare.documents import subscriptions as documents
+from glare.http.call import Call
+from glare.http.operation import Answer, Listing, Operation, Tag, Taking
+from glare.operations.subscriptions import confirmations, deliveries, manage
 from glare.operations.subscriptions.access import require_project
-from glare.operations.subscriptions.documents import parse_token
+from glare.operations.subscriptions.documents import represent_delivery, represent_subscription, represent_with_secret
 
-_SCOPE: Final[Mapping[str, str]] = {"type_name": "type_name", "artifact": "artifact_id", "location": "location_id"}
+SUBSCRIPTIONS: Final = Tag(
+    "subscriptions",
+    "Events that are sent to a URL as they happen, signed as Standard Webhooks has it, with CloudEvents in JSON.",
+    path={"subscription": "Id of a subscription.", "delivery": "Id of a delivery: its `webhook-id`."},
+)
 
 
-async def create(call: Call) -> Response:
-    """POST /subscriptions"""
-    call.require_media_type(JSON)
+def _of_project(call: Call) -> None:
     require_project(call.actor)
-    body = await call.document()
-    made, secret = await call.run(subscriptions.create_subscription, call.services, call.actor, body)
-    return json_response({**shown(made), "secret": secret}, 201)
 
 
-async def list_page(call: Call) -> Response:
-    """GET /subscriptions"""
-    await call.require_no_body()
-
-    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
-        page = subscriptions.list_subscriptions(call.services, call.actor, pairs)
-        return [shown(one) for one in page.subscriptions], page.marker
-
-    return await call.run_list(page_in_parts, call, "subscriptions", read)
-
-
-async def show(call: Call) -> Response:
-    """GET /subscriptions/ID"""
-    await call.require_no_body()
-    return json_response(shown(await call.run(subscriptions.show_subscription, call.services, call.actor, _id(call))))
+@Listing(
+    id="subscriptions.list",
+    about=SUBSCRIPTIONS,
+    summary="The subscriptions of a project, newest first",
+    query=documents.SubscriptionQuery,
+    answer=Answer(200, "One page. `next` is there while there is more.", documents.SubscriptionPage),
+    errors=(403,),
+)
+def list_page(call: Call, query: documents.SubscriptionQuery) -> tuple[Sequence[documents.Subscription], str | None]:
+    page = manage.list_subscriptions(call.services, call.actor, query)
+    return [represent_subscription(one) for one in page.subscriptions], page.marker
 
 
-async def update(call: Call) -> Response:
-    """PATCH /subscriptions/ID"""
-    call.require_media_type(JSON)
-    require_project(call.actor)
-    body = await call.document()
-    changed = await call.run(subscriptions.change_subscription, call.services, call.actor, _id(call), body)
-    return json_response(shown(changed))
+@Taking(
+    id="subscriptions.create",
+    about=SUBSCRIPTIONS,
+    summary="Subscribe to events",
+    body=documents.NewSubscription,
+    answer=Answer(
+        201,
+        f"Made, and the target is asked to confirm (`{documents.CONFIRMATION}`).",
+        documents.SubscriptionWithSecret,
+    ),
+    errors=(403, 408, 409, 413, 415, 429),
+    admit=_of_project,
+)
+async def create(call: Call, asked: documents.NewSubscription) -> documents.SubscriptionWithSecret:
+    return represent_with_secret(*await call.run(manage.create_subscription, call.services, call.actor, asked))
 
 
+@Operation(
+    id="subscriptions.show",
+    about=SUBSCRIPTIONS,
+    summary="One subscription",
+    answer=Answer(200, "The subscription, without its secret.", documents.Subscription),
+    errors=(403, 404),
+)
+async def show(call: Call) -> documents.Subscription:
+    return represent_subscription(await call.run(manage.show_subscription, call.services, call.actor, _id(call)))
+
+
+@Taking(
+    id="subscriptions.change",
+    about=SUBSCRIPTIONS,
+    summary="Change members of a subscription",
+    body=documents.SubscriptionChanges,
+    answer=Answer(200, "As it is now. A new target has to confirm.", documents.Subscription),
+    errors=(403, 404, 408, 413, 415, 429),
+    admit=_of_project,
+)
+async def update(call: Call, asked: documents.SubscriptionChanges) -> documents.Subscription:
+    changed = await call.run(manage.change_subscription, call.services, call.actor, _id(call), asked)
+    return represent_subscription(changed)
+
+
+@Operation(
+    id="subscriptions.delete",
+    about=SUBSCRIPTIONS,
+    summary="Delete a subscription with its log",
+    answer=Answer(204, "Deleted."),
+    errors=(403, 404),
+)
 async def delete(call: Call) -> Response:
-    """DELETE /subscriptions/ID"""
-    await call.require_no_body()
-    await call.run(subscriptions.delete_subscription, call.services, call.actor, _id(call))
+    await call.run(manage.delete_subscription, call.services, call.actor, _id(call))
     return Response(status_code=204)
 
 
-async def replace_secret(call: Call) -> Response:
-    """POST /subscriptions/ID/secret"""
-    call.require_media_type(JSON)
-    require_project(call.actor)
-    body = await call.document()
-    changed, secret = await call.run(subscriptions.replace_secret, call.services, call.actor, _id(call), body)
-    return json_response({**shown(changed), "secret": secret})
+@Taking(
+    id="subscriptions.secret",
+    about=SUBSCRIPTIONS,
+    summary="Sign with another secret",
+    body=documents.NewSecret,
+    answer=Answer(
+        200,
+        "The secret, here only. For some time messages have a signature with the old one too.",
+        documents.SubscriptionWithSecret,
+    ),
+    errors=(403, 404, 408, 413, 415),
+    admit=_of_project,
+)
+async def replace_secret(call: Call, asked: documents.NewSecret) -> documents.SubscriptionWithSecret:
+    return represent_with_secret(*await call.run(manage.replace_secret, call.services, call.actor, _id(call), asked))
 
 
-async def confirm(call: Call) -> Response:
-    """POST /subscriptions/ID/confirmation"""
-    call.require_media_type(JSON)
-    require_project(call.actor)
-    token = parse_token(await call.document())
-    return json_response(shown(await call.run(confirmations.confirm, call.services, call.actor, _id(call), token)))
+@Taking(
+    id="subscriptions.confirm",
+    about=SUBSCRIPTIONS,
+    summary="Confirm a target by hand",
+    body=documents.Confirmation,
+    answer=Answer(200, "Active now.", documents.Subscription),
+    errors=(403, 404, 408, 409, 413, 415),
+    admit=_of_project,
+)
+async def confirm(call: Call, asked: documents.Confirmation) -> documents.Subscription:
+    confirmed = await call.run(confirmations.confirm, call.services, call.actor, _id(call), asked.token)
+    return represent_subscription(confirmed)
 
 
-async def list_deliveries(call: Call) -> Response:
-    """GET /subscriptions/ID/deliveries"""
-    await call.require_no_body()
+@Listing(
+    id="subscriptions.deliveries",
+    about=SUBSCRIPTIONS,
+    summary="What was sent and is to be sent, newest first",
+    query=documents.DeliveryQuery,
+    answer=Answer(200, "One page. `next` is there while there is more.", documents.DeliveryPage),
+    errors=(403, 404),
+)
+def list_deliveries(call: Call, query: documents.DeliveryQuery) -> tuple[Sequence[documents.Delivery], str | None]:
+    page = deliveries.list_deliveries(call.services, call.actor, _id(call), query)
+    return [represent_delivery(one) for one in page.deliveries], page.marker
 
-    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
-        page = deliveries.list_deliveries(call.services, call.actor, _id(call), pairs)
-        return [shown_delivery(one) for one in page.deliveries], page.marker
 
-    return await call.run_list(page_in_parts, call, "deliveries", read)
-
-
-async def show_delivery(call: Call) -> Response:
-    """GET /subscriptions/ID/deliveries/DELIVERY"""
-    await call.require_no_body()
+@Operation(
+    id="subscriptions.delivery",
+    about=SUBSCRIPTIONS,
+    summary="One message and what became of it",
+    answer=Answer(200, "The message.", documents.Delivery),
+    errors=(403, 404),
+)
+async def show_delivery(call: Call) -> documents.Delivery:
     message_id = call.parameters["delivery"]
     found = await call.run(deliveries.show_delivery, call.services, call.actor, _id(call), message_id)
-    return json_response(shown_delivery(found))
+    return represent_delivery(found)
 
 
-async def redeliver(call: Call) -> Response:
-    """POST /subscriptions/ID/deliveries/DELIVERY/redelivery"""
-    await call.require_no_body()
+@Operation(
+    id="subscriptions.redeliver",
+    about=SUBSCRIPTIONS,
+    summary="Send a message again, under the same id",
+    answer=Answer(202, "It is the next of its queue.", documents.Delivery),
+    errors=(403, 404, 409),
+)
+async def redeliver(call: Call) -> documents.Delivery:
     message_id = call.parameters["delivery"]
     again = await call.run(deliveries.redeliver, call.services, call.actor, _id(call), message_id)
-    return json_response(shown_delivery(again), 202)
-
-
-def shown(subscription: Subscription) -> dict[str, Any]:
-    """A subscription as the API shows it: without any secret."""
-    scope = {name: getattr(subscription.scope, member) for name, member in _SCOPE.items()}
-    return {
-        "id": subscription.id,
-        "project": subscription.project,
-        "description": subscription.description,
-        "target": subscription.target,
-        "events": subscription.events,
-        "scope": {name: value for name, value in scope.items() if value is not None} or None,
-        "state": subscription.state,
-        "reason": subscription.reason,
-        "created_at": _time(subscription.created_at),
-        "updated_at": _time(subscription.updated_at),
-        "confirm_until": _time(subscription.confirm_until),
-        "old_secret_until": _time(subscription.old_secret_until),
-        "delivered_at": _time(subscription.delivered_at),
-        "failing_since": _time(subscription.failing_since),
-        "next_try_at": _time(subscription.next_at) if subscription.is_live else None,
-    }
-
-
-def shown_delivery(delivery: Delivery) -> dict[str, Any]:
-    """A message as the log shows it: what it is about and what became of it, not what was in it."""
-    return {
-        "id": delivery.id,
-        "event": delivery.event_id,
-        "type": name_of(delivery.event.type),
-        "subject": subject_of(delivery.event),
-        "time": _time(delivery.event.occurred_at),
-        "state": delivery.state,
-        "reason": delivery.reason,
-        "status": delivery.status,
-        "tries": delivery.tries,
-        "created_at": _time(delivery.created_at),
-        "tried_at": _time(delivery.tried_at),
-        "finished_at": _time(delivery.finished_at),
-    }
+    return represent_delivery(again)
 
 
 def _id(call: Call) -> str:
     return call.parameters["subscription"]
-
-
-def _time(micros: int | None) -> str | None:
-    return None if micros is None else moment.show(micros)

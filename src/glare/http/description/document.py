@@ -22,8 +22,6 @@ from glare.http.description.parts import JSON, SECURITY_SCHEME, shared_component
 from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
 from glare.http.description.service import TAGS, service_paths
-from glare.http.description.subscriptions import DOCUMENTS as SUBSCRIPTION_DOCUMENTS
-from glare.http.description.subscriptions import TAG, subscription_paths
 from glare.http.description.table import Table
 from glare.types.registry import TypeRegistry
 
@@ -43,7 +41,7 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
     """The OpenAPI 3.1 document of a service that has these types and paths; not to be changed."""
     specs = (*types.specs.values(), types.all)
     table = Table(routes)
-    paths = service_paths() | location_paths() | subscription_paths() | table.paths()
+    paths = service_paths() | location_paths() | table.paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -62,11 +60,10 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
             *TAGS,
             LOCATIONS_TAG,
             *({"name": tag.name, "description": tag.description} for tag in table.tags),
-            TAG,
         ],
         "paths": paths,
         "components": {
-            "schemas": {**component_schemas(types), **SUBSCRIPTION_DOCUMENTS, **table.components},
+            "schemas": {**component_schemas(types), **table.components},
             **shared_components(base_filters(types.all)),
         },
     }

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from glare.db import deliveries
 from glare.db import subscriptions as rows
+from glare.documents.subscriptions import CONFIRMATION, SubscriptionState
 from glare.domain.actor import Actor
 from glare.domain.events import Event
-from glare.domain.subscription import CONFIRMATION, NewDelivery, Subscription, SubscriptionState
+from glare.domain.subscription import NewDelivery, Subscription
 from glare.errors import Conflict, Forbidden
 from glare.operations.outbound import charge_request
 from glare.operations.services import Services

@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 from glare.context import on_behalf_of, part_of
 from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
+from glare.documents.subscriptions import CONFIRMATION, SUSPENDED, DeliveryState, SubscriptionState
 from glare.domain.events import Event
-from glare.domain.subscription import CONFIRMATION, SUSPENDED, Delivery, DeliveryState, Subscription, SubscriptionState
+from glare.domain.subscription import Delivery, Subscription
 from glare.egress.cancellation import Cancellation
 from glare.errors import Cause, GlareError, LocationRefused, OriginFailed, OutboundBusy
 from glare.events import cloudevents

@@ -9,13 +9,12 @@ from sqlalchemy import Connection
 
 from glare.db import deliveries
 from glare.db import subscriptions as rows
+from glare.documents.subscriptions import CONFIRMATION, DeliveryQuery, DeliveryState, SubscriptionState
 from glare.domain.actor import Actor
-from glare.domain.subscription import CONFIRMATION, Delivery, DeliveryState, Subscription, SubscriptionState
-from glare.errors import Conflict, InvalidParameterValue, NotFound
-from glare.operations.page_size import page_size
+from glare.domain.subscription import Delivery, Subscription
+from glare.errors import Conflict, NotFound
 from glare.operations.services import Services
 from glare.operations.subscriptions.access import find, noted
-from glare.operations.subscriptions.manage import one_of, single
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +25,13 @@ class DeliveryPage:
     marker: str | None
 
 
-def list_deliveries(
-    services: Services, actor: Actor, subscription_id: str, pairs: Sequence[tuple[str, str]]
-) -> DeliveryPage:
+def list_deliveries(services: Services, actor: Actor, subscription_id: str, query: DeliveryQuery) -> DeliveryPage:
     """One page of a subscription's log. Raises `NotFound`, `PolicyException`, `InvalidParameterValue`."""
-    given = single(pairs, ("state", "limit", "marker"))
-    state = one_of(given, "state", [state.value for state in DeliveryState])
-    limit = page_size(given.get("limit"), services.rules.query.max_page)
-    marker = given.get("marker")
-    if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) < 19):
-        raise InvalidParameterValue(f"Parameter 'marker' is '{marker[:40]}'; take it from 'next' of an earlier page.")
+    limit = min(query.limit, services.rules.query.max_page)
+    before = None if query.marker is None else int(query.marker)
     with services.db.read() as connection:
         subscription = find(services, connection, actor, subscription_id, "subscription:get")
-        found = deliveries.page(connection, subscription.id, state, None if marker is None else int(marker), limit)
+        found = deliveries.page(connection, subscription.id, query.state, before, limit)
     return DeliveryPage(found, str(found[-1].number) if len(found) == limit else None)
 
 

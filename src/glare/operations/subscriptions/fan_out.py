@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
 from glare.db.rows import owners
+from glare.documents.subscriptions import SUSPENDED
 from glare.domain.artifact import Visibility
 from glare.domain.events import Event, RecordedEvent
-from glare.domain.subscription import SUSPENDED, NewDelivery, Subscription
+from glare.domain.subscription import NewDelivery, Subscription
 from glare.domain.visibility import ListScope, visible
 from glare.errors import GlareError
 from glare.operations import putting_off

@@ -11,29 +11,35 @@ from sqlalchemy import Connection
 from glare.db import deliveries
 from glare.db import subscriptions as rows
 from glare.db.counters import UNLIMITED
+from glare.documents.subscriptions import (
+    NewSecret,
+    NewSubscription,
+    SubscriptionChanges,
+    SubscriptionQuery,
+    SubscriptionState,
+)
 from glare.domain.actor import Actor
-from glare.domain.subscription import Scope, Subscription, SubscriptionState
+from glare.domain.subscription import Scope, Subscription
 from glare.domain.visibility import ListScope, visible
 from glare.errors import ArtifactNotFound, Conflict, InvalidParameterValue
 from glare.events.webhooks import new_secret
 from glare.operations import access
-from glare.operations.page_size import page_size
 from glare.operations.services import Services
 from glare.operations.subscriptions import confirmations
 from glare.operations.subscriptions.access import find, noted, require_project
-from glare.operations.subscriptions.documents import parse_changes, parse_new, parse_secret
+from glare.operations.subscriptions.documents import values_of
 
 _SECOND: Final = 1_000_000
 
 
-def create_subscription(services: Services, actor: Actor, body: Any) -> tuple[Subscription, str]:
+def create_subscription(services: Services, actor: Actor, asked: NewSubscription) -> tuple[Subscription, str]:
     """A new subscription whose target is asked to confirm; and its secret, which is shown here and never again.
 
     Raises `BadRequest`, `PolicyException`, `Conflict` beyond the project's number, `TooManyRequests`.
     """
     project = require_project(actor)
     services.policy.require("subscription:create", actor, {"owner": project})
-    wanted = parse_new(services, body)
+    wanted = {"description": "", "events": None, "scope": Scope(), **values_of(services, asked)}
     _require_visible(services, actor, project, wanted["scope"])
     secret = wanted.pop("secret", None) or new_secret()
     now = services.clock()
@@ -84,33 +90,31 @@ class SubscriptionPage:
     marker: str | None
 
 
-def list_subscriptions(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> SubscriptionPage:
+def list_subscriptions(services: Services, actor: Actor, query: SubscriptionQuery) -> SubscriptionPage:
     """One page of a project's subscriptions, of the caller's where the parameters name no other. Raises what they are
     wrong in.
     """
-    given = single(pairs, ("project", "state", "limit", "marker"))
-    project = given.get("project") or require_project(actor)
+    project = query.project or require_project(actor)
     services.policy.require("subscription:list", actor, {"owner": project})
-    if "\0" in project or len(project) > 255:
-        raise InvalidParameterValue("Parameter 'project' is no name of a project.")
-    state = one_of(given, "state", [state.value for state in SubscriptionState])
-    limit = page_size(given.get("limit"), services.rules.query.max_page)
-    after = _place(given.get("marker"))
+    limit = min(query.limit, services.rules.query.max_page)
+    after = _place(query.marker)
     with services.db.read() as connection:
-        found = rows.page(connection, project, state, after, limit)
+        found = rows.page(connection, project, query.state, after, limit)
     last = found[-1] if len(found) == limit else None
     return SubscriptionPage(found, None if last is None else f"{last.created_at}_{last.id}")
 
 
-def change_subscription(services: Services, actor: Actor, subscription_id: str, body: Any) -> Subscription:
-    """Change what `body` names. A new target has to confirm; `enabled` switches off, or on after whatever switched it
+def change_subscription(
+    services: Services, actor: Actor, subscription_id: str, asked: SubscriptionChanges
+) -> Subscription:
+    """Change what the document names. A new target has to confirm; `enabled` switches off, or on after whatever switched it
     off.
 
     Raises `NotFound`, `BadRequest`, `PolicyException`, `TooManyRequests`.
     """
     with services.db.read() as connection:
         seen = find(services, connection, actor, subscription_id, "subscription:update")
-    wanted = parse_changes(services, body)
+    wanted = values_of(services, asked)
     if "scope" in wanted:
         _require_visible(services, actor, seen.project, wanted["scope"])
     enabled = wanted.pop("enabled", None)
@@ -149,7 +153,9 @@ def _enable(services: Services, connection: Connection, subscription: Subscripti
     rows.change(connection, subscription.id, again)
 
 
-def replace_secret(services: Services, actor: Actor, subscription_id: str, body: Any) -> tuple[Subscription, str]:
+def replace_secret(
+    services: Services, actor: Actor, subscription_id: str, asked: NewSecret
+) -> tuple[Subscription, str]:
     """Sign with another secret, shown here and never again; for some time messages are signed with the one before as
     well.
 
@@ -157,7 +163,7 @@ def replace_secret(services: Services, actor: Actor, subscription_id: str, body:
     """
     with services.db.read() as connection:
         find(services, connection, actor, subscription_id, "subscription:update")
-    secret = parse_secret(services, body) or new_secret()
+    secret = values_of(services, asked).get("secret") or new_secret()
     sealed = services.secrets.seal(secret)
 
     def work(connection: Connection) -> Subscription:
@@ -213,30 +219,8 @@ def _reread(connection: Connection, subscription: Subscription) -> Subscription:
     return rows.fetch(connection, subscription.id) or subscription
 
 
-def single(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
-    """The parameters of a list, each given once. Raises `InvalidParameterValue`."""
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known:
-            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(known)}.")
-        if name in given:
-            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
-        given[name] = value
-    return given
-
-
-def one_of(given: Mapping[str, str], name: str, values: Sequence[str]) -> str | None:
-    """A parameter out of a few, or None where it is not given. Raises `InvalidParameterValue`."""
-    value = given.get(name)
-    if value is not None and value not in values:
-        raise InvalidParameterValue(f"Parameter '{name}' is '{value[:40]}'; give one of {', '.join(values)}.")
-    return value
-
-
 def _place(text: str | None) -> tuple[int, str] | None:
     if text is None:
         return None
     time, _, last = text.partition("_")
-    if not (text.isascii() and time.isdigit() and len(time) < 19 and 0 < len(last) <= 36 and "\0" not in last):
-        raise InvalidParameterValue(f"Parameter 'marker' is '{text[:40]}'; take it from 'next' of an earlier page.")
     return int(time), last

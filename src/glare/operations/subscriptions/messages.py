@@ -8,9 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db.rows import fetch_artifact
+from glare.documents.subscriptions import CONFIRMATION
 from glare.domain.blob import External
 from glare.domain.events import Event
-from glare.domain.subscription import CONFIRMATION, Subscription, location_of
+from glare.domain.subscription import Subscription, location_of
 from glare.events import cloudevents
 from glare.operations.services import Services
 from glare.operations.subscriptions.fan_out import may_hear

@@ -13,8 +13,8 @@ from glare import __version__
 from glare.db import location_hosts as hosts
 from glare.db.jobs import JobKind, JobState
 from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, location_hosts, outbox, subscriptions
+from glare.documents.subscriptions import DeliveryState, SubscriptionState
 from glare.domain.blob import LocationState
-from glare.domain.subscription import DeliveryState, SubscriptionState
 from glare.errors import GlareError
 from glare.metrics import Depths
 from glare.operations.services import Services
