@@ -12,6 +12,10 @@ PYTHON ?=
 # Tests at the same time, and more arguments for pytest: make test ARGS="-k digest -x"
 JOBS ?= 2
 ARGS ?=
+# Where `make run` listens, where it is not as configured: make run PORT=8080 HOST=0.0.0.0. The environment has no say,
+# where HOST may be the name of the machine.
+HOST :=
+PORT :=
 # Databases that the tests run on, and the tests that are run again on those after the first.
 DATABASES ?= sqlite postgresql mariadb
 DATABASE_TESTS := tests/db tests/http tests/operations tests/server tests/stores/test_database.py
@@ -25,17 +29,20 @@ help: ## print this list
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
-run: .venv/.package ## start the service on 127.0.0.1:9494 with an embedded database, and print a curl line to try
-	.venv/bin/glare-server serve --quickstart
+run: .venv/.package ## start the service with an embedded database (HOST=127.0.0.1 PORT=9494); print a curl line to try
+	.venv/bin/glare-server serve --quickstart $(if $(HOST),--bind-host '$(HOST)') $(if $(PORT),--bind-port '$(PORT)')
 
-# Status 5 is pytest's "no test is chosen": ARGS may choose tests that are about one database only.
-test: venv ## run the tests (JOBS=2 at a time; more arguments for pytest in ARGS; those of the service once for each of DATABASES)
-	@for database in $(DATABASES); do \
+# Status 5 is pytest's "no test is chosen": ARGS may choose tests that are about one database only. A database whose
+# tests fail does not keep the others from theirs; Ctrl-C ends them all.
+test: venv ## run the tests (JOBS=2 at a time, more arguments in ARGS); those of the service once for each of DATABASES
+	@failed=; trap 'exit 130' INT; for database in $(DATABASES); do \
 		folders=; [ $$database = sqlite ] || folders="$(DATABASE_TESTS)"; \
 		case " $(ARGS)" in *" tests/"*) folders=;; esac; \
 		echo "GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS)"; \
-		GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS) || { status=$$?; [ $$status = 5 ] || exit $$status; }; \
-	done
+		GLARE_TEST_DATABASE=$$database $(PY) -m pytest -n $(JOBS) $$folders $(ARGS); status=$$?; \
+		if [ $$status != 0 ] && [ $$status != 5 ]; then failed="$$failed $$database"; fi; \
+	done; \
+	if [ -n "$$failed" ]; then echo "tests failed on:$$failed" >&2; exit 1; fi
 
 demo: .venv/.package ## show the main job on real input, end to end
 	$(PY) demo/run.py
@@ -45,7 +52,8 @@ check: venv ## lint, format, types, import contract, changelog fragments, house 
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	@echo '.venv/bin/towncrier build --draft'; said=$$(.venv/bin/towncrier build --draft --version next 2>&1) || { echo "$$said"; exit 1; }
+	@echo '.venv/bin/towncrier build --draft'; \
+	said=$$(.venv/bin/towncrier build --draft --version next 2>&1) || { echo "$$said"; exit 1; }
 	@set -- tests/house; if [ -d tests/docs ]; then set -- "$$@" tests/docs; fi; \
 	echo "$(PY) -m pytest $$*"; $(PY) -m pytest --quiet "$$@"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -35,19 +36,20 @@ def _settings() -> Iterator[str]:
 
 # Settings
 
-Glare reads its options once, at start: from the command line, then from environment variables `OS_GROUP__OPTION`, then from the files
-that `--config-file` and `--config-dir` name (else `glare.conf` in `~/.glare`, `~`, `/etc/glare` or `/etc`), then from the defaults
-below. `glare-server config sample` prints them as a file. A wrong value is refused with a sentence; an option that does not exist is warned of.
+Glare reads its options once, at start: from the command line, then from environment variables `OS_GROUP__OPTION`, then
+from the files that `--config-file` and `--config-dir` name (else `glare.conf` in `~/.glare`, `~`, `/etc/glare` or
+`/etc`), then from the defaults below. `glare-server config sample` prints them as a file. A wrong value is refused with
+a sentence; an option that does not exist is warned of.
 
-Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 KiB` or `2 GB`; lists with commas. `$name` stands for
-the value of another option and `$$` for a dollar sign.
+Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 KiB` or `2 GB`; lists with commas.
+`$name` stands for the value of another option and `$$` for a dollar sign.
 """
     group = None
     purposes = group_purposes()
     for declared in all_options():
         if declared.group != group:
             group = declared.group
-            yield f"## [{group}]\n\n{purposes[group]}\n"
+            yield f"## [{group}]\n\n{_wrapped(purposes[group])}\n"
         yield from _option(declared)
     yield "## Options of the original service that have no effect\n"
     yield "They are accepted with a warning, so that an existing configuration file starts the service.\n"
@@ -62,12 +64,17 @@ the value of another option and `$$` for a dollar sign.
 def _option(declared: Declared) -> Iterator[str]:
     option = declared.option
     yield f"### {declared.name}\n"
-    yield f"{option.help}\n"
-    yield f"- Value: {option.kind.words}"
-    yield f"- Default: {f'`{option.default}`' if option.default else 'unset'}"
+    yield f"{_wrapped(option.help)}\n"
+    yield _wrapped(f"- Value: {option.kind.words}", "  ")
+    yield _wrapped(f"- Default: {f'`{option.default}`' if option.default else 'unset'}", "  ")
     if not declared.group.endswith(":T"):
         yield f"- Environment: `{declared.environment}`"
     yield ""
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """A paragraph in lines of at most 120 columns."""
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def policy_page() -> str:
@@ -77,8 +84,8 @@ def policy_page() -> str:
 
 # Policy rules
 
-The language is oslo.policy's. A file named by `[oslo_policy] policy_file` holds the rules that differ from these defaults;
-`glare-server policy sample` prints them all as a file. `@` is everyone.
+The language is oslo.policy's. A file named by `[oslo_policy] policy_file` holds the rules that differ from these
+defaults; `glare-server policy sample` prints them all as a file. `@` is everyone.
 
 | rule | what it allows | default | requests |
 |---|---|---|---|"""
@@ -96,9 +103,10 @@ def errors_page() -> str:
 
 # Errors
 
-An error answer is JSON. `code` is the HTTP status, `error.message` a sentence for the person who reads it, and `error.type` a name that
-does not change. Where old clients know an error by the name of its parent, `error.type` is that one, and the header
-`X-Glare-Error-Code` carries the finer name. The sentences below stand where nothing more can be said.
+An error answer is JSON. `code` is the HTTP status, `error.message` a sentence for the person who reads it, and
+`error.type` a name that does not change. Where old clients know an error by the name of its parent, `error.type` is
+that one, and the header `X-Glare-Error-Code` carries the finer name. The sentences below stand where nothing more can
+be said.
 
 | code | HTTP | `error.type` | category | kind of | sentence |
 |---|---|---|---|---|---|"""
@@ -106,9 +114,9 @@ does not change. Where old clients know an error by the name of its parent, `err
     for error in error_tree():
         parent = error.__bases__[0]
         kind = f"`{parent.code}`" if issubclass(parent, GlareError) else ""
-        lines.append(
-            f"| `{error.code}` | {STATUS[error.category]} | `{error.wire_type or error.code}` | {error.category} | {kind} | {_cell(error.sentence)} |"
-        )
+        wire = f"`{error.wire_type or error.code}`"
+        cells = (f"`{error.code}`", str(STATUS[error.category]), wire, error.category, kind, _cell(error.sentence))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

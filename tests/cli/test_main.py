@@ -128,7 +128,7 @@ def test_the_version_is_printed(cli: Cli) -> None:
 
 def test_a_reader_that_leaves_is_no_error(cli: Cli) -> None:
     """`glare-server config sample | head -1` ends quietly."""
-    command = f"{sys.executable} -m glare-server config sample | head -1; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m glare config sample | head -1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(
         ["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False, timeout=60
     )

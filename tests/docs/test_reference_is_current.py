@@ -44,7 +44,8 @@ def test_every_option_is_explained(reference: ModuleType) -> None:
     page = reference.settings_page()
     for option in all_options():
         section = page.split(f"\n## [{option.group}]\n")[1].split("\n## ")[0]
-        assert f"\n### {option.name}\n\n{option.option.help}\n" in section, option.title
+        text = section.split(f"\n### {option.name}\n")[1].split("\n- Value: ")[0]
+        assert text.split() == option.option.help.split(), option.title
         assert len(option.option.help.split()) >= 4, option.title
 
 

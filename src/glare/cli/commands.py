@@ -225,7 +225,8 @@ COMMANDS = (
     Command(
         ("worker",),
         "do the background work, in a process of its own",
-        "Do the background work: finish deletions, undo dead uploads, hand out events. Any number may run. SIGTERM or Ctrl-C stops it.",
+        "Do the background work: finish deletions, undo dead uploads, hand out events. Any number may run. SIGTERM "
+        "or Ctrl-C stops it.",
         "glare.cli.worker:worker",
         _nothing,
         ("glare-server worker --config-file /etc/glare/glare.conf",),
@@ -233,9 +234,10 @@ COMMANDS = (
     Command(
         ("scrub",),
         "finish deletions that were delayed",
-        "Remove the data of deleted artifacts whose [scrubber] scrub_time is over, and objects that nothing needs any more. The service does "
-        "the same by itself every [scrubber] wakeup_time; this is for doing it now, or at a time of your own. Any number may run, "
-        "beside the service too. What could not be removed earlier is tried again. Ends with 1 where something still could not be.",
+        "Remove the data of deleted artifacts whose [scrubber] scrub_time is over, and objects that nothing needs "
+        "any more. The service does the same by itself every [scrubber] wakeup_time; this is for doing it now, or at "
+        "a time of your own. Any number may run, beside the service too. What could not be removed earlier is tried "
+        "again. Ends with 1 where something still could not be.",
         "glare.cli.scrub:scrub",
         _scrub,
         ("glare-server scrub --config-file /etc/glare/glare.conf", "glare-server scrub --daemon"),
@@ -243,9 +245,10 @@ COMMANDS = (
     Command(
         ("fsck",),
         "read stored bytes again, and say what is not as it was recorded",
-        "Read every stored blob and compare it with what was recorded, then look for objects that no blob has. What is missing or differs is "
-        "printed and marked: it is answered with an error until a later check finds it restored. It goes on where an interrupted check "
-        "stopped, and may run beside the service. Ends with 1 where something is wrong, or it was stopped.",
+        "Read every stored blob and compare it with what was recorded, then look for objects that no blob has. What "
+        "is missing or differs is printed and marked: it is answered with an error until a later check finds it "
+        "restored. It goes on where an interrupted check stopped, and may run beside the service. Ends with 1 where "
+        "something is wrong, or it was stopped.",
         "glare.cli.fsck:fsck",
         _fsck,
         (
@@ -265,7 +268,8 @@ COMMANDS = (
     Command(
         ("db", "downgrade"),
         "take the database back to an older version",
-        "Undo changes of the database's tables. What the undone revisions stored is lost, so it has to be confirmed with --yes.",
+        "Undo changes of the database's tables. What the undone revisions stored is lost, so it has to be confirmed "
+        "with --yes.",
         "glare.cli.database:downgrade",
         _downgrade,
         ("glare-server db downgrade 0001 --yes",),
@@ -273,7 +277,8 @@ COMMANDS = (
     Command(
         ("db", "check"),
         "see whether the database fits this version",
-        "See whether the database has the tables that this version needs. Changes nothing; exit code 1 when it has not.",
+        "See whether the database has the tables that this version needs. Changes nothing; exit code 1 when it has "
+        "not.",
         "glare.cli.database:check",
         _nothing,
         ("glare-server db check || glare-server db upgrade",),
@@ -309,7 +314,8 @@ COMMANDS = (
     Command(
         ("audit", "list"),
         "list who changed what",
-        "List the newest entries of the audit log: who changed what, and what was refused. The API has more of each, at /audit.",
+        "List the newest entries of the audit log: who changed what, and what was refused. The API has more of each, "
+        "at /audit.",
         "glare.cli.audit:list_audit",
         _audit_list,
         (
@@ -320,7 +326,8 @@ COMMANDS = (
     Command(
         ("locations", "list"),
         "list external locations",
-        "List external locations of all projects: their state, the time of the last proof, and their URL; of confidential ones scheme and host.",
+        "List external locations of all projects: their state, the time of the last proof, and their URL; of "
+        "confidential ones scheme and host.",
         "glare.cli.locations:list_locations",
         _locations_list,
         (
@@ -339,7 +346,8 @@ COMMANDS = (
     Command(
         ("locations", "check"),
         "check one external location now",
-        "Ask the origin now, in this process, and store what comes of it as the background work does. Exit code 1 unless it is equal.",
+        "Ask the origin now, in this process, and store what comes of it as the background work does. Exit code 1 "
+        "unless it is equal.",
         "glare.cli.locations:check",
         _locations_check,
         (
@@ -350,8 +358,8 @@ COMMANDS = (
     Command(
         ("takedown", "add"),
         "take down a content, a host or a URL",
-        "Keep a content (by its sha256), a host with all names below it, or a URL from being read, requested and recorded. Readers are answered "
-        "451; the records stay. Every process obeys at once. The id is printed.",
+        "Keep a content (by its sha256), a host with all names below it, or a URL from being read, requested and "
+        "recorded. Readers are answered 451; the records stay. Every process obeys at once. The id is printed.",
         "glare.cli.takedowns:add",
         _takedown_add,
         (
@@ -378,8 +386,8 @@ COMMANDS = (
     Command(
         ("stores", "list"),
         "list the stores, as the database knows them and as this node finds them",
-        "List the stores: the identity that the database knows each by, and the one that this node finds at its place. Exit code 1 where they differ: "
-        "this node does not work then.",
+        "List the stores: the identity that the database knows each by, and the one that this node finds at its "
+        "place. Exit code 1 where they differ: this node does not work then.",
         "glare.cli.stores:list_stores",
         _nothing,
         ("glare-server stores list",),
@@ -387,9 +395,9 @@ COMMANDS = (
     Command(
         ("stores", "adopt"),
         "tell the database that a store is at another place now",
-        "Record that the place which this node is configured with is the store from now on: after a move to another directory that has a marker of "
-        "its own, or where the bytes were lost for good. Stop all nodes first. A copy with its marker, such as one by `rsync -a`, needs no "
-        "command.",
+        "Record that the place which this node is configured with is the store from now on: after a move to another "
+        "directory that has a marker of its own, or where the bytes were lost for good. Stop all nodes first. A copy "
+        "with its marker, such as one by `rsync -a`, needs no command.",
         "glare.cli.stores:adopt",
         _stores_adopt,
         ("glare-server stores adopt file", "glare-server stores adopt file --without-bytes"),

@@ -58,7 +58,8 @@ def require_migrated(settings: Settings) -> None:
     if report.current != report.head:
         at = f"is at revision {report.current}" if report.current else "has no tables yet"
         raise Unavailable(
-            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare-server db upgrade`."
+            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare-server "
+            "db upgrade`."
         )
     raise Unavailable(
         f"The database {shown(settings)} is at the right revision, but its tables differ from what this version made: "

@@ -68,7 +68,7 @@ def show(args: Namespace) -> int:
 
 
 def check(args: Namespace) -> int:
-    """`glare-server locations check`. 1 unless the origin serves what was recorded, as far as this kind of check can tell."""
+    """`glare-server locations check`. 1 unless the origin serves what was recorded, as far as this check can tell."""
     with services_of(args) as services:
         with services.db.read() as connection:
             target = checks.find(connection, args.id)
@@ -78,7 +78,8 @@ def check(args: Namespace) -> int:
         finding = verify(services, target, CheckKind(args.kind), Cancellation())
         if finding is None:
             raise NotFound(
-                f"The artifact of location '{args.id}' is deleted, or the URL leads to what is taken down; it is not checked."
+                f"The artifact of location '{args.id}' is deleted, or the URL leads to what is taken down; it is not "
+                "checked."
             )
         document = _document(services, args.id)
     why = f" ({finding.reason})" if finding.reason else ""

@@ -108,7 +108,7 @@ class _Parser(argparse.ArgumentParser):
         options.setdefault(
             "formatter_class", partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=26)
         )
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # handed through to argparse as they came
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # they go through to argparse
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{PROGRAM}: {message}; see `{self.prog} --help`.\n")

@@ -1,4 +1,4 @@
-"""The HTTP server of `glare-server serve`: the settings become its limits, and the application what its processes serve."""
+"""The HTTP server of `glare-server serve`: the settings become its limits, the application what its processes serve."""
 
 from __future__ import annotations
 
@@ -73,12 +73,21 @@ def bind(settings: Settings) -> socket.socket:
 
 def _bind_refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"[DEFAULT] bind_port is {port}, but another program listens on it at {host}; stop that one, or choose a port with --bind-port."
+        return (
+            f"[DEFAULT] bind_port is {port}, but another program listens on it at {host}; "
+            "stop that one, or choose another port with --bind-port."
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"[DEFAULT] bind_host is {host!r}, but this machine has no such address; name one of its own."
     if error.errno == errno.EACCES:
-        return f"[DEFAULT] bind_port is {port}, but this user may not listen on it; choose one from 1024."
-    return f"[DEFAULT] bind_host is {host!r} and bind_port {port}, but listening there fails ({error.strerror}); choose others."
+        return (
+            f"[DEFAULT] bind_port is {port}, but this user may not listen on it; "
+            "choose one from 1024 with --bind-port, or give the process the right (CAP_NET_BIND_SERVICE)."
+        )
+    return (
+        f"[DEFAULT] bind_host is {host!r} and bind_port {port}, but listening there fails ({error.strerror}); "
+        "choose others."
+    )
 
 
 def run_server(settings: Settings, listener: socket.socket, factory: Factory, *, with_worker: bool) -> int:

@@ -75,8 +75,8 @@ def quickstart_token(settings: Settings) -> str | None:
             audit.note("token_revoke", file.revoke(token_id))
     for token_id in earlier:
         say(
-            f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that still runs on "
-            f"{settings.server.state_dir}; `glare-server token create` makes tokens that stay."
+            f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that "
+            f"still runs on {settings.server.state_dir}; `glare-server token create` makes tokens that stay."
         )
     return token
 

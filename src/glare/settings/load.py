@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 from oslo_config import cfg
 
 from glare.domain.declared.compile import ALL
-from glare.settings.content import ArtifactTypeSettings
 from glare.settings.declare import Declared, Planned, Section, options_of
 from glare.settings.errors import SettingsError
+from glare.settings.options.content import ArtifactTypeSettings
 from glare.settings.relations import check_relations
 from glare.settings.retired import replacement
 from glare.settings.values import Settings, all_options, sections
@@ -87,8 +87,8 @@ _ALL_IS_THERE: Final = (
     "remove it from the list."
 )
 _ONLY_ALL: Final = (
-    f"[DEFAULT] enabled_artifact_types is {ALL!r} alone, which shows the artifacts of the other types and has none of its own; "
-    "name the types to offer, as `glare-server types list` prints them."
+    f"[DEFAULT] enabled_artifact_types is {ALL!r} alone, which shows the artifacts of the other types and has none of "
+    "its own; name the types to offer, as `glare-server types list` prints them."
 )
 
 

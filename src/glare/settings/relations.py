@@ -54,8 +54,9 @@ def _heartbeat(settings: Settings) -> str | None:
     if uploads.attempt_heartbeat * 2 < uploads.attempt_timeout:
         return None
     return (
-        f"[uploads] attempt_heartbeat is {show_duration(uploads.attempt_heartbeat)}, but it must be below half of attempt_timeout, "
-        f"which is {show_duration(uploads.attempt_timeout)}, so that one late heartbeat kills no upload; lower the one or raise the other."
+        f"[uploads] attempt_heartbeat is {show_duration(uploads.attempt_heartbeat)}, but it must be below half of "
+        f"attempt_timeout, which is {show_duration(uploads.attempt_timeout)}, so that one late heartbeat kills no "
+        "upload; lower the one or raise the other."
     )
 
 
@@ -64,8 +65,9 @@ def _threads(settings: Settings) -> str | None:
     if threads + lists < pool:
         return None
     return (
-        f"[api] request_threads is {threads} and list_threads is {lists}, but together they must be below [database] max_pool_size, which is {pool}, because each "
-        "thread needs a connection and so does the background work; lower the one or raise the other."
+        f"[api] request_threads is {threads} and list_threads is {lists}, but together they must be below [database] "
+        f"max_pool_size, which is {pool}, because each thread needs a connection and so does the background work; "
+        "lower the one or raise the other."
     )
 
 
@@ -75,8 +77,9 @@ def _database_times(settings: Settings) -> str | None:
         return None
     return (
         f"[database] pool_timeout is {show_duration(database.pool_timeout)}, statement_timeout is "
-        f"{show_duration(database.statement_timeout)} and answer_timeout is {show_duration(database.answer_timeout)}, but each must be below the next, so that a lock is given up before the "
-        "statement that waits for it, and that before the connection; change one of them."
+        f"{show_duration(database.statement_timeout)} and answer_timeout is {show_duration(database.answer_timeout)}, "
+        "but each must be below the next, so that a lock is given up before the statement that waits for it, and that "
+        "before the connection; change one of them."
     )
 
 
@@ -136,7 +139,8 @@ def _networks(settings: Settings) -> str | None:
     both = set(locations.allowed_networks) & set(locations.forbidden_networks)
     if not both:
         return None
-    return f"[locations] allowed_networks holds {min(map(str, both))}, but forbidden_networks does too; remove one of them."
+    network = min(map(str, both))
+    return f"[locations] allowed_networks holds {network}, but forbidden_networks does too; remove one of them."
 
 
 def _database(settings: Settings) -> str | None:
@@ -187,7 +191,10 @@ def _bus(settings: Settings) -> str | None:
     if bus is None:
         return None
     if not installed():
-        return f"[oslo_messaging_notifications] driver is {bus.driver!r}, but oslo.messaging is not installed; install '{EXTRA}'."
+        return (
+            f"[oslo_messaging_notifications] driver is {bus.driver!r}, but oslo.messaging is not installed; "
+            f"install '{EXTRA}'."
+        )
     try:
         MessagingSink(bus).close()
     except GlareError as error:
@@ -199,7 +206,10 @@ def _policy_file(settings: Settings) -> str | None:
     path = settings.policy.policy_file
     if path is None or path.is_file():
         return None
-    return f"[oslo_policy] policy_file is {str(path)!r}, but there is no such file; correct it, or remove it for the default rules."
+    return (
+        f"[oslo_policy] policy_file is {str(path)!r}, but there is no such file; "
+        "correct it, or remove it for the default rules."
+    )
 
 
 def _directories(settings: Settings) -> str | None:
@@ -215,7 +225,10 @@ def _writable(title: str, path: Path) -> str | None:
     if not existing.is_dir():
         return f"{title} is {str(path)!r}, but {existing} is not a directory; name another one."
     if not os.access(existing, os.W_OK | os.X_OK):
-        return f"{title} is {str(path)!r}, but {existing} is not writable; name another one, or give the service's user the right."
+        return (
+            f"{title} is {str(path)!r}, but {existing} is not writable; "
+            "name another one, or give the service's user the right."
+        )
     return None
 
 

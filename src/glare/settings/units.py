@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Final
 
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 """Units of time, in seconds. A number without a unit is seconds."""
@@ -20,6 +21,11 @@ BYTES = {
     "tib": 1024**4,
 }
 """Units of size, in bytes, in lower case. A number without a unit is bytes."""
+
+DAY: Final = 86400.0
+KIB: Final = 1024
+MIB: Final = 1024**2
+GIB: Final = 1024**3
 
 _QUANTITY = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", re.ASCII)
 

@@ -12,7 +12,11 @@ from glare import __version__
 from glare.egress.names import NameBounds
 from glare.egress.settings import EgressSettings
 from glare.events.messaging import FORMATS, Bus
-from glare.settings.content import (
+from glare.settings.declare import Declared, Section, options_of
+from glare.settings.options.api import ApiSettings, CorsSettings, ListSettings
+from glare.settings.options.callers import AnonymousSettings, IdentitySettings, PasteDeploySettings, PolicySettings
+from glare.settings.options.checks import VerificationSettings
+from glare.settings.options.content import (
     ArtifactTypeSettings,
     GlanceStoreSettings,
     QuotaSettings,
@@ -21,35 +25,14 @@ from glare.settings.content import (
     UnpackingSettings,
     UploadSettings,
 )
-from glare.settings.declare import Declared, Section, options_of
-from glare.settings.outside import (
-    JobsSettings,
-    LocationsSettings,
-    PromotionSettings,
-    SubscriptionsSettings,
-    VerificationSettings,
-)
-from glare.settings.service import (
-    AnonymousSettings,
-    ApiSettings,
-    AuditSettings,
-    CorsSettings,
-    DatabaseSettings,
-    FsckSettings,
-    IdentitySettings,
-    ListSettings,
-    LoggingSettings,
-    MetricsSettings,
-    NotificationSettings,
-    OutboxSettings,
-    PasteDeploySettings,
-    PatrolSettings,
-    PolicySettings,
-    RabbitSettings,
-    ScrubberSettings,
-    ServerSettings,
-    TransportSettings,
-)
+from glare.settings.options.database import DatabaseSettings
+from glare.settings.options.jobs import JobsSettings, PromotionSettings
+from glare.settings.options.listening import ServerSettings
+from glare.settings.options.locations import LocationsSettings
+from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
+from glare.settings.options.subscriptions import SubscriptionsSettings
+from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
+from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from glare.settings.declare import (
     size_or_unlimited,
     words,
 )
-from glare.settings.service import DAY, GIB, MIB
+from glare.settings.units import DAY, GIB, MIB
 
 PROMOTE_WHEN = ("never", "unreachable", "last_good")
 """When locations are promoted by themselves."""
@@ -60,7 +60,8 @@ class QuotaSettings(Section):
     max_uploaded_data: int = size_or_unlimited("-1", "Most bytes of stored blobs of one project, all types together.")
     delayed_delete: bool = flag(
         "false",
-        "Keep the data of a deleted artifact until the sweep removes it (`[scrubber] scrub_time`), rather than delete at once.",
+        "Keep the data of a deleted artifact until the sweep removes it (`[scrubber] scrub_time`), rather than "
+        "delete at once.",
     )
 
 
@@ -80,7 +81,8 @@ class ArtifactTypeSettings(Section):
     delayed_delete: bool | None = optional_flag("As in [DEFAULT], for this type. Unset: as in [DEFAULT].")
     redirect: bool | None = optional_flag("As in [locations], for this type. Unset: as in [locations].")
     default_store: str | None = optional_choice(
-        "Store for new blobs of this type. Unset: `[glance_store] default_store`. Blobs that exist stay where they are, and readable.",
+        "Store for new blobs of this type. Unset: `[glance_store] default_store`. Blobs that exist stay where they "
+        "are, and readable.",
         STORES,
         planned=LATER_STORES,
     )
@@ -94,8 +96,9 @@ class GlanceStoreSettings(Section):
 
     default_store: str = choice(
         "file",
-        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; or `database`, beside the "
-        "metadata, for small blobs and for nodes that share no directory. Blobs that exist stay where they are, and readable.",
+        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; or "
+        "`database`, beside the metadata, for small blobs and for nodes that share no directory. Blobs that exist "
+        "stay where they are, and readable.",
         STORES,
         planned=LATER_STORES,
     )
@@ -108,23 +111,25 @@ class StoreSettings(Section):
 
     free_space_reserve: int = size(
         "256 MiB",
-        "Space that uploads leave free on the file system of the local store, and of a SQLite database that keeps blobs (507 beyond "
-        "it), so that the metadata and the log beside it can go on. What a database server has free is not known.",
+        "Space that uploads leave free on the file system of the local store, and of a SQLite database that keeps "
+        "blobs (507 beyond it), so that the metadata and the log beside it can go on. What a database server has "
+        "free is not known.",
         at_least=0,
         at_most=2**53,
     )
     unchecked_files: tuple[str, ...] = words(
         "",
-        "Stores whose whole files the server sends by itself, without looking at the bytes. That is faster; name a store here only if its file "
-        "system checks what it reads (ZFS, Btrfs), or if you trust it as it is. By default each block is compared with its recorded sha256 "
-        "before it leaves, from every store; ranges always are.",
+        "Stores whose whole files the server sends by itself, without looking at the bytes. That is faster; name a "
+        "store here only if its file system checks what it reads (ZFS, Btrfs), or if you trust it as it is. By "
+        "default each block is compared with its recorded sha256 before it leaves, from every store; ranges always "
+        "are.",
         allowed=("file", "filesystem"),
     )
     removal_delay: float = seconds(
         "10 min",
-        "How long bytes that were replaced or deleted stay in their store, for those who are reading them: a download that has begun ends with the "
-        "bytes that it began with. One that takes longer prolongs it. Less than `[uploads] stall_timeout` breaks off slow readers of the "
-        "database store; 0 removes at once.",
+        "How long bytes that were replaced or deleted stay in their store, for those who are reading them: a "
+        "download that has begun ends with the bytes that it began with. One that takes longer prolongs it. Less "
+        "than `[uploads] stall_timeout` breaks off slow readers of the database store; 0 removes at once.",
         at_least=0,
         at_most=DAY,
     )
@@ -148,28 +153,30 @@ class UploadSettings(Section):
     )
     store_timeout: float = seconds(
         "5 min",
-        "How long one call of a store may take before the upload that waits for it is no longer said to be alive: then it is undone after "
-        "`attempt_timeout`, so that a store that hangs does not hold slots and quota. What it does later is not published.",
+        "How long one call of a store may take before the upload that waits for it is no longer said to be alive: "
+        "then it is undone after `attempt_timeout`, so that a store that hangs does not hold slots and quota. What "
+        "it does later is not published.",
         at_least=0.1,
         at_most=24 * 3600,
     )
     minimum_throughput: int = size(
         "4 KiB",
-        "Bytes a second that a body must bring, on average over `stall_timeout` in which it was waited for, so that a dripping client "
-        "does not hold a place and its quota for ever. Any modem is faster.",
+        "Bytes a second that a body must bring, on average over `stall_timeout` in which it was waited for, so that "
+        "a dripping client does not hold a place and its quota for ever. Any modem is faster.",
         at_least=1,
         at_most=GIB,
     )
     reservation_step: int = size(
         "64 MiB",
-        "Quota that an upload without Content-Length reserves at a time, as it grows, so that one pipe does not block a project.",
+        "Quota that an upload without Content-Length reserves at a time, as it grows, so that one pipe does not "
+        "block a project.",
         at_least=MIB,
         at_most=1024 * GIB,
     )
     contended_throughput: int = size(
         "32 KiB",
-        "Bytes a second below which an upload or download is broken off where all `max_concurrent` are taken and another one waits: the slowest "
-        "of the project that has most of them. It may be sent again.",
+        "Bytes a second below which an upload or download is broken off where all `max_concurrent` are taken and "
+        "another one waits: the slowest of the project that has most of them. It may be sent again.",
         at_least=0,
         at_most=GIB,
     )
@@ -181,20 +188,22 @@ class UploadSettings(Section):
     )
     max_concurrent: int = integer(
         "256",
-        "Uploads, downloads and measurements at the same time in one process; an upload and a measurement have a thread each, a download while it is read. "
-        "More wait for a place.",
+        "Uploads, downloads and measurements at the same time in one process; an upload and a measurement have a "
+        "thread each, a download while it is read. More wait for a place.",
         at_least=1,
         at_most=4096,
     )
     max_concurrent_per_project: int = integer(
         "64",
-        "How many of these one project, or one network of anonymous callers, may have under way in one process, so that it leaves room for the others.",
+        "How many of these one project, or one network of anonymous callers, may have under way in one process, so "
+        "that it leaves room for the others.",
         at_least=1,
         at_most=4096,
     )
     max_waiting: int = integer(
         "256",
-        "Uploads, downloads and measurements that may wait for a place, for `[api] max_wait` at most; 503 beyond it, to whoever has most that wait.",
+        "Uploads, downloads and measurements that may wait for a place, for `[api] max_wait` at most; 503 beyond it, "
+        "to whoever has most that wait.",
         at_least=0,
         at_most=100000,
     )
@@ -212,21 +221,23 @@ class UnpackingSettings(Section):
 
     max_members: int = integer(
         "1000",
-        "Members of one archive, directories included; 400 beyond it. All of them become visible in one transaction, during which "
-        "the embedded database takes no other change. A folder takes as many as its type declares, 255 by default.",
+        "Members of one archive, directories included; 400 beyond it. All of them become visible in one transaction, "
+        "during which the embedded database takes no other change. A folder takes as many as its type declares, 255 "
+        "by default.",
         at_least=1,
         at_most=10000,
     )
     max_unpacked_size: int = size(
         "1 GiB",
-        "Bytes that the members of one archive may have together; 413 beyond it. A folder's own maximum and the quota hold as well.",
+        "Bytes that the members of one archive may have together; 413 beyond it. A folder's own maximum and the "
+        "quota hold as well.",
         at_least=1,
         at_most=1024 * GIB,
     )
     max_ratio: int = integer(
         "200",
-        "How many bytes one packed byte may become, in a member of more than 1 MiB; 413 beyond it. Text packs to a tenth, "
-        "and only what is made to fill disks to a thousandth.",
+        "How many bytes one packed byte may become, in a member of more than 1 MiB; 413 beyond it. Text packs to a "
+        "tenth, and only what is made to fill disks to a thousandth.",
         at_least=1,
         at_most=2000,
     )

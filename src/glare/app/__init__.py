@@ -1,0 +1,20 @@
+"""The composition root: settings become services, services become the ASGI application or the background worker."""
+
+from __future__ import annotations
+
+from glare.app.application import create_application
+from glare.app.rounds import run_fsck, run_scrubber
+from glare.app.services import bare_stores, build_services, close, prepare
+from glare.app.worker import Worker, run_worker
+
+__all__ = (
+    "Worker",
+    "bare_stores",
+    "build_services",
+    "close",
+    "create_application",
+    "prepare",
+    "run_fsck",
+    "run_scrubber",
+    "run_worker",
+)

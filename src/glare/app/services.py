@@ -1,0 +1,181 @@
+"""Settings become services: everything that operations need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+from glare.db import blobs as blob_rows
+from glare.db import jobs, leases, location_hosts
+from glare.db import stores as store_rows
+from glare.db.engine import Database
+from glare.egress.client import EgressClient
+from glare.egress.names import Resolver, system_resolve
+from glare.events.webhooks import SecretBox, make_key_file
+from glare.metrics import Metrics
+from glare.metrics.prometheus import PrometheusMetrics
+from glare.operations.beacons import Beacons
+from glare.operations.heartbeats import Heartbeats
+from glare.operations.reads import Reads
+from glare.operations.services import Services
+from glare.operations.shared_fetch import Fetches
+from glare.operations.takedowns import lookup as takedowns
+from glare.operations.upkeep.prepare_stores import prepare_stores
+from glare.policy.engine import PolicyEngine
+from glare.settings import Settings
+from glare.settings.rules import DATABASE, FILE, read_limits_of, rules_of
+from glare.settings.type_options import load_types
+from glare.stores.base import Store, StoreCall, log_call
+from glare.stores.database import DatabaseDriver
+from glare.stores.filesystem import FilesystemDriver
+
+_HASH_THREADS: Final = 8
+
+
+_PROBE_PATIENCE: Final = 3.0
+"""Seconds that a probe waits for the database: less than the five after which it is answered without it."""
+
+
+def build_services(
+    settings: Settings, *, metrics: Metrics | None = None, resolve: Resolver = system_resolve
+) -> Services:
+    """Everything that operations need. `metrics` is kept in this process where none is given; tests have a `resolve` of
+    their own.
+    """
+    metrics = metrics or (PrometheusMetrics() if settings.metrics.enabled else Metrics())
+    db = _database(settings)
+
+    def beat(ids: list[str]) -> None:
+        now = clock()
+        db.transact(lambda connection: blob_rows.beat(connection, ids, now))
+        db.transact(lambda connection: leases.beat(connection, ids, now))
+        until = now + int(settings.uploads.attempt_timeout * 1_000_000)
+        db.transact(lambda connection: location_hosts.keep_leases(connection, ids, until))
+        db.transact(lambda connection: jobs.beat(connection, ids, until))
+
+    aside = Database(
+        settings.database.connection,
+        pool_size=1,
+        busy_timeout=_PROBE_PATIENCE,
+        statement_timeout=_PROBE_PATIENCE,
+        answer_timeout=_PROBE_PATIENCE,
+    )
+    stores = _stores(settings, db, metrics, aside)
+
+    def stuck() -> set[int]:
+        return set().union(*(store.calls.longer_than(settings.uploads.store_timeout) for store in stores.values()))
+
+    egress = EgressClient(
+        settings.egress,
+        resolve=resolve,
+        report=metrics.outbound_ended,
+        blocked=takedowns.asked_by(db),
+        refused=metrics.refused,
+    )
+    services = Services(
+        db=db,
+        aside=aside,
+        types=load_types(settings),
+        policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
+        stores=stores,
+        egress=egress,
+        webhooks=EgressClient(
+            settings.webhooks,
+            resolve=resolve,
+            report=metrics.outbound_ended,
+            blocked=takedowns.asked_by(db),
+            refused=metrics.refused,
+        ),
+        secrets=SecretBox(settings.subscriptions.secret_key_file),
+        hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
+        heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),
+        rules=rules_of(settings),
+        metrics=metrics,
+        fetches=Fetches(settings.locations.shared_memory),
+        reads=Reads(read_limits_of(settings), db, refused=metrics.refused, clock=lambda: services.clock()),
+        beacons=Beacons(
+            egress,
+            settings.verification.beacons,
+            int(settings.verification.beacon_interval * 1_000_000),
+            lambda: services.clock(),
+        ),
+    )
+    db.observe(metrics.connections)
+    db.refused = metrics.refused
+    clock = services.clock
+    return services
+
+
+def prepare(settings: Settings) -> None:
+    """Make the stores and the key file ready, before any process works with them. Raises `Unavailable` where one is not
+    at its place.
+    """
+    make_key_file(settings.subscriptions.secret_key_file)
+    db = _database(settings)
+    try:
+        prepare_stores(db, _stores(settings, db, Metrics()), _now)
+    finally:
+        db.dispose()
+
+
+@contextmanager
+def bare_stores(settings: Settings) -> Iterator[tuple[Database, Mapping[str, Store]]]:
+    """The database, and stores that are not asked whether they are the ones that it knows: for who wants to see or
+    change that.
+    """
+    db = _database(settings)
+    try:
+        yield db, _stores(settings, db, Metrics())
+    finally:
+        db.dispose()
+
+
+def close(services: Services) -> None:
+    """End threads and connections."""
+    services.heartbeats.stop()
+    services.hashing.shutdown(wait=False, cancel_futures=True)
+    services.db.dispose()
+    services.aside.dispose()
+
+
+def _database(settings: Settings) -> Database:
+    return Database(
+        settings.database.connection,
+        pool_size=settings.database.max_pool_size,
+        busy_timeout=settings.database.pool_timeout,
+        statement_timeout=settings.database.statement_timeout,
+        answer_timeout=settings.database.answer_timeout,
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database | None = None) -> Mapping[str, Store]:
+    """All stores by name, whichever is for new blobs now: another one was before, and has some.
+
+    `aside` is asked which place is which store: each works at the place only that the database knows. Without it they
+    do not ask.
+    """
+
+    def observe(call: StoreCall) -> None:
+        log_call(call)
+        metrics.store_called(call.store, call.action, call.failed, call.bytes)
+
+    def recorded() -> str | None:
+        if aside is None:
+            return None
+        with aside.read() as connection:
+            known = store_rows.find(connection, FILE)
+        return None if known is None else known.identity
+
+    reserve = settings.store.free_space_reserve
+    directory = settings.glance_store.filesystem_store_datadir
+    return {
+        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve, recorded=recorded), observe),
+        DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve, aside=aside), observe),
+    }
