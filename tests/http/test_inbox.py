@@ -153,3 +153,23 @@ def test_a_closed_inbox_asks_the_server_no_more() -> None:
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] in ([], [watch])
 
     run(main())
+
+
+def test_a_server_that_tells_of_leaving_is_asked_for_nothing_else() -> None:
+    """Who watches takes no message from such a server, so a body stays unread until somebody reads it."""
+
+    async def main() -> None:
+        server = Server()
+        left = asyncio.Event()
+        inbox = Inbox(server.receive, left)
+        watch = asyncio.ensure_future(inbox.gone())
+        server.queue.put_nowait(body(b"part"))
+        await turns()
+        assert not await inbox.has_left()
+        assert (server.asked, watch.done()) == (0, False)
+        assert (await inbox.receive())["body"] == b"part"
+        left.set()
+        await watch
+        assert await inbox.has_left()
+
+    run(main())

@@ -393,3 +393,28 @@ def test_a_body_that_is_not_asked_for_stays_with_its_client() -> None:
                 sent += client.send(bytes(1 << 20))
         assert sent < 64 << 20
         client.close()
+
+
+def test_who_watches_a_client_asks_for_nothing() -> None:
+    """An application may wait for the client's leaving without its body: nothing of that is asked for or read, and the
+    event is set though nobody reads.
+    """
+    asked = threading.Event()
+    left = threading.Event()
+
+    async def watching(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await scope["extensions"]["glare.client"]["left"].wait()
+        left.set()
+
+    for extra in ("Expect: 100-continue\r\n", ""):
+        with small_host(watching, Limits(head_seconds=1)) as host, host.connect() as client:
+            client.sendall(get("/", f"{extra}Content-Length: 4\r\n", "PUT"))
+            eventually(asked.is_set)
+            client.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.close()
+            eventually(left.is_set)
+            asked.clear()
+            left.clear()

@@ -64,3 +64,35 @@ def test_unread_lists_cost_little_memory(tmp_path: Path) -> None:
             assert data
             received += data
         assert len(received) > ARTIFACTS * 250 * 1000
+
+
+def test_who_waits_for_a_place_is_not_asked_to_send(tmp_path: Path) -> None:
+    """With `Expect: 100-continue` nothing is asked for before there is a place, nor is anything read without; a client
+    that leaves meanwhile is noticed.
+    """
+    text = "[uploads]\nmax_concurrent = 1\ncontended_grace = 600 s\n[api]\nmax_wait = 60 s\n"
+    with Server(tmp_path, text) as server, ExitStack() as stack:
+
+        def waiting() -> bool:
+            return 'glare_shares_waiting{what="transfers"} 1.0' in server.client.get("/metrics").text
+
+        first, second = (server.alice.create("images", name=name) for name in ("first", "second"))
+        holding = stack.enter_context(server.connect())
+        holding.put(first, "image", 8)
+        holding.send(b"half")
+        eventually(lambda: server.alice.show(first)["image"])
+        for extra in ({"Expect": "100-continue"}, {}):
+            leaving = stack.enter_context(server.connect())
+            leaving.put(second, "image", 8, **extra)
+            eventually(waiting)
+            leaving.hang_up()
+            eventually(lambda: not waiting())
+        patient = stack.enter_context(server.connect())
+        patient.put(second, "image", 8, Expect="100-continue")
+        eventually(waiting)
+        assert not patient.comes_within(1.0)
+        holding.send(b"half")
+        assert holding.head()[0] == 200
+        assert patient.head()[0] == 100
+        patient.send(b"12345678")
+        assert patient.head()[0] == 200

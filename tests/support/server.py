@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -194,6 +195,10 @@ class Raw:
         with contextlib.suppress(ConnectionResetError):
             return self._socket.recv(size)
         return b""
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether there is something to receive within so many seconds."""
+        return bool(self._buffer or select.select([self._socket], [], [], seconds)[0])
 
     def head(self) -> tuple[int, dict[str, str]]:
         """Status and headers of the next answer; status 0 when the connection is closed."""

@@ -63,7 +63,7 @@ class Boundary:
         }
         scope["state"] = state
         watch = Watch(scope, receive, self._application.services.metrics)
-        state["inbox"] = inbox = Inbox(watch.receive)
+        state["inbox"] = inbox = Inbox(watch.receive, scope.get("extensions", {}).get("glare.client", {}).get("left"))
         reply = _Reply(scope, send, watch)
         request_id = REQUEST_ID.set(state["request_id"])
         trace = TRACE.set(received(headers.getlist("traceparent"), headers.getlist("tracestate")))

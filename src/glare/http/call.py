@@ -280,7 +280,7 @@ class Call:
             yield
 
     async def until_gone(self) -> None:
-        """Return when the client has gone away, as far as that can be known: a body that nobody reads hides it."""
+        """Return when the client has gone away, as far as the server tells."""
         await self._inbox.gone()
 
     async def until_disconnected(self) -> None:

@@ -23,13 +23,15 @@ async def _nothing() -> Message:
 class Inbox:
     """An ASGI `receive` that loses nothing when somebody stops waiting for it. Used on the event loop only.
 
-    At most one message is taken from the server before somebody reads it.
+    `left` is set when the client has left, where the server tells that beside the body: then nothing is taken from it
+    before somebody reads. Where it does not, one message is, at most.
     """
 
-    __slots__ = ("_kept", "_pending", "_receive")
+    __slots__ = ("_kept", "_left", "_pending", "_receive")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, left: asyncio.Event | None = None) -> None:
         self._receive = receive
+        self._left = left
         self._kept: deque[Message] = deque()
         self._pending: asyncio.Future[Message] | None = None
 
@@ -45,8 +47,12 @@ class Inbox:
     async def gone(self) -> None:
         """Return when the client has left.
 
-        Only one message is looked ahead, so while there is a body that nobody reads this is not known, and waits.
+        Where the server does not tell, only one message is looked ahead, so while there is a body that nobody reads
+        this is not known, and waits.
         """
+        if self._left is not None:
+            await self._left.wait()
+            return
         while True:
             last = self._kept[-1] if self._kept else None
             if last is not None and last["type"] == _GONE:
@@ -59,6 +65,11 @@ class Inbox:
     async def has_left(self) -> bool:
         """Whether the client has left already, as far as the server knows after a few turns of the event loop."""
         for _ in range(_TURNS):
+            if self._left is not None:
+                if self._left.is_set():
+                    return True
+                await asyncio.sleep(0)
+                continue
             last = self._kept[-1] if self._kept else None
             if last is not None and (last["type"] == _GONE or last.get("more_body", False)):
                 break

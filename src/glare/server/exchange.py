@@ -35,7 +35,11 @@ class Line(Protocol):
 
 
 class Exchange:
-    """A request under way. `ends_connection` says whether its answer is the last one."""
+    """A request under way. `ends_connection` says whether its answer is the last one.
+
+    Its scope has an extension of this server, ``glare.client``: ``left`` is an event that is set when the client has
+    left. To wait for it reads nothing of the body, and asks nobody who expects ``100 Continue`` to send one.
+    """
 
     def __init__(
         self, line: Line, scope: dict[str, Any], *, has_body: bool, expects_continue: bool, last: bool
@@ -50,7 +54,8 @@ class Exchange:
         self._wanted = False
         self._parts = Parts()
         self._handed_over = False
-        self._left = False
+        self._left = asyncio.Event()
+        scope["extensions"]["glare.client"] = {"left": self._left}
         self._waiter: asyncio.Future[None] | None = None
         self._status = 0  # None yet.
         self._headers: list[tuple[bytes, bytes]] = []
@@ -71,7 +76,7 @@ class Exchange:
 
     @property
     def client_has_left(self) -> bool:
-        return self._left
+        return self._left.is_set()
 
     def body_came(self, data: bytes) -> None:
         """A piece of the request's body."""
@@ -86,14 +91,14 @@ class Exchange:
 
     def client_left(self) -> None:
         """The connection is over."""
-        self._left = True
+        self._left.set()
         self._parts.clear()
         self._wake()
 
     async def receive(self) -> Message:
         """ASGI: the next message to the application."""
         self._wanted = True
-        while not (self._left or self.answered):
+        while not (self.client_has_left or self.answered):
             if self._parts or (self.body_ended and not self._handed_over):
                 return self._take()
             if self._expects_continue and not self.body_ended and not self.begun:
@@ -108,7 +113,7 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """ASGI: a message from the application. Raises `ClientDisconnected` when nobody is left to get it."""
         kind = message["type"]
-        if self._left:
+        if self.client_has_left:
             raise ClientDisconnected("The client left before its answer was sent.")
         if kind == "http.response.start" and not self._status:
             self._status = message["status"]
