@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from glare.cli.logs import JsonFormatter, TextFormatter, logging_config
+from glare.errors import ClientDisconnected
 from glare.settings import Sources, load
+from support import bare
 from support.origin import Origin
-from support.service import Glare, running
+from support.service import Glare, path_of, running
 
 
 class Lines(logging.Handler):
@@ -164,3 +167,28 @@ def test_access_lines_can_be_switched_off() -> None:
         config = logging_config(load(Sources(overrides=overrides, search=False, environment=False)).settings)
         assert config["loggers"]["glare.access"] == {"level": level}
         assert config["root"]["level"] == "INFO"
+
+
+def test_who_leaves_with_all_bytes_has_a_whole_answer(
+    glare: Glare, logged: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that closes its connection after the last byte, before the server says that no more comes, is answered
+    200: nothing is logged as broken off.
+    """
+    artifact = glare.alice.create("sample_artifact", name="a", string_required="x")
+    glare.alice.upload(artifact, "blob", bytes(3 << 20))
+    application = glare.client.app
+
+    async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                raise ClientDisconnected("The client left before its answer was sent.")
+            await send(message)
+
+        await application(scope, receive, sending)
+
+    monkeypatch.setattr(glare.client, "app", leaving)
+    answer = bare.ask(glare, "GET", f"{path_of(artifact)}/blob".encode(), [bare.token("alice")])
+    assert answer.body == bytes(3 << 20)
+    assert access(logged)[-1]["status"] == 200
+    assert [entry for entry in logged.entries if "broken off" in entry["message"]] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from glare.digest import BLOCK
 from glare.domain.blob import External, Managed
 from glare.domain.declared.hooks import Reader
-from glare.errors import BlobDamaged, GlareError, NotFound, Unavailable
+from glare.errors import BlobDamaged, ClientDisconnected, GlareError, NotFound, Unavailable
 from glare.http.call import Call
 from glare.http.pace import Pace
 from glare.operations import hooks
@@ -132,6 +132,7 @@ class StreamBody(Response):
             pieces = await opening
             reading = self._read(pieces)
             piece = await reading
+            left = int(self.headers.get("content-length", -1))
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             while piece and not gone.done() and self._broken is None:
                 ahead = call.application.transfers.few
@@ -144,13 +145,16 @@ class StreamBody(Response):
                 finally:
                     self._sending = None  # One that is over cannot be told to end any more.
                 pace.moved(len(piece))
+                left -= len(piece)
                 del piece  # So that it is gone before the next one comes.
                 if not ahead:
                     reading = self._read(pieces)
                 piece = await reading
             if self._broken is not None:
                 raise Unavailable(self._broken.message)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            # Who has all the bytes that were announced may leave before this says that there are no more.
+            with suppress(ClientDisconnected) if left == 0 else nullcontext():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()  # Which calls `cancel` here too, so that no thread waits for an origin any more.
             await _ended(call, opening, pieces, reading)

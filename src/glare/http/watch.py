@@ -53,7 +53,8 @@ class Watch:
             self._length = _content_length(message)
         elif kind == "http.response.body":
             self._sent += len(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
+            # All that was announced is the whole, also where the client leaves before it is told that no more comes.
+            self._whole = not message.get("more_body", False) or 0 < self._length <= self._sent
         else:  # A file, which the server sends by itself.
             self._sent += self._length
             self._whole = True
