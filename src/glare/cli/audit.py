@@ -15,12 +15,14 @@ from glare.cli.database import require_migrated
 from glare.cli.tables import table
 from glare.db import audit as audit_rows
 from glare.db.engine import Database
+from glare.documents.audit import AuditQuery
+from glare.documents.parse import parse_query
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry, RecordedAudit
 from glare.errors import GlareError
 from glare.identity.token_file import TokenRecord
-from glare.operations.audit import parse_query
+from glare.operations.audit import query_of
 from glare.settings import Settings
 
 _COLUMNS = ("TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET")
@@ -32,7 +34,7 @@ def list_audit(args: Namespace) -> int:
     settings = read_settings(args)
     require_migrated(settings)
     given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]
-    query = parse_query(given, settings.lists.max_api_limit)
+    query = query_of(parse_query(AuditQuery, given), settings.lists.max_api_limit)
     db = Database(settings.database.connection)
     try:
         with db.read() as connection:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from glare.documents.audit import AuditOutcome
 from glare.domain.actor import Actor
 
-DONE: Final = "done"
-REFUSED: Final = "refused"
+DONE: Final = AuditOutcome.DONE.value
+REFUSED: Final = AuditOutcome.REFUSED.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ API: Sequence[BaseRoute] = (
         Endpoint.of_tagged(GET=blobs.get, PUT=blobs.put, DELETE=blobs.delete),
     ),
     Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
-    Route("/project-quotas", Endpoint(GET=quotas.get_of_project)),
+    Route("/project-quotas", Endpoint(GET=quotas.get_own)),
     Route("/project-quotas/{project}", Endpoint(GET=quotas.get_of_project)),
     Route("/locations", Endpoint(GET=locations.list_page)),
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 from glare.context import REQUEST_ID
 from glare.db import audit as audit_rows
 from glare.db import outbox
+from glare.documents import audit as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
-from glare.domain.audit import DONE, REFUSED, AuditEntry, AuditQuery, RecordedAudit
+from glare.domain.audit import AuditEntry, AuditQuery, RecordedAudit
 from glare.domain.events import Event
 from glare.errors import InvalidParameterValue
-from glare.operations.page_size import page_size
 
 if TYPE_CHECKING:
     from glare.operations.services import Services
@@ -29,9 +29,6 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 _TOLD: Final = ("name", "version", "status", "visibility")
 """Fields whose values are told. Any other may hold what its owner keeps to itself: only its name is told."""
-
-_EQUAL: Final = ("user", "project", "artifact", "type", "action", "outcome", "request_id")
-_MAX_TEXT: Final = 255
 
 
 def changed(
@@ -93,13 +90,13 @@ class AuditPage:
     marker: str | None
 
 
-def list_audit(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> AuditPage:
-    """One page of the audit log, newest first; `pairs` are the query's parameters.
+def list_audit(services: Services, actor: Actor, query: documents.AuditQuery) -> AuditPage:
+    """One page of the audit log, newest first.
 
     Raises `PolicyException`, and `InvalidParameterValue` naming the parameter.
     """
     services.policy.require(RULE, actor, {})
-    return read_audit(services, parse_query(pairs, services.rules.query.max_page))
+    return read_audit(services, query_of(query, services.rules.query.max_page))
 
 
 def read_audit(services: Services, query: AuditQuery) -> AuditPage:
@@ -110,38 +107,42 @@ def read_audit(services: Services, query: AuditQuery) -> AuditPage:
     return AuditPage(entries, None if last is None else f"{last.occurred_at}-{last.id}")
 
 
-def parse_query(pairs: Sequence[tuple[str, str]], most: int) -> AuditQuery:
-    """The query that parameters mean. `most` bounds a page. Raises `InvalidParameterValue`."""
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in (*_EQUAL, "since", "until", "limit", "marker"):
-            known = ", ".join((*_EQUAL, "since", "until", "limit", "marker"))
-            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {known}.")
-        if name in given:
-            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
-        if len(value) > _MAX_TEXT:
-            raise InvalidParameterValue(f"Parameter '{name}' may have at most {_MAX_TEXT} characters.")
-        given[name] = value
-    outcome = given.get("outcome")
-    if outcome not in (None, DONE, REFUSED):
-        raise InvalidParameterValue(f"Parameter 'outcome' is '{outcome[:40]}'; give '{DONE}' or '{REFUSED}'.")
-    return AuditQuery(
-        limit=page_size(given.get("limit"), most),
-        since=_time(given, "since"),
-        until=_time(given, "until"),
-        user=_text(given, "user"),
-        project=_text(given, "project"),
-        artifact=_ascii(given, "artifact"),
-        type_name=_ascii(given, "type"),
-        action=_ascii(given, "action"),
-        outcome=outcome,
-        request_id=_ascii(given, "request_id"),
-        after=_marker(given.get("marker")),
+def represent_entry(entry: RecordedAudit) -> documents.AuditEntry:
+    """An entry as the API shows it. Times have microseconds here: they order what one second holds."""
+    return documents.AuditEntry(
+        id=entry.id,
+        time=f"{moment.show(entry.occurred_at)[:-1]}.{entry.occurred_at % 1_000_000:06d}Z",
+        request_id=entry.request_id,
+        user=entry.user,
+        project=entry.project,
+        roles=list(entry.roles),
+        action=entry.action,
+        outcome=documents.AuditOutcome(entry.outcome),
+        type_name=entry.type_name,
+        artifact=entry.artifact_id,
+        target=entry.target,
+        detail=dict(entry.detail),
     )
 
 
-def _time(given: Mapping[str, str], name: str) -> int | None:
-    text = given.get(name)
+def query_of(asked: documents.AuditQuery, most: int) -> AuditQuery:
+    """The query that parameters mean. `most` bounds a page. Raises `InvalidParameterValue`."""
+    return AuditQuery(
+        limit=min(asked.limit, most),
+        since=_time("since", asked.since),
+        until=_time("until", asked.until),
+        user=asked.user,
+        project=asked.project,
+        artifact=asked.artifact,
+        type_name=asked.type,
+        action=asked.action,
+        outcome=None if asked.outcome is None else asked.outcome.value,
+        request_id=asked.request_id,
+        after=_marker(asked.marker),
+    )
+
+
+def _time(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
@@ -152,26 +153,8 @@ def _time(given: Mapping[str, str], name: str) -> int | None:
         ) from None
 
 
-def _text(given: Mapping[str, str], name: str) -> str | None:
-    """A value to compare texts with. No text that is kept has a NUL, and PostgreSQL refuses to compare with one."""
-    text = given.get(name)
-    if text is not None and "\0" in text:
-        raise InvalidParameterValue(f"Parameter '{name}' holds a NUL character; leave it out.")
-    return text
-
-
-def _ascii(given: Mapping[str, str], name: str) -> str | None:
-    """A value to compare machine-made texts with: MariaDB refuses to compare them with more than ASCII."""
-    text = _text(given, name)
-    if text is not None and not text.isascii():
-        raise InvalidParameterValue(f"Parameter '{name}' may have ASCII characters only.")
-    return text
-
-
 def _marker(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     time, _, number = text.partition("-")
-    if not (text.isascii() and time.isdigit() and number.isdigit() and len(time) < 19 and len(number) < 19):
-        raise InvalidParameterValue(f"Parameter 'marker' is '{text[:40]}'; take it from 'next' of an earlier page.")
     return int(time), int(number)

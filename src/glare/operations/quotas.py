@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from glare.db import counters, outbox
 from glare.db.counters import ALL_TYPES, BYTES, NUMBER, UNLIMITED, Limits
+from glare.documents.quotas import AllQuotas, ProjectQuotas, Quota
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
@@ -20,19 +21,19 @@ from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
 from glare.operations import audit
 from glare.operations.services import Services
 
-_LONGEST: Final = 255
-_LARGEST: Final = (1 << 63) - 1
 _SET: Final = "set_quotas"
 _TOLD: Final = 50
 
 
-def set_quotas(services: Services, actor: Actor, body: Any, microversion: Microversion = NEWEST) -> None:
-    """Replace the quota records of each project that `body` lists; the others keep theirs.
+def set_quotas(
+    services: Services, actor: Actor, asked: Sequence[ProjectQuotas], microversion: Microversion = NEWEST
+) -> None:
+    """Replace the quota records of each project that is listed; the others keep theirs.
 
     Raises `PolicyException`, and `BadRequest` naming the member that is wrong.
     """
     services.policy.require("artifact:set_quotas", actor, {})
-    records = parse_quotas(body, any_text=microversion >= WIDER_TEXT)
+    records = _records(asked, any_text=microversion >= WIDER_TEXT)
 
     def replace(connection: Connection) -> None:
         now = services.clock()
@@ -47,42 +48,39 @@ def set_quotas(services: Services, actor: Actor, body: Any, microversion: Microv
     services.db.transact(replace)
 
 
-def parse_quotas(body: Any, *, any_text: bool = True) -> dict[str, dict[str, int]]:
+def _records(asked: Sequence[ProjectQuotas], *, any_text: bool) -> dict[str, dict[str, int]]:
     """The records of a quota document by project. A project or quota that is listed twice counts as listed last.
 
     Without `any_text` no text may have a character above U+FFFF, as it was for requests before 1.3.
     """
-    if not isinstance(body, list):
-        raise BadRequest("The body must be a JSON array of objects with 'project_id' and 'project_quotas'.")
     records: dict[str, dict[str, int]] = {}
-    for position, entry in enumerate(body):
-        where = f"Entry {position}"
-        if not isinstance(entry, dict):
-            raise BadRequest(f"{where} must be an object with 'project_id' and 'project_quotas'.")
-        project = _text(entry, "project_id", where, any_text=any_text)
-        listed = entry.get("project_quotas")
-        if not isinstance(listed, list):
-            raise BadRequest(
-                f"{where}: 'project_quotas' must be an array of objects with 'quota_name' and 'quota_value'."
-            )
-        records[project] = dict(
-            _record(record, f"{where}, quota {index}", any_text=any_text) for index, record in enumerate(listed)
-        )
+    for position, entry in enumerate(asked):
+        project = _text(entry.project_id, f"[{position}].project_id", any_text=any_text)
+        records[project] = {
+            _text(
+                quota.quota_name, f"[{position}].project_quotas[{index}].quota_name", any_text=any_text
+            ): quota.quota_value
+            for index, quota in enumerate(entry.project_quotas)
+        }
     return records
 
 
-def all_quotas(services: Services, actor: Actor) -> dict[str, Any]:
+def _text(value: str, member: str, *, any_text: bool) -> str:
+    try:
+        return storable(value) if any_text else narrow(storable(value))
+    except Unacceptable as reason:
+        raise BadRequest(f"Member '{member}' cannot be {shown(value)}: {reason}.") from None
+
+
+def all_quotas(services: Services, actor: Actor) -> AllQuotas:
     """Every project's records and the global limits, in the words of the API. Raises `PolicyException`."""
     services.policy.require("artifact:list_all_quotas", actor, {})
     with services.db.read() as connection:
         records = counters.all_quota_records(connection)
-    return {
-        "quotas": [_listed(project, values) for project, values in records.items()],
-        "global_quotas": global_quotas(services),
-    }
+    return AllQuotas([_listed(project, values) for project, values in records.items()], global_quotas(services))
 
 
-def project_quotas(services: Services, actor: Actor, project: str | None) -> list[dict[str, Any]]:
+def project_quotas(services: Services, actor: Actor, project: str | None) -> Sequence[ProjectQuotas]:
     """The effective quotas of one project, the caller's own by default. Raises `Forbidden`, `PolicyException`."""
     project = project if project is not None else actor.project
     if project is None:
@@ -110,31 +108,8 @@ def _few(values: Mapping[str, int]) -> dict[str, int]:
     return dict(itertools.islice(values.items(), _TOLD))
 
 
-def _listed(project: str, values: dict[str, int]) -> dict[str, Any]:
-    listed = [{"quota_name": name, "quota_value": value} for name, value in values.items()]
-    return {"project_id": project, "project_quotas": listed}
-
-
-def _record(record: Any, where: str, *, any_text: bool) -> tuple[str, int]:
-    if not isinstance(record, dict):
-        raise BadRequest(f"{where} must be an object with 'quota_name' and 'quota_value'.")
-    name = _text(record, "quota_name", where, any_text=any_text)
-    if name.count(":") > 1:
-        raise BadRequest(f"{where}: quota name '{name}' may have one ':' at most, before a type name.")
-    value = record.get("quota_value")
-    if isinstance(value, bool) or not isinstance(value, int) or not UNLIMITED <= value <= _LARGEST:
-        raise BadRequest(f"{where}: 'quota_value' must be an integer from -1 (unlimited) to {_LARGEST}.")
-    return name, value
-
-
-def _text(entry: dict[str, Any], name: str, where: str, *, any_text: bool) -> str:
-    value = entry.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST:
-        raise BadRequest(f"{where}: '{name}' must be a string of 1 to {_LONGEST} characters.")
-    try:
-        return storable(value) if any_text else narrow(storable(value))
-    except Unacceptable as reason:
-        raise BadRequest(f"{where}: '{name}' cannot be {shown(value)}: {reason}.") from None
+def _listed(project: str, values: dict[str, int]) -> ProjectQuotas:
+    return ProjectQuotas(project, [Quota(name, value) for name, value in values.items()])
 
 
 def take(services: Services, connection: Connection, artifact: Artifact, slot: Slot, size: int) -> None:

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
-from starlette.responses import Response
-
-from glare.domain import moment
-from glare.domain.audit import RecordedAudit
-from glare.http.answers import Pairs, page_in_parts
+from glare.documents.audit import AuditEntry, AuditPage, AuditQuery
 from glare.http.call import Call
-from glare.operations.audit import list_audit
+from glare.http.operation import Answer, Listing, Tag, allowed
+from glare.operations.audit import RULE, list_audit, represent_entry
+
+AUDIT: Final = Tag("audit", "Who changed what.")
 
 
-async def list_page(call: Call) -> Response:
-    """GET /audit"""
-    await call.require_no_body()
-    return await call.run_list(_list, call)
-
-
-def _list(call: Call) -> Response:
-    def read(pairs: Pairs) -> tuple[list[Any], str | None]:
-        page = list_audit(call.services, call.actor, pairs)
-        return [shown(entry) for entry in page.entries], page.marker
-
-    return page_in_parts(call, "audit", read)
-
-
-def shown(entry: RecordedAudit) -> dict[str, Any]:
-    """An entry as the API shows it. Times have microseconds here: they order what one second holds."""
-    return {
-        "id": entry.id,
-        "time": f"{moment.show(entry.occurred_at)[:-1]}.{entry.occurred_at % 1_000_000:06d}Z",
-        "request_id": entry.request_id,
-        "user": entry.user,
-        "project": entry.project,
-        "roles": entry.roles,
-        "action": entry.action,
-        "outcome": entry.outcome,
-        "type_name": entry.type_name,
-        "artifact": entry.artifact_id,
-        "target": entry.target,
-        "detail": entry.detail,
-    }
+@Listing(
+    id="audit.list",
+    about=AUDIT,
+    summary="Who changed what, newest first; for admins",
+    query=AuditQuery,
+    answer=Answer(200, "One page. `next` is there while there is more.", AuditPage),
+    errors=(403,),
+    admit=allowed(RULE),
+)
+def list_page(call: Call, query: AuditQuery) -> tuple[Sequence[AuditEntry], str | None]:
+    page = list_audit(call.services, call.actor, query)
+    return [represent_entry(entry) for entry in page.entries], page.marker

@@ -1,4 +1,4 @@
-"""The JSON documents that the API's description has whatever the types are: blobs, patches, quotas, errors and the
+"""The JSON documents that the API's description has whatever the types are: blobs, patches, errors and the
 like.
 """
 
@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from glare.domain.audit import DONE, REFUSED
 from glare.domain.declared.legacy import BLOB_PROPERTIES
 from glare.operations.locations.add import MAX_URL
 
@@ -29,51 +28,7 @@ def _object(properties: Mapping[str, Schema], **more: Any) -> Schema:
     return {"type": "object", "properties": dict(properties), "required": list(properties)} | more
 
 
-_QUOTA: Final = _object(
-    {
-        "quota_name": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 255,
-            "pattern": "^[^:]*:?[^:]*$",
-            "description": "max_artifact_number or max_uploaded_data (bytes), for one type with `:` and the type's name.",
-        },
-        "quota_value": {"type": "integer", "minimum": -1, "maximum": (1 << 63) - 1, "description": "-1 is unlimited."},
-    }
-)
-
-_TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
-
-_AUDIT: Final = _object(
-    {
-        "id": {"type": "integer"},
-        "time": {"type": "string", "format": "date-time"},
-        "request_id": _TEXT_OR_NULL,
-        "user": _TEXT_OR_NULL | {"description": "null: the service by itself."},
-        "project": _TEXT_OR_NULL,
-        "roles": {"type": "array", "items": {"type": "string"}},
-        "action": {"type": "string"},
-        "outcome": {"enum": [DONE, REFUSED]},
-        "type_name": _TEXT_OR_NULL,
-        "artifact": _TEXT_OR_NULL,
-        "target": _TEXT_OR_NULL | {"description": "A blob's path, a project, or the id of a token."},
-        "detail": {"type": "object", "description": "More of this action. It holds no secret and no URL."},
-    }
-)
-
 DOCUMENTS: Final[Mapping[str, Schema]] = {
-    "AuditPage": {
-        "type": "object",
-        "properties": {
-            "audit": {"type": "array", "items": _AUDIT},
-            "first": {"type": "string", "description": "Address of the first page."},
-            "next": {
-                "type": "string",
-                "description": "Address of the next page; there when this one is as long as its limit, so the next may be empty.",
-            },
-        },
-        "required": ["audit", "first"],
-    },
     "Blob": _object(
         {
             "url": {
@@ -153,18 +108,6 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
             _object({"min_version": {"type": "string"}, "max_version": {"type": "string"}}),
         ]
     },
-    "ProjectQuotas": _object(
-        {
-            "project_id": {"type": "string", "minLength": 1, "maxLength": 255},
-            "project_quotas": {"type": "array", "items": _QUOTA},
-        }
-    ),
-    "AllQuotas": _object(
-        {
-            "quotas": {"type": "array", "items": reference("ProjectQuotas")},
-            "global_quotas": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}},
-        }
-    ),
     "TypeSchemas": _object(
         {
             "schemas": {

@@ -1,10 +1,9 @@
-"""The description of what every service has, whatever its types: versions, health, schemas, quotas, audit log."""
+"""The description of what every service has, whatever its types: versions, health, schemas."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from glare.domain.audit import DONE, REFUSED
 from glare.http.description.documents import reference
 from glare.http.description.parts import (
     ANSWERED,
@@ -18,14 +17,10 @@ from glare.http.description.parts import (
 
 SERVICE: Final = "service"
 SCHEMAS: Final = "schemas"
-QUOTAS: Final = "quotas"
-AUDIT: Final = "audit"
 
 TAGS: Final = (
     {"name": SERVICE, "description": "Versions, health and this description. Neither credentials nor API versions."},
     {"name": SCHEMAS, "description": "The JSON Schemas of the artifact types."},
-    {"name": QUOTAS, "description": "What projects may have."},
-    {"name": AUDIT, "description": "Who changed what."},
 )
 
 _SCHEMA_JSON: Final = "application/schema+json"
@@ -68,13 +63,6 @@ def service_paths() -> dict[str, Any]:
                 404,
             ),
         ),
-        "/quotas": described(put=_set_quotas(), get=_all_quotas()),
-        "/project-quotas": described(get=_project_quotas("quotas.own", "What the caller's project may have")),
-        "/project-quotas/{project}": described(
-            in_path("project", "Identifier of a project; of another one than the caller's for admins only."),
-            get=_project_quotas("quotas.project", "What a project may have"),
-        ),
-        "/audit": described(get=_audit()),
     }
 
 
@@ -110,64 +98,6 @@ def _metrics() -> dict[str, Any]:
         {"200": _public_answer("The numbers, in the text format of Prometheus.", content)},
     )
     return told | {"responses": told["responses"] | problems(403, 404, common=())}
-
-
-def _set_quotas() -> dict[str, Any]:
-    told = operation(
-        "quotas.set",
-        QUOTAS,
-        "Replace the quotas of the projects listed; for admins",
-        answer("Done; the body is `null`.", None) | {"content": {JSON: {"schema": {"type": "null"}}}},
-        403,
-        408,
-        413,
-        415,
-    )
-    schema = {"type": "array", "items": reference("ProjectQuotas")}
-    return told | {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
-
-
-def _all_quotas() -> dict[str, Any]:
-    return operation(
-        "quotas.list",
-        QUOTAS,
-        "All quotas; for admins",
-        answer("Each project's, and the global ones.", "AllQuotas"),
-        403,
-    )
-
-
-def _project_quotas(operation_id: str, summary: str) -> dict[str, Any]:
-    schema = {"type": "array", "items": reference("ProjectQuotas"), "minItems": 1, "maxItems": 1}
-    answered = answer("The global quotas with the project's laid over them.", None)
-    return operation(operation_id, QUOTAS, summary, answered | {"content": {JSON: {"schema": schema}}}, 403)
-
-
-def _audit() -> dict[str, Any]:
-    told = operation(
-        "audit.list",
-        AUDIT,
-        "Who changed what, newest first; for admins",
-        answer("One page. `next` is there while there is more.", "AuditPage"),
-        403,
-    )
-    shown = [in_query(name, description, **schema) for name, (description, schema) in _AUDIT_QUERY.items()]
-    return told | {"parameters": shown}
-
-
-_AUDIT_QUERY: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "user": ("Who did it.", {}),
-    "project": ("The project of who did it.", {}),
-    "artifact": ("Id of the artifact that it was done to.", {}),
-    "type": ("Type of that artifact.", {}),
-    "action": ("What was done, such as `create` or `upload`; of a refusal the method and the route.", {}),
-    "outcome": ("Whether it was done or refused.", {"enum": [DONE, REFUSED]}),
-    "request_id": ("The request, as `req-…`.", {}),
-    "since": ("ISO-8601 time or date; entries from then on.", {}),
-    "until": ("ISO-8601 time or date; entries from before it.", {}),
-    "limit": ("How many entries a page may have.", {"type": "integer", "minimum": 1, "default": 100}),
-    "marker": ("Where the page begins; part of `next`.", {"pattern": "^[0-9]{1,18}-[0-9]{1,18}$"}),
-}
 
 
 def in_query(name: str, description: str, **schema: Any) -> dict[str, Any]:
