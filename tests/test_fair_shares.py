@@ -271,3 +271,20 @@ def test_who_has_gone_while_it_waited_is_not_begun() -> None:
         assert shares.in_use == 0
 
     asyncio.run(run())
+
+
+def test_what_is_there_already_is_taken_whatever_the_bounds() -> None:
+    """It counts, others wait until it has been given back, and a party that has all of its share is told so."""
+    shares = Shares("answers", Bounds(together=4, of_party=2, waiting=5, waiting_of_party=5, patience=0.01))
+    shares.require_room(A)
+    with shares.take(A, 3), shares.take(A, 3):
+        assert shares.in_use == 6
+        with pytest.raises(TooManyRequests):
+            shares.require_room(A)
+        shares.require_room(B)
+        with pytest.raises(Unavailable), shares.hold(B):
+            pass
+    assert shares.in_use == 0
+    shares.require_room(A)
+    with shares.hold(A, 2):
+        assert shares.in_use == 2

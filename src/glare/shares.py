@@ -197,6 +197,31 @@ class Shares:
         finally:
             self._leave(ticket)
 
+    @contextmanager
+    def take(self, party: Party, weight: int) -> Iterator[None]:
+        """A part for the block, at once and whatever the bounds: for what is there already. Who comes later waits for
+        it.
+        """
+        ticket = _Ticket(party, weight, lambda _: None)
+        with self._lock:
+            account = self._accounts.get(party)
+            if account is None:
+                account = self._accounts[party] = _Account(self._level)
+            self._let_in(account, ticket)
+        try:
+            yield
+        finally:
+            self._leave(ticket)
+
+    def require_room(self, party: Party) -> None:
+        """Raises `TooManyRequests` where the party has all of its share."""
+        with self._lock:
+            account = self._accounts.get(party)
+            if account is None or account.in_use < self.bounds.of_party:
+                return
+            refusal = self._refusal("party", party)
+        raise refusal
+
     @asynccontextmanager
     async def share(
         self, party: Party, weight: int = 1, *, gone: Callable[[], Awaitable[None]] | None = None
@@ -335,12 +360,15 @@ class Shares:
             account.tickets.popleft()
             self._waiting -= 1
             self._level = max(self._level, account.spent)
-            ticket.charged = ticket.weight * self._typical  # Corrected when it leaves.
-            account.spent += ticket.charged
-            account.in_use += ticket.weight
-            self._in_use += ticket.weight
-            ticket.inside, ticket.began = True, self._clock()
+            self._let_in(account, ticket)
             let_in.append((ticket, None))
+
+    def _let_in(self, account: _Account, ticket: _Ticket) -> None:
+        ticket.charged = ticket.weight * self._typical  # Corrected when it leaves.
+        account.spent += ticket.charged
+        account.in_use += ticket.weight
+        self._in_use += ticket.weight
+        ticket.inside, ticket.began = True, self._clock()
 
     def _leave(self, ticket: _Ticket) -> None:
         """Give back the part, or the place in the queue. Whatever was said before, it may be called once."""

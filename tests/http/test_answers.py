@@ -14,7 +14,7 @@ import pytest
 from glare.http.answers import PIECE
 from glare.http.call import PART
 from glare.shares import Party
-from support.conversation import Conversation, eventually
+from support.conversation import Answer, Conversation, eventually
 from support.service import Glare, Json, path_of, running
 
 LARGE = 120
@@ -177,6 +177,76 @@ def test_what_was_changed_is_told_in_any_case(tmp_path: Path) -> None:
             assert glare.alice.set(artifact, description="new").json()["description"] == "new"
             refused = glare.alice.get(artifact)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+
+
+def test_unread_answers_to_changes_are_counted_and_bound_the_next(tmp_path: Path) -> None:
+    """Clients that change and never read hold no more than their project's share: its next change is 429 before it is
+    made. Others change as before, and so does the project when its answers have been taken.
+    """
+    text = "[api]\nmax_answer_memory = 4 MiB\nmax_answer_memory_per_project = 1 MiB\n"
+    with running(tmp_path, text) as glare, ExitStack() as stack:
+        mine, theirs = (
+            actor.create("sample_artifact", name="a", string_required="x", dict_of_str=values(380_000))
+            for actor in (glare.alice, glare.bob)
+        )
+        headers = {"Content-Type": "application/json-patch+json"}
+        held: list[Conversation] = []
+        while glare.lanes.answers.in_use < 16:
+            request = stack.enter_context(Conversation(glare, "PATCH", path_of(mine), headers, hold_after=1))
+            request.end(json.dumps([{"op": "replace", "path": "/description", "value": f"{len(held)}"}]).encode())
+            held.append(request)
+            eventually(lambda: held[-1].received > 0)
+            assert len(held) <= 3
+        refused = glare.alice.set(mine, description="refused")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert "large answers" in refused.json()["error"]["message"]
+        assert glare.bob.set(theirs, description="beside").json()["description"] == "beside"
+        for request in held:
+            request.go_on()
+            assert request.answer().complete
+        assert glare.alice.show(mine)["description"] == f"{len(held) - 1}"
+        assert glare.alice.set(mine, description="again").json()["description"] == "again"
+        assert glare.lanes.answers.in_use == 0
+
+
+def test_a_list_under_way_waits_for_its_next_piece(tmp_path: Path) -> None:
+    """A piece that finds no room is asked for again, and the answer is whole in the end; one that finds none for long
+    breaks it off.
+    """
+    text = (
+        "[api]\nlist_threads = 1\nlist_threads_per_project = 1\nmax_waiting = 1\nmax_waiting_per_project = 1\n"
+        "max_wait = 1 s\n"
+    )
+    with running(tmp_path, text) as glare:
+        for number in range(12):
+            glare.alice.create("sample_artifact", name=f"{number}", string_required="x", dict_of_str=values(50_000))
+        for release in (True, False):
+            answer = _held_up(glare, release)
+            assert answer.complete == release
+            if release:
+                assert len(answer.json()["artifacts"]) == 12
+
+
+def _held_up(glare: Glare, release: bool) -> Answer:
+    """The answer to a list that finds no room for its second piece: for a moment, or for long."""
+    with Conversation(glare, "GET", "/artifacts/sample_artifact", query="limit=12", hold_after=1) as request:
+        request.end()
+        eventually(lambda: request.received > 0)
+        with glare.lanes.lists.shares.hold(Party.project("builders")):
+            before = refusals(glare, "lists")
+            request.go_on()
+            eventually(lambda: refusals(glare, "lists") > before)
+            assert not request.done
+            if not release:
+                request.wait()
+        return request.answer()
+
+
+def refusals(glare: Glare, what: str) -> float:
+    """How many were refused of `what`."""
+    lines = glare.client.get("/metrics").text.splitlines()
+    mine = [line for line in lines if line.startswith("glare_refused_total{") and f'what="{what}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in mine)
 
 
 def test_plain_lists_are_read_in_parts_too(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from glare.domain.query import first_link, next_link
-from glare.errors import ClientDisconnected
+from glare.errors import ClientDisconnected, TooManyRequests, Unavailable
 from glare.http.call import JSON_TYPE, Call, encode, json_response, send_in_parts
 from glare.http.query import query_pairs
 
@@ -25,6 +25,10 @@ PIECE: Final = 256 << 10
 PAGE: Final = 100
 """Entries that are read at once of a longer page."""
 
+_PATIENCE: Final = 3
+_LONGEST_PAUSE: Final = 5
+"""Seconds between two tries."""
+
 Pairs = Sequence[tuple[str, str]]
 Read = Callable[[Pairs], tuple[Sequence[Any], str | None]]
 
@@ -33,7 +37,8 @@ class StreamedJson(Response):
     """A document in pieces, of which the first is there. Each of the `rest` is made when the client has taken the one
     before.
 
-    A failure after the first piece breaks the answer off.
+    A failure after the first piece breaks the answer off. Where there is no room for a piece now, it is asked for
+    again, for `_PATIENCE` times as long as a request waits.
     """
 
     def __init__(self, call: Call, first: bytes, rest: Iterator[bytes]) -> None:
@@ -57,12 +62,35 @@ class StreamedJson(Response):
                     while piece and not gone.done():
                         await send_in_parts(send, piece, more=True)
                         del piece
-                        piece = await call.run_list(next, self._rest, b"")
+                        piece = await self._next(gone)
                 except ClientDisconnected:
                     pass  # It is not read on, and nobody is left to be told.
                 finally:
                     gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next(self, gone: asyncio.Future[None]) -> bytes:
+        """The piece after the one that was sent. One that was begun and failed is not tried again: what it had read is
+        lost.
+        """
+        call, loop, begun = self._call, asyncio.get_running_loop(), False
+
+        def read() -> bytes:
+            nonlocal begun
+            begun = True
+            return next(self._rest, b"")
+
+        until = loop.time() + _PATIENCE * call.application.lanes.lists.shares.bounds.patience
+        while True:
+            try:
+                return await call.run_list(read)
+            except (TooManyRequests, Unavailable) as refusal:
+                pause = min(refusal.retry_after or 1, _LONGEST_PAUSE)
+                if begun or loop.time() + pause > until:
+                    raise
+            await asyncio.wait([gone], timeout=pause)
+            if gone.done():
+                raise ClientDisconnected
 
 
 def page_in_parts(call: Call, name: str, read: Read) -> Response:

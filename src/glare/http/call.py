@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -211,6 +211,7 @@ class Call:
         `run`.
         """
         async with self.application.transfers.place(self.party, break_off, self._inbox.gone) as transfer:
+            self._require_room_for_answer()
             self.services.metrics.transfer_began(kind)
             try:
                 yield transfer
@@ -279,6 +280,21 @@ class Call:
         async with self.application.lanes.answers.share(self.party, weight, gone=self._inbox.gone):
             yield
 
+    @contextmanager
+    def answer_to_change(self, size: int) -> Iterator[None]:
+        """Count so many bytes of an answer that tells of a change, whatever there is room for: to refuse it would say
+        that nothing has happened.
+        """
+        with self.application.lanes.answers.take(self.party, -(-size // ANSWER_UNIT)):
+            yield
+
+    def _require_room_for_answer(self) -> None:
+        """Raises `TooManyRequests` for a change by whose party's clients do not take the answers that they have: this
+        one could not be refused any more.
+        """
+        if not self.is_read:
+            self.application.lanes.answers.require_room(self.party)
+
     async def until_gone(self) -> None:
         """Return when the client has gone away, as far as the server tells."""
         await self._inbox.gone()
@@ -298,6 +314,7 @@ class Call:
             if look and await self._inbox.has_left():
                 self.services.metrics.refused(lane.shares.name, "gone")
                 raise ClientDisconnected("The client has left; what it asked for was not begun.")
+            self._require_room_for_answer()
             return await self._hop(lane.threads, function)
 
     async def _hop(self, threads: Executor, function: Callable[[], T]) -> T:
@@ -385,11 +402,17 @@ class Endpoint:
             await call.close()
         if type(response) is not Response or len(response.body) <= PART or call.is_head:
             await response(scope, receive, send)
-            return
-        # What was changed is told in any case: to refuse the answer would say that nothing has happened.
-        async with call.answer_in_memory(len(response.body)) if call.is_read else nullcontext():
-            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-            await send_in_parts(send, bytes(response.body), more=False)
+        elif call.is_read:
+            async with call.answer_in_memory(len(response.body)):
+                await _send_large(send, response)
+        else:
+            with call.answer_to_change(len(response.body)):
+                await _send_large(send, response)
+
+
+async def _send_large(send: Send, response: Response) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send_in_parts(send, bytes(response.body), more=False)
 
 
 def peer_of(scope: Scope) -> str | None:
