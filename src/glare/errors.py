@@ -44,6 +44,7 @@ The tree, printed once so that nobody has to search for it::
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -96,6 +97,29 @@ class Cause(StrEnum):
     PROTOCOL = "protocol"
 
 
+class Phase(StrEnum):
+    """Up to where a request to a server came: to a connection (name, TCP, TLS), to a request that was sent, to the
+    head of an answer.
+    """
+
+    CONNECT = "connect"
+    SILENCE = "silence"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How far a request to an origin came.
+
+    `hop` is how many redirects were followed, and `phase` how far it came with the server there. `network` is that of
+    the address from which the URL's own host has answered, before redirects; None where it has not.
+    """
+
+    hop: int
+    phase: Phase
+    network: str | None
+
+
 class GlareError(Exception):
     """Base of everything that Glare raises on purpose.
 
@@ -135,7 +159,9 @@ class InvalidParameterValue(BadRequest):
 
 
 class LocationRefused(InvalidParameterValue):
-    """`message` is what the user sees; `reason` and `cause` are for the operator only. `reason` may name addresses."""
+    """`message` is what the user sees; `reason`, `cause` and `contact` are for the operator only. `reason` may name
+    addresses. `contact` is None where nothing was asked.
+    """
 
     code = "LocationRefused"
     wire_type = "BadRequest"
@@ -152,6 +178,7 @@ class LocationRefused(InvalidParameterValue):
         super().__init__(message, retry_after=retry_after)
         self.reason = reason or self.message
         self.cause = cause
+        self.contact: Contact | None = None
 
 
 class Blocked(LocationRefused):
@@ -323,7 +350,7 @@ class LoopDetected(GlareError):
 
 
 class OriginFailed(GlareError):
-    """`message` is what the user sees; `reason` and `cause` are for the operator only."""
+    """`message` is what the user sees; `reason`, `cause` and `contact` are for the operator only."""
 
     category = Category.BAD_GATEWAY
     code = "OriginFailed"
@@ -340,6 +367,7 @@ class OriginFailed(GlareError):
         super().__init__(message, retry_after=retry_after)
         self.reason = reason or self.message
         self.cause = cause
+        self.contact: Contact | None = None
 
 
 class Unavailable(GlareError):

@@ -268,7 +268,6 @@ def test_publishing_decides_where_a_recording_races_with_a_takedown(site: Verify
         """The client, with a takedown between the request and its body."""
 
         settings = glare.services.egress.settings
-        networks = glare.services.egress.networks
         parse = staticmethod(glare.services.egress.parse)
 
         @staticmethod

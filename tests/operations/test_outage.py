@@ -5,13 +5,21 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from glare.db import checks
+from glare.db.tables import location_hosts
 from glare.digest import BLOCK
+from glare.domain.verification import CheckKind, Finding
 from glare.egress.cancellation import Cancellation
 from glare.egress.race import begin_connect
+from glare.errors import Contact, Phase
+from glare.operations.locations.check import check
 from support.egress import NAMES
 from support.origin import Origin
 from support.service import Json
@@ -307,3 +315,50 @@ def test_a_wish_passes_the_back_off_of_a_host(site: Verifying) -> None:
     assert site.work() == 1
     assert site.location_of(image)["reason"] is None
     assert site.later(DAY) >= 1
+
+
+def test_the_network_of_a_host_is_that_of_the_answer_which_was_judged(
+    site: Verifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with addresses in two networks: what another request to it met meanwhile is not taken for what this check
+    met.
+    """
+    egress = site.glare.services.egress
+    now_at = ["127.1.1.1"]
+    monkeypatch.setattr(egress.names, "_resolve", lambda _: [ip_address(now_at[0])])
+    monkeypatch.setattr(egress.connector, "_connect", lambda _, port: begin_connect("127.0.0.1", port))
+    site.record("/a", DATA, host=host(1))
+
+    def overtaken(*args: Any) -> Finding:
+        now_at[0] = "127.1.1.1"
+        found = check(*args)
+        now_at[0] = "127.1.2.1"
+        egress.open(egress.parse(site.origin.url("/a", host(1)))).close()
+        return found
+
+    monkeypatch.setattr("glare.operations.locations.verify.check", overtaken)
+    assert site.later(6 * HOUR) == 1
+    with site.glare.services.db.read() as connection:
+        assert connection.execute(select(location_hosts.c.network)).scalars().all() == ["127.1.1.0/24"]
+
+
+def test_the_network_of_a_host_that_redirects_is_its_own(site: Verifying) -> None:
+    """Who redirects to a mirror in another network does not borrow that; a finding names the hop that it is about."""
+    site.scatter()
+    image = site.record("/a", DATA, host=host(1))
+    site.origin.put("/b", DATA)
+    site.origin.refuse("/a", 302, {"Location": site.origin.url("/b", host(2))})
+    with site.glare.services.db.read() as connection:
+        target = checks.find(connection, site.location_of(image)["id"])
+    assert target is not None
+    found = check(site.glare.services, target, CheckKind.FULL, Cancellation())
+    assert found.contact == Contact(1, Phase.ANSWER, f"127.1.{sorted(NAMES).index(host(1))}.0/24")
+    site.origin.remove("/b")
+    found = check(site.glare.services, target, CheckKind.FULL, Cancellation())
+    assert (found.reason, found.contact and found.contact.hop) == ("gone", 1)
+    site.origin.refuse("/a", 302, {"Location": "http://127.0.0.1:80/"})
+    found = check(site.glare.services, target, CheckKind.FULL, Cancellation())
+    assert found.outcome == "failed"
+    assert found.contact is not None
+    assert found.contact.hop == 1
+    assert found.contact.network is not None

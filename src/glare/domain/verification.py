@@ -12,7 +12,7 @@ from typing import Final
 
 from glare.domain.blob import LocationState
 from glare.domain.sites import site_of
-from glare.errors import Cause
+from glare.errors import Cause, Contact
 
 AT_ONCE: Final = 0
 """A due time before all others."""
@@ -64,7 +64,8 @@ def shown_reason(reason: str | None, *, to_operator: bool) -> str | None:
 class Finding:
     """The result of one check. `bytes` were read; `retry_after` is a duration that the origin asked for.
 
-    The validators are those that a full, equal answer came with.
+    The validators are those that a full, equal answer came with. `contact` says how far the last request came, None
+    where nothing was asked.
     """
 
     kind: CheckKind
@@ -74,6 +75,7 @@ class Finding:
     retry_after: int | None = None
     etag: str | None = None
     last_modified: str | None = None
+    contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)

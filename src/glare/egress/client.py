@@ -22,14 +22,13 @@ from glare.egress.exchange import Head, ask, is_redirect
 from glare.egress.lately import Lately
 from glare.egress.loop import carried_on
 from glare.egress.names import Names, Resolver, system_resolve
-from glare.egress.networks import Networks
 from glare.egress.race import Connect, begin_connect
 from glare.egress.response import Pace, Response
 from glare.egress.settings import EgressSettings
 from glare.egress.url import UnusableUrl, Url, parse
 from glare.egress.wire import Deadline, Timing, Wire
-from glare.errors import Blocked, Cause, LocationRefused, OriginFailed, OutboundBusy
-from glare.shares import Refused, not_told
+from glare.errors import Blocked, Cause, Contact, LocationRefused, OriginFailed, OutboundBusy, Phase
+from glare.shares import Party, Refused, not_told
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
@@ -83,7 +82,6 @@ class EgressClient:
     ) -> None:
         self.settings = settings
         self.lately = Lately(settings.failure_seconds, settings.max_failures)
-        self.networks = Networks()
         self._rules = settings.rules
         self.connector = Connector(settings, connect or begin_connect, tls or ssl.create_default_context(), self.lately)
         self.names = Names(resolve or system_resolve, settings.name_bounds, refused=refused)
@@ -163,23 +161,25 @@ class EgressClient:
                 or request.cancellation.cancelled
             ):
                 raise
-        return self._follow(url, request, _Trail())
+        return self._follow(url, request, _Trail(network=trail.network))
 
     def _follow(self, url: Url, request: _Request, trail: _Trail) -> Response:
         """The answer at the end of the redirects that begin at `url`. Every hop is one attempt in the log."""
         wanted = request.wanted
         for hop in range(self.settings.max_redirects + 1):
+            trail.hop, trail.phase = hop, Phase.CONNECT
             attempt = Attempt(self._log, wanted.method, url, hop, self._report)
             # Each hop has its own: an origin that redirects late would else use the floor up for the next one.
             floor = time.monotonic() + self.settings.refusal_floor_seconds
             try:
-                head, state, wire = self._exchange(url, request, attempt)
+                head, state, wire = self._exchange(url, request, attempt, trail)
                 with _closing_on_error(wire):
                     if not (is_redirect(head.status, head.headers) and wanted.method in _FOLLOWED):
                         span = wanted.check(head)
                         if span is not None and head.unframed:  # The range says how long it is.
                             head = replace(head, length=span.last - span.first + 1, unframed=False)
-                        return Response(head, url, wire, state, Pace(self.settings), attempt.end, span)
+                        pace = Pace(self.settings)
+                        return Response(head, url, wire, state, pace, attempt.end, span, trail.contact)
                     trail.redirected = True
                     wire.close()
                     following = self._redirected(url, head)
@@ -187,6 +187,7 @@ class EgressClient:
                 attempt.end("refused", error.message, 0)
                 raise
             except (LocationRefused, OriginFailed) as error:
+                error.contact = trail.contact
                 attempt.end("refused" if isinstance(error, LocationRefused) else "failed", error.reason, 0)
                 if error.message == decision.UNREACHABLE:
                     time.sleep(max(0.0, floor - time.monotonic()))
@@ -194,9 +195,11 @@ class EgressClient:
             attempt.end("redirected", f"{head.status} to {following.redacted}", 0)
             url = following
         trail.endless = True
-        raise OriginFailed(
+        endless = OriginFailed(
             f"The origin redirects more than {self.settings.max_redirects} times.", reason="too many redirects"
         )
+        endless.contact = trail.contact
+        raise endless
 
     def _trace(self) -> dict[str, str]:
         trace = TRACE.get()
@@ -224,7 +227,9 @@ class EgressClient:
             **extra,
         }
 
-    def _exchange(self, url: Url, request: _Request, attempt: Attempt) -> tuple[Head, h11.Connection, Wire]:
+    def _exchange(
+        self, url: Url, request: _Request, attempt: Attempt, trail: _Trail
+    ) -> tuple[Head, h11.Connection, Wire]:
         """One hop: decide, connect to what was decided on, ask."""
         takedown = self._blocked(url)
         if takedown is not None:
@@ -235,6 +240,7 @@ class EgressClient:
         headers = {"Host": url.host_header, **request.headers, **length}
         asked = h11.Request(method=method, target=url.target, headers=[*headers.items()])
         wire, address = connector.reach(url, attempt.addresses, request.timing, request.cancellation)
+        trail.phase = Phase.SILENCE
         with _closing_on_error(wire):
             state = connector.state()
             try:
@@ -244,7 +250,7 @@ class EgressClient:
                     connector.noted(url, address, well=False)
                 raise
             connector.noted(url, address, well=True)
-            self.networks.note(url.host, address)
+            trail.answered(address)
             return head, state, wire
 
     def _decided(self, url: Url, deadline: Deadline) -> tuple[decision.Address, ...]:
@@ -279,10 +285,25 @@ def _fail(message: str, reason: str, cause: Cause = Cause.PROTOCOL) -> Never:
 
 @dataclass(slots=True)
 class _Trail:
-    """Whether there were redirects, and too many of them."""
+    """Whether there were redirects, and too many of them; how far it led, and from which network the first host has
+    answered.
+    """
 
     redirected: bool = False
     endless: bool = False
+    hop: int = 0
+    phase: Phase = Phase.CONNECT
+    network: str | None = None
+
+    @property
+    def contact(self) -> Contact:
+        return Contact(self.hop, self.phase, self.network)
+
+    def answered(self, address: decision.Address) -> None:
+        """The head of an answer came from here."""
+        self.phase = Phase.ANSWER
+        if self.hop == 0:
+            self.network = Party.network(str(address)).name
 
 
 class _closing_on_error:  # noqa: N801 - reads as the context manager that it is.

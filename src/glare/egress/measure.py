@@ -31,7 +31,7 @@ class Measured:
     `content_type` is ``type/subtype`` in lower case, without parameters (RFC 6838 grammar and lengths, else
     ``application/octet-stream``). `etag` and `last_modified` are the validators as they were sent, None where they are
     missing or malformed. `final_url` is the one after redirects: never store or show its query. `as_sent` is what its
-    headers leave in doubt, None for nothing.
+    headers leave in doubt, None for nothing. `network` is that of the address from which the URL's own host answered.
     """
 
     content: Content
@@ -40,6 +40,7 @@ class Measured:
     last_modified: str | None
     final_url: Url
     as_sent: AsSent | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def measure(
         origin_text.last_modified(headers.get("last-modified")),
         response.url,
         sent,
+        response.contact.network,
     )
 
 

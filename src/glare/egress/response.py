@@ -16,7 +16,7 @@ from glare.egress.ranges import Span
 from glare.egress.settings import EgressSettings
 from glare.egress.url import Url
 from glare.egress.wire import Wire
-from glare.errors import Cause, OriginFailed
+from glare.errors import Cause, Contact, OriginFailed
 
 _FREE_FRAMING = 64 << 10  # Bytes of chunk framing that any body may have,
 _CONTENT_PER_FRAMING = 16  # and how much content must come with each further one.
@@ -73,7 +73,8 @@ class Response:
 
     `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `span` the range
     of the content that the body is, None for the whole; `unframed` whether it ends with the connection, so that nothing
-    but its bytes says whether it was whole. It must be closed. `cancel` may come from any thread.
+    but its bytes says whether it was whole; `contact` how it was reached. It must be closed. `cancel` may come from any
+    thread.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Response:
         pace: Pace,
         ended: Callable[[str, str, int], None],
         span: Span | None,
+        contact: Contact,
     ) -> None:
+        self.contact = contact
         self.status = head.status
         self.headers = head.headers
         self.length = head.length
@@ -123,6 +126,7 @@ class Response:
             if not data:
                 self._part()
         except OriginFailed as error:
+            error.contact = self.contact
             self._failure = error  # A failed body must never look like one that ended.
             self._outcome = ("failed", error.reason)
             self.close()

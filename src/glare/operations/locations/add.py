@@ -153,7 +153,7 @@ def fill(
     def noted(connection: Connection) -> None:
         also(connection)
         if location.check_at is not None:
-            location_hosts.place_host(connection, url.host, services.egress.networks.of(url.host), location.check_at)
+            location_hosts.place_host(connection, url.host, measured.network, location.check_at)
 
     return attempts.publish(
         services,

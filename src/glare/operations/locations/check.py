@@ -20,7 +20,7 @@ from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Headers
 from glare.egress.response import Response
 from glare.egress.url import Url
-from glare.errors import Blocked, Cause, GlareError, LocationRefused, OriginFailed
+from glare.errors import Blocked, Cause, Contact, GlareError, LocationRefused, OriginFailed
 from glare.operations.services import Services
 
 _WHOLE: Final = frozenset({200, 203})
@@ -52,17 +52,18 @@ def check(services: Services, target: Target, kind: CheckKind, cancellation: Can
     except (OriginFailed, LocationRefused) as failed:
         if cancellation.cancelled:
             raise cancellation.reason from failed
-        return Finding(kind, Outcome.FAILED, failed.cause.value, asking.bytes)
+        return Finding(kind, Outcome.FAILED, failed.cause.value, asking.bytes, contact=failed.contact)
 
 
 class _Asking:
-    """One check under way. `bytes` counts what was read of bodies."""
+    """One check under way. `bytes` counts what was read of bodies; `contact` is that of the last answer."""
 
     def __init__(self, services: Services, target: Target, cancellation: Cancellation) -> None:
         self._services = services
         self._target = target
         self._cancellation = cancellation
         self.bytes = 0
+        self.contact: Contact | None = None
 
     def conditional(self, url: Url) -> Finding:
         """Validators and length. A GET, as some origins sign the method; of one byte, as some do not know 304.
@@ -131,7 +132,7 @@ class _Asking:
             if len(data) == last - first + 1:
                 equal = _matches(data, self._digests(block, block))
                 return self._equal(kind) if equal else self._differs(response, kind, Outcome.SUSPECT, Difference.DIGEST)
-        return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)
+        return self._failed(kind, Cause.PROTOCOL)
 
     def full(self, url: Url) -> Finding:
         """Every block and the end. It ends at the first difference: the rest would prove no more."""
@@ -146,7 +147,7 @@ class _Asking:
                 data = self._read(response, min(BLOCK, left))
                 if len(data) < min(BLOCK, left):
                     if response.unframed:  # It may have been broken off, which nobody can tell from a shorter content.
-                        return Finding(kind, Outcome.FAILED, Cause.INCOMPLETE.value, self.bytes)
+                        return self._failed(kind, Cause.INCOMPLETE)
                     return self._differs(response, kind, Outcome.CHANGED, Difference.SIZE)
                 if not _matches(data, digest):
                     return self._differs(response, kind, Outcome.CHANGED, Difference.DIGEST)
@@ -160,10 +161,11 @@ class _Asking:
                 bytes=self.bytes,
                 etag=origin_text.entity_tag(headers.get("etag")),
                 last_modified=origin_text.last_modified(headers.get("last-modified")),
+                contact=self.contact,
             )
 
     def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
-        return self._services.egress.open(
+        response = self._services.egress.open(
             url,
             headers=headers,
             byte_range=span,
@@ -172,6 +174,8 @@ class _Asking:
             provable=True,
             partial=True,
         )
+        self.contact = response.contact
+        return response
 
     def _goes_on(self, response: Response) -> bool:
         """Whether there is more than was recorded. A body that ends with the connection ends however that does."""
@@ -188,7 +192,7 @@ class _Asking:
         """
         sent, known = measure.as_sent(response) or AsSent(), self._target.as_sent or AsSent()
         if (sent.coding, sent.transformed) != (known.coding, known.transformed):
-            return Finding(kind, Outcome.FAILED, Cause.PROTOCOL.value, self.bytes)
+            return self._failed(kind, Cause.PROTOCOL)
         return self._finding(kind, outcome, reason)
 
     def _read(self, response: Response, size: int) -> bytes:
@@ -223,16 +227,19 @@ class _Asking:
         return now is None or then is None or now == then
 
     def _equal(self, kind: CheckKind) -> Finding:
-        return Finding(kind, Outcome.EQUAL, bytes=self.bytes)
+        return Finding(kind, Outcome.EQUAL, bytes=self.bytes, contact=self.contact)
 
     def _finding(self, kind: CheckKind, outcome: Outcome, reason: Difference) -> Finding:
-        return Finding(kind, outcome, reason.value, self.bytes)
+        return Finding(kind, outcome, reason.value, self.bytes, contact=self.contact)
+
+    def _failed(self, kind: CheckKind, cause: Cause, retry_after: int | None = None) -> Finding:
+        return Finding(kind, Outcome.FAILED, cause.value, self.bytes, retry_after, contact=self.contact)
 
     def _refused(self, kind: CheckKind, response: Response) -> Finding:
         """A status that is no success. What it says of time is in seconds or a date."""
         wait = origin_text.retry_after(response.headers.get("retry-after"), self._services.clock())
         asked = None if wait is None else wait * _SECOND
-        return Finding(kind, Outcome.FAILED, cause_of_status(response.status).value, self.bytes, asked)
+        return self._failed(kind, cause_of_status(response.status), asked)
 
 
 def _matches(data: bytes, digest: bytes) -> bool:

@@ -285,9 +285,8 @@ def _judge_host(
     else:
         failed = False
         word["reached_at"] = now
-        network = services.egress.networks.of(target.host)
-        if network is not None:
-            word["network"] = network
+        if finding.contact is not None and finding.contact.network is not None:
+            word["network"] = finding.contact.network
     location_hosts.record_word(connection, target.host, word, failed=failed)
 
 
