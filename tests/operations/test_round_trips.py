@@ -93,10 +93,10 @@ COSTS: dict[str, tuple[tuple[int, int], tuple[int, int, int]]] = {
     "upload again": ((5, 16), (5, 18, 14)),
     "download": ((1, 2), (1, 2, 3)),
     "download an external blob": ((5, 6), (5, 6, 7)),
-    "add a location": ((6, 24), (6, 26, 21)),
+    "add a location": ((6, 24), (6, 26, 20)),
     "ask for a recording": ((3, 8), (3, 9, 9)),
-    "do a recording": ((17, 56), (17, 58, 52)),
-    "check a location": ((9, 20), (9, 21, 24)),
+    "do a recording": ((17, 56), (17, 58, 50)),
+    "check a location": ((8, 25), (8, 26, 24)),
     "delete a blob": ((2, 6), (2, 6, 5)),
     "delete": ((5, 13), (5, 14, 7)),
 }

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
 
 from glare.db import as_sent
-from glare.db.location_hosts import schedule_host
+from glare.db.location_hosts import Turn, schedule_host
 from glare.db.tables import artifacts, blobs
 from glare.domain.artifact import Status
 from glare.domain.blob import AsSent, LocationState, Slot
@@ -40,6 +40,11 @@ class Target:
     asked: bool
     standing: Standing
     as_sent: AsSent | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """Whose turn at which host it is."""
+        return Turn(self.host, self.project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def put_off(connection: Connection, location_id: str, check_at: int) -> None:
     )
 
 
-def store_standing(connection: Connection, target: Target, finding: Finding, standing: Standing) -> None:
+def store_standing(connection: Connection, target: Target, finding: Finding, standing: Standing, now: int) -> None:
     """Store what a finding made of a location. A transition begins a new generation, to which older results do not
     apply.
     """
@@ -137,7 +142,9 @@ def store_standing(connection: Connection, target: Target, finding: Finding, sta
         values |= {"etag": finding.etag, "last_modified": finding.last_modified}
     connection.execute(update(blobs).where(_blobs.location_id == target.id).values(**values))
     if standing.check_at is not None:
-        schedule_host(connection, target.host, standing.check_at)  # Whoever asked: also who has no lease of the host.
+        schedule_host(
+            connection, target.turn, standing.check_at, now
+        )  # Whoever asked: also who has no lease of the host.
 
 
 def request_full_check(connection: Connection, location_id: str, now: int) -> bool:
@@ -152,8 +159,8 @@ def request_full_check(connection: Connection, location_id: str, now: int) -> bo
 
 def follow_hint(
     connection: Connection, location_id: str, why: str, now: int, rhythm: Rhythm, *, even_young: bool = False
-) -> tuple[str, int] | None:
-    """Make a full check due where somebody was not served; returns the host to expect, and when, None where nothing
+) -> tuple[Turn, int] | None:
+    """Make a full check due where somebody was not served; returns what to schedule, and when, None where nothing
     follows.
 
     Not where the last proof is young (`even_young` is for hints that cost their project something), or where a failure
@@ -174,7 +181,7 @@ def follow_hint(
         return None
     values = {"check_at": check_at, "full_at": full_at, "doubt": why}
     connection.execute(update(blobs).where(_blobs.location_id == location_id).values(**values))
-    return target.host, check_at
+    return target.turn, check_at
 
 
 def find_stale(connection: Connection, proven_before: int, limit: int, after: tuple[int, str] = (0, "")) -> list[Aged]:

@@ -190,6 +190,16 @@ location_hosts = Table(
     Column("network", _ascii(64)),  # of its address when it was last reached
     Column("project", _text(255)),  # whose location was checked last
 )
+location_turns = Table(
+    "location_turns",
+    metadata,
+    # Projects take turns at a host: each has one place in its line, however many locations.
+    Column("host", _ascii(255), primary_key=True),
+    Column("project", _text(255), primary_key=True),  # empty for nobody's
+    Column("due_at", BigInteger, nullable=False),  # its place in the line: not before a location of it is due
+    Column("failures", Integer, nullable=False, server_default="0"),  # checks of it in a row that met silence
+    Index("ix_location_turns_due", "host", "due_at"),
+)
 
 contents = Table(
     "contents",
@@ -385,6 +395,10 @@ _held = blobs.c.attempt_id.is_not(None)
 Index("ix_blobs_attempt_id", blobs.c.attempt_id, sqlite_where=_held, postgresql_where=_held)
 _external = blobs.c.host.is_not(None)
 Index("ix_blobs_host_check", blobs.c.host, blobs.c.check_at, sqlite_where=_external, postgresql_where=_external)
+Index(
+    "ix_blobs_host_project_check", blobs.c.host, blobs.c.project, blobs.c.check_at,
+    sqlite_where=_external, postgresql_where=_external,
+)  # fmt: skip
 Index("ix_blobs_location_id", blobs.c.location_id, unique=True)
 Index(
     "ix_blobs_project_location", blobs.c.project, blobs.c.location_id,

@@ -35,7 +35,8 @@ class Verification:
     `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check,
     `spot_share` is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and
     `outage_share` of all that were asked, have to fail within `outage_window` for it to be our own outage, which holds
-    up a finding for `outage_patience`. `host_retry_most` bounds how long a host waits that has failed.
+    up a finding for `outage_patience`. `host_retry_most` bounds how long a host waits that has failed, `busy_most`
+    how long the other locations of a project do where one was answered that its host is busy.
     """
 
     rhythm: Rhythm
@@ -49,6 +50,7 @@ class Verification:
     outage_projects: int
     outage_patience: float
     host_retry_most: float
+    busy_most: float
     stale_after: float
     history_retention: float
 

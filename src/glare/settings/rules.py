@@ -141,6 +141,7 @@ def _verification(settings: Settings) -> Verification:
         outage_projects=v.outage_projects,
         outage_patience=v.outage_patience,
         host_retry_most=v.host_retry_most,
+        busy_most=v.busy_most,
         stale_after=v.stale_after,
         history_retention=v.history_retention,
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, Table
+from sqlalchemy import Connection, Insert, Table, case
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -44,6 +44,11 @@ def add_up(connection: Connection, table: Table, key: Mapping[str, Any], amounts
     later(connection, _adding(table, tuple(amounts), connection.dialect.name), {**key, **zero, **amounts})
 
 
+def keep_least(connection: Connection, table: Table, row: Mapping[str, Any], column: str) -> None:
+    """Insert a row, or lower `column` of the one that is there to the value in `row`; at the latest with the commit."""
+    later(connection, _lowering(table, column, connection.dialect.name), row)
+
+
 @lru_cache
 def _unless_there(table: Table, dialect: str) -> Insert:
     if dialect == "sqlite":
@@ -69,3 +74,22 @@ def _adding(table: Table, amounts: tuple[str, ...], dialect: str) -> Insert:
     return on_postgresql.on_conflict_do_update(
         index_elements=key, set_={name: columns[name] + on_postgresql.excluded[name] for name in amounts}
     ).inline()
+
+
+@lru_cache
+def _lowering(table: Table, name: str, dialect: str) -> Insert:
+    column = table.c[name]
+    if dialect in ("mysql", "mariadb"):
+        on_mysql = mysql.insert(table)
+        given = on_mysql.inserted[name]
+        return on_mysql.on_duplicate_key_update({name: case((column > given, given), else_=column)}).inline()
+    key = [found for found in table.c if found.primary_key]
+    if dialect == "sqlite":
+        on_sqlite = sqlite.insert(table)
+        given = on_sqlite.excluded[name]
+        least = {name: case((column > given, given), else_=column)}
+        return on_sqlite.on_conflict_do_update(index_elements=key, set_=least).inline()
+    on_postgresql = postgresql.insert(table)
+    given = on_postgresql.excluded[name]
+    least = {name: case((column > given, given), else_=column)}
+    return on_postgresql.on_conflict_do_update(index_elements=key, set_=least).inline()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from glare.db import location_hosts
+from glare.db.location_hosts import Turn
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import External, LocationState, Slot
@@ -153,7 +154,8 @@ def fill(
     def noted(connection: Connection) -> None:
         also(connection)
         if location.check_at is not None:
-            location_hosts.place_host(connection, url.host, measured.network, location.check_at)
+            turn = Turn(url.host, reservation.artifact.owner)
+            location_hosts.place_host(connection, turn, measured.network, location.check_at, services.clock())
 
     return attempts.publish(
         services,

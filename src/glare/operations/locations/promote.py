@@ -273,7 +273,7 @@ def undo(
     rhythm = services.rules.verification.rhythm
     found = checks.follow_hint(connection, job.location_id, "promotion", now, rhythm, even_young=True)
     if found is not None:
-        location_hosts.schedule_host(connection, *found)
+        location_hosts.schedule_host(connection, *found, now)
 
 
 def _event(

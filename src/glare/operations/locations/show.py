@@ -124,7 +124,7 @@ def ask_for_check(services: Services, actor: Actor, location_id: str) -> Documen
             return
         if checks.request_full_check(connection, location_id, now):
             _charge(services, connection, target, now)
-            location_hosts.schedule_host(connection, target.host, AT_ONCE)
+            location_hosts.schedule_host(connection, target.turn, AT_ONCE, now, ahead=True)
             event = artifact_event("check_location", artifact, now)
             audit.noted(connection, actor, [event], target=blob.slot.path, detail={"location": location_id})
 

@@ -15,6 +15,7 @@ from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import check_history, contents, jobs, location_hosts
 from glare.db.jobs import Job, JobKind
+from glare.db.location_hosts import Turn
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
 from glare.domain.artifact import Artifact, Status
@@ -199,7 +200,7 @@ def _proven(services: Services, connection: Connection, job: Job, measured: Meas
     blob = Blob(slot, BlobStatus.ACTIVE, measured.content_type, content.size, content.digests, proven)
     if not blob_rows.measured(connection, job.location_id, blob):
         return
-    location_hosts.schedule_host(connection, job.host, check_at)
+    location_hosts.schedule_host(connection, Turn(job.host, job.project), check_at, now)
     contents.keep(connection, content, now)
     _note(connection, job, Outcome.EQUAL, None, LocationState.VERIFIED, now, content.size)
     artifact_rows.touch_any(connection, job.artifact_id, now)

@@ -24,7 +24,7 @@ from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after
 from glare.egress.cancellation import Cancellation
-from glare.errors import Blocked, Cause, OutboundBusy, Unavailable
+from glare.errors import Blocked, Cause, OutboundBusy, Phase, Unavailable
 from glare.operations import audit, putting_off
 from glare.operations.locations.check import check
 from glare.operations.locations.events import location_event
@@ -61,16 +61,19 @@ def claim_check(
     with services.db.look() as connection:
         if not location_hosts.any_host_due(connection, now):
             return None
-    host = services.db.transact(
-        lambda connection: location_hosts.lease_host(connection, holder, now, until, full, present)
-    )
-    if host is None:
-        return None
-    with services.db.read() as connection:
-        due = location_hosts.due_location(connection, host, now, full | present) or location_hosts.due_location(
-            connection, host, now, full
-        )
-    return ClaimedCheck(holder, host, due, now)
+
+    def claim(connection: Connection) -> tuple[str, location_hosts.Due | None] | None:
+        host = location_hosts.lease_host(connection, holder, now, until, full, present)
+        if host is None:
+            return None
+        for but in dict.fromkeys((full | present, full)):
+            due = location_hosts.due_location(connection, host, now, but)
+            if due is not None:
+                return host, due
+        return host, None
+
+    found = services.db.transact(claim)
+    return None if found is None else ClaimedCheck(holder, *found, now)
 
 
 def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellation) -> None:
@@ -84,10 +87,13 @@ def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellati
             if claimed.due is not None:
                 finding = _verify_due(services, claimed.due.location_id, claimed.at, cancellation)
     finally:
-        not_before = partial(_not_before, services, finding)
-        services.db.transact(
-            lambda connection: location_hosts.release_host(connection, claimed.holder, claimed.host, not_before)
-        )
+        services.db.transact(partial(_release, services, claimed, finding))
+
+
+def _release(services: Services, claimed: ClaimedCheck, finding: Finding | None, connection: Connection) -> None:
+    turn = location_hosts.Turn(claimed.host, "" if claimed.due is None else claimed.due.project)
+    waits = location_hosts.Waits(partial(_host_waits, services), partial(_turn_waits, services, finding))
+    location_hosts.release_host(connection, claimed.holder, turn, services.clock(), waits)
 
 
 def verify_next(services: Services, cancellation: Cancellation) -> bool:
@@ -227,7 +233,7 @@ def _record(services: Services, connection: Connection, target: Target, finding:
     _judge_host(services, connection, current, finding, now, outage=outage)
     rhythm = services.rules.verification.rhythm
     step = after(current.standing, finding, now, rhythm, outage=outage, chance=services.chance())
-    checks.store_standing(connection, current, finding, step.standing)
+    checks.store_standing(connection, current, finding, step.standing, now)
     check_history.record_check(connection, target.id, finding, step.standing.state, now)
     if step.event is not None:
         artifact = fetch_artifact(connection, target.artifact_id)
@@ -263,43 +269,63 @@ def _charge(services: Services, connection: Connection, target: Target, finding:
     counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
 
 
-_OUT_OF_REACH: Final = frozenset(
-    {Cause.DNS, Cause.CONNECT, Cause.TLS, Cause.TIMEOUT, Cause.INCOMPLETE, Cause.THROTTLED, Cause.POLICY}
-)
-"""Failures of a host, whichever location of it was asked for."""
-
-
 def _judge_host(
     services: Services, connection: Connection, target: Target, finding: Finding, now: int, *, outage: bool
 ) -> None:
     """Note what a check says of the host. Only what was well before is a witness of an outage: what is bad for long
     says nothing new.
+
+    Only where no connection was made to the host itself does it wait for all: whatever it answers, or does not, to one
+    URL may be that project's wish, and so may be what a redirect leads to.
     """
-    word: dict[str, Any] = {"project": target.project}
-    failed: bool | None = None
-    if finding.outcome in BAD:
-        if target.standing.state is LocationState.VERIFIED:
-            word["changed_at" if finding.outcome is Outcome.CHANGED else "failed_at"] = now
-        if not outage:
-            failed = finding.outcome is Outcome.FAILED and finding.reason in _OUT_OF_REACH
-    else:
-        failed = False
+    word: dict[str, Any] = {}
+    contact = finding.contact
+    here = contact is not None and contact.hop == 0
+    answered = contact is not None and contact.network is not None
+    if finding.outcome not in BAD:
         word["reached_at"] = now
-        if finding.contact is not None and finding.contact.network is not None:
-            word["network"] = finding.contact.network
-    location_hosts.record_word(connection, target.host, word, failed=failed)
+        if contact is not None and contact.network is not None:
+            word["network"] = contact.network
+    elif target.standing.state is LocationState.VERIFIED and finding.outcome is Outcome.CHANGED:
+        word["changed_at"] = now
+    elif target.standing.state is LocationState.VERIFIED and here:
+        word["failed_at"] = now
+    failed = None
+    if answered:
+        failed = False
+    elif contact is not None and contact.phase is Phase.CONNECT and not outage:
+        failed = True
+    silent = contact is not None and contact.phase is Phase.SILENCE and here and not answered
+    location_hosts.record_word(connection, target.turn, word, failed=failed, silent=silent and not outage)
 
 
-def _not_before(services: Services, finding: Finding | None, failures: int) -> int:
-    """When a host may be asked again: soon, or after the back-off of a host that failed so many times in a row."""
+def _host_waits(services: Services, failures: int) -> int:
+    """When a host may be asked again: soon, or after the back-off of one that was out of reach so many times in a
+    row.
+    """
     rules = services.rules.verification
     wait = int(rules.host_interval * _SECOND)
-    if failures:
-        most = int(rules.host_retry_most * _SECOND)
-        backoff = putting_off.wait(rules.rhythm.retry_first, most, failures)
-        asked = (finding.retry_after or 0) if finding is not None else 0
-        wait = max(wait, rules.rhythm.spread(backoff, services.chance()), min(asked, most))
+    return services.clock() + max(wait, _backoff(services, failures))
+
+
+def _turn_waits(services: Services, finding: Finding | None, failures: int) -> int:
+    """When a project may have its next turn at a host: after the back-off of one that said nothing to it so many times
+    in a row, or a while after an answer that it is busy.
+    """
+    wait = _backoff(services, failures)
+    contact = None if finding is None else finding.contact
+    if finding is not None and finding.reason == Cause.THROTTLED and contact is not None and contact.hop == 0:
+        most = int(services.rules.verification.busy_most * _SECOND)
+        wait = max(wait, most if finding.retry_after is None else min(finding.retry_after, most))
     return services.clock() + wait
+
+
+def _backoff(services: Services, failures: int) -> int:
+    rules = services.rules.verification
+    if not failures:
+        return 0
+    most = int(rules.host_retry_most * _SECOND)
+    return rules.rhythm.spread(putting_off.wait(rules.rhythm.retry_first, most, failures), services.chance())
 
 
 def _loss(artifact: Artifact, target: Target, before: Standing, now: int) -> list[Event]:

@@ -27,9 +27,10 @@ def check_soon(services: Services, location_id: str) -> None:
 
     def hint(connection: Connection) -> None:
         rhythm = services.rules.verification.rhythm
-        found = checks.follow_hint(connection, location_id, _READER, services.clock(), rhythm)
+        now = services.clock()
+        found = checks.follow_hint(connection, location_id, _READER, now, rhythm)
         if found is not None:
-            location_hosts.schedule_host(connection, *found)
+            location_hosts.schedule_host(connection, *found, now)
 
     try:
         services.db.transact(hint)

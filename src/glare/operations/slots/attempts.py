@@ -76,7 +76,7 @@ from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
-from glare.db import contents, counters, location_hosts
+from glare.db import contents, counters
 from glare.db.rows import fetch_artifact
 from glare.digest import Content
 from glare.domain.actor import Actor
@@ -374,8 +374,6 @@ def show(
     owner, keep_until = reservation.artifact.owner, now + reservation.removal_delay
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, owner, keep_until):
         raise lost(reservation)
-    if host is not None and isinstance(location, External) and location.check_at is not None:
-        location_hosts.schedule_host(connection, host, location.check_at)
     contents.keep(connection, content, now)
     stored = content.size if isinstance(location, Managed) else 0
     return stored - reservation.replaced - reservation.reserved

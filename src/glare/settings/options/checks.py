@@ -100,9 +100,17 @@ class VerificationSettings(Section):
     )
     host_retry_most: float = seconds(
         "1 h",
-        "Longest time between checks of a host that was out of reach, whichever of its locations was asked for: "
-        "`retry_first`, doubled with each further failure. What somebody asks for is checked at once.",
+        "Longest time between checks of a host to which no connection could be made, whichever of its locations was "
+        "asked for: `retry_first`, doubled with each further failure. Where it takes a request and never answers, only "
+        "locations of the same project wait. What somebody asks for is checked at once.",
         at_least=1,
+        at_most=DAY,
+    )
+    busy_most: float = seconds(
+        "1 min",
+        "How long the other locations of a project at a host wait at most when one of them is answered that the host "
+        "is busy (429, 503). That one waits as long as its host asks, up to `retry_most`.",
+        at_least=0,
         at_most=DAY,
     )
     beacons: tuple[str, ...] = urls(
