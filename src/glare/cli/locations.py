@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from glare.cli.configuration import make_directories, read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
@@ -14,13 +16,15 @@ from glare.cli.tables import table
 from glare.db import check_history, checks
 from glare.db.checks import LocationQuery
 from glare.db.rows import fetch_artifact, fetch_artifacts
+from glare.documents import locations as documents
+from glare.documents.parse import parse_query
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
 from glare.domain.representation import represent_location
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.errors import NotFound
-from glare.operations.locations.show import parse_query, represent_check
+from glare.operations.locations.show import query_of, represent_check
 from glare.operations.locations.verify import verify
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
@@ -35,13 +39,14 @@ _HISTORY = 20
 def list_locations(args: Namespace) -> int:
     """`glare-server locations list`."""
     with services_of(args) as services:
-        given = {name: value for name in _FILTERS if (value := getattr(args, name)) is not None}
-        query = parse_query(given, services.rules.query.max_page, project=given.get("project"))
-        documents = _page(services, query)
-    if documents:
-        print("\n".join(table([_COLUMNS, *map(_row, documents)])))
-        if len(documents) == query.limit:
-            say(f"there may be more: --marker {documents[-1]['id']}")
+        given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]
+        asked = parse_query(documents.LocationQuery, given)
+        query = query_of(asked, services.rules.query.max_page, project=asked.project)
+        found = _page(services, query)
+    if found:
+        print("\n".join(table([_COLUMNS, *map(_row, found)])))
+        if len(found) == query.limit:
+            say(f"there may be more: --marker {found[-1].id}")
     else:
         say("there is no such location.")
     return 0
@@ -53,12 +58,12 @@ def show(args: Namespace) -> int:
         with services.db.read() as connection:
             history = check_history.list_checks(connection, args.id, _HISTORY)
         document = _document(services, args.id)
-    print("\n".join(table([(f"{name}:", _text(value)) for name, value in document.items()])))
+    print("\n".join(table([(f"{name}:", _text(value)) for name, value in msgspec.to_builtins(document).items()])))
     if history:
-        entries = [represent_check(entry) for entry in history]
+        entries = [represent_check(entry, to_operator=True) for entry in history]
         rows = [
             tuple(
-                _text(entry[name])
+                _text(getattr(entry, name))
                 for name in ("first_at", "last_at", "checks", "kind", "outcome", "reason", "state", "bytes")
             )
             for entry in entries
@@ -83,7 +88,7 @@ def check(args: Namespace) -> int:
             )
         document = _document(services, args.id)
     why = f" ({finding.reason})" if finding.reason else ""
-    print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document['state']}")
+    print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document.state}")
     return 0 if finding.outcome is Outcome.EQUAL else 1
 
 
@@ -104,7 +109,7 @@ def services_of(args: Namespace) -> Iterator[Services]:
         close(services)
 
 
-def _page(services: Services, query: LocationQuery) -> list[dict[str, Any]]:
+def _page(services: Services, query: LocationQuery) -> list[documents.RecordedLocation]:
     with services.db.read() as connection:
         found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
@@ -117,7 +122,7 @@ def _page(services: Services, query: LocationQuery) -> list[dict[str, Any]]:
     return shown
 
 
-def _document(services: Services, location_id: str) -> dict[str, Any]:
+def _document(services: Services, location_id: str) -> documents.RecordedLocation:
     with services.db.read() as connection:
         target = checks.find(connection, location_id)
         artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
@@ -134,8 +139,10 @@ def _blob(artifact: Artifact, location_id: str) -> Blob | None:
     )
 
 
-def _row(document: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(_text(document[name]) for name in ("id", "state", "reason", "proven_at", "artifact", "blob", "url"))
+def _row(document: documents.RecordedLocation) -> tuple[str, ...]:
+    return tuple(
+        _text(getattr(document, name)) for name in ("id", "state", "reason", "proven_at", "artifact", "blob", "url")
+    )
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select,
 
 from glare.context import trace_of
 from glare.db.tables import jobs
+from glare.documents.locations import JobState as JobState
 from glare.domain.blob import Slot
 
 _columns = jobs.c
@@ -29,13 +30,6 @@ class JobKind(StrEnum):
     RECORD = "record"
     MEASURE = "measure"
     PROMOTE = "promote"
-
-
-class JobState(StrEnum):
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
 
 
 LIVING: Final = (JobState.WAITING.value, JobState.RUNNING.value)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from glare.documents.parts import Page, PageQuery, Time, marker
+from glare.documents.parts import MACHINE_MADE, Page, PageQuery, Time, marker
 
 
 class AuditOutcome(StrEnum):
@@ -36,9 +36,6 @@ class AuditPage(Page):
     audit: list[AuditEntry]
 
 
-_MACHINE_MADE: Final = Meta(pattern=r"^[\u0001-\u007f]*$", extra={"remedy": "give ASCII characters only"})
-"""MariaDB refuses to compare texts of its ASCII columns with others."""
-
 _TIME: Final = "ISO-8601 time or date; "
 
 
@@ -46,15 +43,15 @@ class AuditQuery(PageQuery, frozen=True):
     user: Annotated[str | None, Meta(description="Who did it.")] = None
     project: Annotated[str | None, Meta(description="The project of who did it.")] = None
     artifact: Annotated[
-        Annotated[str, _MACHINE_MADE] | None, Meta(description="Id of the artifact that it was done to.")
+        Annotated[str, MACHINE_MADE] | None, Meta(description="Id of the artifact that it was done to.")
     ] = None
-    type: Annotated[Annotated[str, _MACHINE_MADE] | None, Meta(description="Type of that artifact.")] = None
+    type: Annotated[Annotated[str, MACHINE_MADE] | None, Meta(description="Type of that artifact.")] = None
     action: Annotated[
-        Annotated[str, _MACHINE_MADE] | None,
+        Annotated[str, MACHINE_MADE] | None,
         Meta(description="What was done, such as `create` or `upload`; of a refusal the method and the route."),
     ] = None
     outcome: Annotated[AuditOutcome | None, Meta(description="Whether it was done or refused.")] = None
-    request_id: Annotated[Annotated[str, _MACHINE_MADE] | None, Meta(description="The request, as `req-…`.")] = None
+    request_id: Annotated[Annotated[str, MACHINE_MADE] | None, Meta(description="The request, as `req-…`.")] = None
     since: Annotated[str | None, Meta(description=f"{_TIME}entries from then on.")] = None
     until: Annotated[str | None, Meta(description=f"{_TIME}entries from before it.")] = None
     marker: Annotated[str, marker("^[0-9]{1,18}-[0-9]{1,18}$")] | None = None

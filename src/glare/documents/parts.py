@@ -8,6 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 NO_NUL: Final = r"^[^\u0000]*$"
 
+MACHINE_MADE: Final = Meta(pattern=r"^[\u0001-\u007f]*$", extra={"remedy": "give ASCII characters only"})
+"""Parameters that are compared with texts that machines have made: MariaDB refuses to compare those with more than
+ASCII."""
+
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """ISO 8601, in UTC."""
 

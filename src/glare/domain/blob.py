@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from glare.digest import Digests
+from glare.documents.locations import LocationState as LocationState
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,15 +25,6 @@ class Slot:
 class BlobStatus(StrEnum):
     SAVING = "saving"
     ACTIVE = "active"
-
-
-class LocationState(StrEnum):
-    """What Glare knows of an external location. `unverified` is never shown or treated as `verified`."""
-
-    UNVERIFIED = "unverified"
-    VERIFIED = "verified"
-    CHANGED = "changed"
-    UNREACHABLE = "unreachable"
 
 
 class Damage(StrEnum):

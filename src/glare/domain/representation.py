@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.blob import AsSent, Blob, BlobStatus, External
@@ -54,7 +55,7 @@ def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[s
 
 def represent_location(
     artifact: Artifact, blob: Blob, *, full_url: bool, to_operator: bool, stale_before: int | None = None
-) -> dict[str, Any]:
+) -> documents.RecordedLocation:
     """An external location as the API and events show it. A proof before `stale_before` (microseconds) is called stale.
 
     Without `full_url` a confidential one shows scheme and host only; what would tell about networks is for operators.
@@ -63,39 +64,39 @@ def represent_location(
     if not isinstance(location, External):
         raise AssertionError("only an external blob is shown so")  # noqa: TRY004 - a defect of ours, and no argument's type
     old = stale_before is not None and location.proven_at is not None and location.proven_at < stale_before
-    return {
-        "id": location.id,
-        "status": BlobStatus.ACTIVE.value,
-        "artifact": artifact.id,
-        "artifact_type": artifact.type_name,
-        "project": artifact.owner,
-        "blob": blob.slot.path,
-        "url": _url(artifact, blob, full_urls=full_url),
-        "confidential": location.confidential,
-        "state": location.state.value,
-        "reason": shown_reason(location.reason, to_operator=to_operator),
-        "stale": old,
-        "size": blob.size,
-        "md5": digests.md5 if digests else None,
-        "sha1": digests.sha1 if digests else None,
-        "sha256": digests.sha256 if digests else None,
-        "content_type": blob.content_type,
-        "as_sent": _as_sent(location.as_sent),
-        "proven_at": _moment(location.proven_at),
-        "seen_at": _moment(location.seen_at),
-        "failures": location.failures,
-        "next_check_at": _moment(location.check_at or None),
-    }
+    return documents.RecordedLocation(
+        id=location.id,
+        status="active",
+        artifact=artifact.id,
+        artifact_type=artifact.type_name,
+        project=artifact.owner,
+        blob=blob.slot.path,
+        url=_url(artifact, blob, full_urls=full_url),
+        confidential=location.confidential,
+        state=location.state,
+        reason=shown_reason(location.reason, to_operator=to_operator),
+        stale=old,
+        size=blob.size,
+        md5=digests.md5 if digests else None,
+        sha1=digests.sha1 if digests else None,
+        sha256=digests.sha256 if digests else None,
+        content_type=blob.content_type,
+        as_sent=_as_sent(location.as_sent),
+        proven_at=_moment(location.proven_at),
+        seen_at=_moment(location.seen_at),
+        failures=location.failures,
+        next_check_at=_moment(location.check_at or None),
+    )
 
 
-def _as_sent(sent: AsSent | None) -> dict[str, Any] | None:
+def _as_sent(sent: AsSent | None) -> documents.AsSent | None:
     if sent is None:
         return None
-    return {
-        "content_encoding": sent.coding,
-        "ends_with_connection": sent.unframed,
-        "transformed": sent.transformed,
-    }
+    return documents.AsSent(
+        content_encoding=sent.coding,
+        ends_with_connection=sent.unframed,
+        transformed=sent.transformed,
+    )
 
 
 def _moment(micros: int | None) -> str | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from glare.documents.locations import CheckKind as CheckKind
+from glare.documents.locations import CheckOutcome
 from glare.domain.blob import LocationState
 from glare.domain.sites import site_of
 from glare.errors import Cause, Contact
@@ -20,24 +22,7 @@ AT_ONCE: Final = 0
 _DOUBLINGS: Final = 32
 
 
-class CheckKind(StrEnum):
-    """How much a check asks of an origin.
-
-    `conditional` compares validators and length, `spot` a few random blocks, `full` every block.
-    """
-
-    CONDITIONAL = "conditional"
-    SPOT = "spot"
-    FULL = "full"
-
-
-class Outcome(StrEnum):
-    """What came of a check. Only a full one proves a change; a cheap one that hints at it is `suspect`."""
-
-    EQUAL = "equal"
-    SUSPECT = "suspect"
-    CHANGED = "changed"
-    FAILED = "failed"
+Outcome = CheckOutcome
 
 
 class Difference(StrEnum):

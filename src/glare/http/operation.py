@@ -36,12 +36,19 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer: a document of the type `document`, or an empty body."""
+    """One successful answer: a document of the type `document`, of one out of a tuple of types, or an empty body."""
 
     status: int
     description: str
     document: Any = None
     media_type: str = JSON
+
+    @property
+    def documents(self) -> tuple[Any, ...]:
+        """The types of its document."""
+        if isinstance(self.document, tuple):
+            return self.document
+        return () if self.document is None else (self.document,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,6 @@ from glare.domain.declared.artifact_type import TypeSpec
 from glare.http.answers import shared_body
 from glare.http.call import Call, Description, encode
 from glare.http.conditions import parse_tags
-from glare.http.description.locations import TAG as LOCATIONS_TAG
-from glare.http.description.locations import location_paths
 from glare.http.description.parts import JSON, SECURITY_SCHEME, shared_components
 from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
@@ -41,7 +39,7 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
     """The OpenAPI 3.1 document of a service that has these types and paths; not to be changed."""
     specs = (*types.specs.values(), types.all)
     table = Table(routes)
-    paths = service_paths() | location_paths() | table.paths()
+    paths = service_paths() | table.paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -58,7 +56,6 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
         "tags": [
             *({"name": spec.name, "description": _about(spec)} for spec in specs),
             *TAGS,
-            LOCATIONS_TAG,
             *({"name": tag.name, "description": tag.description} for tag in table.tags),
         ],
         "paths": paths,

@@ -15,7 +15,6 @@ from glare.domain.declared.coercion import Kind
 from glare.domain.declared.compile import ALL
 from glare.domain.declared.validators import UUID_PATTERN
 from glare.http.description.documents import DOCUMENTS, Schema, reference
-from glare.http.description.locations import LOCATION_SCHEMAS
 from glare.http.microversion import MAXIMUM
 from glare.types.registry import TypeRegistry
 
@@ -41,7 +40,6 @@ def component_schemas(types: TypeRegistry) -> dict[str, Schema]:
     schemas: dict[str, Schema] = {
         BASE: {"description": "What artifacts of all types have in common.", **_shown(types.all, BASE_FIELDS)},
         **DOCUMENTS,
-        **LOCATION_SCHEMAS,
     }
     for spec in (*types.specs.values(), types.all):
         own = {"description": spec.description, **_shown(spec, spec.fields.keys() - BASE_FIELDS.keys())}

@@ -22,7 +22,7 @@ class Table:
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._found = list(_declared(routes))
         operations = [declared for _, _, declared in self._found]
-        documents = [one for each in operations for one in (each.answer.document, each.body) if one is not None]
+        documents = [one for each in operations for one in (*each.answer.documents, each.body) if one is not None]
         self._schemas = DocumentSchemas(documents, [each.query for each in operations if each.query is not None])
         self.tags: Sequence[Tag] = list({each.about.name: each.about for each in operations}.values())
 
@@ -52,9 +52,12 @@ class Table:
 
     def _answer(self, answer: Answer) -> Part:
         told: Part = {"description": answer.description, "headers": headers(VERSIONED)}
-        if answer.document is None:
+        schemas = [self._schemas.of(document) for document in answer.documents]
+        if not schemas:
             return told
-        return told | {"content": {answer.media_type: {"schema": self._schemas.of(answer.document)}}}
+        return told | {
+            "content": {answer.media_type: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}}
+        }
 
 
 def _declared(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str, Declared]]:

@@ -79,7 +79,7 @@ def _member(services: Services, folder: Folder, blob: Blob) -> Document:
     location = represent_location(
         folder.artifact, blob, full_url=folder.full_urls, to_operator=folder.to_operator, stale_before=stale_before
     )
-    return shown | {"location": location["id"]} | {name: location[name] for name in empty if name != "location"}
+    return shown | {"location": location.id} | {name: getattr(location, name) for name in empty if name != "location"}
 
 
 def _source(folder: Folder, blob: Blob) -> str | None:

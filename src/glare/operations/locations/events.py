@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
 from glare.domain.events import Event, artifact_event
@@ -18,5 +20,5 @@ def location_event(name: str, artifact: Artifact, slot: Slot, now: int) -> Event
     payload: dict[str, Any] = dict(artifact_event(name, artifact, now).payload)
     blob = artifact.blobs.get(slot)
     if blob is not None:
-        payload["location"] = represent_location(artifact, blob, full_url=False, to_operator=False)
+        payload["location"] = msgspec.to_builtins(represent_location(artifact, blob, full_url=False, to_operator=False))
     return Event(name, artifact.owner, artifact.type_name, artifact.id, payload, now)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from glare.context import part_of
@@ -15,6 +16,7 @@ from glare.db import artifacts as artifact_rows
 from glare.db import jobs
 from glare.db.jobs import Job, JobKind, JobState
 from glare.db.rows import fetch_artifact
+from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
@@ -213,7 +215,7 @@ def without_jobs(services: Services, actor: Actor, artifact: Artifact, *, of_slo
     return after or artifact
 
 
-def find_recording(services: Services, actor: Actor, location_id: str) -> dict[str, Any] | None:
+def find_recording(services: Services, actor: Actor, location_id: str) -> documents.Recording | None:
     """A location that is still to be recorded, or could not be, for its owner's project and admins; None for everybody
     else.
 
@@ -227,17 +229,17 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> dict[s
         return None
     failed = job.state is JobState.FAILED
     confidential = claimed_jobs.is_confidential(services, job)
-    return {
-        "id": job.location_id,
-        "status": "failed" if failed else "saving",
-        "artifact": job.artifact_id,
-        "artifact_type": job.type_name,
-        "project": job.project,
-        "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=confidential, full=True),
-        "confidential": confidential,
-        "error": job.outcome["error"] if job.outcome is not None else None,
-        "tries": job.tries,
-        "asked_at": moment.show(job.created_at),
-        "finished_at": None if job.finished_at is None else moment.show(job.finished_at),
-    }
+    return documents.Recording(
+        id=job.location_id,
+        status="failed" if failed else "saving",
+        artifact=job.artifact_id,
+        artifact_type=job.type_name,
+        project=job.project,
+        blob=job.slot.path,
+        url=shown_url(job.payload["url"], confidential=confidential, full=True),
+        confidential=confidential,
+        error=msgspec.convert(job.outcome["error"], documents.JobError) if job.outcome is not None else None,
+        tries=job.tries,
+        asked_at=moment.show(job.created_at),
+        finished_at=None if job.finished_at is None else moment.show(job.finished_at),
+    )

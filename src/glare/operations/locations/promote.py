@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
@@ -21,6 +22,7 @@ from glare.db import checks, counters, jobs, location_hosts
 from glare.db.jobs import Job, JobKind, JobState
 from glare.db.rows import fetch_artifact
 from glare.digest import block_count
+from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
@@ -45,10 +47,8 @@ from glare.policy.scope import may_see
 
 RULE: Final = "artifact:promote_location"
 
-Document = dict[str, Any]
 
-
-def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> Document:
+def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> documents.Promotion:
     """Have the location copied into a store by a worker; who asks while that is under way joins it. Returns the
     promotion.
 
@@ -65,7 +65,7 @@ def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> Doc
     return _shown(services, actor, artifact, running)
 
 
-def find_promotion(services: Services, actor: Actor, location_id: str) -> Document:
+def find_promotion(services: Services, actor: Actor, location_id: str) -> documents.Promotion:
     """How far the last promotion of the location is, also when it is done. Raises `NotFound`, `PolicyException`."""
     job = _newest(services, location_id)
     if job is None:
@@ -295,26 +295,26 @@ def _event(
     return Event(name, artifact.owner, artifact.type_name, artifact.id, payload, now)
 
 
-def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> Document:
+def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> documents.Promotion:
     full = access.sees_full_urls(services, actor, artifact)
     confidential = claimed_jobs.is_confidential(services, job)
     error = job.outcome["error"] if job.outcome is not None and job.state is not JobState.DONE else None
-    return {
-        "id": job.location_id,
-        "artifact": artifact.id,
-        "artifact_type": artifact.type_name,
-        "project": artifact.owner,
-        "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=confidential, full=full),
-        "confidential": confidential,
-        "promotion": {
-            "status": job.state.value,
-            "error": error,
-            "tries": job.tries,
-            "asked_at": moment.show(job.created_at),
-            "finished_at": None if job.finished_at is None else moment.show(job.finished_at),
-        },
-    }
+    return documents.Promotion(
+        id=job.location_id,
+        artifact=artifact.id,
+        artifact_type=artifact.type_name,
+        project=artifact.owner,
+        blob=job.slot.path,
+        url=shown_url(job.payload["url"], confidential=confidential, full=full),
+        confidential=confidential,
+        promotion=documents.PromotionState(
+            status=job.state,
+            error=error and msgspec.convert(error, documents.JobError),
+            tries=job.tries,
+            asked_at=moment.show(job.created_at),
+            finished_at=None if job.finished_at is None else moment.show(job.finished_at),
+        ),
+    )
 
 
 def _newest(services: Services, location_id: str) -> Job | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,18 +15,18 @@ from glare.db.checks import LocationQuery, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifact, fetch_artifacts
 from glare.db.tables import outbound_usage
+from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.blob import Blob, External, LocationState
+from glare.domain.blob import Blob, External
 from glare.domain.events import artifact_event
 from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, shown_reason
-from glare.errors import Forbidden, InvalidParameterValue, NotFound, TooManyRequests, Unauthorized
+from glare.errors import Forbidden, NotFound, TooManyRequests, Unauthorized
 from glare.operations import access, audit
 from glare.operations.locations.jobs import find_recording
 from glare.operations.locations.unmeasured import ask_for_measuring
-from glare.operations.page_size import page_size
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
 from glare.policy.engine import target_of
@@ -34,43 +34,45 @@ from glare.policy.scope import may_see
 
 _ID_LENGTH: Final = 32
 _SECOND: Final = 1_000_000
-_FILTERS: Final = ("state", "artifact", "host", "project", "limit", "marker")
-Document = dict[str, Any]
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[D]):
     """One page. `marker` is where the next one begins, None after the last."""
 
-    documents: Sequence[Document]
+    documents: Sequence[D]
     marker: str | None
 
 
-def list_locations(services: Services, actor: Actor, pairs: Sequence[tuple[str, str]]) -> Page:
-    """One page of the locations of the caller's project, or of all, by id; `pairs` are the query's parameters.
+def list_locations(
+    services: Services, actor: Actor, asked: documents.LocationQuery
+) -> Page[documents.RecordedLocation]:
+    """One page of the locations of the caller's project, or of all, by id.
 
-    Raises `PolicyException`, and `InvalidParameterValue` naming the parameter.
+    Raises `PolicyException`, `Forbidden` for a parameter that is for admins.
     """
     services.policy.require("location:list", actor, {})
-    query = _query(services, actor, dict(_once(pairs, _FILTERS)))
-    return read_locations(services, actor, query)
+    return read_locations(services, actor, _query(services, actor, asked))
 
 
-def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Page:
+def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Page[documents.RecordedLocation]:
     """One page, for a caller that may see it."""
     with services.db.read() as connection:
         found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
-    documents = []
+    shown = []
     for location_id, artifact_id in found:
         artifact = artifacts.get(artifact_id)
         blob = _blob_of(artifact, location_id) if artifact is not None else None
         if artifact is not None and blob is not None:
-            documents.append(_shown(services, actor, artifact, blob))
-    return Page(documents, found[-1][0] if len(found) == query.limit else None)
+            shown.append(_shown(services, actor, artifact, blob))
+    return Page(shown, found[-1][0] if len(found) == query.limit else None)
 
 
-def show_location(services: Services, actor: Actor, location_id: str) -> Document:
+def show_location(
+    services: Services, actor: Actor, location_id: str
+) -> documents.RecordedLocation | documents.Recording:
     """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller
     may not see its artifact.
     """
@@ -81,24 +83,23 @@ def show_location(services: Services, actor: Actor, location_id: str) -> Documen
     return _shown(services, actor, artifact, blob)
 
 
-def list_checks(services: Services, actor: Actor, location_id: str, pairs: Sequence[tuple[str, str]]) -> Page:
-    """One page of the history of a location, newest first. Raises as `show_location` does, and
-    `InvalidParameterValue`.
-    """
-    given = dict(_once(pairs, ("limit", "marker")))
-    limit = page_size(given.get("limit"), services.rules.query.max_page)
-    before = given.get("marker")
-    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
-        raise InvalidParameterValue(f"Parameter 'marker' is '{before[:40]}'; take it from 'next' of an earlier page.")
+def list_checks(
+    services: Services, actor: Actor, location_id: str, query: documents.CheckQuery
+) -> Page[documents.RecordedCheck]:
+    """One page of the history of a location, newest first. Raises as `show_location` does."""
+    limit = min(query.limit, services.rules.query.max_page)
+    before = int(query.marker) if query.marker else None
     _find(services, actor, location_id)
     with services.db.read() as connection:
-        entries = check_history.list_checks(connection, location_id, limit, int(before) if before else None)
+        entries = check_history.list_checks(connection, location_id, limit, before)
     to_operator = services.policy.is_admin(actor)
-    documents = [_shown_check(entry, to_operator=to_operator) for entry in entries]
-    return Page(documents, str(entries[-1].id) if len(entries) == limit else None)
+    shown = [represent_check(entry, to_operator=to_operator) for entry in entries]
+    return Page(shown, str(entries[-1].id) if len(entries) == limit else None)
 
 
-def ask_for_check(services: Services, actor: Actor, location_id: str) -> Document:
+def ask_for_check(
+    services: Services, actor: Actor, location_id: str
+) -> documents.RecordedLocation | documents.Recording:
     """Have the location checked whole as soon as a worker is free; who asks while such a check waits shares it.
 
     Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and
@@ -171,7 +172,7 @@ def _blob_of(artifact: Artifact, location_id: str) -> Blob | None:
     return None
 
 
-def _shown(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> Document:
+def _shown(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> documents.RecordedLocation:
     admin = services.policy.is_admin(actor)
     return represent_location(
         artifact,
@@ -182,70 +183,44 @@ def _shown(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> 
     )
 
 
-def _shown_check(entry: RecordedCheck, *, to_operator: bool) -> Document:
-    return represent_check(entry) | {"reason": shown_reason(entry.reason, to_operator=to_operator)}
-
-
-def represent_check(entry: RecordedCheck) -> Document:
-    """An entry of a history, with all that an operator may see."""
-    return {
-        "kind": entry.kind.value,
-        "outcome": entry.outcome.value,
-        "reason": entry.reason,
-        "state": entry.state.value,
-        "first_at": moment.show(entry.first_at),
-        "last_at": moment.show(entry.last_at),
-        "checks": entry.checks,
-        "bytes": entry.bytes,
-    }
-
-
-def _query(services: Services, actor: Actor, given: dict[str, str]) -> LocationQuery:
-    most = services.rules.query.max_page
-    if services.policy.allows("location:list_all", actor, {}):
-        return parse_query(given, most, project=given.get("project"))
-    if actor.project is None:
-        raise Unauthorized("A list of locations needs a token of a project.")
-    for name in ("host", "project"):
-        if name in given:
-            raise Forbidden(
-                f"Parameter '{name}' is for those who may list the locations of all projects; leave it out."
-            )
-    return parse_query(given, most, project=actor.project)
-
-
-def parse_query(given: Mapping[str, str], most: int, *, project: str | None) -> LocationQuery:
-    """The query that parameters mean, for `project` (None: all). `most` bounds a page. Raises
-    `InvalidParameterValue`.
-    """
-    state = given.get("state")
-    if state is not None and state not in set(LocationState):
-        states = ", ".join(LocationState)
-        raise InvalidParameterValue(f"Parameter 'state' is '{state[:40]}'; give one of {states}.")
-    for name in ("artifact", "host", "marker"):
-        if not given.get(name, "").isascii() or "\0" in given.get(name, ""):
-            raise InvalidParameterValue(f"Parameter '{name}' may have ASCII characters only.")
-    return LocationQuery(
-        limit=page_size(given.get("limit"), most),
-        project=project,
-        state=LocationState(state) if state is not None else None,
-        host=given.get("host", "").lower() or None,
-        artifact_id=given.get("artifact"),
-        after=given.get("marker"),
+def represent_check(entry: RecordedCheck, *, to_operator: bool) -> documents.RecordedCheck:
+    """An entry of a history. What would tell about networks is for operators."""
+    return documents.RecordedCheck(
+        kind=entry.kind,
+        outcome=entry.outcome,
+        reason=shown_reason(entry.reason, to_operator=to_operator),
+        state=entry.state,
+        first_at=moment.show(entry.first_at),
+        last_at=moment.show(entry.last_at),
+        checks=entry.checks,
+        bytes=entry.bytes,
     )
 
 
-def _once(pairs: Sequence[tuple[str, str]], known: Sequence[str]) -> Sequence[tuple[str, str]]:
-    seen = set()
-    for name, value in pairs:
-        if name not in known:
-            raise InvalidParameterValue(f"Parameter '{name[:40]}' is not known here; use {', '.join(known)}.")
-        if name in seen:
-            raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
-        if len(value) > 255 or "\0" in value:
-            raise InvalidParameterValue(f"Parameter '{name}' may have at most 255 characters, and no NUL.")
-        seen.add(name)
-    return pairs
+def _query(services: Services, actor: Actor, asked: documents.LocationQuery) -> LocationQuery:
+    most = services.rules.query.max_page
+    if services.policy.allows("location:list_all", actor, {}):
+        return query_of(asked, most, project=asked.project)
+    if actor.project is None:
+        raise Unauthorized("A list of locations needs a token of a project.")
+    for name, value in (("host", asked.host), ("project", asked.project)):
+        if value is not None:
+            raise Forbidden(
+                f"Parameter '{name}' is for those who may list the locations of all projects; leave it out."
+            )
+    return query_of(asked, most, project=actor.project)
+
+
+def query_of(asked: documents.LocationQuery, most: int, *, project: str | None) -> LocationQuery:
+    """The query that parameters mean, for `project` (None: all). `most` bounds a page."""
+    return LocationQuery(
+        limit=min(asked.limit, most),
+        project=project,
+        state=asked.state,
+        host=(asked.host or "").lower() or None,
+        artifact_id=asked.artifact,
+        after=asked.marker,
+    )
 
 
 def _missing(location_id: str) -> NotFound:
