@@ -10,6 +10,7 @@ import pytest
 
 from glare.digest import BLOCK
 from glare.errors import OutboundBusy, TooManyRequests
+from glare.operations import reads
 from glare.operations.reads import ReadLimits, Reads
 from glare.shares import SERVICE, Party
 from support.jobs import Working, working
@@ -160,3 +161,26 @@ def test_nodes_learn_of_one_another(service: Working) -> None:
     now += 3_600_000_000
     third.admit(ALICE)
     third.begin(ALICE, "host.example")
+
+
+def test_what_is_forgotten_was_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parties and hosts there are, what one of them has used in the window counts; hosts push out no
+    party, and so no network's bytes that were fetched in vain.
+    """
+    monkeypatch.setattr(reads, "_MOST_ACCOUNTS", 2)
+    limits = ReadLimits(window=3600, project_bytes=1000, network_waste=1000, host_bytes=1000)
+    with working(tmp_path) as service:
+        charged = Reads(limits, service.glare.services.db, clock=lambda: 1_800_000_000_000_000)
+        network = Party.network("192.0.2.1")
+        charged.fetched(network, "first.example", 1000)
+        for number in range(5):
+            charged.fetched(SERVICE, f"host{number}.example", 1)
+        with pytest.raises(TooManyRequests):
+            charged.admit(network)
+        with pytest.raises(OutboundBusy):
+            charged.begin(SERVICE, "first.example")
+        charged.fetched(ALICE, "first.example", 1000)
+        for number in range(5):
+            charged.fetched(Party.project(f"other {number}"), "second.example", 1)
+        with pytest.raises(TooManyRequests):
+            charged.admit(ALICE)

@@ -13,7 +13,6 @@ from typing import Any, cast
 import pytest
 
 from glare.errors import GlareError, Unavailable
-from glare.http import boundary
 from glare.http import transfers as transfers_module
 from glare.http.bodies import StreamBody
 from glare.http.pace import Pace
@@ -347,26 +346,6 @@ def test_nobody_waits_for_a_body_that_cannot_be_allowed(
     method, path, kind, status = of(image)
     headers = {"Content-Type": kind, "Content-Length": "1000"}
     assert refused_at_once(Conversation(api, method, path, headers, actor="projectless")) == status
-
-
-def test_few_refused_bodies_are_read_to_their_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes behind a refusal is taken for a moment, so that its client sees the answer; where many send on, no
-    more is.
-    """
-    monkeypatch.setattr(boundary, "_LINGER_SECONDS", 60.0)
-    monkeypatch.setattr(boundary, "_MOST_LINGERING", 2)
-    headers = {"Content-Type": "application/json", "Content-Length": "1000"}
-    with running(tmp_path) as glare, ExitStack() as stack:
-        some = [
-            stack.enter_context(Conversation(glare, "POST", "/artifacts/images", headers, actor="projectless"))
-            for _ in range(2)
-        ]
-        eventually(lambda: all(request.received for request in some))
-        with Conversation(glare, "POST", "/artifacts/images", headers, actor="projectless") as further:
-            assert further.answer().status == 403
-        assert not any(request.done for request in some)
-        some[0].end(b"x" * 1000)
-        assert some[0].answer().status == 403
 
 
 def test_json_bodies_are_bounded_in_sum(tmp_path: Path) -> None:

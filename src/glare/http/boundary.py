@@ -5,12 +5,10 @@ In this order: request id, OPTIONS, loops, undecodable paths, the version that i
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -33,10 +31,6 @@ from glare.identity.base import Credentials, storable
 from glare.identity.headers import require_one_of_each
 from glare.trace import received
 
-_LINGER_SECONDS: Final = 2.0
-_LINGER_BYTES: Final = 256 << 20
-_MOST_LINGERING: Final = 16
-
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 _OUR_ID: Final = re.compile(r"(?:req-)?([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})")
 
@@ -46,7 +40,6 @@ class Boundary:
 
     def __init__(self, application: Application, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]) -> None:
         self._application = application
-        self._lingering = 0
         self._public = Router(public, redirect_slashes=False, default=self._to_api)
         self._api = Router(routes, redirect_slashes=False, default=_unknown)
 
@@ -100,29 +93,6 @@ class Boundary:
             if "allow" in state:
                 response.headers["Allow"] = state["allow"]
             await response(scope, receive, reply)
-            if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
-                await self._linger(receive)
-
-    async def _linger(self, receive: Receive) -> None:
-        """Take what a client is still sending after its refusal, for a moment.
-
-        A connection that is closed on unread bytes is reset, and then many clients report a broken pipe instead of the
-        answer. Where many do so, it is left away: to read what is refused is work.
-        """
-        if self._lingering >= _MOST_LINGERING:
-            return
-        left = _LINGER_BYTES
-        self._lingering += 1
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER_SECONDS):
-                    while left > 0:
-                        message = await receive()
-                        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                            return
-                        left -= len(message.get("body", b""))
-        finally:
-            self._lingering -= 1
 
     def _note_refusal(self, scope: Scope, error: Exception) -> None:
         """A caller who was refused is remembered; a request to what is public has no caller."""

@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,7 @@ _WRITE_BYTES: Final = 64 << 20
 _WRITE_SECONDS: Final = 30
 _MOST_ACCOUNTS: Final = 8192
 _LONGEST_KEY: Final = 255
+_HOST: Final = "read host "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class _Account:
     new_bytes: int = 0
     fetched: int = 0
     sent: int = 0
+    forgotten: bool = False
 
 
 class Reads:
@@ -93,7 +96,8 @@ class Reads:
         self._db = db
         self._refused = refused
         self._clock = clock
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        # Parties and hosts apart, so that who makes us ask many hosts is not forgotten for them.
+        self._accounts: dict[bool, OrderedDict[str, _Account]] = {True: OrderedDict(), False: OrderedDict()}
         self._lock = threading.Lock()
 
     def admit(self, party: Party) -> None:
@@ -149,24 +153,37 @@ class Reads:
     def sent(self, party: Party, size: int) -> None:
         """The party has taken `size` bytes."""
         if party.kind == "network":
-            account = self._account(_key(party))
-            with self._lock:
+            with self._kept(_key(party)) as account:
                 account.sent += size
 
     def _add(self, key: str, requests: int, size: int) -> None:
-        account = self._account(key)
-        with self._lock:
+        with self._kept(key) as account:
             account.new_requests += requests
             account.new_bytes += size
             account.fetched += size
             late = self._clock() - account.written_at >= _WRITE_SECONDS * _SECOND
             if not late and account.new_bytes < _WRITE_BYTES:
                 return
-            written = account.new_requests, account.new_bytes
-            account.new_requests, account.new_bytes, account.written_at = 0, 0, self._clock()
-            account.requests += written[0]
-            account.bytes += written[1]
+            written = self._written(account)
         self._write(key, account, *written)
+
+    @contextmanager
+    def _kept(self, key: str) -> Iterator[_Account]:
+        """The account of a key, under the lock: what is added to it inside the block is not lost."""
+        while True:
+            account = self._account(key)
+            with self._lock:
+                if not account.forgotten:  # Between the two lines.
+                    yield account
+                    return
+
+    def _written(self, account: _Account) -> tuple[int, int]:
+        """What is to be told of an account; from now on it counts as told."""
+        written = account.new_requests, account.new_bytes
+        account.new_requests, account.new_bytes, account.written_at = 0, 0, self._clock()
+        account.requests += written[0]
+        account.bytes += written[1]
+        return written
 
     def _write(self, key: str, account: _Account, requests: int, size: int) -> None:
         """Tell the other nodes, and learn of them. What cannot be told stays known here."""
@@ -187,21 +204,33 @@ class Reads:
     def _account(self, key: str) -> _Account:
         now = self._clock()
         period = now - now % (self.limits.window * _SECOND)
+        accounts = self._accounts[key.startswith(_HOST)]
         with self._lock:
-            found = self._accounts.get(key)
+            found = accounts.get(key)
             if found is not None and found.period == period:
-                self._accounts.move_to_end(key)
+                accounts.move_to_end(key)
                 return found
         with self._db.look() as connection:
             requests, size = counters.outbound_used(connection, key, period)
+        forgotten: list[tuple[str, _Account]] = []
         with self._lock:
-            found = self._accounts.get(key)
+            found = accounts.get(key)
             if found is None or found.period != period:
-                found = self._accounts[key] = _Account(period, requests, size, now)
-            self._accounts.move_to_end(key)
-            while len(self._accounts) > _MOST_ACCOUNTS:
-                self._accounts.popitem(last=False)
-            return found
+                if found is not None:
+                    forgotten.append((key, found))
+                found = accounts[key] = _Account(period, requests, size, now)
+            accounts.move_to_end(key)
+            while len(accounts) > _MOST_ACCOUNTS:
+                forgotten.append(accounts.popitem(last=False))
+            owed = [(name, old, self._forget(old)) for name, old in forgotten]
+        for name, old, written in owed:
+            if any(written):
+                self._write(name, old, *written)
+        return found
+
+    def _forget(self, account: _Account) -> tuple[int, int]:
+        account.forgotten = True
+        return self._written(account)
 
     def _left(self, account: _Account) -> int:
         """Seconds until the window ends."""
@@ -214,4 +243,4 @@ def _key(party: Party) -> str:
 
 
 def _host_key(host: str) -> str:
-    return f"read host {host}"[:_LONGEST_KEY]
+    return f"{_HOST}{host}"[:_LONGEST_KEY]

@@ -37,6 +37,13 @@ LANE_SECONDS: Final = 10.0
 _LINGER_SECONDS: Final = 2.0
 """How long what a client still sends is taken and dropped, so that it reads its answer before its own error."""
 
+_DROPPED: Final = 256 << 20
+"""Bytes of it, at most."""
+
+_DROPPING: Final = 16
+"""Connections from which something is taken to be dropped at the same time: that is work which nobody has asked for.
+Others are not read any more, and their clients may see the connection's end before its answer."""
+
 _PIPELINED: Final = 16
 """Requests that are kept while an earlier one is answered. The connection ends after them; a client that sent more
 sends those again."""
@@ -63,6 +70,7 @@ class Site:
     turns: Turns = field(init=False)
     probes: Turns = field(init=False)  # They wait for no other request, and for each other as requests do.
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_BIG)))
+    dropping: set[Connection] = field(default_factory=set)
     closing: bool = False
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -95,6 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         self._step = _SMALL
         self._reads = True
         self._deaf = False
+        self._dropped = 0
         self._refusal: Refusal | None = None
         self._incoming: Exchange | None = None
         self._current: Exchange | None = None
@@ -146,6 +155,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._deaf:
+            self._drop(nbytes)
             return
         if self._overdue == "idle" and self._deadline is not None:
             self._await_head()
@@ -208,8 +218,13 @@ class Connection(asyncio.BufferedProtocol):
         self._framing = 0
         self._pieces += 1
         self._chunks.part(len(body))
-        if self._incoming is not None and not self._deaf:
-            self._incoming.body_came(body)
+        incoming = self._incoming
+        if incoming is None or self._deaf:
+            return
+        if incoming.answered:
+            self._drop(len(body))
+        else:
+            incoming.body_came(body)
 
     def on_chunk_complete(self) -> None:
         if not self._deaf:
@@ -221,6 +236,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._framing = 0
         incoming.body_is_whole()
+        self._dropped = 0
+        self._site.dropping.discard(self)
         if incoming.answered and incoming is not self._current:
             self._await_request()
         if len(self._queue) >= _PIPELINED or incoming.ends_connection:
@@ -242,7 +259,9 @@ class Connection(asyncio.BufferedProtocol):
     def steer(self) -> None:
         """Read on, or leave what comes with the kernel, which makes the client wait."""
         incoming = self._incoming
-        if self._deaf or self._current is None:
+        if self._dropped and self not in self._site.dropping:
+            wanted = False
+        elif self._deaf or self._current is None:
             wanted = True
         elif incoming is not None:
             wanted = incoming is self._current and (incoming.wants_body or incoming.answered)
@@ -256,6 +275,18 @@ class Connection(asyncio.BufferedProtocol):
             transport.resume_reading()
         else:
             transport.pause_reading()
+
+    def _drop(self, size: int) -> None:
+        """Bytes that nobody wants have come. What is more of them than may be is not read."""
+        dropping = self._site.dropping
+        # While an answer is under way it would last as long as that does; `_linger` begins anew.
+        over = self._current is None or self._current.answered
+        if over and not self._dropped and len(dropping) < _DROPPING:
+            dropping.add(self)
+        self._dropped += size
+        if self._dropped > _DROPPED:
+            dropping.discard(self)
+        self.steer()
 
     # Others use these.
 
@@ -415,12 +446,15 @@ class Connection(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing():
             return
         self._deaf = True
+        if self._dropped <= _DROPPED:
+            self._dropped = 0
         self.place.idle()
         if transport.can_write_eof():
             transport.write_eof()
         else:
             transport.close()
         self._deadline, self._overdue = self._site.loop.time() + _LINGER_SECONDS, "linger"
+        self.steer()
 
     def _time_is_up(self) -> None:
         overdue = self._overdue
@@ -484,6 +518,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _forget(self) -> None:
         self._deadline = self._rest = None
+        self._site.dropping.discard(self)
         if self in self._site.connections:
             self._site.connections.discard(self)
             self._site.tally.closed()
