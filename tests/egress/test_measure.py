@@ -13,7 +13,7 @@ import pytest
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
-from glare.egress.measure import Measured, measure
+from glare.egress.measure import Bound, Caller, Measured, measure
 from glare.errors import ClientDisconnected, LocationRefused, RequestEntityTooLarge
 from support.egress import quick
 from support.hostile import CONTENT, Hostile
@@ -24,9 +24,8 @@ def take(
     client: EgressClient, url: str, pool: Executor, limit: int | None = None, counts: list[int] | None = None
 ) -> Measured:
     progress = [] if counts is None else counts
-    return measure(
-        client, client.parse(url), pool=pool, limit=limit, over=RequestEntityTooLarge, progress=progress.append
-    )
+    bound = Bound(limit, RequestEntityTooLarge)
+    return measure(client, client.parse(url), pool, bound, caller=Caller(progress=progress.append))
 
 
 @pytest.mark.parametrize("behaviour", ["honest", "chunked", "interim_once"])
@@ -126,7 +125,7 @@ def test_cancelled(hostile: Hostile, pool: Executor) -> None:
     began = time.monotonic()
     url = client.parse(hostile.url("stall"))
     with pytest.raises(ClientDisconnected):
-        measure(client, url, pool=pool, limit=None, over=RequestEntityTooLarge, cancellation=gone)
+        measure(client, url, pool, Bound(None, RequestEntityTooLarge), caller=Caller(gone))
     assert time.monotonic() - began < 1.5
     timer.join()
 

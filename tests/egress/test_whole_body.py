@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 import pytest
 
 from glare.egress.client import EgressClient
-from glare.egress.measure import NOTHING, Expected, Measured, measure
+from glare.egress.measure import NOTHING, Bound, Expected, Measured, measure
 from glare.errors import Cause, LocationRefused, OriginBusy
 from support.crooked import Crooked, Visit
 from support.egress import quick
@@ -91,9 +91,7 @@ def read(crooked: Crooked, pool: Executor) -> Read:
     ) -> Measured:
         crooked.behave = serving
         client = EgressClient(quick(crooked.port, **changes))
-        return measure(
-            client, client.parse(crooked.url), pool=pool, limit=limit, over=lambda: MemoryError(), expected=expected
-        )
+        return measure(client, client.parse(crooked.url), pool, Bound(limit, lambda: MemoryError()), expected)
 
     return measured
 

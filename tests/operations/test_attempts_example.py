@@ -5,17 +5,16 @@ from __future__ import annotations
 import doctest
 import io
 import secrets
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from glare.db.tables import blobs, doomed_objects
 from glare.domain.actor import Actor
-from glare.domain.artifact import Artifact
-from glare.domain.microversion import NEWEST
 from glare.operations import access
 from glare.operations.slots import attempts, holders
-from glare.operations.slots.staging import stage, staged_of
+from glare.operations.slots.staging import Stored, stage
 from support.clock import Clock
 from support.service import Glare, running
 
@@ -32,29 +31,14 @@ class Slot:
 
     def take(self, declared: int | None = None) -> attempts.Reservation:
         spec = access.find_type(self.services, "images")
-        field, slot = access.find_slot(spec, "image", NEWEST)
-        artifact = access.find_artifact(self.services, ALICE, spec, self.id)
-
-        def check(current: Artifact) -> None:
-            holders.require_idle_slot(self.services, current, slot)
-
-        return attempts.reserve(
-            self.services,
-            ALICE,
-            artifact,
-            spec,
-            field,
-            slot,
-            check,
-            declared=declared,
-            content_type=None,
-            store=self.services.rules.store_of("images"),
-        )
+        place = access.find_place(spec, access.find_artifact(self.services, ALICE, spec, self.id), "image")
+        coming = attempts.Coming(declared, None, self.services.rules.store_of("images"))
+        return attempts.reserve(self.services, ALICE, place, coming, partial(holders.require_idle_slot, self.services))
 
     def store(self, reservation: attempts.Reservation, data: bytes) -> None:
         content = stage(self.services, reservation, io.BytesIO(data), expected=len(data))
-        location = staged_of(reservation)
-        attempts.publish(self.services, reservation, content, location, "application/octet-stream", "upload")
+        filling = Stored(reservation, content, "application/octet-stream").filling
+        attempts.publish(self.services, reservation, filling, "upload", {})
 
     def status(self) -> str | None:
         with self.services.db.read() as connection:

@@ -33,7 +33,7 @@ EXPECTED = {
     ),
     "location": ("attempts._reserve_once: commit", "attempts.publish: commit"),
     "record later": ("jobs.claim_job: commit", "outbound.charged: commit", "attempts.publish: commit"),
-    "promote": (*WRITES, "jobs.claim_job: commit", "promote._restage: commit", "promote._show: commit"),
+    "promote": (*WRITES, "jobs.claim_job: commit", "promote._restage: commit", "promote._publish: commit"),
     "delete blob": ("delete.delete_blob: commit",),
     "check": ("verify.claim_check: commit", "verify.verify: commit"),
     "delete": ("delete.remove: commit", "driver.delete: returned", "objects._remove: commit"),

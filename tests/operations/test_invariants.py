@@ -22,6 +22,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.claims import Claims
 from glare.errors import Forbidden, GlareError
+from glare.operations.access import Named
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.update import update_artifact
@@ -97,7 +98,7 @@ def create(services: Services, name: str) -> Artifact:
 def upload(services: Services, artifact: Artifact, data: bytes, *, announced: bool = False) -> None:
     body = Body(data)
     body.declared = len(data) if announced else None
-    upload_blob(services, ALICE, UploadRequest("images", artifact.id, "image", "text/plain", Claims()), body)
+    upload_blob(services, ALICE, UploadRequest(Named("images", artifact.id, "image"), "text/plain", Claims()), body)
 
 
 def patch(services: Services, artifact: Artifact, **fields: Any) -> None:

@@ -29,6 +29,7 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.claims import Claims
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
+from glare.operations.access import Named
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.list import list_artifacts
@@ -166,7 +167,7 @@ class Chaos:
         longest = {"image": 2_500_000, "blob": 300_000}.get(path, 900)
         data = self._archive() if path == "zip" else self._dice.randbytes(self._dice.randrange(longest))
         body = Slowly(data, self._dice, announced=self._dice.random() < 0.5)
-        request = UploadRequest(type_name, artifact_id, path, "text/plain", Claims())
+        request = UploadRequest(Named(type_name, artifact_id, path), "text/plain", Claims())
         upload_blob(self._services, _OWNER, request, body)
 
     def _archive(self) -> bytes:
@@ -175,7 +176,7 @@ class Chaos:
 
     def _locate(self, type_name: str, artifact_id: str) -> None:
         request = LocationRequest(
-            type_name, artifact_id, self._slot(type_name), self._origin, Claims(), confidential=False
+            Named(type_name, artifact_id, self._slot(type_name)), self._origin, Claims(), confidential=False
         )
         add_location(self._services, _OWNER, request, Cancellation())
 
@@ -193,7 +194,7 @@ class Chaos:
         self._patch(type_name, artifact_id, visibility="public")
 
     def _delete_blob(self, type_name: str, artifact_id: str) -> None:
-        delete_blob(self._services, _OWNER, type_name, artifact_id, self._slot(type_name))
+        delete_blob(self._services, _OWNER, Named(type_name, artifact_id, self._slot(type_name)))
 
     def _delete(self, type_name: str, artifact_id: str) -> None:
         self._journal.note("deleting", artifact_id)

@@ -48,6 +48,7 @@ from glare.domain.blob import External, Managed, Slot
 from glare.domain.claims import Claims
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, Unavailable
+from glare.operations.access import Named, find_place
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.blobs.delete import delete_blob
@@ -140,7 +141,7 @@ def _put(
 ) -> None:
     body = Pieces(data)
     body.declared = None if chunked else len(data)
-    upload_blob(services, OWNER, UploadRequest(type_name, artifact_id, path, "text/plain", Claims()), body)
+    upload_blob(services, OWNER, UploadRequest(Named(type_name, artifact_id, path), "text/plain", Claims()), body)
 
 
 def _chunked(services: Services, _: str, artifact_id: str) -> None:
@@ -167,20 +168,8 @@ def _die(services: Services, artifact_id: str) -> None:
     with services.db.read() as connection:
         artifact = fetch_artifact(connection, artifact_id)
     assert artifact is not None
-    staged = staged_of(
-        attempts.reserve(
-            past,
-            OWNER,
-            artifact,
-            spec,
-            spec.custom_fields["image"],
-            Slot("image"),
-            lambda _: None,
-            declared=len(OLD),
-            content_type=None,
-            store="file",
-        )
-    )
+    coming = attempts.Coming(len(OLD), None, "file")
+    staged = staged_of(attempts.reserve(past, OWNER, find_place(spec, artifact, "image"), coming, lambda _: None))
     with services.stores[staged.store].create(staged.object) as writer:
         writer.write(OLD)
         writer.commit()
@@ -205,7 +194,7 @@ def _is_unpacked(artifact: Artifact | None) -> bool:
 
 
 def _locate(services: Services, origin: str, artifact_id: str) -> None:
-    request = LocationRequest("sample_artifact", artifact_id, "blob", origin, Claims(), confidential=False)
+    request = LocationRequest(Named("sample_artifact", artifact_id, "blob"), origin, Claims(), confidential=False)
     add_location(services, OWNER, request, Cancellation())
 
 
@@ -289,7 +278,7 @@ def _asked(services: Services, origin: str) -> str:
     record_later(
         services,
         OWNER,
-        LocationRequest("sample_artifact", artifact_id, "blob", origin, Claims(), confidential=False),
+        LocationRequest(Named("sample_artifact", artifact_id, "blob"), origin, Claims(), confidential=False),
     )
     return artifact_id
 
@@ -336,10 +325,10 @@ SCENARIOS = {
         lambda artifact: artifact is not None and any(blob.digests for blob in artifact.blobs.values()),
         "attempts.publish",
     ),
-    "promote": Scenario(_promoting, _work, _is_managed, "promote._show"),
+    "promote": Scenario(_promoting, _work, _is_managed, "promote._publish"),
     "delete blob": Scenario(
         _with_location,
-        lambda s, _, i: delete_blob(s, OWNER, "sample_artifact", i, "blob"),
+        lambda s, _, i: delete_blob(s, OWNER, Named("sample_artifact", i, "blob")),
         lambda artifact: artifact is not None and not artifact.blobs,
         "delete.delete_blob",
     ),

@@ -56,28 +56,48 @@ class Expected:
 NOTHING: Final = Expected()
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How many bytes may come, None for any number. `over` makes the error beyond it."""
+
+    limit: int | None
+    over: Callable[[], Exception]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a measurement is made.
+
+    `cancellation` ends it early. `progress` gets the size of every piece that was read, whatever the outcome.
+    `cdn_loop` is the ``CDN-Loop`` of the request that caused the measurement.
+    """
+
+    cancellation: Cancellation | None = None
+    progress: Callable[[int], None] = lambda _: None
+    cdn_loop: str = ""
+
+
+OURSELVES: Final = Caller()
+
+
 def measure(
     client: EgressClient,
     url: Url,
-    *,
     pool: Executor,
-    limit: int | None,
-    over: Callable[[], Exception],
-    cancellation: Cancellation | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-    cdn_loop: str = "",
+    bound: Bound,
     expected: Expected = NOTHING,
+    caller: Caller = OURSELVES,
 ) -> Measured:
     """Read the whole of `url` and measure it. Memory is bounded by a few pieces, whatever the size.
 
-    `limit` is in bytes, None for none; `over` makes the error beyond it, before a byte is read where the declared
-    length says so; its ``__cause__`` is set where the answer was encoded or transformed, so that its size may not be
-    the content's. `progress` is told the bytes of every piece that was read, whatever the outcome. Where the origin
-    breaks off the reading goes on, see `WholeBody`. Bytes in doubt that differ from the `expected` digest are refused.
-    The caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin is out of
-    reach or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason
-    of `cancellation` where it was cancelled.
+    Beyond `bound` its error is raised, before a byte is read where the declared length says so; its ``__cause__`` is
+    set where the answer was encoded or transformed, so that its size may not be the content's. Where the origin breaks
+    off the reading goes on, see `WholeBody`. Bytes in doubt that differ from the `expected` digest are refused. The
+    caller compares what was measured with what is `expected`. Raises `LocationRefused` where the origin is out of reach
+    or does not deliver its content whole and unaltered, `OriginBusy` where it asks to come back later, the reason of
+    the cancellation where it was cancelled.
     """
+    cancellation = caller.cancellation
 
     def ask(byte_range: tuple[int, None] | None, headers: Mapping[str, str]) -> Response:
         return client.open(
@@ -85,7 +105,7 @@ def measure(
             headers=headers,
             byte_range=byte_range,
             cancellation=cancellation,
-            cdn_loop=cdn_loop,
+            cdn_loop=caller.cdn_loop,
             provable=expected.sha256 is not None,
             partial=True,
         )
@@ -93,7 +113,7 @@ def measure(
     try:
         provable = None if expected.sha256 is None else expected.size
         with closing(WholeBody(ask, client.settings, provable)) as body:
-            content = _hashed(body, pool, limit, over, progress)
+            content = _hashed(body, pool, bound, caller.progress)
             response = body.response
             sent = as_sent(response)
             _require_whole(content, expected, sent)
@@ -160,28 +180,22 @@ def _require_undoubted(content: Content, expected: Expected, sent: AsSent | None
     )
 
 
-def _hashed(
-    body: WholeBody,
-    pool: Executor,
-    limit: int | None,
-    over: Callable[[], Exception],
-    progress: Callable[[int], None],
-) -> Content:
+def _hashed(body: WholeBody, pool: Executor, bound: Bound, progress: Callable[[int], None]) -> Content:
     """Pieces are gathered before they are hashed, since an origin may send them very small."""
     hashing = HashingPass(pool)
     gathered = bytearray()
-    _require_declared(body, limit, over)
+    _require_declared(body, bound)
     try:
         while (data := body.read(PIECE)) != b"":
             if data is None:
                 hashing.settle()
                 hashing = HashingPass(pool)
                 gathered.clear()
-                _require_declared(body, limit, over)
+                _require_declared(body, bound)
                 continue
             progress(len(data))
-            if limit is not None and body.total > limit:
-                raise _in_doubt(over(), body)
+            if bound.limit is not None and body.total > bound.limit:
+                raise _in_doubt(bound.over(), body)
             gathered += data
             if len(gathered) >= PIECE:
                 hashing.update(bytes(gathered))
@@ -192,10 +206,10 @@ def _hashed(
         hashing.settle()
 
 
-def _require_declared(body: WholeBody, limit: int | None, over: Callable[[], Exception]) -> None:
+def _require_declared(body: WholeBody, bound: Bound) -> None:
     length = body.response.length
-    if limit is not None and length is not None and length > limit:
-        raise _in_doubt(over(), body)
+    if bound.limit is not None and length is not None and length > bound.limit:
+        raise _in_doubt(bound.over(), body)
 
 
 def _in_doubt(error: Exception, body: WholeBody) -> Exception:

@@ -13,8 +13,9 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import External, Managed, Slot
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.coercion import shown
-from glare.domain.microversion import Microversion
+from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import ArtifactNotFound, BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed
+from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
@@ -66,8 +67,30 @@ def require(services: Services, rule: str, actor: Actor, artifact: Artifact) -> 
     services.policy.require(rule, actor, target_of(artifact))
 
 
-def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[FieldSpec, Slot]:
-    """The blob field and slot that ``field`` or ``field/key`` names to this microversion. Raises `BadRequest`."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a request names: an artifact, by type and id, and ``field`` or ``field/key`` of it, at a microversion."""
+
+    type_name: str
+    artifact_id: str
+    path: str
+    microversion: Microversion = NEWEST
+
+
+def place_to_change(services: Services, actor: Actor, rule: str, named: Named) -> Place:
+    """The place that `named` is, for a caller whom the policy's `rule` lets change it.
+
+    Raises `TypeNotFound`, `ArtifactNotFound`, `Forbidden`, `PolicyException`, `BadRequest`.
+    """
+    spec = find_type(services, named.type_name)
+    artifact = find_artifact(services, actor, spec, named.artifact_id)
+    require_writer(services, actor, artifact)
+    require(services, rule, actor, artifact)
+    return find_place(spec, artifact, named.path, named.microversion)
+
+
+def find_place(spec: TypeSpec, artifact: Artifact, path: str, microversion: Microversion = NEWEST) -> Place:
+    """The place in `artifact` that ``field`` or ``field/key`` names to this microversion. Raises `BadRequest`."""
     name, slash, key = path.partition("/")
     field = spec.face(microversion).fields.get(name)
     if field is None:
@@ -75,12 +98,12 @@ def find_slot(spec: TypeSpec, path: str, microversion: Microversion) -> tuple[Fi
     if field.is_folder:
         if not key:
             raise BadRequest(f"Field '{name}' is a folder; name one of its blobs as '{name}/<key>'.")
-        return field, Slot(name, key)
+        return Place(spec, artifact, field, Slot(name, key))
     if not field.is_blob:
         raise BadRequest(f"Field '{name}' is not a blob; the path must name a blob field.")
     if slash:
         raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave {shown(f'/{key}')} away.")
-    return field, Slot(name)
+    return Place(spec, artifact, field, Slot(name))
 
 
 def find_folder(spec: TypeSpec, name: str, microversion: Microversion) -> FieldSpec:
@@ -91,27 +114,36 @@ def find_folder(spec: TypeSpec, name: str, microversion: Microversion) -> FieldS
     return field
 
 
-def require_changeable(
-    field: FieldSpec, artifact: Artifact, slot: Slot | None = None, *, by_hook: bool = False
-) -> None:
-    """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let its blobs change.
+def require_changeable(place: Place) -> None:
+    """Raises `Forbidden` where the artifact's status, or the field's declaration, does not let the blob change.
 
-    Hooks of the type may fill its system fields too. A folder of replicas takes further ones while the artifact is
-    active: raises `Conflict` where there is one in `slot`.
+    A folder of replicas takes further ones while the artifact is active: raises `Conflict` where there is one already.
     """
+    artifact, blob = place.artifact, place.blob
+    if not (artifact.status is Status.ACTIVE and place.field.replicas):
+        require_field_changeable(place.field, artifact)
+        return
+    _require_open(place.field, artifact)
+    if blob is not None and blob.location is not None:
+        raise Conflict(
+            f"Blob '{place.slot.path}' is there and artifact '{artifact.id}' is active; delete it first, or use another key."
+        )
+
+
+def require_field_changeable(field: FieldSpec, artifact: Artifact, *, by_hook: bool = False) -> None:
+    """As `require_changeable`, for any blob of the field. Hooks of the type may fill its system fields too."""
+    _require_open(field, artifact, by_hook=by_hook)
+    if artifact.status is Status.ACTIVE and not field.mutable:
+        raise Forbidden(
+            f"Artifact '{artifact.id}' is active and field '{field.name}' is immutable; its blobs cannot be changed."
+        )
+
+
+def _require_open(field: FieldSpec, artifact: Artifact, *, by_hook: bool = False) -> None:
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its blobs cannot be changed.")
     if field.system and not by_hook:
         raise Forbidden(f"Field '{field.name}' is filled by the service; it cannot be uploaded to.")
-    if artifact.status is Status.ACTIVE and field.replicas and slot is not None:
-        if slot in artifact.blobs and artifact.blobs[slot].location is not None:
-            raise Conflict(
-                f"Blob '{slot.path}' is there and artifact '{artifact.id}' is active; delete it first, or use another key."
-            )
-    elif artifact.status is Status.ACTIVE and not field.mutable:
-        raise Forbidden(
-            f"Artifact '{artifact.id}' is active and field '{field.name}' is immutable; its blobs cannot be changed."
-        )
 
 
 def revision_tag(artifact: Artifact) -> str:
@@ -140,9 +172,9 @@ class Expected:
     tags: frozenset[str] | None = None
     absent: bool = False
 
-    def check(self, artifact: Artifact, slot: Slot) -> None:
+    def check(self, place: Place) -> None:
         """Raises `PreconditionFailed`."""
-        blob = artifact.blobs.get(slot)
+        artifact, slot, blob = place.artifact, place.slot, place.blob
         digests = blob.digests if blob is not None else None
         if self.absent and digests is not None:
             raise PreconditionFailed(f"Blob '{slot.path}' exists, and If-None-Match wants that it does not.")
@@ -184,16 +216,16 @@ def sees_full_urls(services: Services, actor: Actor, artifact: Artifact) -> bool
     return (actor.project is not None and actor.project == artifact.owner) or services.policy.is_admin(actor)
 
 
-def is_shown(services: Services, artifact_id: str, slot: Slot, location: Managed | None) -> bool:
+def is_published(services: Services, artifact_id: str, slot: Slot, location: Managed | None) -> bool:
     """Whether these bytes were published after all: a commit whose answer got lost may have happened."""
     with services.db.look() as connection:
-        return shown_after_all(connection, artifact_id, slot, location) is not None
+        return published_after_all(connection, artifact_id, slot, location) is not None
 
 
-def shown_after_all(
+def published_after_all(
     connection: Connection, artifact_id: str, slot: Slot, location: Managed | External | None
 ) -> Artifact | None:
-    """The artifact as it is now where it shows these bytes in `slot`."""
+    """The artifact as it is now where these bytes are published in `slot`."""
     found = fetch_artifact(connection, artifact_id)
     blob = found.blobs.get(slot) if found is not None else None
     return found if blob is not None and blob.location == location else None

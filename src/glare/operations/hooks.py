@@ -10,6 +10,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import Change, ChangeKind, Ingest, Ingested, Reader, UnpackLimits
+from glare.operations.place import Place
 
 
 def before(spec: TypeSpec, change: Change, artifact: Artifact) -> dict[str, Any]:
@@ -42,20 +43,14 @@ def validate(spec: TypeSpec, artifact: Artifact) -> None:
 
 
 def ingest(
-    spec: TypeSpec,
-    artifact: Artifact,
-    actor: Actor,
-    slot: Slot,
-    stream: Reader,
-    content_type: str,
-    limit: int,
-    unpacking: UnpackLimits,
+    place: Place, actor: Actor, stream: Reader, content_type: str, limit: int, unpacking: UnpackLimits
 ) -> Ingested:
     """What to store for what a client uploads; the very same stream where the type does not rewrite it."""
+    spec, slot = place.spec, place.slot
     if not spec.hooks.ingest:
         return Ingested(stream)
     size: int | None = getattr(stream, "declared", None)
-    upload = Ingest(spec.view(artifact), actor, slot.field, slot.key, content_type, size, limit, unpacking)
+    upload = Ingest(spec.view(place.artifact), actor, slot.field, slot.key, content_type, size, limit, unpacking)
     return spec.ingest(upload, stream)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from glare.db import counters, leases
 from glare.db.counters import UNLIMITED
 from glare.db.tables import outbound_hosts, outbound_usage
+from glare.egress.measure import Bound
 from glare.errors import TooManyRequests
 from glare.operations.services import Services
 
@@ -47,6 +48,10 @@ class Charge:
         self._spent += size
         if self.left is not None and self._spent > self.left:
             raise self.over()
+
+    def within(self, limit: int, over: Callable[[], Exception]) -> Bound:
+        """How much may be measured: `limit` bytes, with its error `over`, or what is left where that is less."""
+        return Bound(limit, over) if self.left is None or limit <= self.left else Bound(self.left, self.over)
 
     def write(self, connection: Connection) -> None:
         """Add what was counted since the last time to the counter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -24,7 +25,7 @@ from glare.http.conditions import parse_range, parse_tags
 from glare.http.disposition import attachment
 from glare.http.query import query_pairs
 from glare.http.request_headers import refuse_form
-from glare.operations.access import Expected
+from glare.operations.access import Expected, Named
 from glare.operations.blobs.delete import delete_blob
 from glare.operations.blobs.download import Download, Unmeasured, find_blob, redirect_target
 from glare.operations.blobs.upload import UploadRequest, upload_blob
@@ -55,7 +56,7 @@ async def _put_data(call: Call) -> Response:
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
     refuse_form(call.media_type())
-    request = UploadRequest(*_named(call), content_type, claims_of(call.headers), _expected(call), call.microversion)
+    request = UploadRequest(_named(call), content_type, claims_of(call.headers), _expected(call))
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
     async with call.transfer("upload", body.break_off) as transfer:
@@ -67,7 +68,7 @@ async def _put_data(call: Call) -> Response:
 async def _put_location(call: Call) -> Response:
     url, claims, confidential = parse_location(await call.document())
     request = LocationRequest(
-        *_named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", ""), call.microversion
+        _named(call), url, claims, confidential, _expected(call), call.headers.get("cdn-loop", "")
     )
     if call.services.rules.measure and prefers_async(call.headers.get("prefer")):
         return await call.run(_record_later, call, request)
@@ -99,7 +100,7 @@ def prefers_async(prefer: str | None) -> bool:
 
 async def delete(call: Call) -> Response:
     """DELETE /artifacts/T/ID/<blob path>"""
-    operation = partial(delete_blob, call.services, call.actor, *_named(call), _expected(call), call.microversion)
+    operation = partial(delete_blob, call.services, call.actor, _named(call), _expected(call))
     return await call.run(answer, call, operation)
 
 
@@ -113,9 +114,9 @@ def _get(call: Call, tries: int = _TRIES) -> Response:
     """Answer from the row as it is. A blob that is replaced between the look at its row and the look at its bytes is
     looked at again.
     """
-    microversion = NEWEST if folders.of_replicas(call) else call.microversion
+    named = replace(_named(call), microversion=NEWEST) if folders.of_replicas(call) else _named(call)
     try:
-        found = find_blob(call.services, call.actor, *_named(call), microversion)
+        found = find_blob(call.services, call.actor, named)
     except Unmeasured as unmeasured:
         if unmeasured.url is None or not _may_be_redirected(call):
             raise
@@ -165,8 +166,9 @@ def _get(call: Call, tries: int = _TRIES) -> Response:
         return again()
 
 
-def _named(call: Call) -> tuple[str, str, str]:
-    return call.parameters["type_name"], call.parameters["id"], call.parameters["blob_path"]
+def _named(call: Call) -> Named:
+    parameters = call.parameters
+    return Named(parameters["type_name"], parameters["id"], parameters["blob_path"], call.microversion)
 
 
 def _expected(call: Call) -> Expected:

@@ -17,6 +17,7 @@ from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, NotFound
 from glare.http.bodies import StreamBody
 from glare.http.call import Call, json_response
+from glare.operations.access import Named
 from glare.operations.blobs.download import Download
 from glare.operations.blobs.folder import Folder, find_folder, represent_folder
 from glare.operations.slots.replicas import good_ones, runs_of_digests
@@ -49,11 +50,11 @@ def of_replicas(call: Call) -> bool:
 
 def show(call: Call) -> Response:
     """GET /artifacts/T/ID/<folder>"""
-    name = call.parameters["blob_path"].rstrip("/")
     wants_metalink = _wants_metalink(call)
     microversion = NEWEST if wants_metalink else call.microversion
-    names = call.parameters["type_name"], call.parameters["id"], name
-    found = find_folder(call.services, call.actor, *names, microversion)
+    name = call.parameters["blob_path"].rstrip("/")
+    named = Named(call.parameters["type_name"], call.parameters["id"], name, microversion)
+    found = find_folder(call.services, call.actor, named)
     if wants_metalink and found.field.replicas:
         return _metalink(call, found)
     return json_response(represent_folder(call.services, found))

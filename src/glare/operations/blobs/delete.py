@@ -14,7 +14,6 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import External, Managed
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.events import artifact_event
-from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Forbidden
 from glare.operations import access, audit
 from glare.operations.locations.jobs import without_jobs
@@ -25,15 +24,9 @@ from glare.operations.takedowns import lookup as takedowns
 
 
 def delete_blob(
-    services: Services,
-    actor: Actor,
-    type_name: str,
-    artifact_id: str,
-    path: str,
-    expected: access.Expected = access.ANYTHING,
-    microversion: Microversion = NEWEST,
+    services: Services, actor: Actor, named: access.Named, expected: access.Expected = access.ANYTHING
 ) -> tuple[TypeSpec, Artifact]:
-    """Remove the external blob that `path` names, or any member of a folder of replicas; returns the artifact as it is
+    """Remove the external blob that is `named`, or any member of a folder of replicas; returns the artifact as it is
     then.
 
     A job that records or promotes it is cancelled.
@@ -41,28 +34,25 @@ def delete_blob(
     Raises `NotFound` where there is no such blob, `Forbidden` for other managed blobs and where the field may not
     change, `Conflict` for the last good replica of an active artifact.
     """
-    spec = access.find_type(services, type_name)
-    artifact = access.find_artifact(services, actor, spec, artifact_id)
-    access.require_writer(services, actor, artifact)
-    access.require(services, "artifact:delete_blob", actor, artifact)
-    field, slot = access.find_slot(spec, path, microversion)
-    expected.check(artifact, slot)
-    blob = artifact.blobs.get(slot)
+    place = access.place_to_change(services, actor, "artifact:delete_blob", named)
+    spec, artifact, field, slot, blob = place.spec, place.artifact, place.field, place.slot, place.blob
+    expected.check(place)
     if blob is None:
         raise access.no_data(artifact, slot)
     if blob.attempt is not None and blob.attempt.of_job:
         if blob.location is None:
-            access.require_changeable(field, artifact, slot)
+            access.require_changeable(place)
             return spec, without_jobs(services, actor, artifact, of_slot=slot.path)
         artifact = without_jobs(services, actor, artifact, of_slot=slot.path)
+        place = place.reread(artifact)
         blob = artifact.blobs.get(slot, blob)
     if not isinstance(blob.location, External) and not (field.replicas and blob.location is not None):
         raise Forbidden(
             f"Blob '{slot.path}' holds data that Glare stores; only external blobs can be deleted by themselves."
         )
-    holders.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, place)
     if not (field.replicas and artifact.status is Status.ACTIVE):
-        access.require_changeable(field, artifact)
+        access.require_field_changeable(field, artifact)
     now = services.clock()
 
     def remove(connection: Connection) -> Artifact:

@@ -17,7 +17,6 @@ from glare.domain.blob import Blob, Damage, External, LocationState, Managed, Sl
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.file_names import file_name
-from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, Forbidden, GlareError, LocationChanged, NotFound
 from glare.operations import access, damage, hooks
 from glare.operations.reading.candidates import candidates_of
@@ -68,33 +67,26 @@ class Unmeasured(Conflict):
         self.file_name = file_name
 
 
-def find_blob(
-    services: Services,
-    actor: Actor,
-    type_name: str,
-    artifact_id: str,
-    path: str,
-    microversion: Microversion = NEWEST,
-) -> Download:
-    """The blob that `path` names. No request leaves Glare, and no byte is read.
+def find_blob(services: Services, actor: Actor, named: access.Named) -> Download:
+    """The blob that is `named`. No request leaves Glare, and no byte is read.
 
     Raises `ArtifactNotFound`, `PolicyException`, `Forbidden`, `BadRequest`, `NotFound` (no data), `Conflict` (still
     being stored), `Unmeasured`, `LocationChanged`, `BlobDamaged` and `Blocked`.
     """
-    spec = access.find_type(services, type_name)
+    spec = access.find_type(services, named.type_name)
     with services.db.read() as connection:
-        artifact = access.read_artifact(services, connection, actor, spec, artifact_id)
+        artifact = access.read_artifact(services, connection, actor, spec, named.artifact_id)
         require_readable(services, actor, artifact)
-        field, slot = access.find_slot(spec, path, microversion)
-        blob = artifact.blobs.get(slot)
+        place = access.find_place(spec, artifact, named.path, named.microversion)
+        slot, blob = place.slot, place.blob
         if blob is None:
             raise access.no_data(artifact, slot)
         if blob.claimed is not None:
-            named = file_name(artifact, field, slot, blob.content_type)
-            raise Unmeasured(slot, _unmeasured_url(services, connection, spec, blob), named)
+            filename = file_name(artifact, place.field, slot, blob.content_type)
+            raise Unmeasured(slot, _unmeasured_url(services, connection, spec, blob), filename)
         if blob.location is None or blob.size is None or blob.digests is None:
             raise Conflict(f"Blob '{slot.path}' is still being stored; wait until it is active, then retry.")
-        candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
+        candidates = takedowns.open_ones(connection, candidates_of(place, blob))
         copies: tuple[Blob, ...] = ()
         if not candidates and isinstance(blob.location, Managed):
             takedowns.require_open(connection, sha256=blob.digests.sha256)

@@ -9,7 +9,6 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
-from glare.domain.microversion import Microversion
 from glare.domain.replica_origin import origins_of
 from glare.domain.representation import represent_blob, represent_location
 from glare.domain.shown_url import shown_url
@@ -34,19 +33,17 @@ class Folder:
     to_operator: bool
 
 
-def find_folder(
-    services: Services, actor: Actor, type_name: str, artifact_id: str, name: str, microversion: Microversion
-) -> Folder:
-    """The folder `name`. Raises as a download of one of its blobs does, but for what is about that blob alone.
+def find_folder(services: Services, actor: Actor, named: access.Named) -> Folder:
+    """The folder that is `named`. Raises as a download of one of its blobs does, but for what is about that blob alone.
 
     Members that are taken down are left out.
     """
-    spec = access.find_type(services, type_name)
-    artifact = access.find_artifact(services, actor, spec, artifact_id)
+    spec = access.find_type(services, named.type_name)
+    artifact = access.find_artifact(services, actor, spec, named.artifact_id)
     require_readable(services, actor, artifact)
-    field = access.find_folder(spec, name, microversion)
+    field = access.find_folder(spec, named.path, named.microversion)
     admin = services.policy.is_admin(actor)
-    blobs = {slot.key or "": blob for slot, blob in artifact.blobs.items() if slot.field == name}
+    blobs = {slot.key or "": blob for slot, blob in artifact.blobs.items() if slot.field == field.name}
     with services.db.look() as connection:
         blobs = takedowns.open_members(connection, blobs)
     return Folder(spec, artifact, field, blobs, admin or actor.project == artifact.owner, admin)

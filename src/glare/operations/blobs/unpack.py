@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ class _Group:
 def unpack(
     services: Services, upload: Stored, ingested: Ingested, find: Members, values: Mapping[str, Any]
 ) -> Artifact:
-    """Store what `find` finds in the staged upload, and show all of it at once; returns the artifact as it is then.
+    """Store what `find` finds in the staged upload, and publish all of it at once; returns the artifact as it is then.
 
     `values` are fields that the type's hook sets. Raises `BadRequest`, `RequestEntityTooLarge`, `Forbidden`,
     `Conflict`, and what the hook raises; the members are undone then, and the caller undoes the upload.
@@ -88,23 +88,26 @@ def _list(services: Services, upload: Stored, ingested: Ingested, find: Members)
     most = services.rules.unpacking.members
     found = list(islice(find(data), most + 1))
     if len(found) > most:
-        raise BadRequest(f"Blob '{reservation.slot.path}' has more than {most} members ([unpacking] max_members).")
+        raise BadRequest(
+            f"Blob '{reservation.place.slot.path}' has more than {most} members ([unpacking] max_members)."
+        )
     replaces = frozenset(ingested.replaces)
     folders = {name: _folder(reservation, name) for name in replaces.union(member.field for member in found)}
     members = [(member, _prepared(upload, folders[member.field], member)) for member in found]
-    slots = frozenset((reservation.slot, *(own.slot for _, own in members)))
+    slots = frozenset((reservation.place.slot, *(own.place.slot for _, own in members)))
     if len(slots) <= len(members):
         raise BadRequest(
-            f"Two members of blob '{reservation.slot.path}' have one name, or one has that of the blob itself; rename it."
+            f"Two members of blob '{reservation.place.slot.path}' have one name, or one has that of the blob itself; rename it."
         )
     return _Group(upload, members, folders, replaces, slots)
 
 
 def _folder(upload: attempts.Reservation, name: str) -> FieldSpec:
-    field = upload.spec.custom_fields.get(name)
+    spec = upload.place.spec
+    field = spec.custom_fields.get(name)
     if field is None or not field.is_folder:
         raise GlareError(
-            f"The 'ingest' hook of type '{upload.spec.name}' unpacks into '{name}'; name a folder of the type instead."
+            f"The 'ingest' hook of type '{spec.name}' unpacks into '{name}'; name a folder of the type instead."
         )
     return field
 
@@ -112,12 +115,10 @@ def _folder(upload: attempts.Reservation, name: str) -> FieldSpec:
 def _prepared(upload: Stored, field: FieldSpec, member: Member) -> attempts.Reservation:
     """The reservation of one member, which holds nothing before `_reserve`."""
     field.validate_key(member.key)
+    place = replace(upload.reservation.place, field=field, slot=Slot(member.field, member.key))
     reservation = attempts.Reservation(
-        artifact=upload.reservation.artifact,
         actor=upload.reservation.actor,
-        spec=upload.reservation.spec,
-        field=field,
-        slot=Slot(member.field, member.key),
+        place=place,
         attempt_id=uuid.uuid4().hex,
         limit=field.max_blob_size,
         limited_by="the maximum of the field",
@@ -132,22 +133,23 @@ def _prepared(upload: Stored, field: FieldSpec, member: Member) -> attempts.Rese
 
 def _reserve(services: Services, group: _Group) -> None:
     """Take the slots of all members, and quota for those whose size is known, in one transaction."""
-    artifact, now = group.upload.reservation.artifact, services.clock()
+    upload, now = group.upload.reservation.place, services.clock()
+    artifact = upload.artifact
 
     def take(connection: Connection) -> None:
         artifact_rows.lock(connection, artifact.id)
         current = access.reread(connection, artifact.id)
         for field in group.folders.values():
-            access.require_changeable(field, current, by_hook=True)
+            access.require_field_changeable(field, current, by_hook=True)
             _require_room(field, current, group)
         for slot in current.blobs:
             if group.goes(slot):
                 holders.take_over_dead(services, connection, current, slot, now)
-        for member, reservation in sorted(group.members, key=lambda pair: pair[1].slot):
+        for member, reservation in sorted(group.members, key=lambda pair: pair[1].place.slot):
             _take(services, connection, current, member, reservation, now)
         total = sum(reservation.reserved for _, reservation in group.members)
         if total:
-            quotas.take(services, connection, artifact, group.upload.reservation.slot, total)
+            quotas.take(services, connection, artifact, upload.slot, total)
         artifact_rows.touch_any(connection, artifact.id, now)
 
     services.db.transact(take)
@@ -161,7 +163,7 @@ def _take(
     reservation: attempts.Reservation,
     now: int,
 ) -> None:
-    slot = reservation.slot
+    slot = reservation.place.slot
     holders.take_over_dead(services, connection, current, slot, now)
     present = current.blobs.get(slot)
     reservation.replaced = present.size or 0 if present and isinstance(present.location, Managed) else 0
@@ -179,7 +181,9 @@ def _take(
 
 def _require_room(field: FieldSpec, current: Artifact, group: _Group) -> None:
     """Raises `BadRequest` for too many keys in a folder, `RequestEntityTooLarge` for too many bytes."""
-    coming = {reservation.slot: member.size or 0 for member, reservation in group.members if member.field == field.name}
+    coming = {
+        reservation.place.slot: member.size or 0 for member, reservation in group.members if member.field == field.name
+    }
     keys = coming.keys() | {slot for slot in current.blobs if slot.field == field.name and not group.goes(slot)}
     if len(keys) > field.max_keys:
         raise BadRequest(
@@ -207,11 +211,11 @@ def _folder_full(field: FieldSpec, size: int) -> RequestEntityTooLarge:
 
 def _stage(services: Services, group: _Group) -> list[Stored]:
     """Stream the members one after the other, each within what the others leave of every limit."""
-    current = group.upload.reservation.artifact
+    current = group.upload.reservation.place.artifact
     used = Counter({name: _staying(field, current, group) for name, field in group.folders.items()})
     rest, stored = services.rules.unpacking.size, []
     for member, reservation in group.members:
-        folder = reservation.field
+        folder = reservation.place.field
         bounds = (
             (reservation.limit, reservation.limited_by),
             (max(0, folder.max_folder_size - used[folder.name]), _FOLDER),
@@ -228,28 +232,26 @@ def _stage(services: Services, group: _Group) -> list[Stored]:
 def _publish(
     services: Services, group: _Group, stored: Sequence[Stored], values: Mapping[str, Any], *, keep: bool
 ) -> Artifact:
-    """Show all or nothing: one transaction, only if every attempt is still ours."""
+    """Publish all or nothing: one transaction, only if every attempt is still ours."""
     upload, now = group.upload.reservation, services.clock()
-    shown = [group.upload, *stored] if keep else stored
+    place = upload.place
+    published = [group.upload, *stored] if keep else stored
 
     def store(connection: Connection) -> tuple[Artifact, list[Managed]]:
-        artifact_rows.lock(connection, upload.artifact.id)
+        artifact_rows.lock(connection, place.artifact.id)
         takedowns.require_open(connection, sha256=group.upload.content.digests.sha256)
-        before = access.reread(connection, upload.artifact.id)
-        if not keep and not holders.end_attempt(services, connection, upload.artifact, upload.attempt_id):
+        before = access.reread(connection, place.artifact.id)
+        if not keep and not holders.end_attempt(services, connection, place.artifact, upload.attempt_id):
             raise attempts.lost(upload)
         gone = _clear(services, connection, before, group, now)
         settle = -sum(blob.size or 0 for blob in gone if isinstance(blob.location, Managed))
-        coming = {one.reservation.slot for one in shown}
-        for one in shown:
-            location, replaced_too = staged_of(one.reservation), frozenset(coming)
-            settle += attempts.show(
-                connection, one.reservation, one.content, location, one.content_type, now, replaced_too=replaced_too
-            )
-            coming.discard(one.reservation.slot)
+        coming = {one.reservation.place.slot for one in published}
+        for one in published:
+            settle += attempts.publish_row(connection, one.reservation, one.filling, now, frozenset(coming))
+            coming.discard(one.reservation.place.slot)
         if settle:
-            counters.use(connection, upload.artifact.owner, upload.artifact.type_name, size=settle)
-        after = attempts.changed(connection, upload.spec, upload.artifact.id, values, now)
+            counters.use(connection, place.artifact.owner, place.artifact.type_name, size=settle)
+        after = attempts.changed(connection, place.spec, place.artifact.id, values, now)
         for field in group.folders.values():
             size = sum(blob.size or 0 for slot, blob in after.blobs.items() if slot.field == field.name)
             if size > field.max_folder_size:
@@ -260,18 +262,20 @@ def _publish(
             "sha256": group.upload.content.digests.sha256,
             "members": len(stored),
         }
-        audit.changed(connection, upload.actor, [event], target=upload.slot.path, detail=detail)
-        replaced = [before.blobs[slot] for slot in before.blobs.keys() & {one.reservation.slot for one in shown}]
+        audit.changed(connection, upload.actor, [event], target=place.slot.path, detail=detail)
+        replaced = [
+            before.blobs[slot] for slot in before.blobs.keys() & {one.reservation.place.slot for one in published}
+        ]
         return after, [blob.location for blob in (*gone, *replaced) if isinstance(blob.location, Managed)]
 
-    def shown_after_all(connection: Connection) -> tuple[Artifact, list[Managed]] | None:
-        if not shown:
+    def published_after_all(connection: Connection) -> tuple[Artifact, list[Managed]] | None:
+        if not published:
             return None
-        one = shown[0].reservation  # All or nothing, so one of them tells.
-        after = access.shown_after_all(connection, one.artifact.id, one.slot, one.staged)
+        one = published[0].reservation  # All or nothing, so one of them tells.
+        after = access.published_after_all(connection, one.place.artifact.id, one.place.slot, one.staged)
         return None if after is None else (after, [])
 
-    after, objects = services.db.transact(store, done=shown_after_all)
+    after, objects = services.db.transact(store, done=published_after_all)
     remove_doomed(services, objects if keep else [*objects, staged_of(upload)])
     return after
 
@@ -307,11 +311,11 @@ def _undone_on_error(services: Services, reservations: Sequence[attempts.Reserva
 def _undo(services: Services, reservations: Sequence[attempts.Reservation]) -> None:
     def end(connection: Connection) -> None:
         for reservation in reservations:
-            holders.end_attempt(services, connection, reservation.artifact, reservation.attempt_id)
+            holders.end_attempt(services, connection, reservation.place.artifact, reservation.attempt_id)
 
     services.db.transact(end)
     first = reservations[0] if reservations else None
-    if first is None or access.is_shown(services, first.artifact.id, first.slot, first.staged):
+    if first is None or access.is_published(services, first.place.artifact.id, first.place.slot, first.staged):
         return  # All are: a commit whose answer got lost may have happened.
     # Where an attempt had been given up before, nothing is doomed, and its object is removed directly.
     staged = [staged_of(reservation) for reservation in reservations]

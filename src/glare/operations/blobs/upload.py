@@ -9,17 +9,16 @@ from typing import Protocol
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.domain.blob import Slot
 from glare.domain.claims import Claims
-from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind, Ingested
-from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import BadRequest
 from glare.operations import access, hooks
 from glare.operations.blobs.unpack import unpack
+from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
-from glare.operations.slots.staging import Stored, stage, staged_of
+from glare.operations.slots.staging import Stored, stage
 
 
 class Body(Protocol):
@@ -36,46 +35,35 @@ class Body(Protocol):
 class UploadRequest:
     """What an upload says beside its bytes. `content_type` is without parameters."""
 
-    type_name: str
-    artifact_id: str
-    path: str
+    named: access.Named
     content_type: str
     claims: Claims
     expected: access.Expected = access.ANYTHING
-    microversion: Microversion = NEWEST
 
 
 def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: Body) -> tuple[TypeSpec, Artifact]:
-    """Store the body as the blob that `request.path` names; returns the artifact as it is then.
+    """Store the body as the blob that `request` names; returns the artifact as it is then.
 
     Raises `ArtifactNotFound`, `Forbidden`, `PolicyException`, `BadRequest`, `Conflict`, `RequestEntityTooLarge`,
     `StoreFull`, `ClientDisconnected`, `RequestTimeout`; in every case nothing has changed.
     """
     with closing(body):
-        spec, artifact, field, slot = _authorise(services, actor, request, body.declared)
-        store_name = services.rules.store_of(spec.name)
+        place = access.place_to_change(services, actor, "artifact:upload", request.named)
+        spec, slot = place.spec, place.slot
+        request.expected.check(place)
 
-        def check(current: Artifact) -> None:
-            holders.require_idle_slot(services, current, slot)
-            access.require_changeable(field, current, slot)
-            replicas.require_possible(current, field, slot, request.claims, body.declared)
+        def check(current: Place) -> None:
+            holders.require_idle_slot(services, current)
+            access.require_changeable(current)
+            replicas.require_possible(current, request.claims, body.declared)
 
-        reservation = attempts.reserve(
-            services,
-            actor,
-            artifact,
-            spec,
-            field,
-            slot,
-            check,
-            declared=body.declared,
-            content_type=request.content_type,
-            store=store_name,
-        )
+        check(place)
+        coming = attempts.Coming(body.declared, request.content_type, services.rules.store_of(spec.name))
+        reservation = attempts.reserve(services, actor, place, coming, check)
         with services.heartbeats.keep(reservation.attempt_id), attempts.undone_on_error(services, reservation):
             change = hooks.of_blob(ChangeKind.UPLOAD, actor, slot)
-            values = hooks.before(spec, change, artifact)
-            ingested = _ingest(services, actor, reservation, request, body)
+            values = hooks.before(spec, change, place.artifact)
+            ingested = _ingest(services, reservation, request, body)
             content = stage(
                 services,
                 reservation,
@@ -83,52 +71,21 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
                 expected=body.declared,
                 check=partial(request.claims.check, source=f"the data of blob '{slot.path}'"),
             )
+            stored = Stored(reservation, content, request.content_type)
             if ingested.members is None:
-                after = attempts.publish(
-                    services,
-                    reservation,
-                    content,
-                    staged_of(reservation),
-                    request.content_type,
-                    "upload",
-                    values=values,
-                )
+                after = attempts.publish(services, reservation, stored.filling, "upload", values)
             else:
-                stored = Stored(reservation, content, request.content_type)
                 after = unpack(services, stored, ingested, ingested.members, values)
         hooks.after(spec, change, after)
         return spec, after
 
 
-def _authorise(
-    services: Services, actor: Actor, request: UploadRequest, declared: int | None
-) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
-    spec = access.find_type(services, request.type_name)
-    artifact = access.find_artifact(services, actor, spec, request.artifact_id)
-    access.require_writer(services, actor, artifact)
-    access.require(services, "artifact:upload", actor, artifact)
-    field, slot = access.find_slot(spec, request.path, request.microversion)
-    request.expected.check(artifact, slot)
-    holders.require_idle_slot(services, artifact, slot)
-    access.require_changeable(field, artifact, slot)
-    replicas.require_possible(artifact, field, slot, request.claims, declared)
-    return spec, artifact, field, slot
-
-
-def _ingest(
-    services: Services, actor: Actor, reservation: attempts.Reservation, request: UploadRequest, body: Body
-) -> Ingested:
+def _ingest(services: Services, reservation: attempts.Reservation, request: UploadRequest, body: Body) -> Ingested:
+    place = reservation.place
     ingested = hooks.ingest(
-        reservation.spec,
-        reservation.artifact,
-        actor,
-        reservation.slot,
-        body,
-        request.content_type,
-        reservation.limit,
-        services.rules.unpacking,
+        place, reservation.actor, body, request.content_type, reservation.limit, services.rules.unpacking
     )
     if ingested.stream is not body and request.claims != Claims():
         # The client's digests describe what it sent; what is stored, and measured, is what the hook made of it.
-        raise BadRequest(f"Type '{reservation.spec.name}' rewrites its data; send no digests with this upload.")
+        raise BadRequest(f"Type '{place.spec.name}' rewrites its data; send no digests with this upload.")
     return ingested

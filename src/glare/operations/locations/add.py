@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -14,21 +14,20 @@ from glare.db import location_hosts
 from glare.db.location_hosts import Turn
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.domain.blob import External, LocationState, Slot
 from glare.domain.claims import Claims
-from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import ChangeKind
-from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.origin_text import OCTETS
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import Expected, Measured, measure
-from glare.egress.url import Url
+from glare.egress.measure import Caller, Expected, measure
 from glare.errors import BadRequest, Conflict, Forbidden
 from glare.operations import access, hooks
-from glare.operations.locations.unmeasured import record_unmeasured
+from glare.operations.locations.proof import proven
+from glare.operations.locations.unmeasured import NewLocation, record_unmeasured
 from glare.operations.outbound import Charge, charged
+from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
 
@@ -42,15 +41,12 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 class LocationRequest:
     """A location as the client describes it, its shape checked."""
 
-    type_name: str
-    artifact_id: str
-    path: str
+    named: access.Named
     url: str = field(repr=False)  # It may hold a signature.
     claims: Claims
     confidential: bool | None  # What its owner says; nothing is None.
     expected: access.Expected = access.ANYTHING
     cdn_loop: str = ""
-    microversion: Microversion = NEWEST
 
 
 def parse_location(body: Any) -> tuple[str, Claims, bool | None]:
@@ -84,7 +80,7 @@ def parse_location(body: Any) -> tuple[str, Claims, bool | None]:
 def add_location(
     services: Services, actor: Actor, request: LocationRequest, cancellation: Cancellation
 ) -> tuple[TypeSpec, Artifact]:
-    """Measure the URL and record it as the blob that `request.path` names; returns the artifact as it is then.
+    """Measure the URL and record it as the blob that `request` names; returns the artifact as it is then.
 
     `cancellation` is for the caller whose client has gone away: then everything is undone.
 
@@ -92,64 +88,56 @@ def add_location(
     counters of outbound requests.
     """
     url = services.egress.parse(request.url)
-    spec, artifact, field, slot = authorise(services, actor, request)
-    change = hooks.of_blob(ChangeKind.ADD_LOCATION, actor, slot, request.url)
+    place = authorise(services, actor, request)
+    spec, artifact = place.spec, place.artifact
+    change = hooks.of_blob(ChangeKind.ADD_LOCATION, actor, place.slot, request.url)
     values = hooks.before(spec, change, artifact)
-
-    def check(current: Artifact) -> None:
-        require_takeable(services, current, field, slot, request)
-
-    reservation = attempts.reserve(
-        services, actor, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None
-    )
+    check = partial(require_takeable, services, request)
+    reservation = attempts.reserve(services, actor, place, attempts.Coming(None, OCTETS, None), check)
     with services.heartbeats.keep(reservation.attempt_id), attempts.undone_on_error(services, reservation):
         if services.rules.measure:
             with charged(services, artifact.owner, url.host) as charge:
-                after = fill(
-                    services,
-                    reservation,
-                    request,
-                    cancellation,
-                    values,
-                    charge,
-                    uuid.uuid4().hex,
-                    progress=charge.spend,
-                )
+                measuring = Measuring(charge, cancellation, charge.spend)
+                after = fill(services, reservation, request, measuring, values)
         else:
-            after = record_unmeasured(
-                services, reservation, url, request.claims, values, confidential=request.confidential
-            )
+            location = NewLocation(url, request.claims, request.confidential)
+            after = record_unmeasured(services, reservation, location, values)
     hooks.after(spec, change, after)
     return spec, after
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """What a measurement is charged to, what ends it early, and who hears of each piece in bytes."""
+
+    charge: Charge
+    cancellation: Cancellation
+    progress: Callable[[int], None]
 
 
 def fill(
     services: Services,
     reservation: attempts.Reservation,
     request: LocationRequest,
-    cancellation: Cancellation,
+    measuring: Measuring,
     values: Mapping[str, Any],
-    charge: Charge,
-    location_id: str,
-    *,
-    progress: Callable[[int], None],
     also: Callable[[Connection], None] = lambda _: None,
 ) -> Artifact:
-    """Measure the URL into the reservation's slot, and publish it; `also` is done in the same transaction."""
+    """Measure the URL into the reservation's place, and publish it under the attempt's id; `also` is done in the same
+    transaction.
+    """
     url = services.egress.parse(request.url)
     measured = measure(
         services.egress,
         url,
-        pool=services.hashing,
-        limit=reservation.limit if charge.left is None else min(reservation.limit, charge.left),
-        over=reservation.over if charge.left is None or reservation.limit <= charge.left else charge.over,
-        cancellation=cancellation,
-        cdn_loop=request.cdn_loop,
-        progress=progress,
-        expected=Expected(request.claims.size, request.claims.sha256),
+        services.hashing,
+        measuring.charge.within(reservation.limit, reservation.over),
+        Expected(request.claims.size, request.claims.sha256),
+        Caller(measuring.cancellation, measuring.progress, request.cdn_loop),
     )
-    request.claims.check(measured.content, f"the external location of blob '{reservation.slot.path}'")
-    location = proven_location(services, url, measured, location_id, confidential=request.confidential)
+    request.claims.check(measured.content, f"the external location of blob '{reservation.place.slot.path}'")
+    confidential = is_confidential(url, request.confidential, services.rules.harmless_parameters)
+    location = proven(services, measured, reservation.attempt_id, url.text, confidential=confidential)
 
     def noted(connection: Connection) -> None:
         also(connection)
@@ -157,72 +145,36 @@ def fill(
             turn = Turn(url.host, reservation.artifact.owner)
             location_hosts.place_host(connection, turn, measured.network, location.check_at, services.clock())
 
-    return attempts.publish(
-        services,
-        reservation,
-        measured.content,
-        location,
-        measured.content_type,
-        "set_location",
-        host=url.host,
-        values=values,
-        also=noted,
-    )
+    filling = attempts.Filling(measured.content, location, measured.content_type, url.host)
+    return attempts.publish(services, reservation, filling, "set_location", values, noted)
 
 
-def require_takeable(
-    services: Services, artifact: Artifact, field: FieldSpec, slot: Slot, request: LocationRequest
-) -> None:
-    """Raises what keeps the location from the slot: something is there, or being stored; nothing may change; replicas
+def require_takeable(services: Services, request: LocationRequest, place: Place) -> None:
+    """Raises what keeps the location from the place: something is there, or being stored; nothing may change; replicas
     differ.
     """
-    _require_free(services, artifact, slot)
-    access.require_changeable(field, artifact, slot)
-    replicas.require_possible(artifact, field, slot, request.claims)
+    _require_free(services, place)
+    access.require_changeable(place)
+    replicas.require_possible(place, request.claims)
 
 
-def authorise(services: Services, actor: Actor, request: LocationRequest) -> tuple[TypeSpec, Artifact, FieldSpec, Slot]:
+def authorise(services: Services, actor: Actor, request: LocationRequest) -> Place:
     """What the request names, for a caller that may record a location there now."""
-    spec = access.find_type(services, request.type_name)
-    artifact = access.find_artifact(services, actor, spec, request.artifact_id)
-    access.require_writer(services, actor, artifact)
-    access.require(services, "artifact:set_location", actor, artifact)
-    field, slot = access.find_slot(spec, request.path, request.microversion)
-    request.expected.check(artifact, slot)
-    require_takeable(services, artifact, field, slot, request)
-    return spec, artifact, field, slot
+    place = access.place_to_change(services, actor, "artifact:set_location", request.named)
+    request.expected.check(place)
+    require_takeable(services, request, place)
+    return place
 
 
-def _require_free(services: Services, artifact: Artifact, slot: Slot) -> None:
-    blob = artifact.blobs.get(slot)
+def _require_free(services: Services, place: Place) -> None:
+    blob = place.blob
     if blob is None:
         return
-    holders.require_idle_slot(services, artifact, slot)
+    holders.require_idle_slot(services, place)
     if blob.location is not None:
         raise Conflict(
-            f"Blob '{slot.path}' exists already; a location does not replace it. Delete it first, or use another."
+            f"Blob '{place.slot.path}' exists already; a location does not replace it. Delete it first, or use another."
         )
-
-
-def proven_location(
-    services: Services, url: Url, measured: Measured, location_id: str, *, confidential: bool | None
-) -> External:
-    """The record of a location that was measured just now. One whose query holds a secret is always confidential."""
-    now = services.clock()
-    check_at, full_at = services.rules.verification.rhythm.first(now, services.chance())
-    return External(
-        url=url.text,
-        confidential=is_confidential(url, confidential, services.rules.harmless_parameters),
-        state=LocationState.VERIFIED,
-        proven_at=now,
-        seen_at=now,
-        etag=measured.etag,
-        last_modified=measured.last_modified,
-        id=location_id,
-        check_at=check_at,
-        full_at=full_at,
-        as_sent=measured.as_sent,
-    )
 
 
 def _refuse_internal(url: str) -> None:

@@ -8,8 +8,8 @@ doomed.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -27,15 +27,14 @@ from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot, Source
-from glare.domain.declared.artifact_type import FieldSpec
 from glare.domain.events import Event, artifact_event
-from glare.domain.microversion import NEWEST
 from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
 from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
 from glare.operations import access, audit
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.claimed_jobs import ClaimLost
+from glare.operations.place import Place
 from glare.operations.reading.candidates import candidates_of
 from glare.operations.reading.checked_blocks import CheckedBlocks
 from glare.operations.services import Services
@@ -87,12 +86,10 @@ def begin_by_policy(services: Services, artifact: Artifact, slot: Slot) -> None:
 
 def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Blob, location_id: str) -> Job:
     spec = services.types.get(artifact.type_name)
-    field, slot = access.find_slot(spec, blob.slot.path, NEWEST)
-
-    def check(current: Artifact) -> None:
-        _require_promotable(services, field, current, slot, location_id)
-
-    check(artifact)
+    place = access.find_place(spec, artifact, blob.slot.path)
+    slot = place.slot
+    check = partial(_require_promotable, services, location_id)
+    check(place)
     location = blob.location
     if not isinstance(location, External):
         raise AssertionError("a promotable blob is external")  # noqa: TRY004 - a defect of ours, and no argument's type
@@ -101,7 +98,7 @@ def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Bl
     added: list[Job] = []
 
     def record(connection: Connection, reservation: attempts.Reservation) -> None:
-        takedowns.open_ones(connection, candidates_of(artifact, field, blob))
+        takedowns.open_ones(connection, candidates_of(place, blob))
         claimed_jobs.require_room(services, connection, artifact.owner)
         payload = {
             "url": location.url,
@@ -127,32 +124,21 @@ def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Bl
         audit.changed(connection, actor, [artifact_event("promote", artifact, now)], target=slot.path, detail=detail)
         added[:] = [job]
 
-    attempts.reserve(
-        services,
-        actor or Actor(None, None, frozenset()),
-        artifact,
-        spec,
-        field,
-        slot,
-        check,
-        declared=blob.size,
-        content_type=blob.content_type,
-        store=services.rules.store_of(spec.name),
-        job=record,
-    )
+    coming = attempts.Coming(blob.size, blob.content_type, services.rules.store_of(spec.name), record)
+    attempts.reserve(services, actor or Actor(None, None, frozenset()), place, coming, check)
     return added[0]
 
 
-def _require_promotable(services: Services, field: FieldSpec, artifact: Artifact, slot: Slot, location_id: str) -> None:
-    blob = artifact.blobs.get(slot)
+def _require_promotable(services: Services, location_id: str, place: Place) -> None:
+    artifact, slot, blob = place.artifact, place.slot, place.blob
     if blob is None or not isinstance(blob.location, External) or blob.location.id != location_id:
         raise _missing(location_id)
     if artifact.status is Status.DELETED:
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its locations are not promoted.")
     if blob.digests is None:
         raise Conflict(f"The location of blob '{slot.path}' was not measured yet; ask for a check first.")
-    holders.require_idle_slot(services, artifact, slot)
-    if not candidates_of(artifact, field, blob):
+    holders.require_idle_slot(services, place)
+    if not candidates_of(place, blob):
         raise LocationChanged(
             f"The external location of blob '{slot.path}' no longer serves what was recorded, and no other good copy is there."
         )
@@ -162,12 +148,12 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     """Copy the content and show the copy in the place of the external blob, with the end of the job."""
     artifact = claimed_jobs.artifact_of(services, job)
     spec = services.types.get(job.type_name)
-    field, slot = access.find_slot(spec, job.slot.path, NEWEST)
-    blob = artifact.blobs.get(slot)
+    place = access.find_place(spec, artifact, job.slot.path)
+    slot, blob = place.slot, place.blob
     if blob is None or blob.digests is None or blob.size is None or not isinstance(blob.location, External):
         raise _missing(job.location_id)
     with services.db.read() as connection:
-        candidates = takedowns.open_ones(connection, candidates_of(artifact, field, blob))
+        candidates = takedowns.open_ones(connection, candidates_of(place, blob))
     if not candidates:
         raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
     staged = Managed(services.rules.store_of(spec.name), uuid.uuid4().hex)
@@ -175,9 +161,9 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     remove_doomed(services, [earlier])
     with _removed_on_error(services, artifact, slot, staged):
         with claimed_jobs.charged_in_turn(services, job.project, job.host) as charge:
-            count = claimed_jobs.watched(services, job, charge.add)
-            _copy(services, blob.digests.sha256, blob.size, candidates, staged, cancellation, count)
-        services.db.transact(partial(_show, services, job, staged))
+            blocks = _blocks(services, blob.size, candidates, cancellation)
+            _copy(services, blob.size, blocks, staged, claimed_jobs.watched(services, job, charge.add))
+        services.db.transact(partial(_publish, services, job, staged))
     services.metrics.attempt_ended("published")
 
 
@@ -190,48 +176,50 @@ def _restage(job: Job, staged: Managed, connection: Connection) -> Managed:
     return earlier
 
 
-def _copy(
-    services: Services,
-    sha256: str,
-    size: int,
-    candidates: tuple[Blob, ...],
-    staged: Managed,
-    cancellation: Cancellation,
-    count: Callable[[int], None],
-) -> None:
-    """Write every block once its sha256 was checked; a candidate that fails is followed by the next one, at the same
+def _blocks(
+    services: Services, size: int, candidates: tuple[Blob, ...], cancellation: Cancellation
+) -> Generator[bytes]:
+    """Every block, once its sha256 was checked; a candidate that fails is followed by the next one, at the same
     block.
     """
-    with services.stores[staged.store].create(staged.object, expected_size=size) as writer:
-        if size:
-            last = block_count(size) - 1
-            blocks = CheckedBlocks(services, candidates, 0, last)
-            blocks.cancellation = cancellation
-            blocks.charged = False
-            try:
-                for number in range(last + 1):
-                    data = blocks.read(number)
-                    count(len(data))
-                    writer.write(data)
-            finally:
-                blocks.close()
+    if not size:
+        return
+    last = block_count(size) - 1
+    blocks = CheckedBlocks(services, candidates, 0, last)
+    blocks.cancellation = cancellation
+    blocks.charged = False
+    try:
+        for number in range(last + 1):
+            yield blocks.read(number)
+    finally:
+        blocks.close()
+
+
+def _copy(
+    services: Services, size: int, blocks: Generator[bytes], staged: Managed, count: Callable[[int], None]
+) -> None:
+    """Write the blocks into the staged object, and count their bytes."""
+    with services.stores[staged.store].create(staged.object, expected_size=size) as writer, closing(blocks):
+        for data in blocks:
+            count(len(data))
+            writer.write(data)
         writer.commit()
 
 
 @contextmanager
 def _removed_on_error(services: Services, artifact: Artifact, slot: Slot, staged: Managed) -> Iterator[None]:
-    """Remove what was staged where it is not shown. What is doomed besides, or cannot be removed now, the sweep
+    """Remove what was staged where it is not published. What is doomed besides, or cannot be removed now, the sweep
     finds.
     """
     try:
         yield
     except Exception:
-        if not access.is_shown(services, artifact.id, slot, staged):
+        if not access.is_published(services, artifact.id, slot, staged):
             services.stores[staged.store].delete(staged.object)
         raise
 
 
-def _show(services: Services, job: Job, staged: Managed, connection: Connection) -> None:
+def _publish(services: Services, job: Job, staged: Managed, connection: Connection) -> None:
     now = services.clock()
     artifact_rows.lock(connection, job.artifact_id)
     claimed_jobs.done(services, connection, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,14 +18,13 @@ from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.events import Event, artifact_event
-from glare.domain.microversion import NEWEST
 from glare.domain.origin_text import OCTETS
 from glare.domain.shown_url import shown_url
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
 from glare.operations import access, audit, hooks
 from glare.operations.locations import claimed_jobs
-from glare.operations.locations.add import LocationRequest, authorise, fill, require_takeable
+from glare.operations.locations.add import LocationRequest, Measuring, authorise, fill, require_takeable
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
 from glare.operations.takedowns import lookup as takedowns
@@ -38,10 +38,8 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
     and `TooManyRequests` where the project has too many jobs.
     """
     url = services.egress.parse(request.url)
-    spec, artifact, field, slot = authorise(services, actor, request)
-
-    def check(current: Artifact) -> None:
-        require_takeable(services, current, field, slot, request)
+    place = authorise(services, actor, request)
+    artifact = place.artifact
 
     def record(connection: Connection, reservation: attempts.Reservation) -> None:
         takedowns.require_open(connection, sha256=request.claims.sha256, url=url.text)
@@ -64,7 +62,7 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
                 project=artifact.owner,
                 type_name=artifact.type_name,
                 artifact_id=artifact.id,
-                slot=slot,
+                slot=place.slot,
                 location_id=reservation.attempt_id,
                 host=url.host,
                 payload=payload,
@@ -73,49 +71,40 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
             ),
         )
 
-    reservation = attempts.reserve(
-        services, actor, artifact, spec, field, slot, check, declared=None, content_type=OCTETS, store=None, job=record
-    )
+    check = partial(require_takeable, services, request)
+    reservation = attempts.reserve(services, actor, place, attempts.Coming(None, OCTETS, None, record), check)
     with services.db.read() as connection:
-        return spec, access.reread(connection, artifact.id), reservation.attempt_id
+        return place.spec, access.reread(connection, artifact.id), reservation.attempt_id
 
 
 def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     """Measure the location and publish it, with the end of the job."""
     artifact = claimed_jobs.artifact_of(services, job)
     spec = services.types.get(job.type_name)
-    field, slot = access.find_slot(spec, job.slot.path, NEWEST)
-    limit, limited_by = attempts.size_limit(field, artifact, slot)
+    place = access.find_place(spec, artifact, job.slot.path)
+    limit, limited_by = attempts.size_limit(place)
     reservation = attempts.Reservation(
         actor=claimed_jobs.actor_of(job) or ANONYMOUS,
-        artifact=artifact,
-        spec=spec,
-        field=field,
-        slot=slot,
+        place=place,
         attempt_id=job.id,
         limit=limit,
         limited_by=limited_by,
         reserved=0,
         replaced=0,
         staged=None,
-        fixed=replicas.fixed_by_others(artifact, field, slot),
+        fixed=replicas.fixed_by_others(place),
     )
     request = _request(job)
-    change = hooks.of_blob(ChangeKind.ADD_LOCATION, reservation.actor, slot, request.url)
+    change = hooks.of_blob(ChangeKind.ADD_LOCATION, reservation.actor, place.slot, request.url)
     values = hooks.before(spec, change, artifact)
     with claimed_jobs.charged_in_turn(services, job.project, job.host) as charge:
-        after = fill(
-            services,
-            reservation,
-            request,
-            cancellation,
-            values,
-            charge,
-            job.location_id,
-            progress=claimed_jobs.watched(services, job, charge.spend),
-            also=lambda connection: claimed_jobs.done(services, connection, job),
-        )
+        measuring = Measuring(charge, cancellation, claimed_jobs.watched(services, job, charge.spend))
+        after = fill(services, reservation, request, measuring, values, partial(_done, services, job))
     hooks.after(spec, change, after)
+
+
+def _done(services: Services, job: Job, connection: Connection) -> None:
+    claimed_jobs.done(services, connection, job)
 
 
 def undo(
@@ -149,13 +138,11 @@ def undo(
 
 
 def _request(job: Job) -> LocationRequest:
-    told = job.payload
+    payload = job.payload
     return LocationRequest(
-        job.type_name,
-        job.artifact_id,
-        job.slot.path,
-        told["url"],
-        Claims(**told["claims"]),
+        access.Named(job.type_name, job.artifact_id, job.slot.path),
+        payload["url"],
+        Claims(**payload["claims"]),
         claimed_jobs.wish_of(job),
-        cdn_loop=told["cdn_loop"],
+        cdn_loop=payload["cdn_loop"],
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -22,16 +22,16 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, BlobStatus, ClaimedDigests, External, LocationState
 from glare.domain.claims import Claims
 from glare.domain.events import artifact_event
-from glare.domain.microversion import NEWEST
 from glare.domain.verification import CheckKind, Finding, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
-from glare.egress.measure import Expected, Measured, measure
+from glare.egress.measure import Caller, Expected, Measured, measure
 from glare.egress.url import Url
 from glare.errors import BadRequest, Conflict, GlareError
 from glare.operations import access, audit
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.events import location_event
+from glare.operations.locations.proof import proven
 from glare.operations.services import Services
 from glare.operations.slots import attempts, replicas
 from glare.operations.takedowns import lookup as takedowns
@@ -40,23 +40,27 @@ MISMATCH: Final = "claim_mismatch"
 TOO_LARGE: Final = "too_large"
 
 
+@dataclass(frozen=True, slots=True)
+class NewLocation:
+    """What an owner says of a location. `confidential` is None where nothing was said."""
+
+    url: Url
+    claims: Claims
+    confidential: bool | None
+
+
 def record_unmeasured(
-    services: Services,
-    reservation: attempts.Reservation,
-    url: Url,
-    claims: Claims,
-    values: Mapping[str, Any],
-    *,
-    confidential: bool | None,
+    services: Services, reservation: attempts.Reservation, new: NewLocation, values: Mapping[str, Any]
 ) -> Artifact:
-    """Show the location with what was claimed of it, and have a worker measure it later. Nobody takes the claims for
+    """Publish the location with what was claimed of it, and have a worker measure it later. Nobody takes the claims for
     true.
     """
     now = services.clock()
-    artifact, slot = reservation.artifact, reservation.slot
+    url, claims = new.url, new.claims
+    artifact, slot = reservation.place.artifact, reservation.place.slot
     location = External(
         url=url.text,
-        confidential=is_confidential(url, confidential, services.rules.harmless_parameters),
+        confidential=is_confidential(url, new.confidential, services.rules.harmless_parameters),
         state=LocationState.UNVERIFIED,
         proven_at=None,
         seen_at=None,
@@ -67,12 +71,12 @@ def record_unmeasured(
     claimed = ClaimedDigests(claims.md5, claims.sha1, claims.sha256)
     blob = Blob(slot, BlobStatus.ACTIVE, None, None, None, location, claimed=claimed)
 
-    def show(connection: Connection) -> Artifact:
+    def publish(connection: Connection) -> Artifact:
         artifact_rows.lock(connection, artifact.id)
         takedowns.require_open(connection, sha256=claims.sha256, url=url.text)
         if not blob_rows.publish(connection, reservation.attempt_id, blob, url.host, artifact.owner):
             raise attempts.lost(reservation)
-        after = attempts.changed(connection, reservation.spec, artifact.id, values, now)
+        after = attempts.changed(connection, reservation.place.spec, artifact.id, values, now)
         if services.rules.measure_later:
             jobs.add(connection, _job(after, blob, location, url.host, now, asdict(claims)))
         event = artifact_event("set_location", after, now)
@@ -80,7 +84,7 @@ def record_unmeasured(
         audit.changed(connection, reservation.actor, [event], target=slot.path, detail=detail)
         return after
 
-    after = services.db.transact(show)
+    after = services.db.transact(publish)
     services.metrics.attempt_ended("published")
     return after
 
@@ -130,25 +134,17 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     ):
         services.db.transact(lambda connection: claimed_jobs.done(services, connection, job))
         return
-    spec = services.types.get(job.type_name)
-    field, slot = access.find_slot(spec, job.slot.path, NEWEST)
-    limit, _ = attempts.size_limit(field, artifact, slot)
+    place = access.find_place(services.types.get(job.type_name), artifact, job.slot.path)
+    slot = place.slot
+    limit, _ = attempts.size_limit(place)
     url = services.egress.parse(location.url)
     claims = Claims(**job.payload["claims"])
     too_large = Conflict(f"Blob '{slot.path}' may have at most {limit} bytes; its external location has more.")
     with claimed_jobs.charged_in_turn(services, job.project, job.host) as charge:
-        own = charge.left is None or limit <= charge.left
+        caller = Caller(cancellation, claimed_jobs.watched(services, job, charge.spend))
+        bound, expected = charge.within(limit, lambda: too_large), Expected(claims.size, claims.sha256)
         try:
-            measured = measure(
-                services.egress,
-                url,
-                pool=services.hashing,
-                limit=limit if charge.left is None else min(limit, charge.left),
-                over=(lambda: too_large) if own else charge.over,
-                cancellation=cancellation,
-                progress=claimed_jobs.watched(services, job, charge.spend),
-                expected=Expected(claims.size, claims.sha256),
-            )
+            measured = measure(services.egress, url, services.hashing, bound, expected, caller)
             claims.check(measured.content, f"the external location of blob '{slot.path}'")
         except (BadRequest, Conflict) as wrong:
             if (
@@ -175,39 +171,28 @@ def _proven(services: Services, connection: Connection, job: Job, measured: Meas
     artifact_rows.lock(connection, job.artifact_id)
     claimed_jobs.done(services, connection, job)
     artifact = access.reread(connection, job.artifact_id)
-    field, slot = access.find_slot(services.types.get(job.type_name), job.slot.path, NEWEST)
+    place = access.find_place(services.types.get(job.type_name), artifact, job.slot.path)
     takedowns.require_open(connection, sha256=measured.content.digests.sha256, url=location.url)
     try:
-        replicas.require_equal(connection, field, job.artifact_id, slot, measured.content)
+        replicas.require_equal(connection, place, measured.content)
     except Conflict:
         _tell_refuted(services, connection, job, artifact, MISMATCH, now)
         return
-    check_at, full_at = services.rules.verification.rhythm.first(now, services.chance())
-    proven = External(
-        url=location.url,
-        confidential=location.confidential,
-        state=LocationState.VERIFIED,
-        proven_at=now,
-        seen_at=now,
-        etag=measured.etag,
-        last_modified=measured.last_modified,
-        id=location.id,
-        check_at=check_at,
-        full_at=full_at,
-        as_sent=measured.as_sent,
-    )
+    record = proven(services, measured, location.id, location.url, confidential=location.confidential)
     content: Content = measured.content
-    blob = Blob(slot, BlobStatus.ACTIVE, measured.content_type, content.size, content.digests, proven)
+    blob = Blob(place.slot, BlobStatus.ACTIVE, measured.content_type, content.size, content.digests, record)
     if not blob_rows.measured(connection, job.location_id, blob):
         return
-    location_hosts.schedule_host(connection, Turn(job.host, job.project), check_at, now)
+    if record.check_at is not None:
+        location_hosts.schedule_host(connection, Turn(job.host, job.project), record.check_at, now)
     contents.keep(connection, content, now)
-    _note(connection, job, Outcome.EQUAL, None, LocationState.VERIFIED, now, content.size)
+    finding = Finding(CheckKind.FULL, Outcome.EQUAL, None, content.size)
+    check_history.record_check(connection, job.location_id, finding, LocationState.VERIFIED, now)
     artifact_rows.touch_any(connection, job.artifact_id, now)
     after = access.reread(connection, job.artifact_id)
     detail = {"location": job.location_id, "state": "verified", "size": content.size, "sha256": content.digests.sha256}
-    event = location_event("location.verified", after, slot, now)
-    audit.changed(connection, None, [event], target=slot.path, detail=detail)
+    event = location_event("location.verified", after, place.slot, now)
+    audit.changed(connection, None, [event], target=place.slot.path, detail=detail)
 
 
 def _refuted(services: Services, connection: Connection, job: Job, reason: str) -> None:
@@ -224,7 +209,8 @@ def _tell_refuted(
     before = artifact.blobs.get(job.slot)
     if not blob_rows.refuted(connection, job.location_id, reason, now):
         return
-    _note(connection, job, Outcome.CHANGED, reason, LocationState.CHANGED, now, 0)
+    finding = Finding(CheckKind.FULL, Outcome.CHANGED, reason, 0)
+    check_history.record_check(connection, job.location_id, finding, LocationState.CHANGED, now)
     artifact_rows.touch_any(connection, artifact.id, now)
     if before is not None and isinstance(before.location, External) and before.location.state is LocationState.CHANGED:
         return
@@ -232,16 +218,3 @@ def _tell_refuted(
     detail = {"location": job.location_id, "state": "changed", "reason": reason}
     event = location_event("location.changed", after, job.slot, now)
     audit.changed(connection, None, [event], target=job.slot.path, detail=detail)
-
-
-def _note(
-    connection: Connection,
-    job: Job,
-    outcome: Outcome,
-    reason: str | None,
-    state: LocationState,
-    now: int,
-    size: int,
-) -> None:
-    finding = Finding(CheckKind.FULL, outcome, reason, size)
-    check_history.record_check(connection, job.location_id, finding, state, now)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, Damage, External, LocationState
-from glare.domain.declared.artifact_type import FieldSpec
+from glare.operations.place import Place
 from glare.operations.slots.replicas import equal_members, good_ones
 
 
-def candidates_of(artifact: Artifact, field: FieldSpec, blob: Blob) -> tuple[Blob, ...]:
+def candidates_of(place: Place, blob: Blob) -> tuple[Blob, ...]:
     """The blobs to try, in this order: itself, its good replicas, and itself although it was unreachable lately or some
     of it is damaged.
 
     None where there is nothing to try: it is damaged, or known to have changed, and no good replica is there.
     """
-    others = good_ones(equal_members(artifact, field, blob))
+    others = good_ones(equal_members(place.artifact, place.field, blob))
     if blob.good:
         return (blob, *others)
     location = blob.location

@@ -82,11 +82,12 @@ from glare.digest import Content
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
-from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
 from glare.operations import access, audit, quotas
+from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import holders, replicas
 from glare.operations.slots.objects import remove_doomed
@@ -102,19 +103,16 @@ _FOLDER_REST = "what is left of the folder's maximum"
 
 @dataclass(slots=True)
 class Reservation:
-    """A slot that is ours until `publish` or `undo`; `actor` is who fills it.
+    """A place that is ours until `publish` or `undo`; `actor` is who fills it.
 
-    `limit` is how many bytes the blob may have at most, of what the type allows; `reserved` how many bytes of quota are
-    taken for it so far, and `replaced` the bytes of managed data that publishing will let go of. `fixed` is what other
-    replicas have fixed. `removal_delay` (microseconds) is how long the object that is replaced stays for those who read
-    it.
+    `place` is as it was read before. `limit` is how many bytes the blob may have at most, of what the type allows;
+    `reserved` how many bytes of quota are taken for it so far, and `replaced` the bytes of managed data that publishing
+    will let go of. `fixed` is what other replicas have fixed. `removal_delay` (microseconds) is how long the object
+    that is replaced stays for those who read it.
     """
 
     actor: Actor
-    artifact: Artifact
-    spec: TypeSpec
-    field: FieldSpec
-    slot: Slot
+    place: Place
     attempt_id: str
     limit: int
     limited_by: str
@@ -127,59 +125,60 @@ class Reservation:
     def over(self) -> RequestEntityTooLarge | Conflict:
         """The error for data beyond the limit."""
         if self.fixed is not None and self.limit == self.fixed.size:
-            return replicas.too_large(self.slot, self.fixed)
+            return replicas.too_large(self.place.slot, self.fixed)
         return RequestEntityTooLarge(
-            f"Blob '{self.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is larger."
+            f"Blob '{self.place.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is larger."
         )
 
 
-Check = Callable[[Artifact], None]
+Check = Callable[[Place], None]
 JobOf = Callable[[Connection, Reservation], None]
 
 
-def reserve(
-    services: Services,
-    actor: Actor,
-    artifact: Artifact,
-    spec: TypeSpec,
-    field: FieldSpec,
-    slot: Slot,
-    check: Check,
-    *,
-    declared: int | None,
-    content_type: str | None,
-    store: str | None,
-    job: JobOf | None = None,
-) -> Reservation:
-    """Take the slot and the quota for `declared` bytes (None: unknown, quota is taken in steps as the data grows).
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What a place is reserved for.
 
-    `store` is the managed store that the bytes will go to, None for an external location. `check` decides, on each read
-    of the artifact, whether the slot may be taken. `job` records the job that fills the slot, in the same transaction.
-    Raises `Conflict` when the slot is busy, `RequestEntityTooLarge` when the declared size is over a limit.
+    `declared` is the size in bytes, None where it is unknown: quota is then taken in steps as the data grows. `store`
+    is the managed store that the bytes will go to, None for an external location. `job` records the job that fills the
+    slot, in the same transaction.
     """
+
+    declared: int | None
+    content_type: str | None
+    store: str | None
+    job: JobOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What is published in a place. `host` is that of an external location."""
+
+    content: Content
+    location: Managed | External
+    content_type: str
+    host: str | None = None
+
+
+def reserve(services: Services, actor: Actor, place: Place, coming: Coming, check: Check) -> Reservation:
+    """Take the slot, and quota for what is coming.
+
+    `check` decides, on each further read of the artifact, whether the slot may be taken. Raises `Conflict` when the
+    slot is busy, `RequestEntityTooLarge` when the declared size is over a limit.
+    """
+    artifact_id = place.artifact.id
     for tries_left in reversed(range(_RESERVE_TRIES)):
         try:
-            return _reserve_once(
-                services,
-                actor,
-                artifact,
-                spec,
-                field,
-                slot,
-                declared=declared,
-                content_type=content_type,
-                store=store,
-                job=job,
-            )
+            return _reserve_once(services, actor, place, coming)
         except _RevisionRace:
             if not tries_left:
-                raise artifact_rows.lost_race(artifact.id) from None
+                raise artifact_rows.lost_race(artifact_id) from None
             with services.db.look() as connection:
-                again = fetch_artifact(connection, artifact.id)
+                again = fetch_artifact(connection, artifact_id)
             if again is None:
-                raise access.not_found(artifact.id) from None
-            artifact = again
-            check(artifact)
+                raise access.not_found(artifact_id) from None
+            place = place.reread(again)
+            check(place)
     raise AssertionError("unreachable: the last try returns or raises")
 
 
@@ -187,24 +186,13 @@ class _RevisionRace(Exception):
     """The artifact changed between its read and the reservation."""
 
 
-def _reserve_once(
-    services: Services,
-    actor: Actor,
-    artifact: Artifact,
-    spec: TypeSpec,
-    field: FieldSpec,
-    slot: Slot,
-    *,
-    declared: int | None,
-    content_type: str | None,
-    store: str | None,
-    job: JobOf | None,
-) -> Reservation:
-    present = artifact.blobs.get(slot)
+def _reserve_once(services: Services, actor: Actor, place: Place, coming: Coming) -> Reservation:
+    artifact, field, slot, present = place.artifact, place.field, place.slot, place.blob
+    declared, store = coming.declared, coming.store
     replaced = 0
     if present is not None and isinstance(present.location, Managed):
         replaced = present.size or 0
-    limit, limited_by = size_limit(field, artifact, slot)
+    limit, limited_by = size_limit(place)
     if field.is_folder and present is None:
         field.validate_key(slot.key or "")
         used = sum(1 for other in artifact.blobs if other.field == slot.field)
@@ -217,17 +205,14 @@ def _reserve_once(
     now = services.clock()
     reservation = Reservation(
         actor=actor,
-        artifact=artifact,
-        spec=spec,
-        field=field,
-        slot=slot,
+        place=place,
         attempt_id=uuid.uuid4().hex,
         limit=limit,
         limited_by=limited_by,
         reserved=max(0, (declared or 0) - replaced) if store is not None else 0,
         replaced=replaced,
         staged=Managed(store, uuid.uuid4().hex) if store is not None else None,
-        fixed=replicas.fixed_by_others(artifact, field, slot),
+        fixed=replicas.fixed_by_others(place),
         removal_delay=services.rules.removal_delay,
     )
 
@@ -247,32 +232,33 @@ def _reserve_once(
                 reservation.attempt_id,
                 now,
                 reservation.reserved,
-                content_type,
+                coming.content_type,
                 external=store is None,
                 staged=reservation.staged,
-                of_job=job is not None,
+                of_job=coming.job is not None,
             ),
         )
         artifact_rows.touch_any(connection, artifact.id, now)
         if reservation.reserved:
             quotas.take(services, connection, artifact, slot, reservation.reserved)
-        if job is not None:
-            job(connection, reservation)
+        if coming.job is not None:
+            coming.job(connection, reservation)
 
     services.db.transact(take)
     return reservation
 
 
-def size_limit(field: FieldSpec, artifact: Artifact, slot: Slot) -> tuple[int, str]:
-    """How many bytes a blob in `slot` may have by its type, and which limit that is, in words."""
+def size_limit(place: Place) -> tuple[int, str]:
+    """How many bytes a blob in `place` may have by its type, and which limit that is, in words."""
+    field, slot = place.field, place.slot
     limit, limited_by = field.max_blob_size, "the maximum of the field"
-    fixed = replicas.fixed_by_others(artifact, field, slot)
+    fixed = replicas.fixed_by_others(place)
     if fixed is not None:
         limit, limited_by = fixed.size, f"the size of the other blobs of folder '{slot.field}'"
     if field.is_folder:
         others = sum(
             (blob.size or 0) + (blob.attempt.reserved if blob.attempt else 0)
-            for other, blob in artifact.blobs.items()
+            for other, blob in place.artifact.blobs.items()
             if other.field == slot.field and other != slot
         )
         rest = max(0, field.max_folder_size - others)
@@ -301,77 +287,70 @@ def grow(services: Services, reservation: Reservation, size: int) -> None:
 def _extend(services: Services, connection: Connection, reservation: Reservation, by: int) -> None:
     if not blob_rows.extend_attempt(connection, reservation.attempt_id, by):
         raise lost(reservation)
-    quotas.take(services, connection, reservation.artifact, reservation.slot, by)
+    quotas.take(services, connection, reservation.place.artifact, reservation.place.slot, by)
 
 
 def publish(
     services: Services,
     reservation: Reservation,
-    content: Content,
-    location: Managed | External,
-    content_type: str,
+    filling: Filling,
     action: str,
-    *,
-    host: str | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any],
     also: Callable[[Connection], None] = lambda _: None,
 ) -> Artifact:
-    """Show the blob: one transaction, only if the attempt is still ours. Returns the artifact as it is then.
+    """Publish the blob: one transaction, only if the attempt is still ours. Returns the artifact as it is then.
 
-    `host` is that of an external location; `values` are fields that the type's hook sets with the blob; `also` is done
-    in the same transaction.
+    `values` are fields that the type's hook sets with the blob; `also` is done in the same transaction.
     """
     now = services.clock()
-    artifact = reservation.artifact
+    place, content, host = reservation.place, filling.content, filling.host
+    artifact = place.artifact
 
     def store(connection: Connection) -> Artifact:
         artifact_rows.lock(connection, artifact.id)
         also(connection)
-        settle = show(connection, reservation, content, location, content_type, now, host=host)
+        settle = publish_row(connection, reservation, filling, now)
         if settle:
             counters.use(connection, artifact.owner, artifact.type_name, size=settle)
-        after = changed(connection, reservation.spec, artifact.id, values or {}, now)
+        after = changed(connection, place.spec, artifact.id, values, now)
         _require_folder_room(reservation, after, content.size)
         detail = {"size": content.size, "sha256": content.digests.sha256} | ({"host": host} if host else {})
         event = artifact_event(action, after, now)
-        audit.changed(connection, reservation.actor, [event], target=reservation.slot.path, detail=detail)
+        audit.changed(connection, reservation.actor, [event], target=place.slot.path, detail=detail)
         return after
 
-    def shown(connection: Connection) -> Artifact | None:
-        return access.shown_after_all(connection, artifact.id, reservation.slot, location)
+    def published(connection: Connection) -> Artifact | None:
+        return access.published_after_all(connection, artifact.id, place.slot, filling.location)
 
-    after = services.db.transact(store, done=shown)
-    before = artifact.blobs.get(reservation.slot)
+    after = services.db.transact(store, done=published)
+    before = place.blob
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])
     services.metrics.attempt_ended("published")
     return after
 
 
-def show(
+def publish_row(
     connection: Connection,
     reservation: Reservation,
-    content: Content,
-    location: Managed | External,
-    content_type: str,
+    filling: Filling,
     now: int,
-    *,
-    host: str | None = None,
     replaced_too: frozenset[Slot] = frozenset(),
 ) -> int:
-    """Show one blob in the caller's transaction, and return the bytes of quota that it takes beyond what was reserved.
+    """Publish one row in the caller's transaction, and return the bytes of quota that it takes beyond what was
+    reserved.
 
     `replaced_too` are slots whose blobs the same transaction replaces next: replicas need not be equal to those.
 
     Raises `Conflict` where the attempt is not ours any more, `Blocked` where the content or its location is taken down.
     """
+    place, content, location, host = reservation.place, filling.content, filling.location, filling.host
     takedowns.require_open(
         connection, sha256=content.digests.sha256, url=location.url if isinstance(location, External) else None
     )
-    slots = replaced_too | {reservation.slot}
-    replicas.require_equal(connection, reservation.field, reservation.artifact.id, reservation.slot, content, slots)
-    blob = Blob(reservation.slot, BlobStatus.ACTIVE, content_type, content.size, content.digests, location)
-    owner, keep_until = reservation.artifact.owner, now + reservation.removal_delay
+    replicas.require_equal(connection, place, content, replaced_too | {place.slot})
+    blob = Blob(place.slot, BlobStatus.ACTIVE, filling.content_type, content.size, content.digests, location)
+    owner, keep_until = place.artifact.owner, now + reservation.removal_delay
     if not blob_rows.publish(connection, reservation.attempt_id, blob, host, owner, keep_until):
         raise lost(reservation)
     contents.keep(connection, content, now)
@@ -393,19 +372,17 @@ def undo(services: Services, reservation: Reservation) -> None:
     """Give the slot and the quota back, and remove what was staged. What cannot be done now, the sweep finishes."""
     services.metrics.attempt_ended("undone")
     try:
-        artifact, staged = reservation.artifact, reservation.staged
+        artifact, staged = reservation.place.artifact, reservation.staged
         services.db.transact(
             lambda connection: holders.end_attempt(services, connection, artifact, reservation.attempt_id)
         )
-        if staged is not None and not access.is_shown(
-            services, reservation.artifact.id, reservation.slot, reservation.staged
-        ):
+        if staged is not None and not access.is_published(services, artifact.id, reservation.place.slot, staged):
             # Where the attempt had been given up before, nothing is doomed, and the object is removed directly.
             services.stores[staged.store].delete(staged.object)
             remove_doomed(services, [staged])
     except GlareError:
         # The attempt's heartbeat has ended with the request: the sweep undoes it when it is dead.
-        _log.exception("an attempt is left to the sweep", extra={"artifact": reservation.artifact.id})
+        _log.exception("an attempt is left to the sweep", extra={"artifact": reservation.place.artifact.id})
 
 
 def changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Mapping[str, Any], now: int) -> Artifact:
@@ -422,7 +399,7 @@ def changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Ma
 
 def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -> None:
     """What is stored at the same time without an announced length may fit each by itself, and together be too much."""
-    field, slot = reservation.field, reservation.slot
+    field, slot = reservation.place.field, reservation.place.slot
     if not field.is_folder:
         return
     others = sum(blob.size or 0 for other, blob in after.blobs.items() if other.field == slot.field and other != slot)
@@ -435,5 +412,5 @@ def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -
 def lost(reservation: Reservation) -> Conflict:
     """The error for an attempt that was taken over, or whose artifact is gone."""
     return Conflict(
-        f"Storing blob '{reservation.slot.path}' took so long without a sign of life that it was given up; upload it again."
+        f"Storing blob '{reservation.place.slot.path}' took so long without a sign of life that it was given up; upload it again."
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from glare.domain.artifact import Artifact
     from glare.domain.blob import Blob, Slot
+    from glare.operations.place import Place
     from glare.operations.services import Services
 
 
@@ -29,11 +30,11 @@ def is_dead(services: Services, blob: Blob, now: int) -> bool:
     return heartbeat is not None and heartbeat < _alive_since(services, now)
 
 
-def require_idle_slot(services: Services, artifact: Artifact, slot: Slot) -> None:
+def require_idle_slot(services: Services, place: Place) -> None:
     """Raises `Conflict` where a living attempt holds the slot."""
-    blob = artifact.blobs.get(slot)
+    blob = place.blob
     if blob is not None and blob.attempt is not None and not is_dead(services, blob, services.clock()):
-        raise blob_rows.slot_busy(slot)
+        raise blob_rows.slot_busy(place.slot)
 
 
 def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None:

@@ -15,6 +15,7 @@ from glare.domain.blob import Blob, External, Slot
 from glare.domain.declared.artifact_type import FieldSpec
 from glare.errors import Conflict
 from glare.operations import access
+from glare.operations.place import Place
 
 if TYPE_CHECKING:
     from glare.domain.claims import Claims
@@ -29,15 +30,13 @@ class Fixed:
     sha256: str
 
 
-def fixed_by_others(
-    artifact: Artifact, field: FieldSpec, slot: Slot, replaced: frozenset[Slot] = frozenset()
-) -> Fixed | None:
-    """What the folder's other members, but for those that are `replaced`, fix for `slot`; None where nothing is fixed
+def fixed_by_others(place: Place, replaced: frozenset[Slot] = frozenset()) -> Fixed | None:
+    """What the folder's other members, but for those that are `replaced`, fix for `place`; None where nothing is fixed
     yet.
     """
-    if not field.replicas:
+    if not place.field.replicas:
         return None
-    for blob in _others(artifact, slot):
+    for blob in _others(place.artifact, place.slot):
         if blob.slot in replaced:
             continue
         if blob.digests is not None and blob.size is not None:
@@ -45,19 +44,16 @@ def fixed_by_others(
     return None
 
 
-def require_possible(
-    artifact: Artifact, field: FieldSpec, slot: Slot, claims: Claims, declared: int | None = None
-) -> Fixed | None:
-    """What the data for `slot` has to be. Raises `Conflict` where what a client says of it contradicts that already."""
-    fixed = fixed_by_others(artifact, field, slot)
+def require_possible(place: Place, claims: Claims, declared: int | None = None) -> None:
+    """Raises `Conflict` where what a client says of its data contradicts what the data for `place` has to be."""
+    fixed = fixed_by_others(place)
     if fixed is None:
-        return None
+        return
     said = declared if declared is not None else claims.size
     if said is not None and said != fixed.size:
-        raise _differs(slot, fixed, f"{said} bytes")
+        raise _differs(place.slot, fixed, f"{said} bytes")
     if claims.sha256 is not None and claims.sha256.lower() != fixed.sha256:
-        raise _differs(slot, fixed, f"sha256 {claims.sha256.lower()}")
-    return fixed
+        raise _differs(place.slot, fixed, f"sha256 {claims.sha256.lower()}")
 
 
 def too_large(slot: Slot, fixed: Fixed) -> Conflict:
@@ -66,22 +62,17 @@ def too_large(slot: Slot, fixed: Fixed) -> Conflict:
 
 
 def require_equal(
-    connection: Connection,
-    field: FieldSpec,
-    artifact_id: str,
-    slot: Slot,
-    content: Content,
-    replaced: frozenset[Slot] = frozenset(),
+    connection: Connection, place: Place, content: Content, replaced: frozenset[Slot] = frozenset()
 ) -> None:
     """Raises `Conflict` where the folder's other members are something else, but for those that are `replaced`.
 
     The caller has locked the artifact.
     """
-    if not field.replicas:
+    if not place.field.replicas:
         return
-    fixed = fixed_by_others(access.reread(connection, artifact_id), field, slot, replaced)
+    fixed = fixed_by_others(place.reread(access.reread(connection, place.artifact.id)), replaced)
     if fixed is not None and (content.size, content.digests.sha256) != (fixed.size, fixed.sha256):
-        raise _differs(slot, fixed, f"{content.size} bytes with sha256 {content.digests.sha256}")
+        raise _differs(place.slot, fixed, f"{content.size} bytes with sha256 {content.digests.sha256}")
 
 
 def require_leaving(artifact: Artifact, slot: Slot, is_open: Callable[[Blob], bool]) -> None:

@@ -22,6 +22,11 @@ class Stored:
     content: Content
     content_type: str
 
+    @property
+    def filling(self) -> attempts.Filling:
+        """What is published of it."""
+        return attempts.Filling(self.content, staged_of(self.reservation), self.content_type)
+
 
 def stage(
     services: Services,
