@@ -30,6 +30,7 @@ from glare.db.keys import slot_id
 from glare.db.tables import blobs, location_hosts
 from glare.digest import BLOCK, HashingPass
 from glare.domain.artifact import Artifact, Status, Visibility
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.operations.locations.verify import verify_next
 from glare.operations.services import Services
@@ -117,7 +118,9 @@ def bare(services: Services, origin: Origin, seconds: float) -> float:
     until, done = time.perf_counter() + seconds, 0
     while time.perf_counter() < until:
         url = services.egress.parse(origin.url(f"/{done % 100}", "mirror.site0.example"))
-        with services.egress.open(url, byte_range=(0, 0), statuses=None, headers={"If-None-Match": '"x"'}) as response:
+        with services.egress.open(
+            url, Asked(byte_range=(0, 0), statuses=None, headers={"If-None-Match": '"x"'})
+        ) as response:
             response.read(1)
         done += 1
     return done / seconds

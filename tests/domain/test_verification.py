@@ -13,6 +13,7 @@ from glare.domain.verification import (
     AT_ONCE,
     CheckKind,
     Finding,
+    OutageRule,
     Outcome,
     Rhythm,
     Standing,
@@ -213,7 +214,7 @@ def words(*hosts: str, project: str = "p", network: str | None = "") -> list[Wor
 
 
 def ours(bad: list[Word], good: list[Word] | None = None, *, host: str = "own.victim.org", project: str = "v") -> bool:
-    return is_outage(host, project, bad, good or [], hosts=3, projects=3, share=0.6)
+    return is_outage(host, project, bad, good or [], OutageRule(hosts=3, projects=3, share=0.6))
 
 
 def test_outage_counts_unrelated_hosts() -> None:

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
-from glare.egress.client import EgressClient
+from glare.egress.client import EgressClient, Listeners
 from glare.egress.decision import UNREACHABLE, Address
 from glare.egress.loop import carried_on, passed_through
 from glare.egress.names import NameBounds, system_resolve
@@ -28,9 +30,9 @@ from support.origin import Origin
 NAME = "mirror.test.example"
 
 
-def read(client: EgressClient, url: str, **options: object) -> bytes:
+def read(client: EgressClient, url: str, **options: Any) -> bytes:
     """The whole body."""
-    with client.open(client.parse(url), **options) as response:  # type: ignore[arg-type]  # Single options, by name.
+    with client.open(client.parse(url), Asked(**options)) as response:
         return b"".join(iter(lambda: response.read(50_000), b""))
 
 
@@ -76,14 +78,14 @@ def test_honest_framings(client: EgressClient, hostile: Hostile, behaviour: str)
 def test_head(client: EgressClient, origin: Origin) -> None:
     """HEAD tells the declared length and has no body."""
     origin.put("/a", b"12345")
-    with client.open(client.parse(origin.url("/a")), method="HEAD") as response:
+    with client.open(client.parse(origin.url("/a")), Asked("HEAD")) as response:
         assert (response.length, response.read(10)) == (5, b"")
 
 
 def test_post(client: EgressClient, origin: Origin, hostile: Hostile) -> None:
     """A body is sent with its length, and a redirect of it is an answer like any other."""
     url = client.parse(hostile.url("redirect", to="http://10.0.0.1/"))
-    with client.open(url, method="POST", body=b"{}", statuses=None) as response:
+    with client.open(url, Asked("POST", body=b"{}", statuses=None)) as response:
         assert response.status == 302
 
 
@@ -91,7 +93,7 @@ def test_conditional(client: EgressClient, origin: Origin) -> None:
     """A caller that allows 304 gets it, without a body."""
     origin.put("/a", b"12345", etag='"v1"')
     url = client.parse(origin.url("/a"))
-    with client.open(url, headers={"If-None-Match": '"v1"'}, statuses=(200, 304)) as response:
+    with client.open(url, Asked(headers={"If-None-Match": '"v1"'}, statuses=(200, 304))) as response:
         assert (response.status, response.read(1)) == (304, b"")
 
 
@@ -100,7 +102,7 @@ def test_reserved_headers(client: EgressClient, origin: Origin) -> None:
     url = client.parse(origin.url("/a"))
     for name in ("Cookie", "authorization", "Host", "Accept-Encoding"):
         with pytest.raises(ValueError, match=name):
-            client.open(url, headers={name: "x"})
+            client.open(url, Asked(headers={name: "x"}))
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_a_body_that_ends_with_the_connection_is_taken_where_it_is_asked_for(
 ) -> None:
     """Who wants the status above all gets such an answer with its body; everybody else has it refused."""
     url = client.parse(hostile.url("no_length"))
-    with client.open(url, provable=True) as response:
+    with client.open(url, Asked(provable=True)) as response:
         assert (response.status, response.length) == (200, None)
         body = bytearray()
         while data := response.read(1 << 20):
@@ -220,7 +222,9 @@ def test_a_body_that_is_not_wanted_is_no_failure(hostile: Hostile) -> None:
     """Dismissed after its headers an answer counts as ok, and only closed as abandoned."""
     outcomes: list[str] = []
     settings = quick(hostile.port)
-    client = EgressClient(settings, resolve=resolve, report=lambda outcome, seconds, size: outcomes.append(outcome))
+    client = EgressClient(
+        settings, resolve=resolve, listeners=Listeners(lambda outcome, seconds, size: outcomes.append(outcome))
+    )
     url = client.parse(hostile.url("honest"))
     client.open(url).dismiss()
     client.open(url).close()
@@ -232,7 +236,7 @@ def test_ranges(client: EgressClient, origin: Origin) -> None:
     origin.put("/a", CONTENT)
     url = origin.url("/a")
     assert read(client, url, byte_range=(1000, 2000)) == CONTENT[1000:2001]
-    with client.open(client.parse(url), byte_range=(5, 9)) as response:
+    with client.open(client.parse(url), Asked(byte_range=(5, 9))) as response:
         assert (response.status, response.span, response.length) == (206, Span(5, 9, len(CONTENT)), 5)
     assert origin.seen[0].headers["range"] == "bytes=1000-2000"
 
@@ -241,12 +245,12 @@ def test_ranges(client: EgressClient, origin: Origin) -> None:
 def test_bad_ranges(client: EgressClient, hostile: Hostile, behaviour: str) -> None:
     """A range that is answered with another range, with none, with an error, or (where asked) whole is refused."""
     with pytest.raises(OriginFailed):
-        client.open(client.parse(hostile.url(behaviour)), byte_range=(0, 99), whole_for_range=False)
+        client.open(client.parse(hostile.url(behaviour)), Asked(byte_range=(0, 99), whole_for_range=False))
 
 
 def test_whole_for_range(client: EgressClient, hostile: Hostile) -> None:
     """An origin without ranges answers with its whole body, and the caller is told that it begins at 0."""
-    with client.open(client.parse(hostile.url("honest")), byte_range=(10, 99)) as response:
+    with client.open(client.parse(hostile.url("honest")), Asked(byte_range=(10, 99))) as response:
         assert (response.status, response.span, response.length) == (200, None, len(CONTENT))
 
 
@@ -463,7 +467,7 @@ def test_a_takedown_is_asked_about_before_the_name_is_resolved(
     client = EgressClient(quick(origin.port), resolve=pytest.fail, blocked=blocked)
     for method in ("GET", "POST"):
         with pytest.raises(Blocked, match="takedown-1"):
-            client.open(client.parse(origin.url("/a", NAME)), method=method)
+            client.open(client.parse(origin.url("/a", NAME)), Asked(method))
     assert asked == [NAME, NAME]
     assert [vars(record)["egress"]["outcome"] for record in caplog.records if "egress" in vars(record)] == [
         "refused"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.errors import Blocked, Cause, LocationRefused, OriginFailed
@@ -80,10 +81,10 @@ def test_any_status_is_wanted(client: EgressClient, crooked: Crooked, hostile: H
     """Who wants the status of the answer, as a check does, gets that of the second mirror."""
     crooked.behave = Redirector(hostile.url("missing"), origin.url("/a"), hostile.url("missing"))
     url = client.parse(crooked.url)
-    with client.open(url, statuses=None) as response:
+    with client.open(url, Asked(statuses=None)) as response:
         assert response.status == 200
     crooked.behave = Redirector(hostile.url("missing"))
-    with client.open(url, statuses=None) as response:
+    with client.open(url, Asked(statuses=None)) as response:
         assert response.status == 404
 
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.decision import UNREACHABLE
@@ -136,7 +137,7 @@ def test_connecting_has_a_limit_of_its_own(origin: Origin, seconds: dict[str, fl
     with BlackHole() as hole:
         client = EgressClient(quick(origin.port, header_seconds=300, **seconds), connect=lambda *_: hole.connect())
         with pytest.raises(LocationRefused) as caught:
-            client.open(client.parse(origin.url("/a")), hurried="hurry_seconds" in seconds)
+            client.open(client.parse(origin.url("/a")), Asked(hurried="hurry_seconds" in seconds))
     assert caught.value.message == UNREACHABLE
 
 

@@ -5,9 +5,11 @@ rest is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from glare.egress.asked import Asked
 from glare.egress.client import EgressClient
 from glare.errors import Cause, OriginFailed
 from support.crooked import Crooked
@@ -152,10 +154,10 @@ def client(crooked: Crooked) -> EgressClient:
     return EgressClient(quick(crooked.port))
 
 
-def read(client: EgressClient, crooked: Crooked, raw: bytes, **options: object) -> bytes:
+def read(client: EgressClient, crooked: Crooked, raw: bytes, **options: Any) -> bytes:
     """The whole body of the answer `raw`."""
     crooked.behave = lambda visit: visit.send(raw)
-    with client.open(client.parse(crooked.url), **options) as response:  # type: ignore[arg-type]  # Single options, by name.
+    with client.open(client.parse(crooked.url), Asked(**options)) as response:
         return b"".join(iter(lambda: response.read(3), b""))
 
 

@@ -43,10 +43,9 @@ def asked(glare: Glare, query: dict[str, Any], *, hold_after: int | None = None)
     conversation = Conversation(
         glare,
         "GET",
-        "/artifacts/sample_artifact",
+        f"/artifacts/sample_artifact?{urlencode(query)}",
         {"X-Auth-Token": PROJECT},
         hold_after=hold_after,
-        query=urlencode(query),
     )
     conversation.end()
     return conversation
@@ -119,9 +118,7 @@ def test_what_is_hidden_or_gone_meanwhile_is_left_out(tmp_path: Path) -> None:
             artifact = glare.bob.create("sample_artifact", name=f"{number:02}", **fields)
             glare.bob.activate(artifact)
             made.append(glare.admin.publish(artifact))
-        with Conversation(
-            glare, "GET", "/artifacts/sample_artifact", query="sort=name:asc&limit=12", hold_after=1
-        ) as request:
+        with Conversation(glare, "GET", "/artifacts/sample_artifact?sort=name:asc&limit=12", hold_after=1) as request:
             request.end()
             eventually(lambda: request.received > 0)
             assert glare.admin.delete(made[-1]).status_code == 204
@@ -229,7 +226,7 @@ def test_a_list_under_way_waits_for_its_next_piece(tmp_path: Path) -> None:
 
 def _held_up(glare: Glare, release: bool) -> Answer:
     """The answer to a list that finds no room for its second piece: for a moment, or for long."""
-    with Conversation(glare, "GET", "/artifacts/sample_artifact", query="limit=12", hold_after=1) as request:
+    with Conversation(glare, "GET", "/artifacts/sample_artifact?limit=12", hold_after=1) as request:
         request.end()
         eventually(lambda: request.received > 0)
         with glare.lanes.lists.shares.hold(Party.project("builders")):

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from glare.context import PARTY
 from glare.domain.actor import Actor
-from glare.operations.refusals import Refusals
+from glare.operations.refusals import Refusal, Refusals
 from glare.operations.upkeep.sweep import sweep
 from glare.shares import Party
 from support.audit import actions, entries, refusals
@@ -49,7 +49,7 @@ def refuse(recorder: Refusals, project: str, times: int) -> None:
     actor = Actor("u", project, frozenset())
     party = PARTY.set(Party.project(project))
     for number in range(times):
-        recorder.take(actor, "GET /x", f"req-{number}", "Forbidden", "no", type_name=None, artifact_id=None)
+        recorder.take(Refusal(actor, "GET /x", f"req-{number}", "Forbidden", "no"))
     PARTY.reset(party)
 
 

@@ -184,7 +184,7 @@ def test_origins_take_over_for_a_file_that_the_server_would_send(
     """
     spoil(api, how)
     path = f"{path_of(image)}/locations/{stored}"
-    with Conversation(api, "GET", path, V2, sends_files=True) as download:
+    with Conversation(api, "GET", path, V2).with_files() as download:
         download.end()
         answer = download.answer()
     assert (answer.status, answer.complete, answer.body == DATA) == (200, True, True)

@@ -109,20 +109,17 @@ VISIBILITY_TABLE: dict[tuple[str, str, str | None], tuple[int, int]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("visibility", "status", "wanted", "expected"), [(*cell, both) for cell, both in VISIBILITY_TABLE.items()]
-)
+@pytest.mark.parametrize(("cell", "expected"), list(VISIBILITY_TABLE.items()))
 @pytest.mark.parametrize("actor", ["alice", "admin"])
 def test_visibility_transition(
     later: Glare,
     unique: Unique,
-    visibility: str,
-    status: str,
-    wanted: str | None,
+    cell: tuple[str, str, str | None],
     expected: tuple[int, int],
     actor: str,
 ) -> None:
     """Each cell of the visibility table answers as written; there is no way back to private."""
+    visibility, status, wanted = cell
     code = expected[actor == "admin"]
     values: tuple[Any, ...] = (None, "shared", "PUBLIC", 5, []) if wanted is None else (wanted,)
     for value in values:

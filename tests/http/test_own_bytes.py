@@ -88,7 +88,8 @@ def get(
     """What a client receives, whether or not it is broken off; of a server that could send files by itself."""
     headers = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
     path = f"{path_of(artifact)}/image"
-    with Conversation(glare, "GET", path, headers, actor=actor, sends_files=sends_files) as download:
+    request = Conversation(glare, "GET", path, headers, actor=actor)
+    with request.with_files() if sends_files else request as download:
         download.end()
         return download.answer()
 
@@ -318,7 +319,7 @@ def test_whole_files_of_a_store_that_is_trusted_are_sent_by_the_server(tmp_path:
     """
 
     def sends(glare: Glare, made: Json) -> bool:
-        with Conversation(glare, "GET", f"{path_of(made)}/image", sends_files=True) as download:
+        with Conversation(glare, "GET", f"{path_of(made)}/image").with_files() as download:
             download.end()
             download.wait()
             return any(message["type"] == "http.response.pathsend" for message in download._sent)

@@ -108,19 +108,12 @@ OVERRIDES: list[tuple[str, tuple[str, str], Request, str, int, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "state", "ask", "text", "default", "expected"), OVERRIDES)
+@pytest.mark.parametrize("case", OVERRIDES, ids=lambda case: case[0])
 def test_rule_decides(
-    api: Glare,
-    unique: Unique,
-    tmp_path: Path,
-    rule: str,
-    state: tuple[str, str],
-    ask: Request,
-    text: str,
-    default: int,
-    expected: int,
+    api: Glare, unique: Unique, tmp_path: Path, case: tuple[str, tuple[str, str], Request, str, int, int]
 ) -> None:
     """The rule's default gives one answer, its override the other."""
+    rule, state, ask, text, default, expected = case
     for rules, status in (({}, default), ({rule: text}, expected)):
         artifact = sample(api, unique(), status=state[0], visibility=state[1])
         with ruled(api, tmp_path, rules):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +14,9 @@ from support.service import BYTES, LOCATION, PATCH, Glare, Json
 
 Unique = Callable[[], str]
 
-REQUESTS: list[tuple[str, str, dict[str, str], bytes]] = [
+Sent = tuple[str, str, dict[str, str], bytes]
+
+REQUESTS: list[Sent] = [
     ("GET", "", {}, b""),
     ("HEAD", "", {}, b""),
     ("PATCH", "", {"Content-Type": PATCH}, b"[]"),
@@ -39,13 +40,12 @@ def hidden(api: Glare) -> Json:
     return api.alice.upload(artifact, "blob", b"data")
 
 
-@pytest.mark.parametrize(("method", "path", "headers", "content"), REQUESTS)
+@pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("actor", ["bob", "anonymous"])
 @pytest.mark.parametrize("kind", ["sample_artifact", "all"])
-def test_private_artifact_of_others_is_404(
-    api: Glare, hidden: Json, actor: str, kind: str, method: str, path: str, headers: dict[str, str], content: bytes
-) -> None:
+def test_private_artifact_of_others_is_404(api: Glare, hidden: Json, actor: str, kind: str, request_: Sent) -> None:
     """No method and no path tells another project, or anybody anonymous, that a private artifact exists."""
+    method, path, headers, content = request_
     missing = "00000000-0000-4000-8000-000000000000"
     answers = [
         getattr(api, actor).request(method, f"/artifacts/{kind}/{artifact_id}{path}", headers=headers, content=content)
@@ -64,15 +64,14 @@ def test_owner_is_the_project(api: Glare, hidden: Json) -> None:
     assert api.admin.patch(hidden).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "headers", "content"), [row for row in REQUESTS if row[0] not in ("GET", "HEAD")]
-)
+@pytest.mark.parametrize("request_", [row for row in REQUESTS if row[0] not in ("GET", "HEAD")])
 @pytest.mark.parametrize("actor", ["bob", "anonymous"])
 @pytest.mark.parametrize("status", ["active", "deactivated"])
 def test_public_artifact_of_others_is_403_to_change(
-    api: Glare, public: dict[str, Json], actor: str, status: str, method: str, path: str, headers: Any, content: bytes
+    api: Glare, public: dict[str, Json], actor: str, status: str, request_: Sent
 ) -> None:
     """What everybody sees only its project and admins may change, whatever the change."""
+    method, path, headers, content = request_
     artifact = public[status]
     target = f"/artifacts/sample_artifact/{artifact['id']}{path}"
     answer = getattr(api, actor).request(method, target, headers=headers, content=content)
@@ -159,18 +158,19 @@ TABLES = [
     ("public", "active", {"delete": (403, 403, 204, 403)}),
 ]
 RIGHTS = [
-    (visibility, status, operation, ACTORS[index], codes[index])
+    ((visibility, status), operation, ACTORS[index], codes[index])
     for visibility, status, table in TABLES
     for operation, codes in table.items()
     for index in range(4)
 ]
 
 
-@pytest.mark.parametrize(("visibility", "status", "operation", "actor", "expected"), RIGHTS)
+@pytest.mark.parametrize(("state", "operation", "actor", "expected"), RIGHTS)
 def test_default_rules(
-    api: Glare, unique: Unique, visibility: str, status: str, operation: str, actor: str, expected: int
+    api: Glare, unique: Unique, state: tuple[str, str], operation: str, actor: str, expected: int
 ) -> None:
     """What each kind of caller may do with an artifact of another state, by the rules that a fresh service has."""
+    visibility, status = state
     artifact = api.alice.create("sample_artifact", name=unique(), string_required="x")
     api.alice.upload(artifact, "blob", b"data")
     api.alice.activate(artifact)

@@ -25,7 +25,7 @@ from glare.errors import Forbidden, GlareError
 from glare.operations.access import Named
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
-from glare.operations.artifacts.update import update_artifact
+from glare.operations.artifacts.update import PatchRequest, update_artifact
 from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.services import Services
 from support.chaos import Journal, chaotic, immutable, play
@@ -103,7 +103,7 @@ def upload(services: Services, artifact: Artifact, data: bytes, *, announced: bo
 
 def patch(services: Services, artifact: Artifact, **fields: Any) -> None:
     operations = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in fields.items()]
-    update_artifact(services, ADMIN, "images", artifact.id, operations)
+    update_artifact(services, ADMIN, "images", artifact.id, PatchRequest(operations))
 
 
 def now(services: Services, artifact: Artifact) -> Artifact | None:

@@ -33,7 +33,7 @@ from glare.operations.access import Named
 from glare.operations.artifacts.create import create_artifact
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.list import list_artifacts
-from glare.operations.artifacts.update import update_artifact
+from glare.operations.artifacts.update import PatchRequest, update_artifact
 from glare.operations.blobs.delete import delete_blob
 from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.locations.add import LocationRequest, add_location
@@ -202,7 +202,7 @@ class Chaos:
 
     def _patch(self, type_name: str, artifact_id: str, **fields: Any) -> Artifact:
         operations = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in fields.items()]
-        return update_artifact(self._services, _ADMIN, type_name, artifact_id, operations)[1]
+        return update_artifact(self._services, _ADMIN, type_name, artifact_id, PatchRequest(operations))[1]
 
 
 def play(

@@ -54,8 +54,6 @@ class Conversation:
         *,
         actor: str = "alice",
         hold_after: int | None = None,
-        sends_files: bool = False,
-        query: str = "",
     ) -> None:
         portal = glare.client.portal
         assert portal is not None
@@ -71,17 +69,22 @@ class Conversation:
             "type": "http",
             "http_version": "1.1",
             "method": method,
-            "path": path,
-            "raw_path": quote(path).encode(),
+            "path": path.partition("?")[0],
+            "raw_path": quote(path.partition("?")[0]).encode(),
             "root_path": "",
             "scheme": "http",
-            "query_string": query.encode(),
+            "query_string": path.partition("?")[2].encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("testserver", 80),
-            "extensions": {"http.response.pathsend": {}} if sends_files else {},
+            "extensions": {},
             "state": {},
         }
+
+    def with_files(self) -> Self:
+        """The server of this request sends files by their path."""
+        self._scope["extensions"] = {"http.response.pathsend": {}}
+        return self
 
     def __enter__(self) -> Self:
         self._done: Future[Any] = self._portal.start_task_soon(self._run)

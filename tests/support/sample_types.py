@@ -180,7 +180,7 @@ class CrateArtifact(ArtifactType):
             case "box":
                 return unpack_zip(upload, stream, into="files", keep=False, replace=False, content_type="text/plain")
             case "tight":
-                return unpack_zip(upload, stream, into="many", limits=UnpackLimits(members=3, size=2_000_000, ratio=50))
+                return unpack_zip(upload.within(UnpackLimits(members=3, size=2_000_000, ratio=50)), stream, into="many")
             case "big":
                 return unpack_zip(upload, stream, into="many")
             case "doubled":

@@ -12,7 +12,7 @@ from glare.db import blobs as blob_rows
 from glare.db import jobs, leases, location_hosts
 from glare.db import stores as store_rows
 from glare.db.engine import Database
-from glare.egress.client import EgressClient
+from glare.egress.client import EgressClient, Listeners
 from glare.egress.names import Resolver, system_resolve
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.metrics import Metrics
@@ -68,13 +68,9 @@ def build_services(
     def stuck() -> set[int]:
         return set().union(*(store.calls.longer_than(settings.uploads.store_timeout) for store in stores.values()))
 
-    egress = EgressClient(
-        settings.egress,
-        resolve=resolve,
-        report=metrics.outbound_ended,
-        blocked=takedowns.asked_by(db),
-        refused=metrics.refused,
-    )
+    listeners = Listeners(metrics.outbound_ended, metrics.refused)
+    blocked = takedowns.asked_by(db)
+    egress = EgressClient(settings.egress, resolve=resolve, blocked=blocked, listeners=listeners)
     services = Services(
         db=db,
         aside=aside,
@@ -82,13 +78,7 @@ def build_services(
         policy=PolicyEngine(settings.policy.policy_file, default_rule=settings.policy.policy_default_rule),
         stores=stores,
         egress=egress,
-        webhooks=EgressClient(
-            settings.webhooks,
-            resolve=resolve,
-            report=metrics.outbound_ended,
-            blocked=takedowns.asked_by(db),
-            refused=metrics.refused,
-        ),
+        webhooks=EgressClient(settings.webhooks, resolve=resolve, blocked=blocked, listeners=listeners),
         secrets=SecretBox(settings.subscriptions.secret_key_file),
         hashing=ThreadPoolExecutor(_HASH_THREADS, "hashing"),
         heartbeats=Heartbeats(beat, settings.uploads.attempt_heartbeat, stuck),

@@ -19,24 +19,18 @@ def unpack_zip(
     keep: bool = True,
     replace: bool = True,
     content_type: str = "application/octet-stream",
-    limits: UnpackLimits | None = None,
 ) -> Ingested:
     """What an `ingest` hook returns to store a zip archive, and its members in the folder field `into` under their
     paths.
 
     Without `keep` the archive itself is not stored; without `replace` the folder keeps the blobs that the archive has
-    no member for. `content_type` is that of every member. `limits` tighten those of the operator. Archives inside are
-    stored as they are.
+    no member for. `content_type` is that of every member. The limits are those of the upload, which `Ingest.within`
+    makes stricter. Archives inside are stored as they are.
 
     What is no sound zip archive, or not safe to unpack, is refused with `BadRequest`, what is too large with
     `RequestEntityTooLarge`, and nothing is stored.
     """
-    most = upload.unpacking
-    if limits is not None:
-        most = UnpackLimits(
-            min(limits.members, most.members), min(limits.size, most.size), min(limits.ratio, most.ratio)
-        )
-    members = partial(zip_members, into=into, content_type=content_type, limits=most)
+    members = partial(zip_members, into=into, content_type=content_type, limits=upload.unpacking)
     return Ingested(stream, members, keep=keep, replaces=(into,) if replace else ())
 
 

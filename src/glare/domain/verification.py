@@ -240,33 +240,34 @@ class Word:
     project: str | None
 
 
-def is_outage(
-    host: str,
-    project: str,
-    bad: Collection[Word],
-    good: Collection[Word],
-    *,
-    hosts: int,
-    projects: int,
-    share: float,
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class OutageRule:
+    """How many unrelated hosts, of how many projects, and which share of all, have to fail for a fault to be ours."""
+
+    hosts: int
+    projects: int
+    share: float
+
+
+def is_outage(host: str, project: str, bad: Collection[Word], good: Collection[Word], rule: OutageRule) -> bool:
     """Whether a finding about a location of `project` at `host` is one of so many that the fault is ours.
 
     `bad` and `good` are the last words of hosts within one window. The judgement must not rest on what one tenant
     controls, so hosts are counted once for each network, and once for each registered domain, and both counts have to
-    reach `hosts` and the `share`; hosts in networks that nobody knows do not count. They have to be of so many
-    `projects`, or of all that were checked in the window where those are fewer. The finding's own host is no witness
-    for itself.
+    reach the rule's number and share; hosts in networks that nobody knows do not count. They have to be of as many
+    projects as the rule says, or of all that were checked in the window where those are fewer. The finding's own host
+    is no witness for itself.
     """
     others = [word for word in bad if word.host != host and word.network is not None]
     well = [word for word in good if word.host != host and word.network is not None]
     networks, sites = _counted(host, others)
     fine_networks, fine_sites = _counted(host, well)
     unrelated = 1 + min(len(networks), len(sites))
+    share = rule.share
     many = len(networks) >= share * len(networks | fine_networks) and len(sites) >= share * len(sites | fine_sites)
     witnesses = {word.project for word in others}
-    needed = min(projects, len({project} | {word.project for word in (*bad, *good)}))
-    return unrelated >= hosts and len(witnesses) >= needed and many
+    needed = min(rule.projects, len({project} | {word.project for word in (*bad, *good)}))
+    return unrelated >= rule.hosts and len(witnesses) >= needed and many
 
 
 def _counted(host: str, words: Collection[Word]) -> tuple[set[str | None], set[str]]:

@@ -6,7 +6,7 @@ import logging
 import math
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Never
 
@@ -15,6 +15,7 @@ import h11
 from glare.context import TRACE
 from glare.egress import decision, reference
 from glare.egress.answer import Wanted
+from glare.egress.asked import PLAIN_GET, Asked
 from glare.egress.attempt import Attempt, Report, not_reported
 from glare.egress.cancellation import Cancellation
 from glare.egress.connector import Connector
@@ -23,7 +24,7 @@ from glare.egress.lately import Lately
 from glare.egress.loop import carried_on
 from glare.egress.names import Names, Resolver, system_resolve
 from glare.egress.race import Connect, begin_connect
-from glare.egress.response import Pace, Response
+from glare.egress.response import Answered, Pace, Response
 from glare.egress.settings import EgressSettings
 from glare.egress.url import UnusableUrl, Url, parse
 from glare.egress.wire import Deadline, Timing, Wire
@@ -49,6 +50,17 @@ def nothing_blocked(_: Url) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of requests: `ended` of each hop when it is over, `refused` of those for which we have no room."""
+
+    ended: Report = not_reported
+    refused: Refused = not_told
+
+
+NOBODY: Final = Listeners()
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     """What stays the same over all redirects."""
 
@@ -63,9 +75,8 @@ class EgressClient:
     """The guarded client. It holds no connections: each request has one of its own, closed with its `Response`.
 
     `resolve`, `connect` and `tls` stand at the network's edge and may be replaced there. Environment proxies, cookies
-    and credentials are never used. `report` is told of each hop when it is over, and `blocked` is asked before each.
-    `refused` is told of requests for which we have no room. `lately` holds what failed a short while ago: addresses,
-    and what its callers add. It may be shared by threads.
+    and credentials are never used. `blocked` is asked before each hop. `lately` holds what failed a short while ago:
+    addresses, and what its callers add. It may be shared by threads.
     """
 
     def __init__(
@@ -75,50 +86,28 @@ class EgressClient:
         resolve: Resolver | None = None,
         connect: Connect | None = None,
         tls: ssl.SSLContext | None = None,
-        log: logging.Logger | None = None,
-        report: Report = not_reported,
         blocked: Blocks = nothing_blocked,
-        refused: Refused = not_told,
+        listeners: Listeners = NOBODY,
     ) -> None:
         self.settings = settings
         self.lately = Lately(settings.failure_seconds, settings.max_failures)
         self._rules = settings.rules
         self.connector = Connector(settings, connect or begin_connect, tls or ssl.create_default_context(), self.lately)
-        self.names = Names(resolve or system_resolve, settings.name_bounds, refused=refused)
-        self._log = log or logging.getLogger("glare.egress")
-        self._report = report
+        self.names = Names(resolve or system_resolve, settings.name_bounds, refused=listeners.refused)
+        self._log = logging.getLogger("glare.egress")
+        self._report = listeners.ended
         self._blocked = blocked
 
     def parse(self, text: str) -> Url:
         """The URL that `text` spells, under this client's rules. Raises `LocationRefused`."""
         return parse(text, self.settings.url_rules)
 
-    def open(
-        self,
-        url: Url,
-        *,
-        method: str = "GET",
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        byte_range: tuple[int, int | None] | None = None,
-        whole_for_range: bool = True,
-        statuses: Collection[int] | None = (200,),
-        cdn_loop: str = "",
-        cancellation: Cancellation | None = None,
-        provable: bool = False,
-        hurried: bool = False,
-        partial: bool = False,
-    ) -> Response:
+    def open(self, url: Url, asked: Asked = PLAIN_GET, cancellation: Cancellation | None = None) -> Response:
         """Send a request and return its final answer, with the body still to be read.
 
         Redirects of GET and HEAD are followed, each decided afresh; a request that fails where a redirect led is sent
-        once more, from the start, since that may lead elsewhere. `byte_range` is first and last byte, inclusive (None
-        for the end): accepted are a 206 with exactly that range, with `partial` also with a beginning of it, and,
-        unless `whole_for_range` is off, the 200 of an origin that knows no ranges; `Response.span` tells which bytes
-        the body has. Without a range `statuses` are accepted; None accepts any status, with a range too. `cdn_loop` is
-        the value of ``CDN-Loop`` that the request which caused this one came with. `cancellation` is asked a few times
-        a second while the origin is waited for. `provable` is for who can prove the bytes, or does not want them: see
-        `Wanted`. `hurried` is for who can ask another origin, and gives this one less time for a first sign of life.
+        once more, from the start, since that may lead elsewhere. `Response.span` tells which bytes the body has, where
+        a range was asked for. `cancellation` is asked a few times a second while the origin is waited for.
 
         Raises `Blocked` where a takedown forbids the request or one that a redirect leads to, `LocationRefused` where
         policy or the network keeps the origin out of reach: always the same message, and never sooner than the
@@ -126,13 +115,11 @@ class EgressClient:
         address; `reason` does, and is logged here. Raises `OutboundBusy` where we have no room for the request.
         """
         settings = self.settings
-        if byte_range is not None and statuses is not None:
-            statuses = (206, 200) if whole_for_range else (206,)
-        hurry = settings.hurry_seconds if hurried else math.inf
+        hurry = settings.hurry_seconds if asked.hurried else math.inf
         request = _Request(
-            Wanted(method, byte_range, statuses, provable, partial),
-            self._headers(headers or {}, byte_range, cdn_loop),
-            body,
+            Wanted(asked.method, asked.byte_range, asked.accepted, asked.provable, asked.partial),
+            self._headers(asked.headers, asked.byte_range, asked.cdn_loop),
+            asked.body,
             Timing(
                 Deadline(settings.header_seconds),
                 min(settings.connect_seconds, hurry),
@@ -178,8 +165,8 @@ class EgressClient:
                         span = wanted.check(head)
                         if span is not None and head.unframed:  # The range says how long it is.
                             head = replace(head, length=span.last - span.first + 1, unframed=False)
-                        pace = Pace(self.settings)
-                        return Response(head, url, wire, state, pace, attempt.end, span, trail.contact)
+                        answered = Answered(head, url, span, trail.contact)
+                        return Response(answered, wire, state, Pace(self.settings), attempt.end)
                     trail.redirected = True
                     wire.close()
                     following = self._redirected(url, head)

@@ -12,6 +12,7 @@ from glare.digest import Content, HashingPass
 from glare.domain import origin_text
 from glare.domain.blob import AsSent
 from glare.egress.answer import coding
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.exchange import PIECE
@@ -100,15 +101,9 @@ def measure(
     cancellation = caller.cancellation
 
     def ask(byte_range: tuple[int, None] | None, headers: Mapping[str, str]) -> Response:
-        return client.open(
-            url,
-            headers=headers,
-            byte_range=byte_range,
-            cancellation=cancellation,
-            cdn_loop=caller.cdn_loop,
-            provable=expected.sha256 is not None,
-            partial=True,
-        )
+        provable = expected.sha256 is not None
+        asked = Asked(headers=headers, byte_range=byte_range, cdn_loop=caller.cdn_loop, provable=provable, partial=True)
+        return client.open(url, asked, cancellation)
 
     try:
         provable = None if expected.sha256 is None else expected.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -68,32 +69,40 @@ class _Framing(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The head of an answer; `url` is the one after redirects, `span` the range of the content that the body is, None
+    for the whole, `contact` how it was reached.
+    """
+
+    head: Head
+    url: Url
+    span: Span | None
+    contact: Contact
+
+
 class Response:
     """An answer whose headers are there and whose body is read from the origin as the caller reads it.
 
-    `length` is the declared number of bytes, None for a chunked body; `url` the one after redirects; `span` the range
-    of the content that the body is, None for the whole; `unframed` whether it ends with the connection, so that nothing
-    but its bytes says whether it was whole; `contact` how it was reached. It must be closed. `cancel` may come from any
-    thread.
+    `length` is the declared number of bytes, None for a chunked body; `unframed` whether it ends with the connection,
+    so that nothing but its bytes says whether it was whole. It must be closed. `cancel` may come from any thread.
     """
 
     def __init__(
         self,
-        head: Head,
-        url: Url,
+        answered: Answered,
         wire: Wire,
         state: h11.Connection,
         pace: Pace,
         ended: Callable[[str, str, int], None],
-        span: Span | None,
-        contact: Contact,
     ) -> None:
-        self.contact = contact
+        head = answered.head
+        self.contact = answered.contact
         self.status = head.status
         self.headers = head.headers
         self.length = head.length
-        self.url = url
-        self.span = span
+        self.url = answered.url
+        self.span = answered.span
         self.unframed = head.unframed
         self._wire = wire
         self._pace = pace

@@ -29,6 +29,7 @@ from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import Credentials, storable
 from glare.identity.headers import require_one_of_each
+from glare.operations.refusals import Refusal
 from glare.trace import received
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
@@ -102,14 +103,9 @@ class Boundary:
         if isinstance(error, ArtifactNotFound) and not error.hidden:
             return
         type_name, artifact_id = named_in_path(scope)
+        action = f"{scope['method']} {route_of(scope)}"
         self._application.refusals.take(
-            state["actor"],
-            f"{scope['method']} {route_of(scope)}",
-            state["request_id"],
-            error.code,
-            error.message,
-            type_name=type_name,
-            artifact_id=artifact_id,
+            Refusal(state["actor"], action, state["request_id"], error.code, error.message, type_name, artifact_id)
         )
 
     async def _to_api(self, scope: Scope, receive: Receive, send: Send) -> None:

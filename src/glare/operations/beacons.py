@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from glare.domain.verification import is_cut_off
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.errors import LocationRefused, OriginFailed, OutboundBusy
@@ -15,6 +16,7 @@ from glare.errors import LocationRefused, OriginFailed, OutboundBusy
 _log = logging.getLogger(__name__)
 
 _ERRORS: Final = 500
+_ANY_ANSWER: Final = Asked(statuses=None, provable=True)
 
 
 class Beacons:
@@ -51,7 +53,7 @@ class Beacons:
         """Whether the beacon itself answers, and without an error: not a portal that it is redirected to."""
         try:
             url = self._client.parse(text)
-            with self._client.open(url, statuses=None, cancellation=cancellation, provable=True) as response:
+            with self._client.open(url, _ANY_ANSWER, cancellation) as response:
                 response.dismiss()
                 return response.url.host == url.host and response.status < _ERRORS
         except OutboundBusy:

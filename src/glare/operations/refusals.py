@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 from glare.context import PARTY
@@ -25,6 +26,19 @@ _ACTION: Final = 64  # As long as the column.
 _MINUTE: Final = 60_000_000
 _WRITE_EVERY: Final = 0.5
 _SHARE: Final = 4  # One party has a quarter of a minute's rows, so that it cannot hide the others.
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Who was refused what, and with which error; the type and the artifact where the request named one."""
+
+    actor: Actor
+    action: str
+    request_id: str
+    code: str
+    message: str
+    type_name: str | None = None
+    artifact_id: str | None = None
 
 
 class Refusals:
@@ -55,18 +69,8 @@ class Refusals:
         self._thread.join()
         self.write(closing=True)
 
-    def take(
-        self,
-        actor: Actor,
-        action: str,
-        request_id: str,
-        code: str,
-        message: str,
-        *,
-        type_name: str | None,
-        artifact_id: str | None,
-    ) -> None:
-        """Remember that `actor` was refused. It costs a moment of a lock, and no I/O.
+    def take(self, refusal: Refusal) -> None:
+        """Remember a refusal. It costs a moment of a lock, and no I/O.
 
         What counts against its bound is the party that this thread works for: to have many users, or many addresses of
         a network, hides nobody.
@@ -82,13 +86,13 @@ class Refusals:
             self._waiting.append(
                 AuditEntry(
                     occurred_at=now,
-                    action=action[:_ACTION],
-                    actor=actor,
+                    action=refusal.action[:_ACTION],
+                    actor=refusal.actor,
                     outcome=REFUSED,
-                    type_name=type_name,
-                    artifact_id=artifact_id,
-                    detail={"error": code, "message": message[:300]},
-                    request_id=request_id,
+                    type_name=refusal.type_name,
+                    artifact_id=refusal.artifact_id,
+                    detail={"error": refusal.code, "message": refusal.message[:300]},
+                    request_id=refusal.request_id,
                 )
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -101,6 +101,14 @@ class Ingest:
     size: int | None
     limit: int | None
     unpacking: UnpackLimits = UnpackLimits()
+
+    def within(self, limits: UnpackLimits) -> Ingest:
+        """The same upload under `limits` too, where they are stricter than those of the operator."""
+        most = self.unpacking
+        stricter = UnpackLimits(
+            min(limits.members, most.members), min(limits.size, most.size), min(limits.ratio, most.ratio)
+        )
+        return replace(self, unpacking=stricter)
 
 
 class Range(Reader, Protocol):

@@ -24,7 +24,7 @@ from glare.operations.artifacts.create import create_artifact, require_owner
 from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.list import Listed, further, list_artifacts
 from glare.operations.artifacts.show import show_artifact
-from glare.operations.artifacts.update import update_artifact
+from glare.operations.artifacts.update import PatchRequest, update_artifact
 
 JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -55,9 +55,8 @@ async def update(call: Call) -> Response:
     call.require_media_type(JSON_PATCH)
     await refuse_anonymous(call)
     body = await call.document()
-    operation = partial(
-        update_artifact, call.services, call.actor, *named(call), body, wanted_revisions(call), call.microversion
-    )
+    request = PatchRequest(body, wanted_revisions(call), call.microversion)
+    operation = partial(update_artifact, call.services, call.actor, *named(call), request)
     return await _write(call, body, operation)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from glare.domain.actor import Actor
+from glare.egress.asked import Asked
 from glare.errors import ArtifactNotFound, Cause, GlareError, InvalidParameterValue, OriginBusy, OriginFailed
 from glare.operations import access
 from glare.operations.outbound import charged
@@ -38,7 +39,7 @@ def _require_answer(services: Services, actor: Actor, field: str, link: str) -> 
     with _named(field):
         url = services.egress.parse(link)
     with charged(services, actor.project or "", url.host), _named(field):
-        services.egress.open(url, provable=True).dismiss()
+        services.egress.open(url, Asked(provable=True)).dismiss()
 
 
 @contextmanager

@@ -29,28 +29,32 @@ from glare.operations.slots import holders
 
 @dataclass(slots=True)
 class _Draft:
-    """The working copy: `document` is what operations see, `artifact` what will be stored, `steps` what to tell of."""
+    """The working copy: `document` is what operations see, `artifact` what will be stored, `steps` what to announce."""
 
+    spec: TypeSpec
     document: dict[str, Any]
     artifact: Artifact
     steps: list[ChangeKind] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class PatchRequest:
+    """A patch: `body` should be a JSON array of RFC 6902 operations. `revisions` are those that If-Match names."""
+
+    body: Any
+    revisions: frozenset[str] | None = None
+    microversion: Microversion = NEWEST
+
+
 def update_artifact(
-    services: Services,
-    actor: Actor,
-    type_name: str,
-    artifact_id: str,
-    body: Any,
-    revisions: frozenset[str] | None = None,
-    microversion: Microversion = NEWEST,
+    services: Services, actor: Actor, type_name: str, artifact_id: str, request: PatchRequest
 ) -> tuple[TypeSpec, Artifact]:
-    """Apply the patch `body`, a JSON array of RFC 6902 operations; returns the artifact as it is then.
+    """Apply the patch; returns the artifact as it is then.
 
     Raises `BadRequest` and `InvalidParameterValue` naming the operation or field, `ArtifactNotFound`, `Forbidden`,
     `PolicyException`, `PreconditionFailed`, and `Conflict` for a taken name, a blob being stored or a lost race.
     """
-    operations = parse(body)
+    operations = parse(request.body)
     if len(operations) > services.rules.max_patch_operations:
         most = services.rules.max_patch_operations
         raise BadRequest(
@@ -64,29 +68,29 @@ def update_artifact(
         return spec, artifact
     access.require_writer(services, actor, artifact)
     access.require(services, "artifact:update", actor, artifact)
-    access.require_revision(artifact, revisions)
+    access.require_revision(artifact, request.revisions)
     artifact = holders.without_dead(services, artifact)
-    change = hooks.of_update(actor, tuple(body))
-    shown = represent(spec, artifact, microversion=NEWEST, full_urls=True)
-    draft = _Draft(dict(shown), artifact)
-    _set(draft, spec, hooks.before(spec, change, artifact))
-    face = spec.face(microversion)
+    change = hooks.of_update(actor, tuple(request.body))
+    before = represent(spec, artifact, microversion=NEWEST, full_urls=True)
+    draft = _Draft(spec, dict(before), artifact)
+    _set(draft, hooks.before(spec, change, artifact))
+    face = spec.face(request.microversion)
     for operation in operations:
-        _apply(services, actor, spec, face, draft, operation)
-    # What shows the same is the same: a default that is given explicitly changes nothing. A deactivation and
+        _apply(services, actor, face, draft, operation)
+    # What reads the same is the same: a default that is given explicitly changes nothing. A deactivation and
     # reactivation in one patch ends as it began, but for the time.
-    if draft.document == shown and draft.artifact.activated_at == artifact.activated_at:
+    if draft.document == before and draft.artifact.activated_at == artifact.activated_at:
         return spec, artifact
-    after = _store(services, actor, spec, artifact, draft, audit.differences(shown, draft.document))
+    after = _store(services, actor, artifact, draft, audit.differences(before, draft.document))
     hooks.after(spec, change, after)
     for kind in draft.steps:
         hooks.after(spec, Change(kind, actor), after)
     return spec, after
 
 
-def _apply(services: Services, actor: Actor, spec: TypeSpec, face: Face, draft: _Draft, operation: Operation) -> None:
+def _apply(services: Services, actor: Actor, face: Face, draft: _Draft, operation: Operation) -> None:
     # A field that the caller's microversion does not know can be neither tested, nor copied from.
-    hidden = spec.fields.keys() - face.fields.keys()
+    hidden = draft.spec.fields.keys() - face.fields.keys()
     name, document = apply(operation, {key: value for key, value in draft.document.items() if key not in hidden})
     if operation.is_test:
         return
@@ -94,11 +98,11 @@ def _apply(services: Services, actor: Actor, spec: TypeSpec, face: Face, draft: 
     if found is not None and found.is_blob:
         raise BadRequest(f"Field '{name}' holds data; upload it, or add a location, at its own path.")
     if name == "visibility":
-        _move(services, actor, spec, draft, _visibility(draft.artifact, document[name]))
+        _move(services, actor, draft, _visibility(draft.artifact, document[name]))
     elif name == "status":
-        _move(services, actor, spec, draft, _status(draft.artifact, document[name]))
+        _move(services, actor, draft, _status(draft.artifact, document[name]))
     else:
-        _change(services, actor, spec, draft, found, name, document.get(name))
+        _change(services, actor, draft, found, name, document.get(name))
 
 
 def _status(artifact: Artifact, wanted: Any) -> Transition:
@@ -109,14 +113,14 @@ def _visibility(artifact: Artifact, wanted: Any) -> Transition:
     return visibility_transition(artifact.visibility, artifact.status, wanted)
 
 
-def _move(services: Services, actor: Actor, spec: TypeSpec, draft: _Draft, transition: Transition) -> None:
+def _move(services: Services, actor: Actor, draft: _Draft, transition: Transition) -> None:
     """A life-cycle change, or a repetition of one: policy and hook are asked in either case."""
-    artifact = draft.artifact
+    spec, artifact = draft.spec, draft.artifact
     if transition.kind is None:
         return  # Drafted to drafted, private to private: nothing is asked, nothing happens.
     if transition.rule is not None:
         access.require(services, transition.rule, actor, artifact)
-    _set(draft, spec, hooks.before(spec, Change(transition.kind, actor), artifact))
+    _set(draft, hooks.before(spec, Change(transition.kind, actor), artifact))
     if transition.kind is ChangeKind.ACTIVATE:
         _require_complete(spec, draft.artifact)
         hooks.validate(spec, draft.artifact)
@@ -139,9 +143,8 @@ def _require_complete(spec: TypeSpec, artifact: Artifact) -> None:
         )
 
 
-def _change(
-    services: Services, actor: Actor, spec: TypeSpec, draft: _Draft, found: FieldSpec | None, name: str, value: Any
-) -> None:
+def _change(services: Services, actor: Actor, draft: _Draft, found: FieldSpec | None, name: str, value: Any) -> None:
+    spec = draft.spec
     if found is None:
         raise BadRequest(f"Type '{spec.name}' has no field {shown(name)}; see /schemas/{spec.name} for those it has.")
     artifact = draft.artifact
@@ -153,13 +156,13 @@ def _change(
         raise Forbidden(f"Artifact '{artifact.id}' is active and field '{name}' is immutable; it cannot be changed.")
     stored = found.coerce(value)
     require_links(services, actor, name, set(found.links(stored)) - set(found.links(artifact.values.get(name))))
-    _set(draft, spec, {name: stored})
+    _set(draft, {name: stored})
 
 
-def _set(draft: _Draft, spec: TypeSpec, values: dict[str, Any]) -> None:
-    """Put stored forms into the working copy; None takes the value away, so that the field shows its default."""
+def _set(draft: _Draft, values: dict[str, Any]) -> None:
+    """Put stored forms into the working copy; None takes the value away, so that the field has its default."""
     for name, stored in values.items():
-        found = spec.fields[name]
+        found = draft.spec.fields[name]
         draft.document[name] = found.effective(stored)
         if name in COLUMNS:
             draft.artifact = replace(draft.artifact, **{name: found.effective(stored)})
@@ -170,9 +173,7 @@ def _set(draft: _Draft, spec: TypeSpec, values: dict[str, Any]) -> None:
         draft.artifact = replace(draft.artifact, values=kept)
 
 
-def _store(
-    services: Services, actor: Actor, spec: TypeSpec, before: Artifact, draft: _Draft, detail: Mapping[str, Any]
-) -> Artifact:
+def _store(services: Services, actor: Actor, before: Artifact, draft: _Draft, detail: Mapping[str, Any]) -> Artifact:
     if draft.artifact.status is not before.status:
         holders.require_no_attempt(before)
     now = services.clock()
@@ -182,7 +183,9 @@ def _store(
     events += [artifact_event(kind, after, now) for kind in draft.steps]
 
     def keep(connection: Connection) -> None:
-        artifact_rows.update_artifact(connection, before, after, index_values(spec, after.values) if changed else None)
+        artifact_rows.update_artifact(
+            connection, before, after, index_values(draft.spec, after.values) if changed else None
+        )
         audit.changed(connection, actor, events, detail=detail)
 
     services.db.transact(keep)

@@ -142,7 +142,7 @@ def fill(
     def noted(connection: Connection) -> None:
         also(connection)
         if location.check_at is not None:
-            turn = Turn(url.host, reservation.artifact.owner)
+            turn = Turn(url.host, reservation.place.artifact.owner)
             location_hosts.place_host(connection, turn, measured.network, location.check_at, services.clock())
 
     filling = attempts.Filling(measured.content, location, measured.content_type, url.host)

@@ -16,6 +16,7 @@ from glare.domain.blob import AsSent
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
 from glare.egress import measure
 from glare.egress.answer import cause_of_status
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.exchange import Headers
 from glare.egress.response import Response
@@ -165,15 +166,8 @@ class _Asking:
             )
 
     def _open(self, url: Url, span: tuple[int, int] | None, headers: dict[str, str]) -> Response:
-        response = self._services.egress.open(
-            url,
-            headers=headers,
-            byte_range=span,
-            statuses=None,
-            cancellation=self._cancellation,
-            provable=True,
-            partial=True,
-        )
+        asked = Asked(headers=headers, byte_range=span, statuses=None, provable=True, partial=True)
+        response = self._services.egress.open(url, asked, self._cancellation)
         self.contact = response.contact
         return response
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection
 
 from glare.db import location_hosts
-from glare.domain.verification import Finding, Outcome, Standing, is_outage
+from glare.db.checks import Target
+from glare.domain.verification import Finding, OutageRule, Outcome, is_outage
 
 if TYPE_CHECKING:
     from glare.operations.services import Services
@@ -29,9 +30,7 @@ BAD: Final = (Outcome.FAILED, Outcome.CHANGED)
 """Outcomes that an outage of ours may be the reason of."""
 
 
-def is_ours(
-    services: Services, connection: Connection, host: str, project: str, standing: Standing, finding: Finding, now: int
-) -> bool:
+def is_ours(services: Services, connection: Connection, target: Target, finding: Finding, now: int) -> bool:
     """Whether so many unrelated hosts failed lately that this finding is no word about the location.
 
     Errors are no witnesses for a mismatch: a body that differs came from somebody who answered, so only others that
@@ -41,18 +40,12 @@ def is_ours(
     if finding.outcome not in BAD:
         return False
     patience = int(rules.outage_patience * _SECOND)
-    if standing.withheld_at is not None and now - standing.withheld_at >= patience:
+    withheld_at = target.standing.withheld_at
+    if withheld_at is not None and now - withheld_at >= patience:
         return False
     failed, changed, reached = location_hosts.last_words(
         connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS
     )
     bad = changed if finding.outcome is Outcome.CHANGED else [*failed, *changed]
-    return is_outage(
-        host,
-        project,
-        bad,
-        reached,
-        hosts=rules.outage_hosts,
-        projects=rules.outage_projects,
-        share=rules.outage_share,
-    )
+    rule = OutageRule(rules.outage_hosts, rules.outage_projects, rules.outage_share)
+    return is_outage(target.host, target.project, bad, reached, rule)

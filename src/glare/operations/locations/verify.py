@@ -228,7 +228,7 @@ def _record(services: Services, connection: Connection, target: Target, finding:
     outage = (
         finding.outcome in BAD and cut_off
         if cut_off is not None
-        else is_ours(services, connection, target.host, target.project, current.standing, finding, now)
+        else is_ours(services, connection, current, finding, now)
     )
     _judge_host(services, connection, current, finding, now, outage=outage)
     rhythm = services.rules.verification.rhythm

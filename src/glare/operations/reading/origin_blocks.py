@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from glare.digest import BLOCK
 from glare.domain.blob import Blob, External
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.response import Response
@@ -64,14 +65,9 @@ class OriginBlocks:
         self._crumbs_left = egress.settings.resumptions
         self._answer_end = 0
         self.whole = False
-        self._ask: Callable[[tuple[int, int] | None], Response] = lambda asked: egress.open(
-            self._url,
-            byte_range=asked,
-            cdn_loop=asking.cdn_loop,
-            cancellation=asking.cancellation,
-            provable=True,
-            hurried=turn.hurried,
-            partial=True,
+        plain = Asked(cdn_loop=asking.cdn_loop, provable=True, hurried=turn.hurried, partial=True)
+        self._ask: Callable[[tuple[int, int] | None], Response] = lambda wanted: egress.open(
+            self._url, replace(plain, byte_range=wanted), asking.cancellation
         )
         self.blob: Blob = turn.blob
         self._response = self._answer()

@@ -21,6 +21,7 @@ from glare.db import subscriptions as rows
 from glare.documents.subscriptions import CONFIRMATION, SUSPENDED, DeliveryState, SubscriptionState
 from glare.domain.events import Event
 from glare.domain.subscription import Delivery, Subscription
+from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.errors import Cause, GlareError, LocationRefused, OriginFailed, OutboundBusy
 from glare.events import cloudevents
@@ -183,15 +184,8 @@ class Deliverer:
         asking = delivery.event.type == CONFIRMATION
         try:
             url = client.parse(subscription.target)
-            with client.open(
-                url,
-                method="POST",
-                headers=headers,
-                body=body,
-                statuses=None,
-                cancellation=self._cancellation,
-                provable=True,
-            ) as response:
+            message = Asked("POST", headers, body, statuses=None, provable=True)
+            with client.open(url, message, self._cancellation) as response:
                 retry_after = response.headers.get("retry-after")
                 well = 200 <= response.status < 300
                 answer = _answered(response.read) if asking and well else None
