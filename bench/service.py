@@ -60,7 +60,7 @@ class Glare(Server):
         configuration.write_text(CONFIGURATION.format(state=state, port=port, origin=origin) + options)
         self._configuration = configuration
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        self._run("db", "upgrade")
+        self._run("init")
         prepare(state / "glare.sqlite")
         self.tokens = {
             project: self._run("token", "create", "--project", project, "--user", "bench") for project in PROJECTS

@@ -108,7 +108,7 @@ def demonstrate(narrator: Narrator, work: Path, stack: ExitStack) -> None:
     with narrator.step("Start the service: a fresh database, three tokens"):
         installation = Installation(work, glare_port, env)
         narrator.answer(installation.write_config((origin_port, mirror_port), receiver_port).replace(str(work), "."))
-        installation.glare(narrator, "db", "upgrade")
+        installation.glare(narrator, "init")
         tokens = {
             name: installation.glare(
                 narrator, "token", "create", "--project", project, "--user", name, "--role", role

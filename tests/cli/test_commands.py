@@ -13,10 +13,13 @@ from support.service import running
 
 def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
     """The database goes from absent to fitting and back, and each step says where it is."""
-    assert "does not exist; run `glare-server db upgrade`" in cli.refused("db", "check")
+    database = cli.directory / "var" / "glare.sqlite"
+    for words in (("db", "check"), ("db", "upgrade"), ("db", "downgrade", "base", "--yes")):
+        assert f"sqlite:///{database} does not exist; run `glare-server init`" in cli.refused(*words)
     assert not (cli.directory / "var").exists()
-    cli.done("db", "upgrade")
-    cli.done("db", "upgrade")
+    cli.done("init")
+    cli.done("init")
+    cli.done("init")
     cli.done("db", "check")
     assert "add --yes" in cli.refused("db", "downgrade", "base")
     cli.done("db", "check")
@@ -27,15 +30,71 @@ def test_the_database_is_made_checked_and_undone(cli: Cli) -> None:
 
 def test_state_is_for_its_owner_only(cli: Cli) -> None:
     """Directories of state are made so that other users of the machine cannot look into them."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     assert stat.S_IMODE((cli.directory / "var").stat().st_mode) == 0o700
     assert stat.S_IMODE((cli.directory / "var" / "glare.sqlite").stat().st_mode) == 0o600
 
 
 def test_a_service_without_its_database_is_refused(cli: Cli, free_port: int) -> None:
     """`serve` and `worker` do not make a database by themselves: they say how it is made."""
-    assert "run `glare-server db upgrade`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
-    assert "run `glare-server db upgrade`" in sentence(cli.program("worker"))
+    assert "run `glare-server init`" in sentence(cli.program("serve", "--bind-port", str(free_port)))
+    assert "run `glare-server init`" in sentence(cli.program("worker"))
+
+
+NOWHERE = (
+    ("serve",),
+    ("worker",),
+    ("scrub",),
+    ("fsck",),
+    ("db", "upgrade"),
+    ("db", "check"),
+    ("token", "create", "--project", "p", "--user", "u"),
+    ("token", "list"),
+    ("token", "show"),
+    ("token", "revoke", "4f1c2a"),
+    ("audit", "list"),
+    ("locations", "list"),
+    ("takedown", "list"),
+    ("takedown", "add", "host", "files.example.org", "--reason", "x"),
+    ("stores", "list"),
+    ("stores", "adopt", "file"),
+)
+
+
+@pytest.mark.parametrize("words", NOWHERE, ids=" ".join)
+def test_a_command_in_the_wrong_folder_makes_nothing(cli: Cli, words: tuple[str, ...]) -> None:
+    """Where nothing was set up, a command says in one sentence what is missing, by its whole path, and leaves nothing."""
+    said = sentence(cli.program(*words))
+    assert f"{cli.directory}/var" in said
+    assert "glare-server init" in said or "quickstart" in said
+    assert list(cli.directory.iterdir()) == []
+
+
+def test_what_is_set_up_is_said_and_stays(cli: Cli) -> None:
+    """`init` names all that it made by whole paths; a second one changes nothing."""
+    said = cli.program("init")
+    assert said.returncode == 0
+    state = cli.directory / "var"
+    for name in ("glare.sqlite", "tokens.json", "subscriptions.key"):
+        assert str(state / name) in said.stderr, said.stderr
+    before = {path.name: path.read_bytes() for path in state.iterdir() if path.is_file()}
+    assert cli.program("init").returncode == 0
+    after = {path.name: path.read_bytes() for path in state.iterdir() if path.is_file()}
+    assert {name: after[name] for name in ("tokens.json", "subscriptions.key")} == {
+        name: before[name] for name in ("tokens.json", "subscriptions.key")
+    }
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_node_without_its_keys_is_refused(cli: Cli, free_port: int, command: str) -> None:
+    """A node that lacks the others' keys makes none of its own: it says where they belong."""
+    cli.done("init")
+    keys = cli.directory / "var" / "subscriptions.key"
+    keys.unlink()
+    said = sentence(cli.program(command, OS_DEFAULT__BIND_PORT=str(free_port)))
+    assert f"There is no key file {keys}" in said
+    assert "copy it from another node" in said
+    assert not keys.exists()
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
@@ -55,7 +114,7 @@ def test_a_store_that_is_not_at_its_place_is_refused(cli: Cli, free_port: int, c
 
 def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, free_port: int) -> None:
     """One sentence names the file and the remedy, where each server process would else fail with a traceback."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     tokens = cli.directory / "var" / "tokens.json"
     tokens.write_text("{oops")
     tokens.chmod(0o600)
@@ -64,6 +123,7 @@ def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, fre
 
 def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
     """`$(glare-server token create …)` is the token; the list shows whose it is and never the token; revoking removes it."""
+    cli.done("init")
     printed = cli.done(
         *("token", "create", "--project", "demo", "--user", "alice", "--role", "member"),
         *("--role", "reader", "--expires", "30d", "--label", "nightly build"),
@@ -82,34 +142,32 @@ def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
 
 def test_a_long_label_is_cut_in_the_list(cli: Cli) -> None:
     """The list keeps its lines short, whatever a label is."""
+    cli.done("init")
     cli.done("token", "create", "--project", "p", "--user", "u", "--label", "long " * 50)
     row = cli.done("token", "list").splitlines()[1]
     assert row.endswith("  " + ("long " * 50)[:39] + "…")
 
 
-def test_what_changes_no_token_makes_no_state(cli: Cli) -> None:
-    """Listing, and what is refused, leave a directory without state as it was."""
-    cli.done("token", "list")
-    assert "no token with id '4f1c2a'" in cli.refused("token", "revoke", "4f1c2a")
-    cli.refused("token", "create", "--project", "p", "--user", "u", "--expires=-1d")
-    assert list(cli.directory.iterdir()) == []
-
-
 def test_a_token_without_a_role_is_a_members(cli: Cli) -> None:
     """Nobody becomes an administrator by leaving something out."""
+    cli.done("init")
     cli.done("token", "create", "--project", "p", "--user", "u")
     assert cli.done("token", "list").splitlines()[1].split()[3] == "member"
 
 
 def test_a_lifetime_that_is_none_is_refused(cli: Cli) -> None:
-    """`--expires` takes durations, and says so."""
+    """`--expires` takes durations with a unit, and says so: five days are not five seconds."""
+    cli.done("init")
     sentence = cli.refused("token", "create", "--project", "p", "--user", "u", "--expires", "soon")
     assert "--expires is 'soon'" in sentence
+    said = cli.refused("token", "create", "--project", "p", "--user", "u", "--expires", "5")
+    assert "--expires is '5', which does not say of what; write 5d for days" in said
     assert "positive" in cli.refused("token", "create", "--project", "p", "--user", "u", "--expires=-1d")
 
 
 def test_a_token_that_nobody_reads_is_warned_of(cli: Cli) -> None:
     """Where the service looks at something else than tokens, making one says so."""
+    cli.done("init")
     result = cli("token", "create", "--project", "p", "--user", "u", OS_IDENTITY__PIPELINE="test_token")
     assert result.returncode == 0
     assert "does not look at tokens" in result.stderr
@@ -154,7 +212,7 @@ def test_a_module_of_types_is_checked(cli: Cli) -> None:
 
 def test_options_of_a_type_are_checked_before_the_service_starts(cli: Cli, free_port: int) -> None:
     """An option that a type does not declare, or a type that nothing defines, is refused with one sentence."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     conf = cli.directory / "a.conf"
     serve = ("serve", "--config-file", "a.conf", "--bind-port", str(free_port))
     conf.write_text("[artifact_type:images]\ncolour = blue\n")

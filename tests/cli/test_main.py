@@ -96,8 +96,8 @@ def test_configuration_may_stand_before_and_after_the_command(cli: Cli) -> None:
     """`--config-file` is taken on both sides of the command, and the later file wins."""
     Path(cli.directory / "a.conf").write_text("[DEFAULT]\nstate_dir = a\n")
     Path(cli.directory / "b.conf").write_text("[DEFAULT]\nstate_dir = b\n")
-    assert "sqlite:///a/glare.sqlite" in cli.refused("--config-file", "a.conf", "db", "check")
-    assert "sqlite:///b/glare.sqlite" in cli.refused(
+    assert f"sqlite:///{cli.directory}/a/glare.sqlite" in cli.refused("--config-file", "a.conf", "db", "check")
+    assert f"sqlite:///{cli.directory}/b/glare.sqlite" in cli.refused(
         "--config-file", "a.conf", "db", "check", "--config-file", "b.conf"
     )
 

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import json
 import shlex
+import stat
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from glare.cli.quickstart import answers, welcome
 from glare.cli.server import Address, address_of
-from glare.cli.tokens import quickstart_token
+from glare.cli.tokens import kept, quickstart_token, revoke_token
 from glare.db.migrate import upgrade
+from glare.errors import Unavailable
 from glare.identity.token_file import TokenFile
-from glare.settings import Sources, load
+from glare.settings import Settings, Sources, load
 from support.command import Cli, Start, environment, wait_for
 
 
@@ -61,28 +64,70 @@ def test_the_lines_of_the_welcome_work(start: Start, free_port: int, cli: Cli, t
     assert process.wait(15) == 0
 
 
-def test_the_next_start_replaces_the_token(start: Start, free_port: int, cli: Cli) -> None:
-    """Starting again leaves one token labelled quickstart: the new one."""
+def test_the_next_start_has_the_same_token(start: Start, free_port: int, cli: Cli) -> None:
+    """Starting again shows the same token, which `token show` prints, and which nobody else can read; once it is
+    revoked, the next start makes another.
+    """
     tokens = []
-    for _ in range(2):
+    for _ in range(3):
         process, lines = quickstart(start, free_port)
-        tokens.append(next(part for part in command_of(lines, "Look:") if part.startswith("X-Auth-Token")))
+        token = next(part for part in command_of(lines, "Look:") if part.startswith("X-Auth-Token"))
+        assert cli.done("token", "show") == f"{token.removeprefix('X-Auth-Token: ')}\n"
+        tokens.append(token)
         process.terminate()
         assert process.wait(15) == 0
-    assert tokens[0] != tokens[1]
-    assert len(cli.done("token", "list").splitlines()) == 2
+        assert stat.S_IMODE((cli.directory / "var" / "quickstart-token").stat().st_mode) == 0o600
+        header, row = cli.done("token", "list").splitlines()
+        assert header.startswith("ID")
+        if len(tokens) == 2:
+            cli.done("token", "revoke", row.split()[0])
+            assert "There is no token in" in cli.refused("token", "show")
+    assert tokens[0] == tokens[1] != tokens[2]
 
 
-def test_a_replaced_token_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a start takes an earlier one's token away, it says which, as a service may still run with it."""
-    overrides = {("DEFAULT", "state_dir"): str(tmp_path)}
+def test_services_that_start_at_once_have_one_token(tmp_path: Path) -> None:
+    """However many start on one directory of state at the same time, they show one token, recorded once."""
+    settings = settings_of(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda _: quickstart_token(settings), range(8)))
+    assert len(tokens) == 1
+    [record] = TokenFile(settings.identity.token_file).list()
+    assert (record.project, record.user, record.roles, record.label) == ("demo", "demo", ("member",), "quickstart")
+    assert sorted(path.name for path in tmp_path.iterdir() if "quickstart" in path.name) == ["quickstart-token"]
+
+
+def test_a_start_that_died_half_way_is_gone_on_with(tmp_path: Path) -> None:
+    """A token that was kept and not recorded yet is recorded by the next start."""
+    settings = settings_of(tmp_path)
+    text = kept(settings).read_or_make()
+    assert TokenFile(settings.identity.token_file).list() == ()
+    assert quickstart_token(settings) == text
+    assert len(TokenFile(settings.identity.token_file).list()) == 1
+
+
+def test_a_kept_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    """Neither shown nor used is a token that another user of the machine may have read; revoking it goes on."""
+    settings = settings_of(tmp_path)
+    quickstart_token(settings)
+    [record] = TokenFile(settings.identity.token_file).list()
+    path = kept(settings).path
+    path.chmod(0o644)
+    with pytest.raises(Unavailable, match="other users may read it"):
+        quickstart_token(settings)
+    revoke_token(settings, record.id)
+    assert not path.exists()
+    path.write_text("oops")
+    path.chmod(0o600)
+    with pytest.raises(Unavailable, match="holds no token"):
+        quickstart_token(settings)
+
+
+def settings_of(state: Path) -> Settings:
+    """The settings of an installation whose database is there."""
+    overrides = {("DEFAULT", "state_dir"): str(state)}
     settings = load(Sources(overrides=overrides, search=False, environment=False)).settings
     upgrade(settings.database.connection)
-    quickstart_token(settings)
-    assert capsys.readouterr().err == ""
-    [first] = TokenFile(settings.identity.token_file).list()
-    quickstart_token(settings)
-    assert f"token {first.id} of an earlier quickstart is replaced and no longer valid" in capsys.readouterr().err
+    return settings
 
 
 def test_a_service_says_that_it_is_well(start: Start, free_port: int) -> None:
@@ -93,11 +138,13 @@ def test_a_service_says_that_it_is_well(start: Start, free_port: int) -> None:
 
 
 def test_the_command_for_an_administrator_works(start: Start, free_port: int, tmp_path: Path) -> None:
-    """The command that the welcome shows makes a token which the running service takes."""
+    """The command that the welcome shows makes a token which the running service takes, in whichever folder."""
     process, lines = quickstart(start, free_port)
     command = next(line for line in lines if "token create" in line)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     token = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True, timeout=30
+        ["sh", "-c", command], cwd=elsewhere, env=environment(), capture_output=True, text=True, check=True, timeout=30
     ).stdout.strip()
     url = f"http://127.0.0.1:{free_port}/quotas"
     deadline = time.monotonic() + 10

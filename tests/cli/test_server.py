@@ -68,7 +68,7 @@ def test_a_process_that_dies_is_replaced_and_the_background_work_goes_on(start: 
 
 def test_a_service_speaks_to_a_collector_in_its_format(start: Start, cli: Cli, free_port: int) -> None:
     """With format = json every line of the service's log is an object, its address included."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
     options = ("--config-file", "glare.conf", "--bind-port", str(free_port))
     process = start("-m", "glare", "serve", *options)

@@ -12,7 +12,7 @@ from support.command import Cli, Start, wait_for
 
 def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) -> None:
     """With format = json what the worker says of itself is an object on a line too."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     (cli.directory / "glare.conf").write_text("[logging]\nformat = json\n")
     process = start("-m", "glare", "worker", "--config-file", "glare.conf")
     assert process.stderr is not None
@@ -25,7 +25,7 @@ def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) ->
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_worker_with_zero(start: Start, cli: Cli, number: signal.Signals) -> None:
     """A worker in a process of its own runs until a signal, and ends with exit code 0."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     process = start("-m", "glare", "worker")
     assert process.stderr is not None
     assert "doing the background work" in process.stderr.readline()
@@ -38,7 +38,7 @@ def test_a_worker_on_its_own_tells_its_numbers(start: Start, cli: Cli, free_port
     """With `worker_bind` it answers Prometheus, with what it counts itself and the depths of queues, and says that it
     lives.
     """
-    cli.done("db", "upgrade")
+    cli.done("init")
     (cli.directory / "glare.conf").write_text(f"[metrics]\nworker_bind = 127.0.0.1:{free_port}\n")
     process = start("-m", "glare", "worker", "--config-file", "glare.conf")
     assert process.stderr is not None
@@ -55,7 +55,7 @@ def test_a_worker_on_its_own_tells_its_numbers(start: Start, cli: Cli, free_port
 
 def test_a_worker_that_cannot_listen_says_why(cli: Cli, free_port: int) -> None:
     """A port that is taken is refused with the option and the remedy."""
-    cli.done("db", "upgrade")
+    cli.done("init")
     (cli.directory / "glare.conf").write_text(f"[metrics]\nworker_bind = 127.0.0.1:{free_port}\n")
     with socket.create_server(("127.0.0.1", free_port)):
         ended = cli.program("worker", "--config-file", "glare.conf")

@@ -19,9 +19,9 @@ def test_without_configuration_the_service_stays_on_its_machine_and_in_its_direc
     """Defaults listen on loopback, keep all state below `var`, and need nothing to be configured."""
     settings = load(Sources(search=False)).settings
     assert (settings.server.bind_host, settings.server.bind_port) == ("127.0.0.1", 9494)
-    assert settings.database.connection == "sqlite:///var/glare.sqlite"
-    assert settings.glance_store.filesystem_store_datadir == Path("var/blobs")
-    assert settings.identity.token_file == Path("var/tokens.json")
+    assert settings.database.connection == f"sqlite:///{tmp_path}/var/glare.sqlite"
+    assert settings.glance_store.filesystem_store_datadir == tmp_path / "var" / "blobs"
+    assert settings.identity.token_file == tmp_path / "var" / "tokens.json"
     assert settings.pipeline == "token_file"
 
 
@@ -50,9 +50,9 @@ def test_a_later_file_wins(tmp_path: Path) -> None:
 def test_an_option_may_refer_to_another(read: Read) -> None:
     """`$state_dir` stands for the state directory, wherever that was set."""
     settings = read("", {("DEFAULT", "state_dir"): "elsewhere"}).settings
-    assert settings.database.connection == "sqlite:///elsewhere/glare.sqlite"
+    assert settings.database.connection == f"sqlite:///{Path('elsewhere').absolute()}/glare.sqlite"
     settings = read("[DEFAULT]\nstate_dir = there\n[identity]\ntoken_file = $state_dir/t\n").settings
-    assert settings.identity.token_file == Path("there/t")
+    assert settings.identity.token_file == Path("there/t").absolute()
 
 
 def test_values_are_typed(read: Read) -> None:

@@ -26,10 +26,10 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
             ("pool_timeout is 15 s", "statement_timeout is 15 s", "change one of them"),
         ),
         ("[database]\nanswer_timeout = 5 s\n", ("answer_timeout is 5 s", "below the next")),
-        ("[DEFAULT]\ncert_file = a.pem\n", ("cert_file is 'a.pem'", "key_file is unset")),
-        ("[DEFAULT]\nkey_file = a.pem\n", ("key_file is 'a.pem'", "cert_file is unset")),
-        ("[DEFAULT]\nca_file = a.pem\n", ("ca_file is 'a.pem'", "set cert_file and key_file")),
-        ("[DEFAULT]\ncert_file = a.pem\nkey_file = b.pem\n", ("'a.pem'", "'b.pem'", "cannot be used")),
+        ("[DEFAULT]\ncert_file = a.pem\n", ("cert_file is '/", "/a.pem'", "key_file is unset")),
+        ("[DEFAULT]\nkey_file = a.pem\n", ("key_file is '/", "/a.pem'", "cert_file is unset")),
+        ("[DEFAULT]\nca_file = a.pem\n", ("ca_file is '/", "/a.pem'", "set cert_file and key_file")),
+        ("[DEFAULT]\ncert_file = a.pem\nkey_file = b.pem\n", ("/a.pem'", "/b.pem'", "cannot be used")),
         ("[paste_deploy]\nflavor = noauth\n[identity]\npipeline = test_token\n", ("'noauth'", "'test_token'")),
         (
             "[locations]\nallowed_networks = 10.0.0.0/8\nforbidden_networks = 10.0.0.0/8\n",
@@ -41,8 +41,8 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
         (f"{NOTIFY}transport_url = rabbit://u:hunter2@h:port/x\n", ("transport_url", "rabbit://USER")),
         (f"{NOTIFY}{BUS}[oslo_messaging_rabbit]\nssl = true\n", ("ssl is true", "ssl_ca_file", "not verified")),
         ("[outbox]\nretry_delay = 2 m\n", ("retry_delay is 2 m", "max_retry_delay", "1 m")),
-        ("[oslo_policy]\npolicy_file = absent.yaml\n", ("policy_file is 'absent.yaml'", "no such file")),
-        ("[DEFAULT]\nstate_dir = glare.conf\n", ("state_dir is 'glare.conf'", "not a directory")),
+        ("[oslo_policy]\npolicy_file = absent.yaml\n", ("policy_file is '/", "/absent.yaml'", "no such file")),
+        ("[DEFAULT]\nstate_dir = glare.conf\n", ("state_dir is '/", "/glare.conf'", "not a directory")),
         ("[glance_store]\nfilesystem_store_datadir = glare.conf/x\n", ("filesystem_store_datadir", "not a directory")),
     ],
 )
@@ -100,4 +100,4 @@ def test_a_certificate_with_its_key_is_accepted_and_one_with_another_key_is_not(
 def test_who_does_not_start_the_service_need_not_read_its_files(read: Read) -> None:
     """Settings can be read by somebody who has neither the key nor the policy file, as commands that only look do."""
     settings = read("[DEFAULT]\ncert_file = a\nkey_file = b\n[oslo_policy]\npolicy_file = c\n").settings
-    assert settings.server.key_file == Path("b")
+    assert settings.server.key_file == Path("b").absolute()

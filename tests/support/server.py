@@ -19,6 +19,7 @@ import httpx2
 from starlette.testclient import TestClient
 
 from glare.app import build_services, close
+from glare.events.webhooks import make_key_file
 from support.command import environment, wait_for
 from support.service import ACTORS, Glare, Json, configuration, path_of
 
@@ -48,6 +49,7 @@ class Server(Glare):
         self._descriptors = descriptors
         settings = configuration(directory, text)
         settings.server.state_dir.mkdir(parents=True, exist_ok=True)
+        make_key_file(settings.subscriptions.secret_key_file)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         client = httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)

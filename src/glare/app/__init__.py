@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glare.app.application import create_application
 from glare.app.rounds import run_fsck, run_scrubber
-from glare.app.services import bare_stores, build_services, close, prepare
+from glare.app.services import bare_stores, build_services, close, open_stores, prepare
 from glare.app.worker import Worker, run_worker
 
 __all__ = (
@@ -13,6 +13,7 @@ __all__ = (
     "build_services",
     "close",
     "create_application",
+    "open_stores",
     "prepare",
     "run_fsck",
     "run_scrubber",

@@ -100,10 +100,13 @@ def build_services(
 
 
 def prepare(settings: Settings) -> None:
-    """Make the stores and the key file ready, before any process works with them. Raises `Unavailable` where one is not
-    at its place.
-    """
+    """Make the key file where there is none, and the stores ready. Raises `Unavailable` where one is not at its place."""
     make_key_file(settings.subscriptions.secret_key_file)
+    open_stores(settings)
+
+
+def open_stores(settings: Settings) -> None:
+    """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
     db = _database(settings)
     try:
         prepare_stores(db, _stores(settings, db, Metrics()), _now)

@@ -117,7 +117,7 @@ def _token_create(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--expires",
         metavar="DURATION",
-        help="how long it is valid, such as 12h, 30d or 52w (default: until it is revoked)",
+        help="how long it is valid, with its unit, such as 12h, 30d or 52w (default: until it is revoked)",
     )
 
 
@@ -211,6 +211,16 @@ def _types_check(parser: ArgumentParser) -> None:
 
 COMMANDS = (
     Command(
+        ("init",),
+        "set up what the configuration names and is not there yet",
+        "Make the directory of state, the tables of the database, the key file, the token file and the directory of "
+        "blobs, where they are missing; what is there stays, and older tables become those of this version. "
+        "But for `serve --quickstart`, no other command makes what is not there.",
+        "glare.cli.init:init",
+        _nothing,
+        ("glare-server init", "glare-server init --config-file /etc/glare/glare.conf"),
+    ),
+    Command(
         ("serve",),
         "start the service",
         "Start the service, and in it the background work. SIGTERM or Ctrl-C stops it.",
@@ -260,7 +270,8 @@ COMMANDS = (
     Command(
         ("db", "upgrade"),
         "bring the database to this version",
-        "Make the database's tables, or change them to what this version needs. Does nothing when they are.",
+        "Make the database's tables, or change them to what this version needs. Does nothing when they are. "
+        "A database that does not exist is made by `glare-server init`, or by the database server's own means.",
         "glare.cli.database:upgrade",
         _upgrade,
         ("glare-server db upgrade", "glare-server db upgrade --config-file /etc/glare/glare.conf"),
@@ -302,6 +313,15 @@ COMMANDS = (
         "glare.cli.tokens:list_tokens",
         _nothing,
         ("glare-server token list",),
+    ),
+    Command(
+        ("token", "show"),
+        "print the token of `serve --quickstart`",
+        "Print the token that `serve --quickstart` keeps in the directory of state, alone on standard output. "
+        "Of all other tokens only a hash is kept.",
+        "glare.cli.tokens:show",
+        _nothing,
+        ("TOKEN=$(glare-server token show)",),
     ),
     Command(
         ("token", "revoke"),

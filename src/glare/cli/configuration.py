@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from typing import Final
 
 from glare.cli.commands import PROGRAM
 from glare.settings import Settings, SettingsError, Sources, load
@@ -23,6 +24,26 @@ def read_settings(args: Namespace, overrides: Mapping[tuple[str, str], str] | No
 def say(text: str) -> None:
     """A line for the person at the terminal; standard output is kept for what a script may want to read."""
     print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
+
+
+REMEDY: Final = (
+    f"run `{PROGRAM} init` to set it up, or name the installation that you mean: --config-file FILE, or the environment "
+    "variable OS_DEFAULT__STATE_DIR"
+)
+"""What to do where something is missing. Only `init` and `serve --quickstart` make what is not there: any other command
+that did would, in a wrong folder, set up an installation that nobody uses."""
+
+
+def require_state(settings: Settings) -> None:
+    """Refuse where the directory of state, or the file of keys, is not there. Raises SettingsError."""
+    state, keys = settings.server.state_dir, settings.subscriptions.secret_key_file
+    if not state.is_dir():
+        raise SettingsError(f"There is no directory {state} ([DEFAULT] state_dir); {REMEDY}.")
+    if not keys.exists():
+        raise SettingsError(
+            f"There is no key file {keys} ([subscriptions] secret_key_file); copy it from another node of this "
+            f"installation or, where there is none, run `{PROGRAM} init` to make one."
+        )
 
 
 def make_directories(settings: Settings) -> None:

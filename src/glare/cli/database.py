@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import REMEDY, read_settings, say
 from glare.db import migrate
 from glare.errors import GlareError, Unavailable
 from glare.settings import Settings
@@ -16,7 +16,8 @@ from glare.settings import Settings
 def upgrade(args: Namespace) -> int:
     """`glare-server db upgrade`."""
     settings = read_settings(args)
-    upgrade_database(settings, args.revision)
+    _require_file(settings)
+    migrate.upgrade(settings.database.connection, args.revision)
     say(f"the database {shown(settings)} is at revision {migrate.check(settings.database.connection).current}.")
     return 0
 
@@ -41,12 +42,6 @@ def check(args: Namespace) -> int:
     require_migrated(settings)
     say(f"the database {shown(settings)} fits this version.")
     return 0
-
-
-def upgrade_database(settings: Settings, revision: str = "head") -> None:
-    """Bring the database to a revision, with the directories that it needs."""
-    make_directories(settings)
-    migrate.upgrade(settings.database.connection, revision)
 
 
 def require_migrated(settings: Settings) -> None:
@@ -76,4 +71,4 @@ def _require_file(settings: Settings) -> None:
     """SQLite makes the file that it does not find; a check must not."""
     url = make_url(settings.database.connection)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise Unavailable(f"The database {shown(settings)} does not exist; run `glare-server db upgrade`.")
+        raise Unavailable(f"The database {shown(settings)} does not exist; {REMEDY}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
-from glare.cli.configuration import make_directories, read_settings
+from glare.cli.configuration import read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
@@ -31,15 +31,14 @@ def fsck(args: Namespace) -> int:
     settings = read_settings(args, overrides)
     check_machine(settings)
     configure_logging(settings)
-    make_directories(settings)
     require_migrated(settings)
-    from glare.app import prepare, run_fsck
+    from glare.app import open_stores, run_fsck
     from glare.operations.upkeep.fsck import Options
 
     def progress(now: Progress) -> None:
         announce(settings, _progress(now))
 
-    prepare(settings)
+    open_stores(settings)
     options = Options(
         settings.fsck.rate, settings.fsck.orphan_age, restart=args.restart, remove_orphans=args.remove_orphans
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
 from glare.cli.tables import table
@@ -98,7 +98,6 @@ def services_of(args: Namespace) -> Iterator[Services]:
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)
-    make_directories(settings)
     require_migrated(settings)
     from glare.app import build_services, close
 

@@ -64,7 +64,7 @@ def welcome(settings: Settings, address: Address, token: str | None, config_file
     identity = f"Identity: [identity] pipeline = {settings.pipeline}"
     if token:
         identity = f"""\
-The token is an ordinary member's, of the project `demo`. An administrator's is made with
+The token is an ordinary member's, of the project `demo`, and stays until it is revoked. An administrator's is made with
 
   {admin_command(settings, config_files)}
 """
@@ -77,16 +77,15 @@ Glare answers at {url}
            with the "id" of what was created; the same address without -T downloads it
 
 {identity}
-Everything is kept in {settings.server.state_dir.absolute()}. Ctrl-C stops the service.
+Everything is kept in {settings.server.state_dir}. Ctrl-C stops the service.
 
 """
 
 
 def admin_command(settings: Settings, config_files: Sequence[Path]) -> str:
-    """The command that makes an administrator's token for this service, to be typed where this one was started."""
-    state = settings.server.state_dir
-    where = "" if state == Path("var") else f"OS_DEFAULT__STATE_DIR={shlex.quote(str(state.absolute()))} "
-    files = "".join(f" --config-file {shlex.quote(str(path))}" for path in config_files)
+    """The command that makes an administrator's token for this service, in whichever folder it is typed."""
+    where = f"OS_DEFAULT__STATE_DIR={shlex.quote(str(settings.server.state_dir))} "
+    files = "".join(f" --config-file {shlex.quote(str(path.absolute()))}" for path in config_files)
     return f"{where}{_program()} token create --project admin --user admin --role admin{files}"
 
 
@@ -97,4 +96,4 @@ def _program() -> str:
         return f"{shlex.quote(sys.executable)} -m glare"
     found = shutil.which(started.name)
     on_path = found is not None and Path(found).resolve() == started.resolve()
-    return started.name if on_path else shlex.quote(str(started))
+    return started.name if on_path else shlex.quote(str(started.absolute()))

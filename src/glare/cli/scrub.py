@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from glare.cli.configuration import make_directories, read_settings
+from glare.cli.configuration import read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
@@ -20,11 +20,10 @@ def scrub(args: Namespace) -> int:
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)
-    make_directories(settings)
     require_migrated(settings)
-    from glare.app import prepare, run_scrubber
+    from glare.app import open_stores, run_scrubber
 
-    prepare(settings)
+    open_stores(settings)
     daemon = args.daemon or settings.scrubber.daemon
     left = 0
 

@@ -7,8 +7,9 @@ import signal
 import sys
 from argparse import Namespace
 
-from glare.cli.configuration import make_directories, read_settings
-from glare.cli.database import require_migrated, upgrade_database
+from glare.cli.configuration import read_settings, require_state
+from glare.cli.database import require_migrated
+from glare.cli.init import set_up
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
 from glare.cli.server import address_of, bind, run_server
@@ -31,25 +32,25 @@ def serve(args: Namespace) -> int:
     settings = read_settings(args, overrides)
     check_machine(settings)
     configure_logging(settings)
+    if not args.quickstart:
+        require_migrated(settings)
+        require_state(settings)
     listener = bind(settings)
-    make_directories(settings)
     # What each process would fail on, and fail again when it is started anew, is refused here with its one sentence.
     load_types(settings)
     PolicyEngine(settings.policy.policy_file, settings.policy.policy_default_rule)
     if settings.pipeline == "token_file":
         TokenFile(settings.identity.token_file).list()
-    from glare.app import prepare
-
     if args.quickstart:
         from glare.cli.quickstart import welcome_when_ready
         from glare.cli.tokens import quickstart_token
 
-        upgrade_database(settings)
-        prepare(settings)
+        set_up(settings)
         welcome_when_ready(settings, quickstart_token(settings), args.config_file)
     else:
-        require_migrated(settings)
-        prepare(settings)
+        from glare.app import open_stores
+
+        open_stores(settings)
         announce(settings, f"serving on {address_of(settings).url}; Ctrl-C stops it.")
     code = run_server(settings, listener, create_application, with_worker=not args.no_worker)
     if code:

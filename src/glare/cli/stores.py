@@ -6,7 +6,7 @@ import getpass
 import time
 from argparse import Namespace
 
-from glare.cli.configuration import make_directories, read_settings, say
+from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
 from glare.cli.tables import table
@@ -39,7 +39,6 @@ def adopt(args: Namespace) -> int:
     """`glare-server stores adopt`."""
     settings = read_settings(args)
     configure_logging(settings)
-    make_directories(settings)
     require_migrated(settings)
     from glare.app import bare_stores
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 
 from glare.cli.audit import token_audit
-from glare.cli.configuration import read_settings, say
+from glare.cli.configuration import REMEDY, read_settings, say
 from glare.cli.tables import table
-from glare.errors import InvalidParameterValue
+from glare.errors import InvalidParameterValue, NotFound
+from glare.identity.kept_token import KeptToken
 from glare.identity.token_file import TokenFile, TokenRecord
 from glare.settings import Settings
 from glare.settings.units import parse_duration
 
 QUICKSTART = "quickstart"
-"""Label of the token that `glare-server serve --quickstart` makes, by which the next start finds and replaces it."""
+"""Label of the token that `glare-server serve --quickstart` makes, by which people recognise it."""
 
 _LABEL = 40
 """Characters of a label that the list shows: longer ones would break its lines."""
@@ -26,7 +27,7 @@ def create(args: Namespace) -> int:
     settings = read_settings(args)
     lifetime = None if args.expires is None else _lifetime(args.expires)
     with token_audit(settings) as audit:
-        token, record = TokenFile(settings.identity.token_file).create(
+        token, record = _token_file(settings).create(
             args.project, args.user, tuple(args.role) or ("member",), lifetime, args.label
         )
         audit.note("token_create", record)
@@ -41,7 +42,7 @@ def create(args: Namespace) -> int:
 def list_tokens(args: Namespace) -> int:
     """`glare-server token list`."""
     settings = read_settings(args)
-    records = TokenFile(settings.identity.token_file).list()
+    records = _token_file(settings).list()
     if records:
         print("\n".join(table([_COLUMNS, *map(_row, records)])))
     else:
@@ -54,40 +55,74 @@ def revoke(args: Namespace) -> int:
     """`glare-server token revoke`."""
     settings = read_settings(args)
     with token_audit(settings) as audit:
-        record = TokenFile(settings.identity.token_file).revoke(args.id)
+        record = revoke_token(settings, args.id)
         audit.note("token_revoke", record)
     say(f"token {record.id} of {record.user} in project {record.project} is revoked.")
     return 0
 
 
+def show(args: Namespace) -> int:
+    """`glare-server token show`: the token of quickstart, the only one that is kept."""
+    settings = read_settings(args)
+    token = kept(settings).read()
+    if token is None:
+        raise NotFound(
+            f"There is no token in {kept(settings).path}: `glare-server serve --quickstart` keeps one there. Of others "
+            "only a hash is kept; `glare-server token create` makes a new one."
+        )
+    print(token)
+    return 0
+
+
 def quickstart_token(settings: Settings) -> str | None:
-    """A fresh member's token of the project `demo`, in place of those of earlier starts; None where tokens are not
+    """A member's token of the project `demo`, the same at each start until it is revoked; None where tokens are not
     asked for.
+
+    It is kept before it is recorded: a process that dies in between leaves a text that the next one records.
     """
     if settings.pipeline != "token_file":
         return None
-    file = TokenFile(settings.identity.token_file)
-    earlier = [record.id for record in file.list() if record.label == QUICKSTART]
+    token = kept(settings).read_or_make()
     with token_audit(settings) as audit:
-        token, record = file.create("demo", "demo", ("member",), label=QUICKSTART)
-        audit.note("token_create", record)
-        for token_id in earlier:
-            audit.note("token_revoke", file.revoke(token_id))
-    for token_id in earlier:
-        say(
-            f"token {token_id} of an earlier quickstart is replaced and no longer valid, also for a service that "
-            f"still runs on {settings.server.state_dir}; `glare-server token create` makes tokens that stay."
-        )
+        record = TokenFile(settings.identity.token_file).record(token, "demo", "demo", ("member",), QUICKSTART)
+        if record is not None:
+            audit.note("token_create", record)
     return token
+
+
+def revoke_token(settings: Settings, token_id: str) -> TokenRecord:
+    """Revoke a token. The text of quickstart's goes first: what is revoked must not be recorded again by a start."""
+    file = _token_file(settings)
+    kept(settings).forget(file.find(token_id))
+    return file.revoke(token_id)
+
+
+def kept(settings: Settings) -> KeptToken:
+    """The token of quickstart, in the directory of state."""
+    return KeptToken(settings.server.state_dir / "quickstart-token")
+
+
+def _token_file(settings: Settings) -> TokenFile:
+    """The token file, which has to be there: one that a command made in a wrong folder would let nobody in."""
+    path = settings.identity.token_file
+    if not path.exists():
+        raise NotFound(f"There is no token file {path} ([identity] token_file); {REMEDY}.")
+    return TokenFile(path)
 
 
 def _lifetime(text: str) -> float:
     try:
-        return parse_duration(text)
+        seconds = parse_duration(text)
     except ValueError:
         raise InvalidParameterValue(
             f"--expires is {text!r}, but it must be a duration such as 12h, 30d or 52w."
         ) from None
+    if not text.strip()[-1:].isalpha():
+        raise InvalidParameterValue(
+            f"--expires is {text!r}, which does not say of what; write {text.strip()}d for days, {text.strip()}h for "
+            f"hours, or {text.strip()}s for seconds."
+        )
+    return seconds
 
 
 def _tell_if_unused(settings: Settings) -> None:

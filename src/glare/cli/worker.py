@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from glare.cli.configuration import make_directories, read_settings
+from glare.cli.configuration import read_settings, require_state
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
@@ -17,12 +17,12 @@ def worker(args: Namespace) -> int:
     settings = read_settings(args)
     check_machine(settings)
     configure_logging(settings)
-    make_directories(settings)
     require_migrated(settings)
+    require_state(settings)
     metrics = metrics_of(settings)
-    from glare.app import prepare, run_worker
+    from glare.app import open_stores, run_worker
 
-    prepare(settings)
+    open_stores(settings)
     stop = stopped_by_signals()
     announce(settings, "doing the background work; Ctrl-C stops it.")
     run_worker(settings, stop, metrics)

@@ -129,9 +129,8 @@ def _read_keys(path: Path) -> MultiFernet:
         return MultiFernet([Fernet(line) for line in lines if line and not line.startswith("#")])
     except OSError as error:
         raise Unavailable(
-            f"The key file {path} cannot be read ({error.strerror}); `glare-server serve` makes one where there "
-            "is none, and other nodes "
-            "need a copy of it."
+            f"The key file {path} cannot be read ({error.strerror}); `glare-server init` makes one where "
+            "there is none, and other nodes need a copy of it."
         ) from error
     except ValueError:
         raise Unavailable(

@@ -36,6 +36,11 @@ PREFIX: Final = "glare_"
 _REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare-server token create."
 
 
+def new_token() -> str:
+    """The text of a new token: 256 random bits, after a prefix that scanners know."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
 class TokenRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept of one token. `expires` is None for a token that lasts until it is revoked; times are in UTC."""
 
@@ -94,6 +99,12 @@ class TokenFile:
                 f"The token file {self.path} is damaged: {error}. Restore it, or remove it and make new tokens."
             ) from error
 
+    def make(self) -> None:
+        """Make the file without a token in it, where there is none."""
+        if not self.path.exists():
+            with self._changed():
+                pass
+
     def create(
         self,
         project: str,
@@ -112,7 +123,7 @@ class TokenFile:
             raise InvalidParameterValue(
                 f"A token cannot expire in {expires_in} seconds; give a positive time, or none."
             )
-        token = PREFIX + secrets.token_urlsafe(32)
+        token = new_token()
         now = datetime.now(UTC).replace(microsecond=0)
         try:
             expires = None if expires_in is None else now + timedelta(seconds=expires_in)
@@ -123,7 +134,7 @@ class TokenFile:
         with self._changed() as records:
             record = TokenRecord(
                 id=_new_id(records),
-                sha256=_digest(token),
+                sha256=digest_of(token),
                 user=user.strip(),
                 project=project.strip(),
                 roles=tuple(dict.fromkeys(role.strip() for role in roles)),
@@ -133,6 +144,26 @@ class TokenFile:
             )
             records[record.id] = record
         return token, record
+
+    def record(self, token: str, project: str, user: str, roles: tuple[str, ...], label: str) -> TokenRecord | None:
+        """Record a token that the caller has made and keeps; None where it is recorded already."""
+        digest = digest_of(token)
+        if any(known.sha256 == digest for known in self.list()):
+            return None
+        now = datetime.now(UTC).replace(microsecond=0)
+        with self._changed() as records:
+            if any(known.sha256 == digest for known in records.values()):
+                return None
+            made = TokenRecord(_new_id(records), digest, user, project, roles, now, label=label)
+            records[made.id] = made
+        return made
+
+    def find(self, token_id: str) -> TokenRecord:
+        """A token by its id. Raises `NotFound`."""
+        for record in self.list():
+            if record.id == token_id:
+                return record
+        raise NotFound(f"There is no token with id {token_id!r}; glare-server token list shows them.")
 
     def revoke(self, token_id: str) -> TokenRecord:
         """Remove a token by its id. Raises `NotFound`. Running services refuse it about a second later."""
@@ -219,7 +250,7 @@ class TokenFileIdentity:
         self._lock = threading.Lock()
         self._looked_at = time.monotonic()
         self._stamp = self._see()
-        self._actors = _by_digest(file.list())
+        self._actors = _bydigest_of(file.list())
 
     def authenticate(self, credentials: Credentials) -> Actor:
         token = _token_of(credentials.headers)
@@ -227,7 +258,7 @@ class TokenFileIdentity:
             return nobody(self._allow_anonymous, _REMEDY)
         if time.monotonic() - self._looked_at >= self._look_every:
             self._look()
-        found = self._actors.get(_digest(token))
+        found = self._actors.get(digest_of(token))
         if found is None:
             raise Unauthorized(f"This token is not known here, or was revoked. {_REMEDY}")
         actor, expires = found
@@ -243,7 +274,7 @@ class TokenFileIdentity:
                 return
             self._stamp = stamp
             try:
-                self._actors = _by_digest(self._file.list())
+                self._actors = _bydigest_of(self._file.list())
             except GlareError as error:
                 LOG.error("The tokens that were read before stay in force. %s", error.message)
 
@@ -256,7 +287,7 @@ class TokenFileIdentity:
         return (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size, state.st_mode)
 
 
-def _by_digest(records: tuple[TokenRecord, ...]) -> Mapping[str, tuple[Actor, float | None]]:
+def _bydigest_of(records: tuple[TokenRecord, ...]) -> Mapping[str, tuple[Actor, float | None]]:
     """Actors and ends of life (seconds since the epoch), by the hash of the token."""
     return {
         record.sha256: (
@@ -275,7 +306,8 @@ def _token_of(headers: Mapping[str, str]) -> str | None:
     return rest.strip() if scheme.lower() == "bearer" else None
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
+    """What is kept of a token."""
     # What is no text of ours is hashed all the same, and then not found.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -70,6 +70,7 @@ def load(sources: Sources) -> Loaded:
         if not enabled:
             raise SettingsError(_ONLY_ALL)
         warnings.append(_ALL_IS_THERE)
+    parts["database"] = replace(parts["database"], connection=_whole_url(parts["database"].connection))
     parts["types"] = replace(parts["types"], enabled_artifact_types=enabled)
     parts["artifact_types"] = {name: reader.artifact_type(name) for name in _type_names(enabled, written)}
     settings = Settings(**parts)
@@ -131,9 +132,9 @@ class _Reader:
             if override is not None:
                 # oslo.config remembers it, so that another option may refer to it with `$`.
                 self.conf.set_override(option.name, override, None if option.group == "DEFAULT" else option.group)
-                return option.option.kind.parse(override)
+                return _whole(option.option.kind.parse(override))
             group = self.conf if option.group == "DEFAULT" else self.conf[option.group]
-            return group[option.name]
+            return _whole(group[option.name])
         except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError):
             # Every option is registered, so what does not exist is what its value refers to.
             raise SettingsError(
@@ -174,6 +175,19 @@ class _Reader:
 
 
 _S = TypeVar("_S", bound=Section)
+
+
+def _whole(value: Any) -> Any:
+    """A path from the root on: messages name the place, wherever somebody reads them."""
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def _whole_url(connection: str) -> str:
+    """The URL of a SQLite file, with its path from the root on."""
+    scheme, separator, path = connection.partition(":///")
+    if scheme.partition("+")[0] != "sqlite" or not separator or not path or path.startswith(("/", ":", "file:")):
+        return connection
+    return f"{scheme}:///{Path(path).absolute()}"
 
 
 def _register(conf: cfg.ConfigOpts, option: Declared) -> None:

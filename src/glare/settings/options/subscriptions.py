@@ -24,7 +24,7 @@ class SubscriptionsSettings(Section):
     secret_key_file: Path = path(
         "$state_dir/subscriptions.key",
         "File of the keys that the secrets of subscriptions are encrypted with: 32 bytes in url-safe base64, one a "
-        "line. The first is for new secrets, all are for old ones. `glare-server serve` makes it where there is "
+        "line. The first is for new secrets, all are for old ones. `glare-server init` makes it where there is "
         "none; all nodes need the same.",
     )
     allowed_schemes: tuple[str, ...] = words(

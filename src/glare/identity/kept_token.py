@@ -1,0 +1,86 @@
+"""One token kept as text, for the quickstart of an embedded installation: in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from glare.errors import Unavailable
+from glare.identity.token_file import TokenRecord, digest_of, new_token
+
+_FORM: Final = re.compile(r"glare_[\w-]{43}", re.ASCII)
+
+
+class KeptToken:
+    """The file. Any number of processes may read and make it at once: all get the same token."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> str | None:
+        """The token; None where there is no file. Raises `Unavailable` for one that others may read, or that is no
+        token.
+        """
+        try:
+            with self.path.open("rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                token = file.read(1024).decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(
+                f"The file {self.path} cannot be read ({error.strerror}); run this as the user of the service."
+            ) from error
+        if mode & 0o077:
+            raise Unavailable(
+                f"The file {self.path} holds a token, and other users may read it (mode {mode:04o}); revoke that token, "
+                f"or run: chmod 600 {self.path}"
+            )
+        if not _FORM.fullmatch(token):
+            raise Unavailable(
+                f"The file {self.path} holds no token; remove it, and the next quickstart makes a new one."
+            )
+        return token
+
+    def read_or_make(self) -> str:
+        """The token, a new one where there is none."""
+        while (token := self.read()) is None:
+            self._make()
+        return token
+
+    def forget(self, recorded: TokenRecord) -> None:
+        """Remove the file if it holds this token, whoever may read it."""
+        try:
+            if digest_of(self.path.read_text("ascii", "replace").strip()) == recorded.sha256:
+                self.path.unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Unavailable(
+                f"The file {self.path} cannot be removed ({error.strerror}); run this as the user of the service."
+            ) from error
+
+    def _make(self) -> None:
+        """Put a new token there, whole, unless another process has done so."""
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(f"{new_token()}\n".encode())
+                    file.flush()
+                    os.fsync(descriptor)
+                try:
+                    self.path.hardlink_to(temporary)
+                except FileExistsError:
+                    return
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"The file {self.path} cannot be made ({error.strerror}); name another [DEFAULT] state_dir."
+            ) from error
