@@ -141,6 +141,8 @@ def _refusal(document: Any, body: Any, message: str) -> BadRequest:
     if not name:
         return BadRequest(f"The body must be {member.must_be}.")
     kind = InvalidParameterValue if isinstance(member.kind, inspect.EnumType) and isinstance(value, str) else BadRequest
+    if found.startswith("Expected `str` of length") and isinstance(value, str):
+        return kind(f"Member '{name}' must be {member.must_be}; it has {len(value)}.")
     said = "" if member.is_secret else _said(value)
     return kind(f"Member '{name}' must be {member.must_be}{said}.")
 

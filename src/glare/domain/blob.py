@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from glare.digest import Digests
+from glare.documents.blobs import BlobStatus as BlobStatus
 from glare.documents.locations import LocationState as LocationState
 
 
@@ -20,11 +21,6 @@ class Slot:
     def path(self) -> str:
         """`field` or `field/key`, as it stands in URLs before escaping."""
         return self.field if self.key is None else f"{self.field}/{self.key}"
-
-
-class BlobStatus(StrEnum):
-    SAVING = "saving"
-    ACTIVE = "active"
 
 
 class Damage(StrEnum):

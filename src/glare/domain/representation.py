@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import asdict
+
+from glare.documents import blobs as blob_documents
 from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.artifact import Artifact
@@ -37,20 +40,20 @@ def represent_for_all(
     return _formatted(spec, artifact, shown, full_urls=full_urls)
 
 
-def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> dict[str, Any]:
-    """The eight keys that clients see of a blob."""
+def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> blob_documents.Blob:
+    """The eight members that clients see of a blob."""
     saving = blob.status is BlobStatus.SAVING
     digests = None if saving else blob.digests or blob.claimed
-    return {
-        "url": _url(artifact, blob, full_urls=full_urls),
-        "status": blob.status.value,
-        "external": blob.external,
-        "md5": digests.md5 if digests else None,
-        "sha1": digests.sha1 if digests else None,
-        "sha256": digests.sha256 if digests else None,
-        "size": blob.attempt.reserved if saving and blob.attempt else blob.size,
-        "content_type": blob.content_type,
-    }
+    return blob_documents.Blob(
+        url=_url(artifact, blob, full_urls=full_urls),
+        status=blob.status,
+        external=blob.external,
+        md5=digests.md5 if digests else None,
+        sha1=digests.sha1 if digests else None,
+        sha256=digests.sha256 if digests else None,
+        size=blob.attempt.reserved if saving and blob.attempt else blob.size,
+        content_type=blob.content_type,
+    )
 
 
 def represent_location(
@@ -125,9 +128,9 @@ def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) 
         if slot.field not in shown:
             continue
         if slot.key is None:
-            shown[slot.field] = represent_blob(artifact, blob, full_urls=full_urls)
+            shown[slot.field] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
         else:
-            shown[slot.field][slot.key] = represent_blob(artifact, blob, full_urls=full_urls)
+            shown[slot.field][slot.key] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
     return shown
 
 

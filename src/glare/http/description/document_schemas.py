@@ -37,8 +37,6 @@ class DocumentSchemas:
 
 def _parameter(name: str, schema: Schema) -> Schema:
     about = {"description": text} if (text := schema.pop("description", None)) else {}
-    if schema.get("default", ...) is None:
-        del schema["default"]
     return {"name": name, "in": "query", **about, "schema": _never_null(schema)}
 
 
@@ -54,16 +52,21 @@ def _never_null(schema: Schema) -> Schema:
 
 
 def _plain(value: Any) -> Any:
-    """A schema as a reader would write it: without titles, and with null as one of the types where it can be."""
+    """A schema as a reader would write it: without titles and defaults that say nothing, and with null as one of the
+    types where it can be.
+    """
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if not isinstance(value, dict):
         return value
-    plain = {
+    plain: Schema = {
         key: {name: _plain(one) for name, one in inner.items()} if key == "properties" else _plain(inner)
         for key, inner in value.items()
-        if key != "title"
+        if key != "title" and not (key == "default" and inner is None)
     }
+    text = plain.get("description")
+    if isinstance(text, str):
+        plain["description"] = " ".join(text.split())
     match plain.get("anyOf"):
         case [{"type": str() as kind} as only, {"type": "null"}]:
             del plain["anyOf"]

@@ -8,10 +8,14 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
+from glare.documents.blobs import Blob, Location
 from glare.http.call import Endpoint
 from glare.http.description.document_schemas import DocumentSchemas
 from glare.http.description.parts import VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.operation import JSON, Answer, Declared, Handled, Tag
+
+_OF_ARTIFACTS: Final = (Blob, Location)
+"""Documents of paths that follow from the registered types."""
 
 _NAMES: Final = re.compile(r"{(\w+)}")
 
@@ -23,6 +27,7 @@ class Table:
         self._found = list(_declared(routes))
         operations = [declared for _, _, declared in self._found]
         documents = [one for each in operations for one in (*each.answer.documents, each.body) if one is not None]
+        documents += _OF_ARTIFACTS
         self._schemas = DocumentSchemas(documents, [each.query for each in operations if each.query is not None])
         self.tags: Sequence[Tag] = list({each.about.name: each.about for each in operations}.values())
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from msgspec.structs import asdict
+
+from glare.documents import blobs as documents
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
@@ -17,8 +19,6 @@ from glare.operations.blobs.download import require_readable
 from glare.operations.services import Services
 from glare.operations.slots.replicas import good_ones
 from glare.operations.takedowns import lookup as takedowns
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +49,43 @@ def find_folder(services: Services, actor: Actor, named: access.Named) -> Folder
     return Folder(spec, artifact, field, blobs, admin or actor.project == artifact.owner, admin)
 
 
-def represent_folder(services: Services, folder: Folder) -> Document:
+def represent_folder(services: Services, folder: Folder) -> documents.Folder:
     """The folder as the API shows it. Size and digests of the whole are there where its members are one content."""
-    document: Document = {"field": folder.field.name, "replicas": folder.field.replicas}
-    if folder.field.replicas:
-        known = next((blob for blob in folder.blobs.values() if blob.digests is not None), None)
-        digests = known.digests if known is not None else None
-        document |= {
-            "size": known.size if known is not None else None,
-            "md5": digests.md5 if digests else None,
-            "sha1": digests.sha1 if digests else None,
-            "sha256": digests.sha256 if digests else None,
-            "good": len(origins_of(good_ones(folder.blobs.values()))),  # One URL in several spellings is one replica.
-        }
     members = {key: _member(services, folder, blob) for key, blob in folder.blobs.items()}
-    return document | {"members": members}
+    if not folder.field.replicas:
+        return documents.Folder(folder.field.name, replicas=False, members=members)
+    known = next((blob for blob in folder.blobs.values() if blob.digests is not None), None)
+    digests = known.digests if known is not None else None
+    return documents.Folder(
+        folder.field.name,
+        replicas=True,
+        size=known.size if known is not None else None,
+        md5=digests.md5 if digests else None,
+        sha1=digests.sha1 if digests else None,
+        sha256=digests.sha256 if digests else None,
+        good=len(origins_of(good_ones(folder.blobs.values()))),  # One URL in several spellings is one replica.
+        members=members,
+    )
 
 
-def _member(services: Services, folder: Folder, blob: Blob) -> Document:
-    shown = represent_blob(folder.artifact, blob, full_urls=folder.full_urls) | {"good": blob.good}
-    shown["copied_from"] = _source(folder, blob)
-    empty = {"location": None, "state": None, "reason": None, "proven_at": None, "seen_at": None, "stale": False}
+def _member(services: Services, folder: Folder, blob: Blob) -> documents.Member:
+    shown = asdict(represent_blob(folder.artifact, blob, full_urls=folder.full_urls))
+    shown |= {"good": blob.good, "copied_from": _source(folder, blob)}
     if not isinstance(blob.location, External):
-        return shown | empty | {"reason": blob.damage.value if blob.damage else None}
+        return documents.Member(**shown, reason=blob.damage.value if blob.damage else None)
     stale_before = services.clock() - int(services.rules.verification.stale_after * 1_000_000)
     location = represent_location(
         folder.artifact, blob, full_url=folder.full_urls, to_operator=folder.to_operator, stale_before=stale_before
     )
-    return shown | {"location": location.id} | {name: getattr(location, name) for name in empty if name != "location"}
+    return documents.Member(
+        **shown,
+        location=location.id,
+        state=location.state,
+        reason=location.reason,
+        proven_at=location.proven_at,
+        seen_at=location.seen_at,
+        stale=location.stale,
+    )
 
 
 def _source(folder: Folder, blob: Blob) -> str | None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from msgspec import UNSET
 from sqlalchemy import Connection
 
 from glare.db import location_hosts
 from glare.db.location_hosts import Turn
+from glare.documents.blobs import Location
+from glare.documents.parse import parse
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.claims import Claims
@@ -31,9 +34,7 @@ from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
 
-MAX_URL: Final = 2048
 _CLOSED_SCHEMES: Final = frozenset({"file", "filesystem", "swift+config", "sql"})
-_DIGEST_LENGTHS: Final = {"md5": 32, "sha1": 40, "sha256": 64}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
@@ -54,27 +55,14 @@ def parse_location(body: Any) -> tuple[str, Claims, bool | None]:
 
     Raises `BadRequest` for a wrong shape, `Forbidden` for internal locations in stores that are closed to them.
     """
-    if not isinstance(body, dict):
-        raise BadRequest("The body must be a JSON object with the member 'url'.")
-    url = body.get("url")
-    if not isinstance(url, str) or not url:
-        raise BadRequest("Member 'url' is required and must be a string.")
-    if len(url) > MAX_URL:
-        raise BadRequest(f"Member 'url' may have at most {MAX_URL} characters; it has {len(url)}.")
-    kind = body.get("location_type", "external")
-    if kind not in ("external", "internal"):
-        raise BadRequest("Member 'location_type' must be 'external' or 'internal'.")
-    claims = Claims(size=_size(body), **{name: _digest(body, name) for name in _DIGEST_LENGTHS})
-    if kind == "internal":
-        _refuse_internal(url)
-    if not url.startswith(("http://", "https://")):
+    asked = parse(Location, body)
+    if asked.location_type == "internal":
+        _refuse_internal(asked.url)
+    if not asked.url.startswith(("http://", "https://")):
         raise BadRequest("Member 'url' of an external location must start with 'http://' or 'https://'.")
-    confidential = body.get("confidential")
-    if "confidential" in body and not isinstance(confidential, bool):
-        raise BadRequest(
-            "Member 'confidential' must be true or false; leave it out to have it decided by the URL's query."
-        )
-    return url, claims, confidential
+    md5, sha1, sha256 = (digest and digest.lower() for digest in (asked.md5, asked.sha1, asked.sha256))
+    claims = Claims(size=asked.size, md5=md5, sha1=sha1, sha256=sha256)
+    return asked.url, claims, None if asked.confidential is UNSET else asked.confidential
 
 
 def add_location(
@@ -185,22 +173,3 @@ def _refuse_internal(url: str) -> None:
     raise BadRequest(
         f"No store is configured for internal locations with scheme {shown(scheme)}; upload the data instead."
     )
-
-
-def _digest(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    length = _DIGEST_LENGTHS[name]
-    if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{length}}}", value):
-        raise BadRequest(f"Member '{name}' must be {length} hexadecimal digits or null.")
-    return value.lower()
-
-
-def _size(body: dict[str, Any]) -> int | None:
-    value = body.get("size")
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise BadRequest("Member 'size' must be a number of bytes, or left away.")
-    return value
