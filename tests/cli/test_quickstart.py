@@ -50,6 +50,7 @@ def test_the_lines_of_the_welcome_work(start: Start, free_port: int, cli: Cli, t
     process, lines = quickstart(start, free_port)
     assert f"http://127.0.0.1:{free_port}" in lines[1]
     assert json.loads(run(command_of(lines, "Look:")))["artifacts"] == []
+    assert "swagger-ui" in run(["curl", *command_of(lines, "Browse:")])
     created = json.loads(run(command_of(lines, "Create:")))
     assert created["name"] == "first"
     (tmp_path / "data").write_bytes(b"bytes of mine")

@@ -28,6 +28,18 @@ def test_the_wheel_holds_the_whole_package(wheel: zipfile.Path, checkout: Path) 
     assert wanted <= set(wheel.root.namelist())
 
 
+def test_the_wheel_holds_the_guides(wheel: zipfile.Path, checkout: Path) -> None:
+    """The guides that the service shows as pages are in the wheel, and nothing else of the documentation."""
+    wanted = {
+        f"glare/http/guides/{folder}/{path.name}"
+        for folder in ("explanation", "how-to", "reference", "tutorial")
+        for path in (checkout / "docs" / folder).glob("*.md")
+    }
+    assert {
+        name for name in wheel.root.namelist() if name.startswith("glare/http/guides/") and name[-1] != "/"
+    } == wanted
+
+
 def test_the_wheel_brings_licence_and_command(wheel: zipfile.Path) -> None:
     """The wheel holds the licence's text and the command `glare-server`, and no `glare`, which is the client's."""
     (metadata,) = (path for path in wheel.iterdir() if path.name.endswith(".dist-info"))

@@ -75,6 +75,8 @@ Glare answers at {url}
   Create:  curl {header}-H 'Content-Type: application/json' -d '{{"name": "first"}}' {url}/artifacts/images
   Upload:  curl {header}-H 'Content-Type: application/octet-stream' -T FILE {url}/artifacts/images/ID/image
            with the "id" of what was created; the same address without -T downloads it
+  Browse:  {url}/docs
+           the whole API, to read and to try in a browser, and the guides
 
 {identity}
 Everything is kept in {settings.server.state_dir}. Ctrl-C stops the service.

@@ -10,16 +10,19 @@ from glare.http import metrics
 from glare.http.api import artifacts, audit, blobs, locations, quotas, schemas, service, subscriptions, takedowns
 from glare.http.call import Endpoint
 from glare.http.description import document as description
+from glare.http.description import pages
 
 PUBLIC: Sequence[BaseRoute] = (
-    Route("/", Endpoint.of_any_method(service.versions)),
+    Route("/", Endpoint.of_any_method(pages.root)),
     Route("/versions", Endpoint.of_any_method(service.versions)),
     Route("/healthcheck", Endpoint(GET=service.health)),
     Route("/healthz", Endpoint(GET=service.health)),
     Route("/readyz", Endpoint(GET=service.ready)),
     Route("/metrics", Endpoint(GET=metrics.show)),
     Route("/openapi.json", Endpoint(GET=description.openapi)),
-    Route("/docs", Endpoint(GET=description.page)),
+    Route("/docs", Endpoint(GET=pages.docs)),
+    Route("/docs/{file}", Endpoint(GET=pages.asset)),
+    Route("/docs/guides/{folder}/{name}", Endpoint(GET=pages.guide)),
 )
 """No credentials, no microversion."""
 

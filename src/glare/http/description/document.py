@@ -1,11 +1,9 @@
-"""The description of the API: an OpenAPI document made from the registered types, and a page to read it."""
+"""The description of the API: an OpenAPI document made from the registered types."""
 
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -21,9 +19,10 @@ from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
 from glare.http.description.service import TAGS, service_paths
 from glare.http.description.table import Table
+from glare.http.operation import Tag
 from glare.types.registry import TypeRegistry
 
-_STATIC: Final = resources.files("glare.http") / "static"
+_FIRST: Final = ("locations", "subscriptions")
 _ABOUT: Final = (
     "An artifact is created *drafted* and private; its fields are set, its blobs uploaded or recorded as external "
     "locations; then it is *activated*, after which everybody who downloads a blob gets the same bytes, wherever they "
@@ -54,9 +53,10 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
         "servers": [{"url": "/"}],
         "security": [{SECURITY_SCHEME: []}],
         "tags": [
-            *({"name": spec.name, "description": _about(spec)} for spec in specs),
+            # What people use comes first.
+            *({"name": spec.name, "description": _about(spec)} for spec in sorted(specs, key=_is_rarer)),
+            *({"name": tag.name, "description": tag.description} for tag in sorted(table.tags, key=_place)),
             *TAGS,
-            *({"name": tag.name, "description": tag.description} for tag in table.tags),
         ],
         "paths": paths,
         "components": {
@@ -72,6 +72,15 @@ def described(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Description:
     return Description(body, hashlib.sha256(body).hexdigest()[:32])
 
 
+def _is_rarer(spec: TypeSpec) -> bool:
+    """Whether a type is shown after images, with which most begin."""
+    return spec.name != "images"
+
+
+def _place(tag: Tag) -> int:
+    return _FIRST.index(tag.name) if tag.name in _FIRST else len(_FIRST)
+
+
 def _about(spec: TypeSpec) -> str:
     return ". ".join(text.rstrip(".") for text in (spec.display_name, spec.description) if text) + "."
 
@@ -84,32 +93,3 @@ async def openapi(call: Call) -> Response:
     if known is not None and known.match_weakly(tag):
         return Response(status_code=304, headers=headers)
     return shared_body(body, headers)
-
-
-async def page(call: Call) -> Response:
-    """GET /docs: one page, which loads nothing but the document."""
-    return await call.run(_page)
-
-
-def _page() -> Response:
-    style = (_STATIC / "docs.css").read_bytes()
-    script = (_STATIC / "docs.js").read_bytes()
-    frame = (_STATIC / "docs.html").read_bytes()
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        f"connect-src 'self'; style-src {_source(style)}; script-src {_source(script)}"
-    )
-    body = frame.replace(b"/* docs.css */", style).replace(b"/* docs.js */", script)
-    headers = {
-        "content-type": "text/html; charset=UTF-8",
-        "content-security-policy": policy,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-cache",
-    }
-    return Response(body, headers=headers)
-
-
-def _source(text: bytes) -> str:
-    """What a Content-Security-Policy calls this inline text."""
-    return f"'sha256-{b64encode(hashlib.sha256(text).digest()).decode()}'"

@@ -29,7 +29,7 @@ _SCHEMA_JSON: Final = "application/schema+json"
 def service_paths() -> dict[str, Any]:
     """The paths, by address."""
     return {
-        "/": _versions("versions.root"),
+        "/": _root(),
         "/versions": _versions("versions"),
         "/healthcheck": _health("healthcheck"),
         "/healthz": _health("healthz"),
@@ -38,10 +38,17 @@ def service_paths() -> dict[str, Any]:
         "/openapi.json": {
             "get": _public("openapi", "This document", {"200": _public_answer("The document.", {JSON: {}})})
         },
-        "/docs": {
-            "get": _public(
-                "docs", "A page to read this document", {"200": _public_answer("The page.", {"text/html": {}})}
-            )
+        "/docs": {"get": _page("docs", "A page to read this document, and to try it", "The page.", "text/html")},
+        "/docs/{file}": {
+            "parameters": [in_path("file", "Name of a style, script or licence.")],
+            "get": _page("docs.file", "What that page loads", "The file.", "*/*", 404),
+        },
+        "/docs/guides/{folder}/{name}": {
+            "parameters": [
+                in_path("folder", "`tutorial`, `how-to`, `explanation` or `reference`."),
+                in_path("name", "Name of the guide."),
+            ],
+            "get": _page("docs.guide", "A guide", "The guide as a page.", "text/html", 404),
         },
         "/schemas": described(
             get=operation(
@@ -73,6 +80,18 @@ def _versions(operation_id: str) -> dict[str, Any]:
         {"300": _public_answer("Multiple Choices: the versions.", {JSON: {"schema": reference("Versions")}})},
     )
     return {"get": told}
+
+
+def _root() -> dict[str, Any]:
+    told = _versions("versions.root")
+    told["get"]["responses"]["200"] = _public_answer("A page, for who takes HTML before JSON.", {"text/html": {}})
+    return told
+
+
+def _page(operation_id: str, summary: str, answered: str, media_type: str, *statuses: int) -> dict[str, Any]:
+    told = _public(operation_id, summary, {"200": _public_answer(answered, {media_type: {}})})
+    told["responses"] |= problems(*statuses, common=())
+    return told
 
 
 def _health(operation_id: str) -> dict[str, Any]:
