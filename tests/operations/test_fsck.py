@@ -304,16 +304,19 @@ def test_a_store_that_takes_nothing_is_checked(glare: Glare, monkeypatch: pytest
     assert glare.alice.download(made, "image").content == b"right"
 
 
-def test_a_file_that_cannot_be_read_is_reported_and_not_marked(glare: Glare) -> None:
-    """An error of the medium says nothing about the bytes: the blob is reported, and stays as it is."""
+def test_a_file_that_cannot_be_read_is_marked_until_it_can(glare: Glare) -> None:
+    """Where the store works and one object cannot be read, the blob is reported and refused until it can."""
     made = image(glare, b"behind a bad sector")
     path = file_of(glare, made)
     aside = path.rename(path.with_name("aside"))
     path.mkdir()
     [finding], summary = check(glare.services, EVERYTHING, "file")
     assert (finding.kind, summary.sound) == ("unreadable", False)
+    assert glare.alice.download(made, "image").status_code == 500
     path.rmdir()
     aside.rename(path)
+    [finding], summary = check(glare.services, EVERYTHING, "file")
+    assert (finding.kind, summary.sound) == ("recovered", True)
     assert glare.alice.download(made, "image").content == b"behind a bad sector"
 
 

@@ -173,7 +173,6 @@ def test_wrong_block_digests_are_mended(glare: Glare) -> None:
     with glare.services.db.write() as connection:
         before = connection.execute(select(content_blocks.c.digests)).scalar_one()
         connection.execute(update(content_blocks).values(digests=bytes(32) + before[32:]))
-    assert glare.alice.download(made, "image").status_code == 500
     walk(glare)
     with glare.services.db.read() as connection:
         assert connection.execute(select(content_blocks.c.digests)).scalar_one() == before

@@ -92,7 +92,7 @@ COSTS: dict[str, tuple[tuple[int, int], tuple[int, int, int]]] = {
     "upload": ((3, 15), (3, 17, 11)),
     "upload again": ((5, 16), (5, 18, 14)),
     "download": ((1, 2), (1, 2, 3)),
-    "download an external blob": ((5, 6), (5, 6, 7)),
+    "download an external blob": ((4, 5), (4, 5, 6)),
     "add a location": ((6, 24), (6, 26, 20)),
     "ask for a recording": ((3, 8), (3, 9, 9)),
     "do a recording": ((17, 56), (17, 58, 50)),

@@ -28,7 +28,7 @@ from glare.errors import (
     StoreReadOnly,
     Unavailable,
 )
-from glare.stores.base import Store, StoreCall
+from glare.stores.base import ObjectFailed, Store, StoreCall
 from glare.stores.conformance import StoreConformance
 from glare.stores.filesystem import MARKER, STEP, FilesystemDriver
 
@@ -429,8 +429,8 @@ class BrokenDriver(FilesystemDriver):
         (errno.ESTALE, StoreFailed),
         (errno.ETIMEDOUT, StoreFailed),
         (errno.ENODEV, StoreFailed),
-        (errno.EIO, GlareError),
-        (errno.ENOTDIR, GlareError),
+        (errno.EIO, ObjectFailed),
+        (errno.ENOTDIR, ObjectFailed),
     ],
 )
 def test_errors_of_the_system_get_a_name_and_keep_their_path(

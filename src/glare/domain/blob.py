@@ -28,6 +28,7 @@ class Damage(StrEnum):
 
     MISSING = "missing"
     DIFFERS = "differs"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ OBJECT_NAME: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,120}")
 directory."""
 
 
+class ObjectFailed(GlareError):
+    """An object could not be read, and what went wrong says nothing yet about the store: a bad sector, perhaps."""
+
+
 class DriverWriter(Protocol):
     """One object being written. `Store` calls `write` any number of times, then `commit` or `cancel`, once."""
 
@@ -66,7 +70,9 @@ class Entry:
 
 
 class Driver(Protocol):
-    """Keeps the bytes of objects. Raises `OSError` (named by `Store`) or a `GlareError` with a sentence of its own."""
+    """Keeps the bytes of objects. Raises `OSError` (named by `Store`) or a `GlareError` with a sentence of its own:
+    `ObjectFailed` where it is one object that cannot be read.
+    """
 
     @property
     def name(self) -> str:
@@ -179,9 +185,10 @@ class Store:
 
     def __init__(self, driver: Driver, observe: Observer = log_call) -> None:
         self._driver = driver
-        self._observe = observe
+        self.observe = observe
         self.name = driver.name
         self.calls = CallsUnderWay()
+        self._failing: dict[str, None] = {}  # Objects that could not be read, since the last one that could.
 
     def initialise(self, known: Sequence[str] = (), identity: str | None = None) -> None:
         """Make a new store's place ready; `known` and `identity` are what the database knows of one that is not new.
@@ -196,8 +203,11 @@ class Store:
 
     def check(self) -> None:
         """Raises `StoreFull` and `StoreReadOnly` where the store can be read, and another `GlareError` where it cannot
-        be used.
+        be used: also where one object after the other could not be read, and the last one still cannot.
+
+        A file system serves the little that a driver's check needs out of memory, long after its disk has failed.
         """
+        self._require_reading()
         with self._call("check"):
             self._driver.check()
 
@@ -250,9 +260,26 @@ class Store:
         with self._call("sweep"):
             return self._driver.sweep_temporaries(older_than)
 
+    def note(self, object_name: str, *, failed: bool) -> None:
+        """An object could be read, or could not."""
+        if not failed:
+            self._failing.clear()
+        elif len(self._failing) < _FAILING:
+            self._failing[object_name] = None
+
+    def _require_reading(self) -> None:
+        names = tuple(self._failing)
+        if len(names) < _FAILING:
+            return
+        try:
+            with self.open(names[-1], 0, 1) as reader:
+                reader.read(1)
+        except NotFound:  # It was removed meanwhile.
+            self._failing.clear()
+
     def _call(self, action: str, object_name: str | None = None) -> _Call:
         """What stands around one call of the driver; `Writer` and `Reader` use it too."""
-        return _Call(self.name, self._observe, action, object_name)
+        return _Call(self, action, object_name)
 
 
 class Writer:
@@ -328,6 +355,7 @@ class Reader:
 
     def __init__(self, store: Store, object_name: str, driver: DriverReader) -> None:
         self._call = store._call
+        self._note = store.note
         self._inside = store.calls.inside
         self._object = object_name
         self._driver = driver
@@ -344,9 +372,10 @@ class Reader:
         try:
             with self._inside():
                 data = self._driver.read(n)
-        except OSError:
+        except (OSError, ObjectFailed):
             with self._call("read", self._object):
                 raise
+        self._note(self._object, failed=False)
         self.size += len(data)
         return data
 
@@ -374,9 +403,8 @@ class Reader:
 class _Call:
     """Stands around one call of a driver: gives its error a name, and reports it when it is over."""
 
-    def __init__(self, store: str, observe: Observer, action: str, object_name: str | None) -> None:
+    def __init__(self, store: Store, action: str, object_name: str | None) -> None:
         self._store = store
-        self._observe = observe
         self._action = action
         self._object = object_name
         self._started = time.perf_counter()
@@ -384,7 +412,7 @@ class _Call:
 
     def report(self, size: int, since: float, failed: str | None = None) -> None:
         seconds = time.perf_counter() - since
-        self._observe(StoreCall(self._store, self._action, self._object, seconds, size, failed))
+        self._store.observe(StoreCall(self._store.name, self._action, self._object, seconds, size, failed))
 
     def __enter__(self) -> Self:
         return self
@@ -394,8 +422,10 @@ class _Call:
     ) -> None:
         if isinstance(error, GeneratorExit):
             error = None  # Whoever lists needs no more of it.
-        named = _named(error, self._store, self._action) if isinstance(error, OSError) else error
+        named = _named(error, self._store.name, self._action) if isinstance(error, OSError) else error
         failed = None if named is None else named.code if isinstance(named, GlareError) else type(named).__name__
+        if isinstance(named, ObjectFailed) and self._object is not None:
+            self._store.note(self._object, failed=True)
         # Creating and opening are reported by the writer and the reader that they return, once these are done.
         if failed or self._action not in ("create", "open"):
             self.report(self.bytes, self._started, failed)
@@ -454,11 +484,16 @@ def _named(error: OSError, store: str, action: str) -> GlareError:
         return StoreFailed(
             f"Store {store!r} is out of reach ({reason}). Retry after its operator has mounted its volume again."
         )
-    return GlareError(
+    kind = ObjectFailed if action in _OF_ONE_OBJECT else GlareError
+    return kind(
         f"Store {store!r} failed ({reason}). Tell its operator, who has to look at its disk and at the service's log."
     )
 
 
+_FAILING: Final = 3
+"""So many objects that cannot be read, and none in between that can, are the store's fault until one can be read."""
+
+_OF_ONE_OBJECT: Final = frozenset({"open", "size", "read"})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
 _AWAY: Final = frozenset(

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, text
 from glare.db import stored_objects as rows
 from glare.db.engine import Database
 from glare.db.stored_objects import StoredObject
-from glare.errors import GlareError, NotFound, Unavailable
-from glare.stores.base import Entry
+from glare.errors import NotFound, Unavailable
+from glare.stores.base import Entry, ObjectFailed
 from glare.stores.room import Room
 
 CHUNK: Final = 1 << 20
@@ -223,7 +223,7 @@ class DatabaseReader:
         if data is None:
             raise _lost(self._store)
         if len(data) != wanted:
-            raise GlareError(
+            raise ObjectFailed(
                 f"Store {self._store!r} has a chunk of another length than it was given; tell its operator, who may have a copy."
             )
         self._chunk, self._chunk_start = data, self._at

@@ -179,6 +179,8 @@ def _not_served(blob: Blob) -> GlareError:
     remedy = "tell its operator, who may have a copy of them"
     if blob.damage is Damage.MISSING:
         return NotFound(f"The bytes of blob '{blob.slot.path}' are lost; {remedy}.")
+    if blob.damage is Damage.UNREADABLE:
+        return damage.not_readable(blob.slot.path)
     if blob.damage is not None:
         return damage.not_as_recorded(blob.slot.path)
     return LocationChanged(f"The external location of blob '{blob.slot.path}' no longer serves what was recorded.")

@@ -8,17 +8,16 @@ last.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING
 
 from glare.db import blobs as blob_rows
 from glare.digest import BLOCK
 from glare.domain.blob import Blob, Managed
-from glare.errors import GlareError
-from glare.operations import damage
+from glare.errors import ClientDisconnected, GlareError
 from glare.operations.blobs.download import copies_of
 from glare.operations.reading.block_digests import BlockDigests
 from glare.operations.reading.checked_object import CheckedObject, Recorded
+from glare.operations.reading.equal_objects import EqualObjects
 from glare.operations.reading.verified_stream import VerifiedStream
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ class OwnBytes:
         marked = [blob for blob in stored if blob.damage is not None]
         sound = [blob for blob in stored if blob.damage is None]
         outside = [blob for blob in found.candidates if blob.external]
-        self._objects = deque(self._object(blob) for blob in (sound if outside else [*sound, *marked]))
+        asked = [self._object(blob) for blob in (sound if outside else [*sound, *marked])]
+        self._objects = EqualObjects(services, found.slot.path, asked)
         self._looked_elsewhere = bool(found.copies)
         self._others = [*outside, *marked] if outside else []
         self._outside: VerifiedStream | None = None
@@ -81,8 +81,7 @@ class OwnBytes:
 
     def close(self) -> None:
         """Let go of what is open."""
-        for one in self._objects:
-            one.close()
+        self._objects.close()
         if self._outside is not None:
             self._outside.close()
 
@@ -99,44 +98,23 @@ class OwnBytes:
         return data if begin == 0 and end == len(data) else data[begin:end]
 
     def _checked(self, block: int) -> bytes | None:
-        """The block from the first object that delivers it; None where origins have to. Each object is tried once for
-        each block.
-        """
-        failure: GlareError | None = None
-        untried = deque(self._objects)
+        """The block from the first object that delivers it; None where origins have to."""
+        data = self._objects.block(block, self._elsewhere)
         try:
-            while untried or (untried := deque(self._elsewhere())):
-                one = untried.popleft()
-                try:
-                    data = one.block(block)
-                except GlareError as failed:
-                    one.close()
-                    damage.seen(self._services, one.location, failed, f"block {block}: {failed.message}")
-                    # Without its traceback: an error that is kept holds its frames, which hold it, and with them the
-                    # reader's connection.
-                    failure = failure or failed.with_traceback(None)
-                else:
-                    self._prefer(one)
-                    return data
+            if isinstance(data, bytes):
+                return data
             if self._others:
                 return None
-            raise failure or damage.not_as_recorded(self._found.slot.path)
+            raise data
         finally:
-            del failure
-
-    def _prefer(self, one: CheckedObject) -> None:
-        """Ask this one first for the next block, and what failed before it last."""
-        self._objects.rotate(-self._objects.index(one))
+            del data  # An error holds its frames, which must not hold it.
 
     def _elsewhere(self) -> list[CheckedObject]:
         """Other blobs of the same content that the caller may read. They are looked for once, and stay."""
         if self._looked_elsewhere:
             return []
         self._looked_elsewhere = True
-        known = {one.location for one in self._objects}
-        found = [self._object(blob) for blob in copies_of(self._services, self._found) if blob.location not in known]
-        self._objects.extend(found)
-        return found
+        return [self._object(blob) for blob in copies_of(self._services, self._found)]
 
     def _go_outside(self, block: int) -> bytes:
         begin = max(self._first, block * BLOCK)
@@ -150,7 +128,12 @@ class OwnBytes:
     def _object(self, blob: Blob) -> CheckedObject:
         if not isinstance(blob.location, Managed):
             raise AssertionError("only what a store has is read from it")  # noqa: TRY004 - a defect of ours
-        return CheckedObject(self._services, blob.location, self._recorded)
+        return CheckedObject(self._services, blob.location, self._recorded, self._require_wanted)
+
+    def _require_wanted(self, _size: int) -> None:
+        """An object that has to be proven is read whole, for as long as somebody waits for it."""
+        if self._cancelled:
+            raise ClientDisconnected
 
     def _hold(self) -> None:
         """Keep what is being read from its removal, where it takes long. Each object that was let go of meanwhile stays
@@ -161,7 +144,7 @@ class OwnBytes:
         if not delay or now - self._held_at < delay // 3:
             return
         self._held_at = now
-        location = self._objects[0].location
+        location = self._objects.first().location
         try:
             self._services.db.transact(lambda connection: blob_rows.hold(connection, location, now + delay))
         except GlareError:  # There is time for two more tries, and what is read may not be doomed at all.

@@ -55,7 +55,7 @@ class BlockDigests:
     def _read(self, block: int) -> None:
         # To the end of the row that the first one is in: the rows after it are read when their turn comes.
         last = min(block_count(self._size), (block // contents.BLOCKS_PER_ROW + 1) * contents.BLOCKS_PER_ROW) - 1
-        with self._services.db.read() as connection:
+        with self._services.db.look() as connection:
             found = contents.block_digests(connection, self._sha256, block, last)
         if len(found) != (last - block + 1) * DIGEST_LENGTH:
             raise NoBlockDigests("Block digests of a recorded content are missing from the database.")

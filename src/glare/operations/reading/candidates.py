@@ -19,5 +19,5 @@ def candidates_of(place: Place, blob: Blob) -> tuple[Blob, ...]:
     location = blob.location
     silent = isinstance(location, External) and location.state is LocationState.UNREACHABLE and blob.digests is not None
     # Each block of it is checked, and it may have one that the others lack.
-    marked = bool(others) and blob.damage is Damage.DIFFERS
+    marked = bool(others) and blob.damage in (Damage.DIFFERS, Damage.UNREADABLE)
     return (*others, blob) if silent or marked else tuple(others)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from glare.context import PARTY
-from glare.db import contents
-from glare.digest import BLOCK, DIGEST_LENGTH, block_count
+from glare.digest import BLOCK
 from glare.domain.blob import Blob, External, Managed
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, Cause, GlareError, OriginFailed, OutboundBusy, Unavailable
 from glare.operations import damage
 from glare.operations.reading.asking_order import AskingOrder, Turn
+from glare.operations.reading.block_digests import BlockDigests, NoBlockDigests
 from glare.operations.reading.check_soon import check_soon
+from glare.operations.reading.checked_object import CheckedObject, Recorded
 from glare.operations.reading.origin_blocks import Asking, OriginBlocks, RangesUnknown
 from glare.operations.services import Services
 from glare.operations.shared_fetch import MESSAGE
@@ -46,9 +44,8 @@ class CheckedBlocks:
         self._first = first
         self._last = last
         self._cdn_loop = cdn_loop
-        self._source: _Source | None = None
-        self._digests = b""
-        self._digests_from = first
+        self._source: OriginBlocks | _Stored | None = None
+        self._digests = BlockDigests(services, self._sha256, self._size)
         self.cancellation = Cancellation()
         self.charged = True
         self.earned = 0
@@ -58,22 +55,15 @@ class CheckedBlocks:
         self._require_wanted()
         reason, cause, taken_down, wait = "no location is left", Cause.PROTOCOL, None, None
         busy: int | None = None  # When to come back, where one of them was not asked for want of room.
-        unknown = False
+        unknown, unrecorded = False, False
+        doubtful: list[_Stored] = []
         while self._source is not None or self._next_turn():
             turn = self._turn
             try:
-                if self._source is None:
-                    self._source = self._open(turn, block)
-                data = self._source.read(min(BLOCK, self._size - block * BLOCK))
-                if hmac.compare_digest(hashlib.sha256(data).digest(), self._digest(block)):
-                    self._order.delivered(turn.blob)
-                    return data
-                blob = turn.blob
-                if isinstance(blob.location, Managed):
-                    damage.seen(
-                        self._services, blob.location, damage.not_as_recorded(blob.slot.path), f"block {block} differs"
-                    )
-                raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
+                data = self._checked(turn, block)
+                self._order.delivered(turn.blob)
+                self._condemn(doubtful, block)
+                return data
             except GlareError as error:
                 source = self._source
                 self.close()
@@ -85,6 +75,11 @@ class CheckedBlocks:
                     continue
                 if self.cancellation.cancelled or (turn.blob.external and isinstance(error, Unavailable)):
                     raise  # It is our database that does not answer: no other location would help.
+                if isinstance(error, NoBlockDigests):
+                    unrecorded = True  # That is no fault of an origin's.
+                    continue
+                if isinstance(source, _Stored):
+                    doubtful += self._suspect(source, error, block)
                 remote = source if isinstance(source, OriginBlocks) else None
                 self._order.failed(
                     turn,
@@ -95,6 +90,8 @@ class CheckedBlocks:
                 reason, cause = self._note(turn, error, block), getattr(error, "cause", Cause.PROTOCOL)
                 taken_down = error.message if isinstance(error, Blocked) else None
                 wait = error.retry_after
+        if (settled := self._settled(doubtful, block)) is not None:
+            return settled
         # A new one: an error that is kept holds its frames, which hold it, and with them the connection of the reader.
         if taken_down is not None:
             raise Blocked(taken_down, reason=reason)
@@ -102,7 +99,52 @@ class CheckedBlocks:
             raise OutboundBusy(retry_after=busy)
         if unknown:
             raise RangesUnknown(MESSAGE, reason="no location is left that knows ranges")
+        if unrecorded:
+            raise NoBlockDigests("Block digests of a recorded content are missing from the database.")
         raise OriginFailed(MESSAGE, reason=reason, cause=cause, retry_after=wait)
+
+    def _checked(self, turn: Turn, block: int) -> bytes:
+        """The block, from who has its turn. Raises `Doubtful` for one of a store that differs, `OriginFailed` for one of
+        an origin.
+        """
+        if self._source is None:
+            self._source = self._open(turn, block)
+        if isinstance(self._source, _Stored):
+            return self._source.read(block)
+        data = self._source.read(min(BLOCK, self._size - block * BLOCK))
+        if self._digests.fit(block, data):
+            return data
+        raise OriginFailed(MESSAGE, reason=f"block {block} of sha256 {self._sha256} differs")
+
+    def _suspect(self, stored: _Stored, failed: GlareError, block: int) -> list[_Stored]:
+        """Tell of an object that did not deliver; it is returned where it may be right all the same."""
+        if isinstance(failed, damage.Doubtful):
+            return [stored]
+        damage.seen(self._services, stored.location, failed, f"block {block}: {failed.message}")
+        return []
+
+    def _condemn(self, doubtful: Sequence[_Stored], block: int) -> None:
+        """Somebody has the block as it was recorded, so these are wrong."""
+        for stored in doubtful:
+            wrong = damage.not_as_recorded(stored.blob.slot.path)
+            damage.seen(self._services, stored.location, wrong, f"block {block}: {wrong.message}")
+
+    def _settled(self, doubtful: Sequence[_Stored], block: int) -> bytes | None:
+        """Nobody has the block as it was recorded: the first of these that is right as a whole shows that the record is
+        wrong. None where none is.
+        """
+        for stored in doubtful:
+            try:
+                data = stored.settled(block)
+            except GlareError as failed:
+                stored.close()
+                if self.cancellation.cancelled:
+                    raise
+                damage.seen(self._services, stored.location, failed, f"block {block}: {failed.message}")
+            else:
+                self._source, self._turn = stored, Turn(stored.blob, hurried=False)
+                return data
+        return None
 
     def close(self) -> None:
         """Let go of the source; what is read after that opens it again."""
@@ -120,10 +162,11 @@ class CheckedBlocks:
             self._turn = turn
         return turn is not None
 
-    def _open(self, turn: Turn, block: int) -> _Source:
+    def _open(self, turn: Turn, block: int) -> OriginBlocks | _Stored:
         location = turn.blob.location
         if isinstance(location, Managed):
-            return _Stored(self._services, turn.blob, location, block)
+            recorded = Recorded(self._size, self._last, turn.blob.slot.path, self._digests)
+            return _Stored(turn.blob, location, CheckedObject(self._services, location, recorded, self._pace))
         if not isinstance(location, External):
             raise AssertionError("a candidate is stored or has an origin")  # noqa: TRY004 - a defect of ours
         span = block * BLOCK, min(self._size, (self._last + 1) * BLOCK)
@@ -147,6 +190,9 @@ class CheckedBlocks:
             lambda: reads.rangeless.failed(location.id),
         )
 
+    def _pace(self, _size: int) -> None:
+        self._require_wanted()
+
     def _note(self, turn: Turn, error: GlareError, block: int) -> str:
         """What failed is looked at soon, and why it failed. The reader may never notice, where another one delivers.
 
@@ -168,41 +214,20 @@ class CheckedBlocks:
             check_soon(self._services, location.id)
         return reason
 
-    def _digest(self, block: int) -> bytes:
-        """The recorded sha256 of a block. They are read as they are needed: a large content has many."""
-        offset = (block - self._digests_from) * DIGEST_LENGTH
-        if not 0 <= offset < len(self._digests):
-            last = min(block_count(self._size), block + contents.BLOCKS_PER_ROW) - 1
-            with self._services.db.look() as connection:
-                self._digests = contents.block_digests(connection, self._sha256, block, last)
-            self._digests_from, offset = block, 0
-            if len(self._digests) != (last - block + 1) * DIGEST_LENGTH:
-                raise GlareError("Block digests of a recorded content are missing from the database.")
-        return self._digests[offset : offset + DIGEST_LENGTH]
-
-
-class _Source(Protocol):
-    """Where blocks come from, one after the other."""
-
-    blob: Blob
-
-    def read(self, size: int, /) -> bytes: ...
-
-    def close(self) -> None: ...
-
 
 class _Stored:
     """An equal replica in a store of ours."""
 
-    def __init__(self, services: Services, blob: Blob, location: Managed, block: int) -> None:
+    def __init__(self, blob: Blob, location: Managed, checked: CheckedObject) -> None:
         self.blob = blob
-        self._reader = services.store_with(location).open(location.object, block * BLOCK)
+        self.location = location
+        self._checked = checked
 
-    def read(self, size: int, /) -> bytes:
-        data = b""
-        while len(data) < size and (piece := self._reader.read(size - len(data))):
-            data += piece
-        return data
+    def read(self, block: int) -> bytes:
+        return self._checked.block(block)
+
+    def settled(self, block: int) -> bytes:
+        return self._checked.settled(block)
 
     def close(self) -> None:
-        self._reader.close()
+        self._checked.close()

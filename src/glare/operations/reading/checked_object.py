@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from glare.digest import BLOCK, block_count
 from glare.domain.blob import Managed
@@ -16,6 +16,8 @@ from glare.operations.reading.block_digests import BlockDigests, NoBlockDigests
 if TYPE_CHECKING:
     from glare.operations.services import Services
     from glare.stores.base import Reader
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +58,47 @@ class CheckedObject:
         self._reader: Reader | None = None
         self._next = 0
 
+    def size(self) -> int:
+        """The bytes that the store has of it. Raises like `block`."""
+        return self._carefully(lambda: self._services.store_with(self.location).size(self.location.object))
+
     def block(self, number: int) -> bytes:
-        """The checked block. Raises `BlobDamaged`, `NotFound` and other errors of the store."""
-        data = self._read(number)
+        """The checked block.
+
+        Raises `Doubtful` where it is not what was recorded of it, also when it is read again; `BlobDamaged` where that
+        proves that the object is wrong; `Unreadable` where it alone cannot be read, and `NotFound`, `Unavailable` and
+        other errors of the store.
+        """
+        data = self._carefully(lambda: self._read(number))
         if self._fits(number, data):
             return data
         # Once more, from the store: what went wrong on its way through memory is no damage.
         self.close()
-        data = self._read(number)
+        data = self._carefully(lambda: self._read(number))
         if self._fits(number, data):
             return data
-        raise damage.not_as_recorded(self._recorded.path)
+        if self._recorded.size <= BLOCK:
+            raise damage.not_as_recorded(self._recorded.path)
+        raise damage.doubtful(self._recorded.path)
+
+    def settled(self, number: int) -> bytes:
+        """The block that was `Doubtful`, where the object is right as a whole and the record of its blocks was wrong.
+        Raises like `prove`.
+        """
+        self.close()
+        self.prove()
+        return self.block(number)
 
     def prove(self) -> None:
         """Read the whole object, and record its blocks' digests. Raises `BlobDamaged` where its sha256 is not the
-        recorded one.
+        recorded one, and else like `block`.
 
         Where nothing is known of the blocks, or what is known contradicts them, nothing less says what is right.
         """
+        self._recorded.digests.record(self._carefully(self._proven))
+
+    def _proven(self) -> bytes:
+        """The digests of the blocks of an object that is right."""
         whole, blocks = hashlib.sha256(), bytearray()
         with self._services.store_with(self.location).open(self.location.object) as reader:
             for _ in range(block_count(self._recorded.size)):
@@ -83,7 +108,10 @@ class CheckedObject:
                 self._pace(len(data))
         if not self._recorded.digests.are_of(whole.hexdigest(), reader.size):
             raise damage.not_as_recorded(self._recorded.path)
-        self._recorded.digests.record(bytes(blocks))
+        return bytes(blocks)
+
+    def _carefully(self, read: Callable[[], T]) -> T:
+        return damage.read_again(self._services, self.location, self._recorded.path, read, self.close)
 
     def close(self) -> None:
         """Let go of the reader."""

@@ -28,7 +28,7 @@ from glare.db.fsck import Run, StoredBlob
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Damage, Managed
 from glare.errors import Conflict, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
-from glare.operations.damage import mark
+from glare.operations.damage import Unreadable, mark, read_again
 from glare.operations.services import Services
 from glare.operations.slots.objects import remove_doomed
 from glare.stores.base import Entry, Store
@@ -218,12 +218,15 @@ class _StoreCheck:
 
     def _check_blob(self, blob: StoredBlob) -> None:
         try:
-            size, sha256 = self._read(blob.location)
+            size, sha256 = read_again(self._services, blob.location, blob.slot.path, lambda: self._read(blob.location))
         except NotFound:
             self._mark(blob, Damage.MISSING, "the store does not have it")
             return
         except Unavailable:
             raise  # The store, or the database, is not there: that says nothing about any blob.
+        except Unreadable as failed:
+            self._mark(blob, Damage.UNREADABLE, failed.reason)
+            return
         except GlareError as failed:
             self._find(Kind.UNREADABLE, blob.location, blob, failed.message)
             return

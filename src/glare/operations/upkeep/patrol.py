@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import uuid
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from glare.db import patrols
 from glare.db.fsck import StoredBlob
 from glare.digest import block_count
 from glare.domain.blob import Damage
-from glare.errors import BlobDamaged, GlareError, NotFound, Unavailable
+from glare.errors import BlobDamaged, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
 from glare.operations import damage, putting_off
 from glare.operations.reading.block_digests import BlockDigests
 from glare.operations.reading.checked_object import CheckedObject, Recorded
@@ -99,7 +100,7 @@ class _Round:
         """Read what is left of the round, and let go of it."""
         finished = None
         try:
-            self._store.check()
+            self._require_store()
             self._look_at_all()
             finished = self._services.clock()
         except Stopped:
@@ -109,6 +110,16 @@ class _Round:
         self._services.db.transact(lambda connection: patrols.release(connection, self._at, finished))
         if finished is not None and self._at.counts:
             _log.info("the patrol is through", extra={"store": self._store.name, **self._at.counts})
+
+    def _require_store(self) -> None:
+        """Raises `Unavailable` where the store cannot be read. One that takes no data can."""
+        try:
+            with suppress(StoreFull, StoreReadOnly):
+                self._store.check()
+        except Unavailable:
+            raise
+        except GlareError as failed:
+            raise Unavailable(failed.message) from failed
 
     def _look_at_all(self) -> None:
         while True:
@@ -135,13 +146,16 @@ class _Round:
             return Outcome.UNREADABLE
 
     def _look_at(self, blob: StoredBlob) -> Outcome:
-        found, detail = self._read(blob)
-        if found is Outcome.UNREADABLE:
+        try:
+            found, detail = self._read(blob)
+        except Unavailable:
+            raise
+        except GlareError as failed:  # It may be this node, or a right to read that an operator gives back.
             _log.error(
                 "stored bytes could not be read",
-                extra={"store": blob.location.store, "object": blob.location.object, "reason": detail},
+                extra={"store": blob.location.store, "object": blob.location.object, "reason": failed.message},
             )
-            return found
+            return Outcome.UNREADABLE
         wrong = None if found is Outcome.EQUAL else Damage(found.value)
         if wrong is not blob.damage and not damage.mark(self._services, blob, wrong, detail):
             return Outcome.EQUAL  # It was replaced or deleted while it was read.
@@ -163,32 +177,31 @@ class _Round:
             return found
 
     def _read(self, blob: StoredBlob) -> tuple[Outcome, str]:
-        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its
-        place.
+        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its place, or
+        reads nothing, and other errors that are not of the object.
         """
         try:
             return self._compared(blob)
         except NotFound:
             return Outcome.MISSING, "the store does not have it"
-        except Unavailable:
-            raise
-        except GlareError as failed:
-            return Outcome.UNREADABLE, failed.message
+        except damage.Unreadable as failed:
+            return Outcome.UNREADABLE, failed.reason
 
     def _compared(self, blob: StoredBlob) -> tuple[Outcome, str]:
-        size = self._store.size(blob.location.object)
-        if size != blob.size:
-            return Outcome.DIFFERS, f"it has {size} bytes, and {blob.size} were recorded"
         blocks = block_count(blob.size)
         digests = BlockDigests(self._services, blob.sha256, blob.size)
         recorded = Recorded(blob.size, blocks - 1, blob.slot.path, digests)
         one = CheckedObject(self._services, blob.location, recorded, self._pace)
+        if (size := one.size()) != blob.size:
+            return Outcome.DIFFERS, f"it has {size} bytes, and {blob.size} were recorded"
         if self._at.object != blob.location.object:
             self._at.object, self._at.block = blob.location.object, 0
         try:
             while self._at.block < blocks:
                 one.block(self._at.block)
                 self._at.block += 1
+        except damage.Unreadable:
+            raise
         except BlobDamaged:
             return self._compared_whole(one)
         finally:
@@ -201,6 +214,8 @@ class _Round:
         """
         try:
             one.prove()
+        except damage.Unreadable:
+            raise
         except BlobDamaged:
             return Outcome.DIFFERS, f"block {self._at.block} of 1 MiB is not what was recorded"
         return Outcome.EQUAL, "the recorded digests of its blocks were wrong, and are right again"

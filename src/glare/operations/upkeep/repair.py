@@ -21,9 +21,10 @@ from glare.digest import block_count
 from glare.domain.blob import Managed
 from glare.domain.events import artifact_event
 from glare.errors import GlareError
-from glare.operations import audit, damage
+from glare.operations import audit
 from glare.operations.reading.block_digests import BlockDigests
 from glare.operations.reading.checked_object import CheckedObject, Recorded
+from glare.operations.reading.equal_objects import EqualObjects
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -70,13 +71,15 @@ def _copy(
     """Write the content; False where no source delivers some block of it."""
     blocks = block_count(blob.size)
     recorded = Recorded(blob.size, blocks - 1, blob.slot.path, BlockDigests(services, blob.sha256, blob.size))
-    sources = [CheckedObject(services, one.location, recorded, pace) for one in equal]
+    sources = EqualObjects(
+        services, blob.slot.path, [CheckedObject(services, one.location, recorded, pace) for one in equal]
+    )
     put_off_at = services.clock()
     try:
         with services.stores[to.store].create(to.object, expected_size=blob.size) as writer:
             for block in range(blocks):
-                data = _block(services, sources, block)
-                if data is None:
+                data = sources.block(block)
+                if not isinstance(data, bytes):
                     return False
                 writer.write(data)
                 now = services.clock()
@@ -85,19 +88,8 @@ def _copy(
                     services.db.transact(partial(blob_rows.hold, location=to, until=now + _ABANDONED_AFTER))
             writer.commit()
     finally:
-        for source in sources:
-            source.close()
+        sources.close()
     return True
-
-
-def _block(services: Services, sources: Sequence[CheckedObject], block: int) -> bytes | None:
-    for source in sources:
-        try:
-            return source.block(block)
-        except GlareError as failed:
-            source.close()
-            damage.seen(services, source.location, failed, f"block {block}: {failed.message}")
-    return None
 
 
 def _swap(services: Services, connection: Connection, blob: StoredBlob, repaired: Managed) -> bool:
