@@ -15,7 +15,9 @@ from starlette.routing import Route
 
 from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.microversion import Microversion
+from glare.http.call import Endpoint
 from glare.http.description.document import describe
+from glare.http.operation import Handled
 from glare.http.problems import STATUS
 from glare.http.routes import API, PUBLIC
 from glare.types.registry import TypeRegistry
@@ -79,6 +81,19 @@ def test_every_route_is_described_for_every_type_and_blob(types: TypeRegistry, d
     }
     described = {address: set(item) - {"parameters", "head"} for address, item in document["paths"].items()}
     assert described == wanted
+
+
+def test_every_endpoint_declares_what_it_takes_and_answers() -> None:
+    """Each handler of the table has its declaration, but those whose paths follow from the registered types."""
+    endpoints = [
+        (route.path, method, handler)
+        for route in (*PUBLIC, *API)
+        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
+        for method, handler in route.endpoint.handlers.items()
+        if not route.path.startswith("/artifacts/")
+    ]
+    assert len(endpoints) > 30
+    assert [(path, method) for path, method, handler in endpoints if not isinstance(handler, Handled)] == []
 
 
 def test_routes_of_the_table_are_of_the_kind_that_the_test_reads() -> None:

@@ -28,8 +28,8 @@ class Blob(Struct, frozen=True):
     url: Annotated[
         str,
         Meta(
-            description="Where to download stored data; of external data the URL itself, or its scheme and host where it "
-            "is confidential."
+            description="Where to download stored data; of external data the URL itself, or its scheme and host where "
+            "it is confidential."
         ),
     ]
     status: BlobStatus
@@ -96,8 +96,8 @@ class Location(Struct, frozen=True):
         Annotated[
             bool,
             Meta(
-                description="Whether to show the URL to the owner's project and admins only. Left out, that is decided by "
-                "its query: anything there that is not known to be harmless is a secret. A URL with the parameter of a "
+                description="Whether to show the URL to the owner's project and admins only. Left out, that is decided "
+                "by its query: anything there that is not known to be harmless is a secret. A URL with the parameter of a "
                 "known signature or token is always confidential.",
                 extra={"must_be": "true or false; leave it out to have it decided by the URL's query"},
             ),

@@ -80,8 +80,8 @@ class RecordedLocation(Struct, frozen=True):
     as_sent: Annotated[
         AsSent | None,
         Meta(
-            description="How the origin sends the bytes, where only the sha256 that was claimed has proved that they are "
-            "the content, and all of it; null where its headers left no doubt."
+            description="How the origin sends the bytes, where only the sha256 that was claimed has proved that they "
+            "are the content, and all of it; null where its headers left no doubt."
         ),
     ]
     proven_at: Annotated[Time | None, Meta(description="When the whole body was last read and found equal.")]

@@ -24,7 +24,8 @@ class Page(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Address of the next page; there when this one is as long as its limit, so the next may be empty."
+                description="Address of the next page; there when this one is as long as its limit, so the next may be "
+                "empty."
             ),
         ]
         | UnsetType

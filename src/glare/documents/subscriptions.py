@@ -167,8 +167,8 @@ class Delivery(Struct, frozen=True):
     reason: Annotated[
         str | None,
         Meta(
-            description="Why the last try failed: unreachable, tls, timeout, broken, redirected, status, gone; or why it "
-            "was dropped."
+            description="Why the last try failed: unreachable, tls, timeout, broken, redirected, status, gone; or why "
+            "it was dropped."
         ),
     ]
     status: Annotated[int | None, Meta(description="The HTTP status of the last answer.")]

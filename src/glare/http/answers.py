@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from glare.documents.parts import Page, entries_of
 from glare.domain.query import first_link, next_link
 from glare.errors import ClientDisconnected, TooManyRequests, Unavailable
 from glare.http.call import JSON_TYPE, Call, encode, json_response, send_in_parts
@@ -93,7 +94,7 @@ class StreamedJson(Response):
                 raise ClientDisconnected
 
 
-def page_in_parts(call: Call, name: str, read: Read) -> Response:
+def page_in_parts(call: Call, page: type[Page], read: Read) -> Response:
     """A page of a plain list, for a worker thread. `read` gives entries and the next marker (None after the last) for
     the query's pairs.
 
@@ -104,8 +105,9 @@ def page_in_parts(call: Call, name: str, read: Read) -> Response:
     wanted = _wanted(pairs, call.services.rules.query.max_page)
     entries, marker = read(_with(pairs, limit=min(wanted, PAGE)) if wanted else pairs)
     if marker is None or wanted <= PAGE:
-        return json_response({name: entries, **_links(call, pairs, marker)})
-    opening = b'{"%b":[' % name.encode()
+        whole: Any = page
+        return json_response(whole(entries, **_links(call, pairs, marker)))
+    opening = b'{"%b":[' % entries_of(page).encode()
     rest = _further(call, pairs, read, wanted - len(entries), marker)
     return StreamedJson(call, opening + b",".join(map(encode, entries)), rest)
 

@@ -378,6 +378,7 @@ class Endpoint:
         """One handler for all methods."""
         endpoint = cls()
         endpoint._any = handler
+        endpoint.handlers = {"GET": handler}
         return endpoint
 
     @classmethod

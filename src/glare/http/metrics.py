@@ -6,11 +6,18 @@ from starlette.responses import Response
 
 from glare.errors import Forbidden, NotFound
 from glare.http.call import Call
+from glare.http.operation import SERVICE, Answer, Public
 from glare.metrics.listener import CONTENT_TYPE, FORWARDED, is_allowed
 
 
+@Public(
+    id="metrics",
+    about=SERVICE,
+    summary="Numbers for Prometheus; for the addresses that the operator has named",
+    answer=Answer(200, "The numbers, in the text format of Prometheus.", str, media_type="text/plain"),
+    errors=(403, 404),
+)
 async def show(call: Call) -> Response:
-    """GET /metrics: for the peers that the operator has named."""
     _require_peer(call)
     text = await call.application.numbers.result(call.application.lanes.probes)
     if text is None:

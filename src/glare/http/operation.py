@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from msgspec import Struct
 from starlette.responses import Response
 
 from glare.documents.parse import parse, parse_query
-from glare.documents.parts import PageQuery, entries_of
+from glare.documents.parts import PageQuery
 from glare.http.answers import page_in_parts
 from glare.http.call import Call, Handler, json_response
 
 JSON: Final = "application/json"
 
-D = TypeVar("D")
 B = TypeVar("B")
 Q = TypeVar("Q", bound=PageQuery)
 
@@ -34,14 +33,31 @@ class Tag:
     path: Mapping[str, str] = field(default_factory=dict)
 
 
+SERVICE: Final = Tag(
+    "service",
+    "Versions, health and this description. Neither credentials nor API versions.",
+    path={
+        "file": "Name of a style, script or licence.",
+        "folder": "`tutorial`, `how-to`, `explanation` or `reference`.",
+        "name": "Name of the guide.",
+    },
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer: a document of the type `document`, of one out of a tuple of types, or an empty body."""
+    """One successful answer: a document of the type `document`, or of one out of a tuple of types. Without a document
+    it is no JSON, or its body is empty.
+    """
 
     status: int
     description: str
     document: Any = None
     media_type: str = JSON
+
+    @property
+    def is_empty(self) -> bool:
+        return self.document is None and self.media_type == JSON
 
     @property
     def documents(self) -> tuple[Any, ...]:
@@ -54,17 +70,26 @@ class Answer:
 @dataclass(frozen=True, kw_only=True)
 class Declared:
     """What is said of every operation. `errors` are statuses beside those that every operation may answer; `admit`
-    raises where the caller may not do this at all, before anything of the request is read.
+    raises where the caller may not do this at all, before anything of the request is read. `more` are answers that it
+    gives too, of another status or media type.
     """
 
     id: str
     about: Tag
     summary: str
     answer: Answer
+    more: Sequence[Answer] = ()
     errors: Sequence[int] = ()
     admit: Callable[[Call], object] | None = None
     query: type[Struct] | None = None
     body: Any = None
+    public: ClassVar[bool] = False
+
+    @property
+    def documents(self) -> Sequence[Any]:
+        """The types of all documents that it takes and answers."""
+        answered = (one for answer in (self.answer, *self.more) for one in answer.documents)
+        return [*answered, *(() if self.body is None else (self.body,))]
 
     def begin(self, call: Call) -> None:
         """Raises where the caller may not do this."""
@@ -127,7 +152,7 @@ class Listing(Declared, Generic[Q]):
     def __call__(self, handler: Callable[[Call, Q], tuple[Sequence[Any], str | None]]) -> Handled:
         def read(call: Call) -> Response:
             return page_in_parts(
-                call, entries_of(self.answer.document), lambda pairs: handler(call, parse_query(self.query, pairs))
+                call, self.answer.document, lambda pairs: handler(call, parse_query(self.query, pairs))
             )
 
         async def run(call: Call) -> Response:
@@ -136,6 +161,16 @@ class Listing(Declared, Generic[Q]):
             return await call.run_list(read, call)
 
         return Handled(self, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Public(Declared):
+    """An operation that needs no credentials and speaks no microversion. Its handler has the request as it is."""
+
+    public: ClassVar[bool] = True
+
+    def __call__(self, handler: Handler) -> Handled:
+        return Handled(self, handler)
 
 
 def allowed(rule: str) -> Callable[[Call], None]:

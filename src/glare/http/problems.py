@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UNSET
 from starlette.responses import Response
 
+from glare.documents.errors import Error, ErrorDetail, VersionError
 from glare.errors import (
     Blocked,
     Category,
@@ -129,12 +131,14 @@ def broken_off(error: Exception, request_id: str) -> None:
 def _response(error: GlareError, trace: Exception | None) -> Response:
     status = status_of(error)
     title, explanation = _TITLES[status]
-    detail: dict[str, Any] = {"message": error.message, "type": error.wire_type or error.code}
-    if trace is not None:
-        detail["traceback"] = "".join(traceback.format_exception(trace))
-    body: dict[str, Any] = {"code": status, "title": title, "explanation": explanation, "error": detail}
+    detail = ErrorDetail(
+        error.message,
+        error.wire_type or error.code,
+        UNSET if trace is None else "".join(traceback.format_exception(trace)),
+    )
+    body = Error(status, title, explanation, detail)
     if isinstance(error, InvalidGlobalAPIVersion):
-        body |= {"min_version": str(MINIMUM), "max_version": str(MAXIMUM)}
+        body = VersionError(status, title, explanation, detail, str(MINIMUM), str(MAXIMUM))
     response = Response(_encode(body), status, media_type="application/json")
     # The wire's `error.type` keeps the names that old clients know; this header carries the finer stable one.
     response.headers["X-Glare-Error-Code"] = error.code

@@ -15,8 +15,8 @@ from glare.http.description import pages
 PUBLIC: Sequence[BaseRoute] = (
     Route("/", Endpoint.of_any_method(pages.root)),
     Route("/versions", Endpoint.of_any_method(service.versions)),
-    Route("/healthcheck", Endpoint(GET=service.health)),
-    Route("/healthz", Endpoint(GET=service.health)),
+    Route("/healthcheck", Endpoint(GET=service.healthcheck)),
+    Route("/healthz", Endpoint(GET=service.healthz)),
     Route("/readyz", Endpoint(GET=service.ready)),
     Route("/metrics", Endpoint(GET=metrics.show)),
     Route("/openapi.json", Endpoint(GET=description.openapi)),

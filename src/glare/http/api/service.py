@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final, Literal
 
+from msgspec import UNSET
 from starlette.responses import PlainTextResponse, Response
 
+from glare.documents.service import Health, Link, Readiness, Version, Versions
 from glare.domain.declared import legacy
 from glare.domain.microversion import Microversion
 from glare.http.call import Call, json_response
 from glare.http.microversion import MAXIMUM, MINIMUM
-from glare.operations.upkeep.health import Readiness
+from glare.http.operation import JSON, SERVICE, Answer, Handled, Public
+from glare.operations.upkeep.health import Readiness as Found
 
 _VERSIONS: tuple[tuple[Any, str], ...] = (
     (MINIMUM, "STABLE"),
@@ -21,40 +24,60 @@ _VERSIONS: tuple[tuple[Any, str], ...] = (
 )
 
 
+VERSIONS: Final = Answer(legacy.VERSIONS_STATUS, "Multiple Choices: the versions.", Versions)
+
+
+@Public(
+    id="versions",
+    about=SERVICE,
+    summary="The versions of the API; every method answers alike",
+    answer=VERSIONS,
+)
 async def versions(call: Call) -> Response:
-    """Any method on / and /versions"""
     listed = [
-        {
-            "version": str(version),
-            "status": status,
-            "links": [{"rel": "describedby", "type": "text/html", "href": legacy.VERSIONS_LINK}],
-            "media-type": f"application/vnd.openstack.artifacts-{version}",
-        }
+        Version(
+            version=str(version),
+            status=status,
+            links=[Link("describedby", "text/html", legacy.VERSIONS_LINK)],
+            media_type=f"application/vnd.openstack.artifacts-{version}",
+        )
         for version, status in _VERSIONS
     ]
-    return json_response({"versions": listed}, legacy.VERSIONS_STATUS, "application/json")
+    return json_response(Versions(listed), legacy.VERSIONS_STATUS, JSON)
 
 
-async def health(call: Call) -> Response:
-    """GET /healthz and /healthcheck: this process answers."""
-    if call.headers.get("accept", "").startswith("application/json"):
-        return json_response({"detailed": False, "reasons": ["OK"]}, media_type="application/json")
+async def _health(call: Call) -> Response:
+    """This process answers."""
+    if call.headers.get("accept", "").startswith(JSON):
+        return json_response(Health(detailed=False, reasons=["OK"]), media_type=JSON)
     return PlainTextResponse("OK")
 
 
+def _declared_health(name: str) -> Handled:
+    answer = Answer(200, "It does.", Health)
+    plain = Answer(200, "It does.", Literal["OK"], media_type="text/plain")
+    return Public(id=name, about=SERVICE, summary="Whether this process answers", answer=answer, more=(plain,))(_health)
+
+
+healthz: Final = _declared_health("healthz")
+healthcheck: Final = _declared_health("healthcheck")
+
+
+@Public(
+    id="readyz",
+    about=SERVICE,
+    summary="Whether the database and the stores answer too",
+    answer=Answer(200, "They do.", Readiness),
+    more=(Answer(503, "They do not.", Readiness),),
+)
 async def ready(call: Call) -> Response:
-    """GET /readyz: the database and the stores answer too."""
     try:
         async with asyncio.timeout(5):
             found = await call.application.readiness.result(call.application.lanes.probes)
     except TimeoutError:
-        found = Readiness({"time": "the checks took longer than 5 seconds"})
+        found = Found({"time": "the checks took longer than 5 seconds"})
     problems = dict(found.problems)
     if call.application.drain.leaving:
         problems = {"process": "it is stopping", **problems}
-    told: dict[str, Any] = {"ready": not problems}
-    if problems:
-        told["problems"] = problems
-    if found.limits:
-        told["limits"] = found.limits
-    return json_response(told, 503 if problems else 200, "application/json")
+    shown = Readiness(ready=not problems, problems=problems or UNSET, limits=dict(found.limits) or UNSET)
+    return json_response(shown, 503 if problems else 200, JSON)

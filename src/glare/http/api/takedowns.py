@@ -38,7 +38,8 @@ def list_page(call: Call, query: TakedownQuery) -> tuple[Sequence[Takedown], str
 @Taking(
     id="takedowns.create",
     about=TAKEDOWNS,
-    summary="Take down a content, a host or a URL: readers get 451, nothing is requested or recorded, and the records stay",
+    summary="Take down a content, a host or a URL: readers get 451, nothing is requested or recorded, and the records "
+    "stay",
     body=NewTakedown,
     answer=Answer(201, "The takedown.", Takedown),
     errors=(403, 408, 409, 413, 415),

@@ -17,12 +17,12 @@ from glare.http.conditions import parse_tags
 from glare.http.description.parts import JSON, SECURITY_SCHEME, shared_components
 from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
-from glare.http.description.service import TAGS, service_paths
 from glare.http.description.table import Table
-from glare.http.operation import Tag
+from glare.http.operation import SERVICE, Answer, Public, Tag
 from glare.types.registry import TypeRegistry
 
 _FIRST: Final = ("locations", "subscriptions")
+_LAST: Final = ("service", "schemas")
 _ABOUT: Final = (
     "An artifact is created *drafted* and private; its fields are set, its blobs uploaded or recorded as external "
     "locations; then it is *activated*, after which everybody who downloads a blob gets the same bytes, wherever they "
@@ -38,7 +38,7 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
     """The OpenAPI 3.1 document of a service that has these types and paths; not to be changed."""
     specs = (*types.specs.values(), types.all)
     table = Table(routes)
-    paths = service_paths() | table.paths()
+    paths = table.paths()
     for spec in specs:
         paths.update(type_paths(spec))
     return {
@@ -56,7 +56,6 @@ def describe(types: TypeRegistry, routes: Sequence[BaseRoute]) -> Mapping[str, A
             # What people use comes first.
             *({"name": spec.name, "description": _about(spec)} for spec in sorted(specs, key=_is_rarer)),
             *({"name": tag.name, "description": tag.description} for tag in sorted(table.tags, key=_place)),
-            *TAGS,
         ],
         "paths": paths,
         "components": {
@@ -78,6 +77,8 @@ def _is_rarer(spec: TypeSpec) -> bool:
 
 
 def _place(tag: Tag) -> int:
+    if tag.name in _LAST:
+        return len(_FIRST) + 1
     return _FIRST.index(tag.name) if tag.name in _FIRST else len(_FIRST)
 
 
@@ -85,8 +86,8 @@ def _about(spec: TypeSpec) -> str:
     return ". ".join(text.rstrip(".") for text in (spec.display_name, spec.description) if text) + "."
 
 
+@Public(id="openapi", about=SERVICE, summary="This document", answer=Answer(200, "The document.", Any))
 async def openapi(call: Call) -> Response:
-    """GET /openapi.json"""
     body, tag = call.application.description
     headers = {"content-type": JSON, "etag": f'"{tag}"', "cache-control": "no-cache"}
     known = parse_tags(call.headers.get("if-none-match"))

@@ -1,6 +1,4 @@
-"""The JSON documents that the API's description has whatever the types are: patches, errors and the
-like.
-"""
+"""JSON Patch, whose operations are checked one by one (`glare.domain.patch`), as the description has it."""
 
 from __future__ import annotations
 
@@ -43,60 +41,6 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
         "type": "string",
         "pattern": "^/[^/]+(?:/[^/]+)+$",
         "description": "An element of a list or dict. A whole field is replaced with null instead.",
-    },
-    "Error": _object(
-        {
-            "code": {"type": "integer", "description": "The HTTP status."},
-            "title": {"type": "string"},
-            "explanation": {"type": "string", "description": "What the status means."},
-            "error": _object(
-                {
-                    "message": {"type": "string", "description": "What is wrong here, and the remedy."},
-                    "type": {"type": "string"},
-                }
-            )
-            | {"additionalProperties": {"type": "string"}},
-        },
-    ),
-    "VersionError": {
-        "allOf": [
-            reference("Error"),
-            _object({"min_version": {"type": "string"}, "max_version": {"type": "string"}}),
-        ]
-    },
-    "TypeSchemas": _object(
-        {
-            "schemas": {
-                "type": "object",
-                "description": "The JSON Schema of each type by the type's name.",
-                "additionalProperties": {"type": "object"},
-            }
-        }
-    ),
-    "Versions": _object(
-        {
-            "versions": {
-                "type": "array",
-                "items": _object(
-                    {
-                        "version": {"type": "string"},
-                        "status": {"type": "string"},
-                        "media-type": {"type": "string"},
-                        "links": {"type": "array", "items": {"type": "object"}},
-                    }
-                ),
-            }
-        }
-    ),
-    "Health": _object({"detailed": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}}),
-    "Readiness": {
-        "type": "object",
-        "properties": {
-            "ready": {"type": "boolean"},
-            "problems": {"type": "object", "additionalProperties": {"type": "string"}},
-            "limits": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-        "required": ["ready"],
     },
 }
 """Component schemas by name."""

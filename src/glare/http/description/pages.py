@@ -22,10 +22,11 @@ from starlette.responses import Response
 from glare import __version__
 from glare.errors import NotFound
 from glare.http.answers import shared_body
-from glare.http.api.service import versions
+from glare.http.api.service import VERSIONS, versions
 from glare.http.call import Call
 from glare.http.conditions import parse_tags
 from glare.http.description.markdown import title_of, to_html
+from glare.http.operation import SERVICE, Answer, Public
 
 _STATIC: Final = resources.files("glare.http") / "static"
 _GUIDES: Final = resources.files("glare.http") / "guides"
@@ -56,8 +57,14 @@ class Guide:
     text: str
 
 
+@Public(
+    id="versions.root",
+    about=SERVICE,
+    summary="The versions of the API; every method answers alike",
+    answer=VERSIONS,
+    more=(Answer(200, "A page, for who takes HTML before JSON.", media_type="text/html"),),
+)
 async def root(call: Call) -> Response:
-    """Any method on /: a page for browsers, and the versions document for everybody else."""
     if not (call.is_read and wants_page(call.headers.get("accept"))):
         return await versions(call)
     response = await call.run(_start)
@@ -65,18 +72,35 @@ async def root(call: Call) -> Response:
     return response
 
 
+@Public(
+    id="docs",
+    about=SERVICE,
+    summary="A page to read this document, and to try it",
+    answer=Answer(200, "The page.", media_type="text/html"),
+)
 async def docs(call: Call) -> Response:
-    """GET /docs: what there is to read, and the API."""
     return await call.run(_docs)
 
 
+@Public(
+    id="docs.guide",
+    about=SERVICE,
+    summary="A guide",
+    answer=Answer(200, "The guide as a page.", media_type="text/html"),
+    errors=(404,),
+)
 async def guide(call: Call) -> Response:
-    """GET /docs/guides/FOLDER/NAME"""
     return await call.run(_guide, f"{call.parameters['folder']}/{call.parameters['name']}")
 
 
+@Public(
+    id="docs.file",
+    about=SERVICE,
+    summary="What that page loads",
+    answer=Answer(200, "The file.", media_type="*/*"),
+    errors=(404,),
+)
 async def asset(call: Call) -> Response:
-    """GET /docs/FILE: what the pages load."""
     return await call.run(_asset, call)
 
 

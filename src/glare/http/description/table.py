@@ -9,13 +9,17 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from glare.documents.blobs import Blob, Location
+from glare.documents.errors import Error, VersionError
 from glare.http.call import Endpoint
 from glare.http.description.document_schemas import DocumentSchemas
-from glare.http.description.parts import VERSIONED, VERSIONING, Part, headers, parameters, problems
+from glare.http.description.parts import ANSWERED, VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.operation import JSON, Answer, Declared, Handled, Tag
 
-_OF_ARTIFACTS: Final = (Blob, Location)
-"""Documents of paths that follow from the registered types."""
+_SHARED: Final = (Error, VersionError, Blob, Location)
+"""Documents of errors, and of paths that follow from the registered types."""
+
+_OF_PUBLIC: Final = (500, 508)
+"""What every operation may answer that needs no credentials."""
 
 _NAMES: Final = re.compile(r"{(\w+)}")
 
@@ -26,8 +30,8 @@ class Table:
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._found = list(_declared(routes))
         operations = [declared for _, _, declared in self._found]
-        documents = [one for each in operations for one in (*each.answer.documents, each.body) if one is not None]
-        documents += _OF_ARTIFACTS
+        documents = [one for each in operations for one in each.documents]
+        documents += _SHARED
         self._schemas = DocumentSchemas(documents, [each.query for each in operations if each.query is not None])
         self.tags: Sequence[Tag] = list({each.about.name: each.about for each in operations}.values())
 
@@ -41,7 +45,8 @@ class Table:
         paths: dict[str, Part] = {}
         for address, method, declared in self._found:
             of_path = [_in_path(name, declared.about.path[name]) for name in _NAMES.findall(address)]
-            item = paths.setdefault(address, {"parameters": [*of_path, *parameters(*VERSIONING)]})
+            shared = [*of_path, *parameters(*(() if declared.public else VERSIONING))]
+            item = paths.setdefault(address, {"parameters": shared} if shared else {})
             item[method.lower()] = self._operation(declared)
         return paths
 
@@ -52,17 +57,29 @@ class Table:
         if declared.body is not None:
             content = {JSON: {"schema": self._schemas.of(declared.body)}}
             told["requestBody"] = {"required": True, "content": content}
-        answer = declared.answer
-        return told | {"responses": {str(answer.status): self._answer(answer)} | problems(*declared.errors)}
+        if declared.public:
+            told["security"] = []
+        return told | {"responses": self._answers(declared) | _problems(declared)}
 
-    def _answer(self, answer: Answer) -> Part:
-        told: Part = {"description": answer.description, "headers": headers(VERSIONED)}
+    def _answers(self, declared: Declared) -> Part:
+        """The successful answers by status; one status may come in several media types."""
+        known = headers(ANSWERED if declared.public else VERSIONED)
+        answers: dict[str, Part] = {}
+        for answer in (declared.answer, *declared.more):
+            told = answers.setdefault(str(answer.status), {"description": answer.description, "headers": known})
+            if not answer.is_empty:
+                told["content"] = told.get("content", {}) | {answer.media_type: self._content(answer)}
+        return answers
+
+    def _content(self, answer: Answer) -> Part:
         schemas = [self._schemas.of(document) for document in answer.documents]
         if not schemas:
-            return told
-        return told | {
-            "content": {answer.media_type: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}}
-        }
+            return {}
+        return {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}
+
+
+def _problems(declared: Declared) -> Part:
+    return problems(*declared.errors, common=_OF_PUBLIC) if declared.public else problems(*declared.errors)
 
 
 def _declared(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str, Declared]]:
