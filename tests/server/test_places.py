@@ -195,3 +195,20 @@ def test_connections_leave_descriptors_for_everything_else() -> None:
     assert connections_for(100, 1024) == 100
     assert connections_for(4096, 1 << 20) == 4096
     assert connections_for(4096, 64) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.254", True),
+        ("192.0.2.1", "192.0.3.1", False),
+        ("::ffff:192.0.2.1", "192.0.2.2", True),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("no address", "192.0.2.1", False),
+    ],
+)
+def test_neighbours_share_their_turns(one: str, other: str, same: bool) -> None:
+    """Who has a whole /24 gets no more turns than who has one address of another; bounds are counted by address."""
+    hall = Hall(Limits())
+    assert (hall.enter(one).neighbours == hall.enter(other).neighbours) == same

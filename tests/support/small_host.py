@@ -37,8 +37,8 @@ class Counts(Metrics):
     def client_gone(self) -> None:
         self.open -= 1
 
-    def client_refused(self, reason: str) -> None:
-        self.turned_away[reason] += 1
+    def client_refused(self, reason: str, count: int) -> None:
+        self.turned_away[reason] += count
 
     def client_cut_off(self, reason: str) -> None:
         self.cut_off[reason] += 1

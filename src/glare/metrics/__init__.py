@@ -69,6 +69,17 @@ class Metrics:
         moment.
         """
 
+    def crew_now(self, work: str, quick: int, slow: int) -> None:
+        """How many pieces of this background work are under way in this process, and how many of them only wait."""
+
+    def names_now(self, quick: int, slow: int, waiting: int) -> None:
+        """How many look-ups of names are under way in this process, how many of them for long, and how many wait."""
+
+    def reads_now(self, parties: int, hosts: int, untold: int) -> None:
+        """Whose fetched bytes this process counts: so many parties and hosts; `untold` bytes other nodes do not know
+        of yet.
+        """
+
     def work_put_off(self, work: str) -> None:
         """Background work of this kind ended with an error that is no outcome of it, and is to be tried again later."""
 
@@ -81,8 +92,8 @@ class Metrics:
     def client_gone(self) -> None:
         """The connection is over, whoever ended it."""
 
-    def client_refused(self, reason: str) -> None:
-        """A connection was over a bound: ``address`` or ``total``."""
+    def client_refused(self, reason: str, count: int) -> None:
+        """So many connections were over a bound, ``address`` or ``total``, or their client had ``left`` again."""
 
     def client_cut_off(self, reason: str) -> None:
         """The server has ended a connection: `glare.server.tally` has the reasons."""

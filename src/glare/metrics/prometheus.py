@@ -169,6 +169,20 @@ class PrometheusMetrics(Metrics):
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._crews = self._gauge(
+            "glare_crew_at_work", "Background work under way; what is slow waits for its origin.", ("work", "pace")
+        )
+        self._names = self._gauge(
+            "glare_name_lookups",
+            "Look-ups of names: under way, under way for long (slow), and waiting for a place.",
+            ("state",),
+        )
+        self._accounts = self._gauge(
+            "glare_reads_accounts", "Parties and hosts whose fetched bytes a process counts.", ("of",)
+        )
+        self._untold = self._gauge(
+            "glare_reads_untold_bytes", "Bytes read from origins for readers, of which other nodes do not know yet."
+        )
         self._put_off = Counter(
             "glare_work_put_off",
             "Background work that ended with an error of ours and is tried again later, by its kind.",
@@ -194,6 +208,10 @@ class PrometheusMetrics(Metrics):
             ("reason",),
             registry=registry,
         )
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        """A gauge that is the sum over all processes."""
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
         self._requests.labels(method, route, status).inc()
@@ -245,6 +263,20 @@ class PrometheusMetrics(Metrics):
     def refused(self, what: str, reason: str) -> None:
         self._refused.labels(what, reason).inc()
 
+    def crew_now(self, work: str, quick: int, slow: int) -> None:
+        self._crews.labels(work, "quick").set(quick)
+        self._crews.labels(work, "slow").set(slow)
+
+    def names_now(self, quick: int, slow: int, waiting: int) -> None:
+        self._names.labels("quick").set(quick)
+        self._names.labels("slow").set(slow)
+        self._names.labels("waiting").set(waiting)
+
+    def reads_now(self, parties: int, hosts: int, untold: int) -> None:
+        self._accounts.labels("party").set(parties)
+        self._accounts.labels("host").set(hosts)
+        self._untold.set(untold)
+
     def shares_now(self, what: str, in_use: int, waiting: int) -> None:
         self._in_use.labels(what).set(in_use)
         self._waiting.labels(what).set(waiting)
@@ -261,8 +293,8 @@ class PrometheusMetrics(Metrics):
     def client_gone(self) -> None:
         self._clients.dec()
 
-    def client_refused(self, reason: str) -> None:
-        self._clients_refused.labels(reason).inc()
+    def client_refused(self, reason: str, count: int) -> None:
+        self._clients_refused.labels(reason).inc(count)
 
     def client_cut_off(self, reason: str) -> None:
         self._clients_cut_off.labels(reason).inc()

@@ -17,8 +17,8 @@ from glare.server.sockets import closed_by_peer
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 16  # Connections that are opened before others have their turn,
-_LOOKED_AT: Final = 256  # and such as are looked at: those whose clients have left again cost next to nothing.
+_AT_ONCE: Final = 8  # Connections that are opened before others have their turn,
+_LOOKED_AT: Final = 32  # and such as are looked at: those whose clients have left again cost little.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROOM_SECONDS: Final = 0.1

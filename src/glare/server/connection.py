@@ -352,7 +352,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.place.bound is None:
             self._deadline = None
         turns = self._site.probes if exchange.path in PROBES else self._site.turns
-        turns.take(self.place.network, lambda: self._start(exchange))
+        turns.take(self.place.neighbours, lambda: self._start(exchange))
 
     def _start(self, exchange: Exchange) -> None:
         if exchange.client_has_left:

@@ -94,6 +94,7 @@ async def listening(
             listener.close()
         await _close(site)
         looking.cancel()
+        tally.tell(site.loop.time())
 
 
 async def _look(site: Site) -> None:

@@ -42,6 +42,11 @@ class Place:
         self.bound = bound
         self.works = False
 
+    @property
+    def neighbours(self) -> str:
+        """What the peer shares its turns with: the /24 of an IPv4 address, the /64 of another."""
+        return self.network.rpartition(".")[0] or self.network
+
     def busy(self) -> None:
         """A request is under way: nobody takes this place."""
         self._places.set_busy(self)

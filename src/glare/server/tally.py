@@ -20,6 +20,7 @@ class Tally:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._counts: Counter[str] = Counter()
+        self._untold: Counter[str] = Counter()
         self._told_at: float | None = None
 
     def opened(self) -> None:
@@ -31,7 +32,7 @@ class Tally:
     def turned_away(self, reason: str) -> None:
         """A connection, or its request, was refused because of a bound."""
         self._counts[f"refused: {reason}"] += 1
-        self._metrics.client_refused(reason)
+        self._untold[reason] += 1
 
     def cut_off(self, reason: str) -> None:
         """A connection was ended that its client would have kept."""
@@ -46,7 +47,12 @@ class Tally:
             self.cut_off(refusal.reason)
 
     def tell(self, now: float) -> None:
-        """Log what there was, at most once a minute: each of them can be had by anybody, as often as he likes."""
+        """Hand on what was counted, and log it at most once a minute: each of them can be had by anybody, as often as
+        he likes.
+        """
+        for reason, count in self._untold.items():
+            self._metrics.client_refused(reason, count)
+        self._untold.clear()
         if not self._counts or (self._told_at is not None and now - self._told_at < _PERIOD):
             return
         _log.warning("connections refused or cut off", extra=dict(sorted(self._counts.items())))

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 1
 """Requests that begin in one round of the event loop.
 
 A round does all that is ready before it looks again, and an answer takes a few rounds. So a round that takes on
