@@ -176,3 +176,19 @@ def test_refusals_are_counted(server: Server, threads: ThreadPoolExecutor) -> No
         with pytest.raises(OutboundBusy):
             ask(names, "b", host)
     assert told == [("names", "site"), ("names", "time")]
+
+
+def test_what_is_under_way_is_told(server: Server, threads: ThreadPoolExecutor) -> None:
+    """Quick look-ups, those that were not answered soon, and those that wait for a place or for room."""
+    names = Names(server, NameBounds(threads=1, slow_threads=1, of_party=2, patience=LONG, quick=0.2))
+    assert names.now == (0, 0, 0)
+    asked = [threads.submit(ask, names, "one", "silent.example")]
+    until(lambda: names.now == (0, 1, 0))
+    asked.append(threads.submit(ask, names, "one", "held.example.org"))
+    until(lambda: names.under_way == 2)
+    asked.append(threads.submit(ask, names, "other", "held.example.net"))
+    until(lambda: names.now == (1, 1, 1))
+    server.release()
+    for one in asked:
+        one.result(LONG)
+    until(lambda: names.now == (0, 0, 0))

@@ -173,6 +173,7 @@ def test_what_is_forgotten_was_charged(tmp_path: Path, monkeypatch: pytest.Monke
         charged = Reads(limits, service.glare.services.db, clock=lambda: 1_800_000_000_000_000)
         network = Party.network("192.0.2.1")
         charged.fetched(network, "first.example", 1000)
+        assert charged.now == (1, 1, 1000)
         for number in range(5):
             charged.fetched(SERVICE, f"host{number}.example", 1)
         with pytest.raises(TooManyRequests):

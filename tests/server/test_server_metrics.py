@@ -18,6 +18,8 @@ pytestmark = pytest.mark.sqlite  # Numbers are shared by files.
 
 REQUESTS = 'glare_http_requests_total{method="GET",route="/schemas",status="200"}'
 
+WORK = ("verification", "jobs", "webhooks")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
@@ -54,3 +56,14 @@ def test_every_scrape_shows_all_processes(server: Server) -> None:
     server.kill()
     server.start()
     assert counted(server) == 0
+
+
+def test_levels_of_background_work_names_and_reads_are_told(server: Server) -> None:
+    """Also of a service that has nothing to do: an operator sees that they are nothing."""
+    wanted = [
+        *(f'glare_crew_at_work{{pace="{pace}",work="{work}"}} 0.0' for pace in ("quick", "slow") for work in WORK),
+        *(f'glare_name_lookups{{state="{state}"}} 0.0' for state in ("quick", "slow", "waiting")),
+        *(f'glare_reads_accounts{{of="{of}"}} 0.0' for of in ("party", "host")),
+        "glare_reads_untold_bytes 0.0",
+    ]
+    eventually(lambda: set(wanted) <= set(ask(server, "/metrics").text.splitlines()))

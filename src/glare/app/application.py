@@ -11,7 +11,7 @@ from typing import Final
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from glare.app.services import build_services, close
+from glare.app.services import SAMPLE_SECONDS, build_services, close, tell_levels
 from glare.app.worker import Worker
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
@@ -31,9 +31,6 @@ from glare.operations.upkeep.depths import depths
 from glare.operations.upkeep.health import readiness
 from glare.settings import Settings
 from glare.shares import Bounds, Shares
-
-_SAMPLE_SECONDS: Final = 1.0
-
 
 _SWITCH_SECONDS: Final = 0.001  # What a thread that computes may keep the event loop waiting (decision 0135).
 
@@ -167,4 +164,5 @@ class _Lifespan:
         while True:
             for shares in (*application.lanes.shares, application.transfers.shares):
                 application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
-            await asyncio.sleep(_SAMPLE_SECONDS)
+            tell_levels(application.services)
+            await asyncio.sleep(SAMPLE_SECONDS)

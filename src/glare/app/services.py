@@ -39,6 +39,10 @@ _PROBE_PATIENCE: Final = 3.0
 """Seconds that a probe waits for the database: less than the five after which it is answered without it."""
 
 
+SAMPLE_SECONDS: Final = 1.0
+"""How often levels are told: a moment of each second will do."""
+
+
 def build_services(
     settings: Settings, *, metrics: Metrics | None = None, resolve: Resolver = system_resolve
 ) -> Services:
@@ -97,6 +101,13 @@ def build_services(
     db.refused = metrics.refused
     clock = services.clock
     return services
+
+
+def tell_levels(services: Services) -> None:
+    """Say how much is under way of what has no shares among the requests."""
+    quick, slow, waiting = map(sum, zip(services.egress.names.now, services.webhooks.names.now, strict=True))
+    services.metrics.names_now(quick, slow, waiting)
+    services.metrics.reads_now(*services.reads.now)
 
 
 def prepare(settings: Settings) -> None:

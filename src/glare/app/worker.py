@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from glare.app.services import build_services, close
+from glare.app.services import SAMPLE_SECONDS, build_services, close, tell_levels
 from glare.db.outbox import DatabaseOutbox
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
@@ -76,6 +76,7 @@ class Worker:
                 ("fan-out", settings.outbox.poll_interval, lambda: _drain(lambda: fan_out(services), self._stopping)),
                 ("patrol", settings.patrol.poll_interval, lambda: patrol(services, self._stopping)),
                 ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
+                ("levels", SAMPLE_SECONDS, self._tell),
             )
         ]
         self._threads += [
@@ -104,6 +105,12 @@ class Worker:
         for crew in crews:
             crew.stop()  # Again: one of them may have begun something at the last moment.
         self._sink.close()
+
+    def _tell(self) -> None:
+        """Say how much is under way."""
+        for crew in (self._checkers, self._doers, self._senders):
+            self._services.metrics.crew_now(crew.name, *crew.under_way)
+        tell_levels(self._services)
 
     def _claim_check(self, full: frozenset[str], present: frozenset[str]) -> Task | None:
         claimed = claim_check(self._services, full, present)

@@ -102,11 +102,19 @@ class Names:
         self._changed = threading.Condition()
         self._under_way: list[_LookUp] = []
         self._silent: OrderedDict[str, float] = OrderedDict()
+        self._without_room = 0  # Those that wait because their site or party has too many.
 
     @property
     def under_way(self) -> int:
         """How many look-ups hold a thread, slow ones included."""
         return len(self._under_way)
+
+    @property
+    def now(self) -> tuple[int, int, int]:
+        """How many look-ups are quick, how many slow, and how many wait for a place."""
+        with self._changed:
+            slow = sum(one.slow for one in self._under_way)
+            return len(self._under_way) - slow, slow, self._places.waiting + self._without_room
 
     def addresses(
         self, host: str, seconds: float, *, waited: Callable[[float], None] = lambda _: None
@@ -173,7 +181,11 @@ class Names:
                         f"in {ceil(self._bounds.quick)} s.",
                         retry_after=ceil(self._bounds.quick),
                     )
-                self._changed.wait(min(left, max(quick)))
+                self._without_room += 1
+                try:
+                    self._changed.wait(min(left, max(quick)))
+                finally:
+                    self._without_room -= 1
 
     def _shortage(self, site: str, party: Party) -> tuple[str, list[_LookUp]] | None:
         """Which bound one more look-up would break, and by which look-ups it is used up; None where there is room."""

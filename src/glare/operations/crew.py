@@ -83,7 +83,7 @@ class Crew:
         used: Callable[[Member], float] = processor_seconds,
     ) -> None:
         self.bounds = bounds
-        self._name = name
+        self.name = name
         self._clock = clock
         self._used = used
         self._changed = threading.Condition()
@@ -105,7 +105,7 @@ class Crew:
             try:
                 begun = self.begin(claim)
             except Exception:  # noqa: BLE001 - one failed round must not end the background work
-                _log.exception("background work failed", extra={"job": self._name})
+                _log.exception("background work failed", extra={"job": self.name})
                 begun = False
             if not begun:
                 self._wait(period)
@@ -118,7 +118,7 @@ class Crew:
         if task is None:
             return False
         member = Member(task.project, self._clock())
-        thread = threading.Thread(target=self._work, args=(member, task), name=self._name, daemon=True)
+        thread = threading.Thread(target=self._work, args=(member, task), name=self.name, daemon=True)
         with self._changed:
             self._members[member] = thread
         try:
@@ -144,7 +144,7 @@ class Crew:
             with on_behalf_of(task.project):
                 task.run()
         except Exception:  # noqa: BLE001 - what is under way beside it goes on
-            _log.exception("background work failed", extra={"job": self._name})
+            _log.exception("background work failed", extra={"job": self.name})
         finally:
             with self._changed:
                 del self._members[member]

@@ -100,6 +100,13 @@ class Reads:
         self._accounts: dict[bool, OrderedDict[str, _Account]] = {True: OrderedDict(), False: OrderedDict()}
         self._lock = threading.Lock()
 
+    @property
+    def now(self) -> tuple[int, int, int]:
+        """How many parties and how many hosts are counted here, and how many bytes other nodes do not know of yet."""
+        with self._lock:
+            parties, hosts = self._accounts[False], self._accounts[True]
+            return len(parties), len(hosts), sum(account.new_bytes for account in hosts.values())
+
     def admit(self, party: Party) -> None:
         """Raises `TooManyRequests` where the party has used up its window."""
         limits = self.limits
