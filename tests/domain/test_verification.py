@@ -137,11 +137,53 @@ def test_an_outage_of_ours_is_held_against_nobody(finding: Finding) -> None:
     assert step.event is None
     full_at = AT_ONCE if finding is CHANGED else standing.full_at
     assert step.standing == replace(
-        standing, reason=finding.reason, withheld_at=HOUR, check_at=HOUR + HOUR // 12, full_at=full_at
+        standing,
+        reason=finding.reason,
+        withheld_at=HOUR,
+        withheld=finding.outcome,
+        check_at=HOUR + HOUR // 12,
+        full_at=full_at,
     )
     again = after(step.standing, finding, 2 * HOUR, RHYTHM, outage=True)
     assert again.standing.withheld_at == HOUR, "it waits since it was found"
-    assert after(again.standing, EQUAL, 3 * HOUR, RHYTHM).standing.withheld_at is None
+    over = after(again.standing, EQUAL, 3 * HOUR, RHYTHM).standing
+    assert (over.withheld_at is None) is (finding is FAILED)
+    over = after(over, EQUAL, 4 * HOUR, RHYTHM).standing
+    assert (over.withheld_at, over.withheld, over.reason) == (None, None, None)
+
+
+def test_a_mismatch_that_waits_is_forgotten_after_two_proofs_only() -> None:
+    """One equal check, a cheap one, a hint or a failure leave it there, and each asks for a whole body; a mismatch
+    after the outage counts at once.
+    """
+    held = after(WELL, CHANGED, HOUR, RHYTHM, outage=True).standing
+    for finding in (SEEN, SUSPECT, FAILED):
+        step = after(held, finding, 2 * HOUR, RHYTHM)
+        assert (step.standing.withheld, step.standing.reason) == (Outcome.CHANGED, "digest")
+        assert step.standing.full_at == AT_ONCE
+    failed = after(held, FAILED, 2 * HOUR, RHYTHM, outage=True).standing
+    assert (failed.withheld, failed.withheld_at, failed.reason) == (Outcome.CHANGED, HOUR, "digest")
+    once = after(held, EQUAL, 2 * HOUR, RHYTHM).standing
+    assert (once.withheld, once.matched_at, once.check_at, once.full_at) == (
+        Outcome.CHANGED,
+        2 * HOUR,
+        3 * HOUR,
+        3 * HOUR,
+    )
+    soon = after(once, EQUAL, 2 * HOUR + 1, RHYTHM).standing
+    assert soon.withheld is Outcome.CHANGED
+    assert after(once, FAILED, 2 * HOUR + 1, RHYTHM).standing.matched_at is None
+    changed = after(once, CHANGED, 2 * HOUR + 1, RHYTHM)
+    assert (changed.event, changed.standing.withheld) == ("location.changed", None)
+    twice = after(once, EQUAL, 3 * HOUR, RHYTHM)
+    assert (twice.event, twice.standing.state, twice.standing.withheld) == (None, LocationState.VERIFIED, None)
+
+
+def test_a_failure_that_waits_does_not_hide_a_mismatch() -> None:
+    """Which finding waits is known, and the graver one stays."""
+    held = after(WELL, FAILED, HOUR, RHYTHM, outage=True).standing
+    held = after(held, CHANGED, 2 * HOUR, RHYTHM, outage=True).standing
+    assert (held.withheld, held.withheld_at, held.reason) == (Outcome.CHANGED, 2 * HOUR, "digest")
 
 
 def test_a_hint_that_was_wrong_weighs_less_the_next_time() -> None:

@@ -203,6 +203,32 @@ def test_a_mismatch_that_waits_is_not_refuted_by_less(site: Verifying) -> None:
     assert admins_state(site, victim)[0] == "changed"
 
 
+def test_one_equal_answer_does_not_clear_a_mismatch_that_waits(site: Verifying) -> None:
+    """An origin that serves the right bytes to one check after the outage is quarantined for the next mismatch, and
+    well again only after two proofs, an hour apart.
+    """
+    site.scatter()
+    recorded(site, range(6), "one", "two", "three")
+    victim = site.record("/victim", DATA, host=host(VICTIM), name="victim")
+    site.later(6 * HOUR)
+    for number in range(6):
+        site.origin.put(f"/{number}", CHANGED)
+    site.clock.forward(6 * HOUR)
+    site.work()
+    site.origin.put("/victim", CHANGED)
+    assert site.glare.alice.request("POST", f"/locations/{site.location_of(victim)['id']}/checks").status_code == 202
+    site.work()
+    assert (site.state(victim), site.column(victim, "withheld")) == ("verified", "changed")
+    site.origin.put("/victim", DATA)
+    site.later(1000)
+    assert site.history(victim)[0][:2] == ("full", "equal")
+    assert (site.state(victim), site.column(victim, "withheld")) == ("verified", "changed")
+    assert site.location_of(victim)["reason"] == "digest"
+    site.later(HOUR)
+    assert site.history(victim)[0][:2] == ("full", "equal")
+    assert (site.column(victim, "withheld"), site.location_of(victim)["reason"]) == (None, None)
+
+
 @pytest.mark.sqlite
 def test_beacons_decide_alone(tmp_path: Path) -> None:
     """While the operator's beacons answer no number of failing hosts is an outage; while they do not, one finding

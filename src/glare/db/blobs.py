@@ -145,6 +145,7 @@ def publish(
         "doubt": None,
         "refuted": 0,
         "withheld_at": None,
+        "withheld": None,
         "faults": 0,
         "source_url": blob.source.url if blob.source else None,
         "source_confidential": int(blob.source.confidential) if blob.source else 0,

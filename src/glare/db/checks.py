@@ -17,7 +17,7 @@ from glare.db.location_hosts import Turn, schedule_host
 from glare.db.tables import artifacts, blobs
 from glare.domain.artifact import Status
 from glare.domain.blob import AsSent, LocationState, Slot
-from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Rhythm, Standing
+from glare.domain.verification import AT_ONCE, CheckKind, Difference, Finding, Outcome, Rhythm, Standing
 
 _blobs = blobs.c
 
@@ -62,7 +62,7 @@ _TARGET: Final = (
     _blobs.location_id, _blobs.artifact_id, _blobs.field, _blobs.item_key, _blobs.project, _blobs.url, _blobs.host,
     _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.as_sent, _blobs.generation, _blobs.asked_at, _blobs.state,
     _blobs.reason, _blobs.proven_at, _blobs.seen_at, _blobs.failures, _blobs.matched_at, _blobs.check_at, _blobs.full_at,
-    _blobs.doubt, _blobs.refuted, _blobs.withheld_at,
+    _blobs.doubt, _blobs.refuted, _blobs.withheld_at, _blobs.withheld,
 )  # fmt: skip
 
 
@@ -131,6 +131,7 @@ def store_standing(connection: Connection, target: Target, finding: Finding, sta
         "doubt": standing.doubt,
         "refuted": standing.refuted,
         "withheld_at": standing.withheld_at,
+        "withheld": None if standing.withheld is None else standing.withheld.value,
         "asked_at": None,
         "faults": 0,
     }
@@ -172,6 +173,7 @@ def follow_hint(
         return None
     standing = target.standing
     pending = standing.failures or standing.doubt is not None or standing.full_at in (None, AT_ONCE)
+    pending = pending or standing.withheld_at is not None
     if standing.state is not LocationState.VERIFIED or pending:
         return None
     if not even_young and (standing.proven_at or 0) + rhythm.hint_interval >= now:
@@ -265,6 +267,7 @@ def _target(row: Row[Any]) -> Target:
         row.doubt,
         row.refuted,
         row.withheld_at,
+        _withheld(row),
     )
     return Target(
         row.location_id,
@@ -282,3 +285,12 @@ def _target(row: Row[Any]) -> Target:
         standing,
         as_sent.read(row.as_sent),
     )
+
+
+def _withheld(row: Row[Any]) -> Outcome | None:
+    """Which finding waits. The release before has noted only since when: a mismatch is told by its reason."""
+    if row.withheld_at is None:
+        return None
+    if row.withheld is not None:
+        return Outcome(row.withheld)
+    return Outcome.CHANGED if row.reason in (Difference.SIZE, Difference.DIGEST) else Outcome.FAILED

@@ -138,6 +138,7 @@ blobs = Table(
     Column("doubt", _ascii(32)),  # what hinted at a change that no full check has looked at yet
     Column("refuted", Integer, nullable=False, server_default="0"),  # hints that full checks have shown to be wrong
     Column("withheld_at", BigInteger),  # since when a finding waits for the end of an outage of ours
+    Column("withheld", _ascii(16)),  # which one: changed or failed
     Column("faults", Integer, nullable=False, server_default="0"),  # checks in a row that ended by a defect of ours
     Column("asked_at", BigInteger),  # when somebody asked for the check that is due
     Column("stale_told_at", BigInteger),  # when its age was last told to subscribers

@@ -73,6 +73,8 @@ class Standing:
         how many such hints full checks have shown to be wrong, less one for each full check that nothing had hinted at
     withheld_at
         since when a finding waits for the end of an outage of ours
+    withheld
+        which one that is: that it has changed, or that it failed
     """
 
     state: LocationState
@@ -86,6 +88,14 @@ class Standing:
     doubt: str | None = None
     refuted: int = 0
     withheld_at: int | None = None
+    withheld: Outcome | None = None
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether only two equal full checks, some time apart, make it good: also where an outage has delayed the state
+        of what was found changed.
+        """
+        return self.state in (LocationState.CHANGED, LocationState.UNREACHABLE) or self.withheld is Outcome.CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +158,19 @@ def after(
     """What `finding` makes of `standing`.
 
     In an `outage` of our own the state waits, and the finding is kept: the next check comes soon, and after a mismatch
-    only a full one can tell that it was none.
+    it takes what ends a quarantine to show that it was none. A failure is over with the next answer, as any is.
     """
     if outage and finding.outcome in (Outcome.FAILED, Outcome.CHANGED):
         return Step(_withheld(standing, finding, now, rhythm, chance))
-    standing = replace(standing, withheld_at=None)
+    if standing.withheld is not Outcome.CHANGED:
+        standing = replace(standing, withheld_at=None, withheld=None)
     match finding.outcome:
         case Outcome.EQUAL if finding.kind is CheckKind.FULL:
             return _proven(standing, now, rhythm, chance)
         case Outcome.EQUAL:
             return _seen(standing, now, rhythm, chance)
         case Outcome.SUSPECT:
-            check_at, full_at = rhythm.follow_up(standing, now)
+            check_at, full_at = (AT_ONCE, AT_ONCE) if standing.withheld else rhythm.follow_up(standing, now)
             return Step(replace(standing, doubt=finding.reason, check_at=check_at, full_at=full_at))
         case Outcome.CHANGED:
             return _changed(standing, finding, now, rhythm, chance)
@@ -168,26 +179,39 @@ def after(
 
 
 def _withheld(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, chance: float) -> Standing:
+    soon = now + rhythm.spread(rhythm.retry_first, chance)
+    if standing.withheld is Outcome.CHANGED and finding.outcome is Outcome.FAILED:
+        return replace(standing, matched_at=None, check_at=soon, full_at=AT_ONCE)  # A mismatch weighs more.
+    mismatch = finding.outcome is Outcome.CHANGED
     return replace(
         standing,
         reason=finding.reason if standing.state is LocationState.VERIFIED else standing.reason,
-        withheld_at=now if standing.withheld_at is None else standing.withheld_at,
-        check_at=now + rhythm.spread(rhythm.retry_first, chance),
-        full_at=AT_ONCE if finding.outcome is Outcome.CHANGED else standing.full_at,
+        withheld_at=now if standing.withheld is not finding.outcome else standing.withheld_at,
+        withheld=finding.outcome,
+        matched_at=None if mismatch else standing.matched_at,
+        check_at=soon,
+        full_at=AT_ONCE if mismatch else standing.full_at,
     )
 
 
 def _proven(standing: Standing, now: int, rhythm: Rhythm, chance: float) -> Step:
     refuted = standing.refuted + 1 if standing.doubt is not None else max(0, standing.refuted - 1)
     proven = replace(standing, proven_at=now, seen_at=now, failures=0, doubt=None, refuted=refuted)
-    if standing.state in (LocationState.CHANGED, LocationState.UNREACHABLE):
+    if standing.is_recovering:
         first = standing.matched_at if standing.matched_at is not None else now
         again = first + rhythm.recovery_gap
         if now < again or standing.matched_at is None:
             return Step(replace(proven, matched_at=first, check_at=again, full_at=again))
     check_at, full_at = rhythm.first(now, chance)
     well = replace(
-        proven, state=LocationState.VERIFIED, reason=None, matched_at=None, check_at=check_at, full_at=full_at
+        proven,
+        state=LocationState.VERIFIED,
+        reason=None,
+        matched_at=None,
+        check_at=check_at,
+        full_at=full_at,
+        withheld_at=None,
+        withheld=None,
     )
     if standing.state is LocationState.VERIFIED:
         return Step(well)
@@ -196,7 +220,7 @@ def _proven(standing: Standing, now: int, rhythm: Rhythm, chance: float) -> Step
 
 def _seen(standing: Standing, now: int, rhythm: Rhythm, chance: float) -> Step:
     seen = replace(standing, seen_at=now, failures=0)
-    if standing.state is not LocationState.VERIFIED:
+    if standing.state is not LocationState.VERIFIED or standing.withheld is not None:
         return Step(replace(seen, check_at=AT_ONCE, full_at=AT_ONCE))  # It answers again: that deserves a whole look.
     return Step(replace(seen, reason=None, check_at=now + rhythm.spread(rhythm.check_interval, chance)))
 
@@ -214,6 +238,8 @@ def _changed(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, cha
         full_at=again,
         doubt=None,
         refuted=0,
+        withheld_at=None,
+        withheld=None,
     )
     return Step(changed, None if standing.state is LocationState.CHANGED else "location.changed")
 
@@ -225,10 +251,12 @@ def _failed(standing: Standing, finding: Finding, now: int, rhythm: Rhythm, chan
     failed = replace(standing, failures=failures, matched_at=None, check_at=now + wait)
     if standing.state in (LocationState.CHANGED, LocationState.UNVERIFIED):
         return Step(failed)  # What was found before weighs more than silence.
-    failed = replace(failed, reason=finding.reason)
     if standing.state is LocationState.VERIFIED and failures >= rhythm.failures:
-        return Step(replace(failed, state=LocationState.UNREACHABLE), "location.unreachable")
-    return Step(failed)
+        lost = replace(failed, state=LocationState.UNREACHABLE, reason=finding.reason, withheld_at=None, withheld=None)
+        return Step(lost, "location.unreachable")
+    if standing.withheld is not None:
+        return Step(replace(failed, full_at=AT_ONCE))  # The mismatch that waits weighs more.
+    return Step(replace(failed, reason=finding.reason))
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _kind(services: Services, target: Target, now: int) -> CheckKind:
     """
     standing = target.standing
     due = standing.full_at is None or standing.full_at <= now
-    if standing.state is not LocationState.VERIFIED or standing.full_at == AT_ONCE:
+    if standing.is_recovering or standing.state is not LocationState.VERIFIED or standing.full_at == AT_ONCE:
         return CheckKind.FULL
     if due and _within_budget(services, target.size, now):
         return CheckKind.FULL
