@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -283,3 +284,31 @@ def test_queries_that_were_shown_are_closed(url: str) -> None:
 
 def _revision_of(name: str) -> str:
     return next(Path(migrate.__file__).parent.glob(f"migrations/versions/*_{name}.py")).name[:4]
+
+
+def test_the_page_closes_what_the_release_before_has_left_open(url: str) -> None:
+    """The statements of the page for operators close the URLs with a query, of copies the source, and no others."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up-and-upgrade.md").read_text()
+    [block] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    migrate.upgrade(url)
+    kept = _kept()
+    places = {
+        "a": ("https://h.example/x?sig=1", None),
+        "b": ("https://h.example/x", None),
+        "c": (None, "https://h.example/y?sig=1"),
+        "d": (None, "https://h.example/y"),
+    }
+    database = Database(url)
+    with database.write() as connection:
+        insert_artifact(connection, kept, [])
+        for name, (location, source) in places.items():
+            row = {"slot_id": name * 64, "artifact_id": kept.id, "field": "image", "created_at": 1, "status": "active"}
+            connection.execute(blobs.insert().values(**row, external=1, url=location, source_url=source))
+    database.dispose()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in filter(str.strip, block.split(";")):
+            connection.execute(text(statement))
+    engine.dispose()
+    closed = {str(row["slot_id"])[0]: (row["confidential"], row["source_confidential"]) for row in _rows(url)["blobs"]}
+    assert closed == {"a": (1, 0), "b": (0, 0), "c": (0, 1), "d": (0, 0)}
