@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31
+from starlette.responses import Response
 from starlette.routing import Route
 
+from glare.documents.parts import entries_of
 from glare.domain.declared.compile import compile_all, compile_type
 from glare.domain.microversion import Microversion
 from glare.http.call import Endpoint
 from glare.http.description.document import describe
-from glare.http.operation import Handled
+from glare.http.operation import Handled, Listing
 from glare.http.problems import STATUS
 from glare.http.routes import API, PUBLIC
 from glare.types.registry import TypeRegistry
@@ -67,6 +69,8 @@ def addresses(route: Route, types: TypeRegistry) -> Iterator[tuple[str, set[str]
         for name, field in spec.fields.items():
             if field.is_blob:
                 yield address.replace("{blob_path:path}", f"{name}/{{key}}" if field.is_folder else name), methods
+            if field.is_folder:
+                yield address.replace("{blob_path:path}", name), {"get"}
 
 
 def test_every_route_is_described_for_every_type_and_blob(types: TypeRegistry, document: Mapping[str, Any]) -> None:
@@ -96,6 +100,34 @@ def test_every_endpoint_declares_what_it_takes_and_answers() -> None:
     assert [(path, method) for path, method, handler in endpoints if not isinstance(handler, Handled)] == []
 
 
+def test_handlers_return_what_they_declare() -> None:
+    """The document that a handler returns, or whose entries it returns, is that of its declaration."""
+    compared = [one for one in map(_compared, _handled()) if one is not None]
+    assert len(compared) > 20
+    assert [declared for declared, returned in compared if declared != returned] == []
+
+
+def _handled() -> Iterator[Handled]:
+    for route in (*PUBLIC, *API):
+        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint):
+            yield from (one for one in route.endpoint.handlers.values() if isinstance(one, Handled))
+
+
+def _compared(handled: Handled) -> tuple[set[Any], set[Any]] | None:
+    """The types that an operation declares, and those that its handler returns; None for a finished response."""
+    returned = get_type_hints(handled.handler)["return"]
+    documents = handled.declared.answer.documents
+    if returned is Response:
+        return None
+    if isinstance(handled.declared, Listing):
+        entries, _ = get_args(returned)
+        page = get_type_hints(documents[0])
+        return set(get_args(page[entries_of(documents[0])])), set(get_args(entries))
+    if get_origin(returned) is Sequence:
+        return set(get_args(get_args(documents[0])[0])), set(get_args(returned))
+    return set(documents), set(get_args(returned) or (returned,))
+
+
 def test_routes_of_the_table_are_of_the_kind_that_the_test_reads() -> None:
     """The completeness test sees every entry of the table."""
     assert all(isinstance(route, Route) for route in (*PUBLIC, *API))
@@ -110,6 +142,7 @@ def test_a_new_type_and_a_new_blob_field_are_described_by_themselves(types: Type
         "/artifacts/others/{id}",
         "/artifacts/others/{id}/blob",
         "/artifacts/others/{id}/small_blob",
+        "/artifacts/others/{id}/dict_of_blobs",
         "/artifacts/others/{id}/dict_of_blobs/{key}",
     }
     assert not any(path.startswith("/artifacts/images") for path in alone["paths"])

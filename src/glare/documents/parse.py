@@ -1,8 +1,8 @@
 """Documents and query parameters from requests, and what is wrong with them in sentences.
 
 What a member must be is made from its type. A declaration says it better where that helps:
-`Meta(extra={"must_be": …})` for members, `Meta(extra={"remedy": …})` for parameters. The value is repeated, but not that
-of `Meta(extra={"secret": True})`.
+`Meta(extra={"must_be": …})` for members, `Meta(extra={"remedy": …})` for parameters. The value is repeated, but not
+that of `Meta(extra={"secret": True})`.
 """
 
 from __future__ import annotations

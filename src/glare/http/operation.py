@@ -103,10 +103,11 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """A handler with its declaration: an entry of the table of paths."""
+    """An entry of the table of paths: a handler with its declaration. `run` does what all of its kind do, and calls it."""
 
     declared: Declared
     run: Handler
+    handler: Callable[..., Any]
 
     async def __call__(self, call: Call) -> Response:
         return await self.run(call)
@@ -122,7 +123,7 @@ class Operation(Declared):
             await call.require_no_body()
             return self.send(await handler(call))
 
-        return Handled(self, run)
+        return Handled(self, run, handler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ class Taking(Declared, Generic[B]):
             asked = await call.aside(parse, self.body, await call.document())
             return self.send(await handler(call, asked))
 
-        return Handled(self, run)
+        return Handled(self, run, handler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ class Listing(Declared, Generic[Q]):
             await call.require_no_body()
             return await call.run_list(read, call)
 
-        return Handled(self, run)
+        return Handled(self, run, handler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ class Public(Declared):
     public: ClassVar[bool] = True
 
     def __call__(self, handler: Handler) -> Handled:
-        return Handled(self, handler)
+        return Handled(self, handler, handler)
 
 
 def allowed(rule: str) -> Callable[[Call], None]:

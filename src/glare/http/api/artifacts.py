@@ -17,6 +17,7 @@ from glare.errors import PreconditionFailed
 from glare.http.answers import PIECE, StreamedJson
 from glare.http.call import JSON_TYPE, Call, encode
 from glare.http.conditions import Tags, parse_tags
+from glare.http.operation import JSON
 from glare.http.query import query_pairs
 from glare.operations import access
 from glare.operations.access import revision_tag, sees_full_urls
@@ -26,7 +27,6 @@ from glare.operations.artifacts.list import Listed, further, list_artifacts
 from glare.operations.artifacts.show import show_artifact
 from glare.operations.artifacts.update import PatchRequest, update_artifact
 
-JSON: Final = "application/json"
 JSON_PATCH: Final = "application/json-patch+json"
 _WEB: Final = ("http://", "https://")
 

@@ -59,7 +59,7 @@ def list_checks(call: Call, query: documents.CheckQuery) -> tuple[Sequence[docum
     id="locations.check",
     about=LOCATIONS,
     summary="Have it checked whole as soon as a worker is free; who asks meanwhile shares the check",
-    answer=Answer(202, "The location as it is now.", documents.RecordedLocation),
+    answer=Answer(202, "The location as it is now.", (documents.RecordedLocation, documents.Recording)),
     errors=(403, 404, 429, 451),
 )
 async def check(call: Call) -> documents.RecordedLocation | documents.Recording:

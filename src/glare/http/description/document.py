@@ -14,11 +14,11 @@ from glare.domain.declared.artifact_type import TypeSpec
 from glare.http.answers import shared_body
 from glare.http.call import Call, Description, encode
 from glare.http.conditions import parse_tags
-from glare.http.description.parts import JSON, SECURITY_SCHEME, shared_components
+from glare.http.description.parts import SECURITY_SCHEME, shared_components
 from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
 from glare.http.description.table import Table
-from glare.http.operation import SERVICE, Answer, Public, Tag
+from glare.http.operation import JSON, SERVICE, Answer, Public, Tag
 from glare.types.registry import TypeRegistry
 
 _FIRST: Final = ("locations", "subscriptions")

@@ -9,11 +9,11 @@ from typing import Any, Final
 from glare.errors import GlareError, InvalidDeclaration
 from glare.http.description.documents import reference
 from glare.http.microversion import MAXIMUM, MINIMUM
+from glare.http.operation import JSON
 from glare.http.problems import status_of
 
 Part = dict[str, Any]
 
-JSON: Final = "application/json"
 SECURITY_SCHEME: Final = "token"
 
 _PROBLEMS: Final = (400, 401, 406, 500, 503, 508)

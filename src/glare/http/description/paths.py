@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from glare.documents.blobs import Folder
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.compile import ALL
+from glare.domain.metalink import MEDIA_TYPE as METALINK
 from glare.http.api.artifacts import JSON_PATCH
 from glare.http.api.blobs import LOCATION
+from glare.http.api.folders import SINCE
 from glare.http.description.documents import reference
 from glare.http.description.parts import (
     DIGESTS,
@@ -44,6 +47,9 @@ def type_paths(spec: TypeSpec) -> Iterator[tuple[str, Part]]:
     for field in spec.fields.values():
         if field.is_blob:
             yield _blob_path(root, field), _blob(spec, field, shared)
+        if field.is_folder:
+            item: Part = {"parameters": [*parameters("Id"), *shared], "get": _folder(spec, field)}
+            yield f"{root}/{{id}}/{field.name}", item
 
 
 def _operation(spec: TypeSpec, name: str, summary: str, responses: Part, **more: Any) -> Part:
@@ -141,6 +147,20 @@ def _blob(spec: TypeSpec, field: FieldSpec, shared: list[Part]) -> Part:
     for response in head["responses"].values():
         response.pop("content", None)
     return told
+
+
+def _folder(spec: TypeSpec, field: FieldSpec) -> Part:
+    told = answer("All blobs of the folder, with what is known of their locations.", Folder.__name__)
+    if field.replicas:
+        told["content"][METALINK] = {}
+    return _operation(
+        spec,
+        f"{field.name}.show",
+        f"What `{field.name}` holds",
+        {"200": told} | problems(403, 404, 409),
+        description=f"From API version {SINCE} on."
+        + (f" With `Accept: {METALINK}`, which needs no version, a Metalink (RFC 5854)." if field.replicas else ""),
+    )
 
 
 def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part:

@@ -8,14 +8,14 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from glare.documents.blobs import Blob, Location
+from glare.documents.blobs import Blob, Folder, Location
 from glare.documents.errors import Error, VersionError
 from glare.http.call import Endpoint
 from glare.http.description.document_schemas import DocumentSchemas
 from glare.http.description.parts import ANSWERED, VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.operation import JSON, Answer, Declared, Handled, Tag
 
-_SHARED: Final = (Error, VersionError, Blob, Location)
+_SHARED: Final = (Error, VersionError, Blob, Folder, Location)
 """Documents of errors, and of paths that follow from the registered types."""
 
 _OF_PUBLIC: Final = (500, 508)
