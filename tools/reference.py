@@ -39,7 +39,8 @@ def _settings() -> Iterator[str]:
 Glare reads its options once, at start: from the command line, then from environment variables `OS_GROUP__OPTION`, then
 from the files that `--config-file` and `--config-dir` name (else `glare.conf` in `~/.glare`, `~`, `/etc/glare` or
 `/etc`), then from the defaults below. `glare-server config sample` prints them as a file. A wrong value is refused with
-a sentence; an option that does not exist is warned of.
+a sentence, and so is a name that is no option (`unknown_options`). `glare-server config show` says where each value
+comes from.
 
 Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 KiB` or `2 GB`; lists with commas.
 `$name` stands for the value of another option and `$$` for a dollar sign.

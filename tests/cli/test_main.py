@@ -85,6 +85,23 @@ def test_an_option_that_is_not_understood_points_at_the_help_of_its_command(
     assert capsys.readouterr().err == f"glare-server: unrecognized arguments: --nonsense; see `{page}`.\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["serv"], "there is no command 'serv'; did you mean serve? See `glare-server --help`."),
+        (["tokens", "list"], "there is no command 'tokens'; did you mean token? See `glare-server --help`."),
+        (["token", "creat"], "there is no command 'creat'; did you mean create? See `glare-server token --help`."),
+        (["zzz"], "there is no command 'zzz'; see `glare-server --help`."),
+        (["serve", "--bind-prot", "1"], "unrecognized arguments: --bind-prot 1; did you mean --bind-port? See `glare-"),
+    ],
+)
+def test_what_was_perhaps_meant_is_said(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command or option is answered with the one that is like it."""
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert hint in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [[], ["db"], ["token"]])
 def test_half_a_command_prints_its_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A group of commands alone prints what can follow, and counts as not understood."""
@@ -107,7 +124,7 @@ def test_a_wrong_option_is_one_sentence_and_a_traceback_on_demand(cli: Cli) -> N
     result = cli("db", "check", OS_DEFAULT__BIND_PORT="x")
     assert result.returncode == 1
     assert result.stderr.startswith(
-        "glare-server: [DEFAULT] bind_port is 'x' (from the environment, OS_DEFAULT__BIND_PORT), but"
+        "glare-server: [DEFAULT] bind_port is 'x' (in the environment, OS_DEFAULT__BIND_PORT), but"
     )
     assert result.stderr.count("\n") == 1
     assert "Traceback" in cli.program("db", "check", "--debug", OS_DEFAULT__BIND_PORT="x").stderr
@@ -118,7 +135,10 @@ def test_an_option_that_is_not_known_is_warned_of(cli: Cli) -> None:
     Path(cli.directory / "a.conf").write_text("[DEFAULT]\nbind_prot = 1\n")
     result = cli("types", "list", "--config-file", "a.conf")
     assert result.returncode == 0
-    assert "glare-server: warning: [DEFAULT] bind_prot in a.conf is no option; did you mean bind_port?" in result.stderr
+    assert (
+        f"glare-server: warning: [DEFAULT] bind_prot in {cli.directory}/a.conf is no option; did you mean bind_port?"
+        in result.stderr
+    )
 
 
 def test_the_version_is_printed(cli: Cli) -> None:

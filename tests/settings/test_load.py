@@ -148,7 +148,7 @@ def test_a_wrong_value_of_the_environment_names_its_variable(read: Read, monkeyp
     """Where a value came from is told, so that it is looked for in the right place."""
     monkeypatch.setenv("OS_UPLOADS__MAX_CONCURRENT", "0")
     with pytest.raises(
-        SettingsError, match=r"max_concurrent is '0' \(from the environment, OS_UPLOADS__MAX_CONCURRENT\)"
+        SettingsError, match=r"max_concurrent is '0' \(in the environment, OS_UPLOADS__MAX_CONCURRENT\)"
     ):
         read()
     monkeypatch.delenv("OS_UPLOADS__MAX_CONCURRENT")

@@ -8,11 +8,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 from sqlalchemy import Connection
 
 from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated
-from glare.cli.tables import table
+from glare.cli.tables import print_table
 from glare.db import audit as audit_rows
 from glare.db.engine import Database
 from glare.documents.audit import AuditQuery
@@ -22,7 +23,7 @@ from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry, RecordedAudit
 from glare.errors import GlareError
 from glare.identity.token_file import TokenRecord
-from glare.operations.audit import query_of
+from glare.operations.audit import query_of, represent_entry
 from glare.settings import Settings
 
 _COLUMNS = ("TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET")
@@ -41,9 +42,8 @@ def list_audit(args: Namespace) -> int:
             entries = audit_rows.page(connection, query)
     finally:
         db.dispose()
-    if entries:
-        print("\n".join(table([_COLUMNS, *map(_row, entries)])))
-    else:
+    documents = [msgspec.to_builtins(represent_entry(entry)) for entry in entries]
+    if not print_table(args, _COLUMNS, list(map(_row, entries)), documents):
         say("the audit log has no such entry.")
     return 0
 

@@ -13,7 +13,9 @@ PROGRAM: Final = "glare-server"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `runs` names the function `module:function`, imported when the command is given."""
+    """One command. `runs` names the function `module:function`, imported when the command is given. One that prints a
+    `table` prints it as JSON too.
+    """
 
     path: tuple[str, ...]
     summary: str
@@ -21,6 +23,7 @@ class Command:
     runs: str
     arguments: Callable[[ArgumentParser], None]
     examples: tuple[str, ...]
+    table: bool = False
 
 
 GROUPS: Mapping[tuple[str, ...], str] = {
@@ -30,7 +33,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("locations",): "see external locations, and have them checked",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
     ("stores",): "see which places of bytes the database knows, and tell it of a move",
-    ("config",): "see what can be configured",
+    ("config",): "see what is configured, what can be, and what is wrong with it",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
 }
@@ -199,6 +202,11 @@ def _stores_adopt(parser: ArgumentParser) -> None:
     )
 
 
+def _config_show(parser: ArgumentParser) -> None:
+    parser.add_argument("group", nargs="?", metavar="GROUP", help="options of this group only, such as locations")
+    parser.add_argument("--changed", action="store_true", help="leave out options that have their default")
+
+
 def _types_show(parser: ArgumentParser) -> None:
     parser.add_argument("type", metavar="TYPE", help="name of the type")
 
@@ -313,6 +321,7 @@ COMMANDS = (
         "glare.cli.tokens:list_tokens",
         _nothing,
         ("glare-server token list",),
+        table=True,
     ),
     Command(
         ("token", "show"),
@@ -342,6 +351,7 @@ COMMANDS = (
             "glare-server audit list --since 2026-01-31 --project demo",
             "glare-server audit list --outcome refused --limit 20",
         ),
+        table=True,
     ),
     Command(
         ("locations", "list"),
@@ -354,6 +364,7 @@ COMMANDS = (
             "glare-server locations list --state changed",
             "glare-server locations list --host mirror.example.org --limit 20",
         ),
+        table=True,
     ),
     Command(
         ("locations", "show"),
@@ -362,6 +373,7 @@ COMMANDS = (
         "glare.cli.locations:show",
         _location,
         ("glare-server locations show 0123456789abcdef0123456789abcdef",),
+        table=True,
     ),
     Command(
         ("locations", "check"),
@@ -394,6 +406,7 @@ COMMANDS = (
         "glare.cli.takedowns:list_takedowns",
         _takedown_list,
         ("glare-server takedown list --kind host",),
+        table=True,
     ),
     Command(
         ("takedown", "remove"),
@@ -411,6 +424,7 @@ COMMANDS = (
         "glare.cli.stores:list_stores",
         _nothing,
         ("glare-server stores list",),
+        table=True,
     ),
     Command(
         ("stores", "adopt"),
@@ -421,6 +435,25 @@ COMMANDS = (
         "glare.cli.stores:adopt",
         _stores_adopt,
         ("glare-server stores adopt file", "glare-server stores adopt file --without-bytes"),
+    ),
+    Command(
+        ("config", "check"),
+        "see whether the service would start with this configuration",
+        "Read the configuration as `serve` does, and say all that is wrong with it: values, names that are no options, "
+        "files that cannot be used, artifact types and policy rules. Exit code 1 where the service would not start.",
+        "glare.cli.config:check",
+        _nothing,
+        ("glare-server config check --config-file /etc/glare/glare.conf",),
+    ),
+    Command(
+        ("config", "show"),
+        "see the options in effect, and where each comes from",
+        "Print every option with its value and where that comes from: a file and its line, the environment or the "
+        "default. Paths are whole; passwords, and URLs that may hold one, are not shown.",
+        "glare.cli.config:show",
+        _config_show,
+        ("glare-server config show --changed", "glare-server config show locations -o json"),
+        table=True,
     ),
     Command(
         ("config", "sample"),
@@ -445,6 +478,7 @@ COMMANDS = (
         "glare.cli.types:list_types",
         _nothing,
         ("glare-server types list",),
+        table=True,
     ),
     Command(
         ("types", "show"),

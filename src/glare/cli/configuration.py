@@ -15,10 +15,34 @@ from glare.settings import Settings, SettingsError, Sources, load
 
 def read_settings(args: Namespace, overrides: Mapping[tuple[str, str], str] | None = None) -> Settings:
     """The settings; SettingsError for a wrong one. Warnings go to standard error, one line each."""
-    loaded = load(Sources(tuple(args.config_file), tuple(args.config_dir), overrides or {}))
+    loaded = load(sources_of(args, overrides))
     for warning in loaded.warnings:
         say(f"warning: {warning}")
     return loaded.settings
+
+
+def service_settings(args: Namespace, overrides: Mapping[tuple[str, str], str] | None = None) -> Settings:
+    """The settings for what goes on running: a name that is no option is refused, unless `unknown_options` says
+    otherwise.
+    """
+    loaded = load(sources_of(args, overrides))
+    refuse = loaded.settings.server.unknown_options == "refuse"
+    for warning in loaded.warnings:
+        if not refuse or warning not in loaded.unknown:
+            say(f"warning: {warning}")
+    if refuse and loaded.unknown:
+        more = len(loaded.unknown) - 1
+        others = f" There {'is one more' if more == 1 else f'are {more} more'}." if more else ""
+        raise SettingsError(
+            f"{loaded.unknown[0]} Correct it, or set [DEFAULT] unknown_options = warn.{others} "
+            f"`{PROGRAM} config check` says all that is wrong."
+        )
+    return loaded.settings
+
+
+def sources_of(args: Namespace, overrides: Mapping[tuple[str, str], str] | None = None) -> Sources:
+    """Where a command reads its options from."""
+    return Sources(tuple(args.config_file), tuple(args.config_dir), overrides or {})
 
 
 def say(text: str) -> None:

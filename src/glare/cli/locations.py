@@ -12,7 +12,7 @@ import msgspec
 from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
-from glare.cli.tables import table
+from glare.cli.tables import print_json, print_table, table
 from glare.db import check_history, checks
 from glare.db.checks import LocationQuery
 from glare.db.rows import fetch_artifact, fetch_artifacts
@@ -43,12 +43,10 @@ def list_locations(args: Namespace) -> int:
         asked = parse_query(documents.LocationQuery, given)
         query = query_of(asked, services.rules.query.max_page, project=asked.project)
         found = _page(services, query)
-    if found:
-        print("\n".join(table([_COLUMNS, *map(_row, found)])))
-        if len(found) == query.limit:
-            say(f"there may be more: --marker {found[-1].id}")
-    else:
+    if not print_table(args, _COLUMNS, list(map(_row, found)), list(map(msgspec.to_builtins, found))):
         say("there is no such location.")
+    if found and len(found) == query.limit:
+        say(f"there may be more: --marker {found[-1].id}")
     return 0
 
 
@@ -58,6 +56,10 @@ def show(args: Namespace) -> int:
         with services.db.read() as connection:
             history = check_history.list_checks(connection, args.id, _HISTORY)
         document = _document(services, args.id)
+    if args.output == "json":
+        checks_found = [represent_check(entry, to_operator=True) for entry in history]
+        print_json(msgspec.to_builtins(document) | {"checks": msgspec.to_builtins(checks_found)})
+        return 0
     print("\n".join(table([(f"{name}:", _text(value)) for name, value in msgspec.to_builtins(document).items()])))
     if history:
         entries = [represent_check(entry, to_operator=True) for entry in history]

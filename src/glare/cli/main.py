@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args, unknown = build_parser().parse_known_args(arguments)
     if unknown:
         # argparse leaves these to the root, whose help says nothing of the command's options.
-        args.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+        args.unrecognized(unknown)
     if args.command is None:
         args.print_help()
         return USAGE
@@ -72,14 +72,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version and leave"
     )
     _add_common(root, prefix="early_")
-    root.set_defaults(command=None, print_help=root.print_help, refuse=root.error)
+    root.set_defaults(command=None, print_help=root.print_help, unrecognized=root.unrecognized)
     nodes: dict[tuple[str, ...], argparse._SubParsersAction[_Parser]] = {(): _add_subparsers(root)}
     for command in COMMANDS:
         parent = command.path[:-1]
         if parent not in nodes:
             summary = GROUPS[parent]
             group = nodes[()].add_parser(parent[0], help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-            group.set_defaults(command=None, print_help=group.print_help, refuse=group.error)
+            group.set_defaults(command=None, print_help=group.print_help, unrecognized=group.unrecognized)
             nodes[parent] = _add_subparsers(group)
         parser = nodes[parent].add_parser(
             command.path[-1],
@@ -88,8 +88,12 @@ def build_parser() -> argparse.ArgumentParser:
             epilog=f"{_examples(command.examples)}\n\n{_EXIT_CODES}",
         )
         command.arguments(parser)
+        if command.table:
+            parser.add_argument(
+                "-o", "--output", choices=("table", "json"), default="table", help="how to print it (default: table)"
+            )
         _add_common(parser)
-        parser.set_defaults(command=command, refuse=parser.error)
+        parser.set_defaults(command=command, unrecognized=parser.unrecognized)
     return root
 
 
@@ -111,7 +115,19 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]  # they go through to argparse
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{PROGRAM}: {message}; see `{self.prog} --help`.\n")
+        self.exit(USAGE, f"{PROGRAM}: {message}{' See' if message.endswith('?') else '; see'} `{self.prog} --help`.\n")
+
+    def unrecognized(self, arguments: Sequence[str]) -> NoReturn:
+        """Refuse arguments that this command does not take, with the option that was perhaps meant."""
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        hints = [_meant(argument.partition("=")[0], known) for argument in arguments if argument.startswith("--")]
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{next(filter(None, hints), '')}")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse a command that there is not in a sentence, rather than with the list of all."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(f"there is no command {value!r}{_meant(str(value), list(action.choices))}")
+        super()._check_value(action, value)
 
 
 def _add_subparsers(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[_Parser]:
@@ -145,6 +161,13 @@ def _add_common(parser: argparse.ArgumentParser, prefix: str = "") -> None:
         action="store_true",
         help="show where an error comes from, for a bug report",
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _examples(lines: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import signal
 import sys
 from argparse import Namespace
 
-from glare.cli.configuration import read_settings, require_state
+from glare.cli.configuration import require_state, service_settings
 from glare.cli.database import require_migrated
 from glare.cli.init import set_up
 from glare.cli.logs import announce, configure_logging
@@ -29,7 +29,7 @@ def serve(args: Namespace) -> int:
     overrides = {
         ("DEFAULT", name): value for name, flag in _FLAGS.items() if (value := getattr(args, flag)) is not None
     }
-    settings = read_settings(args, overrides)
+    settings = service_settings(args, overrides)
     check_machine(settings)
     configure_logging(settings)
     if not args.quickstart:

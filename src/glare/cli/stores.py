@@ -5,11 +5,12 @@ from __future__ import annotations
 import getpass
 import time
 from argparse import Namespace
+from typing import Any
 
 from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated
 from glare.cli.logs import configure_logging
-from glare.cli.tables import table
+from glare.cli.tables import print_table
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.errors import NotFound
@@ -28,7 +29,7 @@ def list_stores(args: Namespace) -> int:
 
     with bare_stores(settings) as (db, stores):
         states = read_stores(db, stores)
-    print("\n".join(table([_COLUMNS, *map(_row, states)])))
+    print_table(args, _COLUMNS, list(map(_row, states)), list(map(_document, states)))
     for state in states:
         if state.problem is not None:
             say(state.problem)
@@ -59,6 +60,17 @@ def adopt(args: Namespace) -> int:
 
 def _in_order(state: StoreState) -> bool:
     return state.problem is None and (state.known is None or state.known.identity == state.found)
+
+
+def _document(state: StoreState) -> dict[str, Any]:
+    known = state.known
+    return {
+        "name": state.name,
+        "known": None if known is None else known.identity,
+        "found_here": state.found,
+        "since": None if known is None else moment.show(known.recorded_at),
+        "problem": state.problem,
+    }
 
 
 def _row(state: StoreState) -> tuple[str, ...]:

@@ -1,8 +1,34 @@
-"""Tables on a terminal."""
+"""Tables on a terminal, and the same as JSON for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def print_table(
+    args: Namespace,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    documents: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Print what a command has found, as `--output` says: rows for people, documents for programs.
+
+    False where there is nothing and nothing was printed, so that the command says so.
+    """
+    if args.output == "json":
+        print_json(documents)
+        return True
+    if rows:
+        print("\n".join(table([columns, *rows])))
+    return bool(rows)
+
+
+def print_json(document: Any) -> None:
+    """Print JSON that people can read as well."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

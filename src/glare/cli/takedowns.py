@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import getpass
 from argparse import Namespace
+from typing import Any
+
+import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.locations import services_of
-from glare.cli.tables import table
+from glare.cli.tables import print_table
 from glare.documents.parse import parse, parse_query
 from glare.documents.takedowns import NewTakedown, TakedownQuery
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.takedown import Takedown
-from glare.operations.takedowns.manage import give_back, read_takedowns, take_down
+from glare.operations.takedowns.manage import give_back, read_takedowns, represent_takedown, take_down
 
 _COLUMNS = ("ID", "KIND", "VALUE", "CREATED", "BY", "REASON")
 
@@ -33,12 +36,10 @@ def list_takedowns(args: Namespace) -> int:
     given = [(name, value) for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None]
     with services_of(args) as services:
         page = read_takedowns(services, parse_query(TakedownQuery, given))
-    if page.takedowns:
-        print("\n".join(table([_COLUMNS, *map(_row, page.takedowns)])))
-        if page.marker is not None:
-            say(f"there may be more: --marker {page.marker}")
-    else:
+    if not print_table(args, _COLUMNS, list(map(_row, page.takedowns)), list(map(_document, page.takedowns))):
         say("nothing is taken down.")
+    if page.marker is not None:
+        say(f"there may be more: --marker {page.marker}")
     return 0
 
 
@@ -53,6 +54,11 @@ def remove(args: Namespace) -> int:
 def _somebody() -> Actor:
     """Whoever runs this command."""
     return Actor(getpass.getuser(), None, frozenset())
+
+
+def _document(takedown: Takedown) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(represent_takedown(takedown))
+    return document | {"value": takedown.value.partition("?")[0]}
 
 
 def _row(takedown: Takedown) -> tuple[str, ...]:

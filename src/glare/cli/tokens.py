@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from glare.cli.audit import token_audit
 from glare.cli.configuration import REMEDY, read_settings, say
-from glare.cli.tables import table
+from glare.cli.tables import print_table
 from glare.errors import InvalidParameterValue, NotFound
 from glare.identity.kept_token import KeptToken
 from glare.identity.token_file import TokenFile, TokenRecord
@@ -43,9 +44,7 @@ def list_tokens(args: Namespace) -> int:
     """`glare-server token list`."""
     settings = read_settings(args)
     records = _token_file(settings).list()
-    if records:
-        print("\n".join(table([_COLUMNS, *map(_row, records)])))
-    else:
+    if not print_table(args, _COLUMNS, list(map(_row, records)), list(map(_document, records))):
         say(f"there are no tokens in {settings.identity.token_file}; `glare-server token create` makes one.")
     _tell_if_unused(settings)
     return 0
@@ -140,6 +139,18 @@ def _row(record: TokenRecord) -> tuple[str, ...]:
         _time(record) or "never",
         record.label if len(record.label) <= _LABEL else f"{record.label[: _LABEL - 1]}…",
     )
+
+
+def _document(record: TokenRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "project": record.project,
+        "user": record.user,
+        "roles": list(record.roles),
+        "created": record.created.isoformat(),
+        "expires": record.expires.isoformat() if record.expires else None,
+        "label": record.label,
+    }
 
 
 def _time(record: TokenRecord) -> str:

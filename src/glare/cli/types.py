@@ -8,11 +8,15 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from glare.cli.configuration import read_settings, say
+from glare.cli.tables import print_table
 from glare.domain.declared.compile import compile_type
 from glare.domain.declared.declaration import ArtifactType
 from glare.errors import InvalidDeclaration, TypeNotFound
 from glare.settings.type_options import type_options
+from glare.settings.unknown import meant
 from glare.types.registry import discover, imported
+
+_COLUMNS = ("NAME", "STATE", "VERSION", "MODULE")
 
 
 def list_types(args: Namespace) -> int:
@@ -20,9 +24,15 @@ def list_types(args: Namespace) -> int:
     settings = read_settings(args)
     enabled = settings.types.enabled_artifact_types
     found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
-    width = max(map(len, found))
-    for name, cls in sorted(found.items()):
-        print(f"{name:{width}}  {'enabled ' if name in enabled else 'disabled'}  {cls.version:>5}  {cls.__module__}")
+    documents = [
+        {"name": name, "enabled": name in enabled, "version": cls.version, "module": cls.__module__}
+        for name, cls in sorted(found.items())
+    ]
+    rows = [
+        (name, "enabled" if name in enabled else "disabled", cls.version, cls.__module__)
+        for name, cls in sorted(found.items())
+    ]
+    print_table(args, _COLUMNS, rows, documents)
     for name in enabled:
         if name not in found:
             say(f"warning: {name} is enabled, but nothing defines it; see [DEFAULT] custom_artifact_types_modules.")
@@ -34,7 +44,8 @@ def show(args: Namespace) -> int:
     settings = read_settings(args)
     found = discover(settings.types.custom_artifact_types_modules, entry_points=True)
     if args.type not in found:
-        raise TypeNotFound(f"There is no artifact type {args.type!r}; there are {', '.join(sorted(found))}.")
+        every = f"; there are {', '.join(sorted(found))}."
+        raise TypeNotFound(f"There is no artifact type {args.type!r}{meant(args.type, found, every)}")
     group = settings.artifact_types.get(args.type)
     spec = compile_type(found[args.type], type_options(found[args.type], group.extra if group else {}))
     print(json.dumps(spec.faces[-1].schema, indent=2, ensure_ascii=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from glare.cli.configuration import read_settings, require_state
+from glare.cli.configuration import require_state, service_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.metrics import metrics_of
@@ -14,7 +14,7 @@ from glare.settings import check_machine
 
 def worker(args: Namespace) -> int:
     """`glare-server worker`. The first signal ends it once the jobs under way are done, the second at once."""
-    settings = read_settings(args)
+    settings = service_settings(args)
     check_machine(settings)
     configure_logging(settings)
     require_migrated(settings)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from glare.settings.errors import SettingsError
-from glare.settings.load import Loaded, Sources, load
+from glare.settings.load import Loaded, load
+from glare.settings.reader import Sources
 from glare.settings.relations import check_machine
 from glare.settings.values import Settings
 

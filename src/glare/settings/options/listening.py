@@ -7,6 +7,7 @@ from pathlib import Path
 from glare.settings.declare import (
     Network,
     Section,
+    choice,
     flag,
     integer,
     ip_text,
@@ -134,6 +135,12 @@ class ServerSettings(Section):
     public_endpoint: str | None = optional_url(
         "URL under which clients reach the service, for the links that it hands out. Unset: the Host header of the "
         "request."
+    )
+    unknown_options: str = choice(
+        "refuse",
+        "What `serve` and `worker` do about a name in the configuration that is no option: `refuse` to start, so that "
+        "a misspelt option is seen, or `warn`. Options of the original service and of OpenStack libraries only warn.",
+        ("refuse", "warn"),
     )
     debug: bool = flag(
         "false",

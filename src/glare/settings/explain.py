@@ -1,0 +1,69 @@
+"""What the configuration comes to: each option with its value and where that came from, and all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from glare.settings.declare import Declared, options_of
+from glare.settings.errors import SettingsError
+from glare.settings.options.content import ArtifactTypeSettings
+from glare.settings.reader import Reader, Sources, open_reader
+from glare.settings.unknown import TYPE_GROUP
+from glare.settings.values import all_options
+
+HIDDEN: Final = "(not shown)"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One option: its value as it is written, paths from the root on, and where it came from. A secret is hidden."""
+
+    group: str
+    name: str
+    value: str
+    source: str
+    default: bool
+
+
+def explain(sources: Sources) -> list[Explained]:
+    """Every option, and those of each type that a file has a group for. SettingsError for the first wrong one."""
+    reader = open_reader(sources)
+    return [_explained(reader, option) for option in _options(reader)]
+
+
+def wrong_values(sources: Sources) -> list[str]:
+    """What is wrong with single options, a sentence each; SettingsError where the files cannot be read."""
+    reader = open_reader(sources)
+    found = []
+    for option in _options(reader):
+        try:
+            reader.value(option)
+        except SettingsError as error:
+            found.append(str(error))
+    return found
+
+
+def _options(reader: Reader) -> Iterator[Declared]:
+    for option in all_options():
+        if option.group != ArtifactTypeSettings.group:
+            yield option
+    for group in dict.fromkeys(group for groups in reader.written.values() for group in groups):
+        if group.startswith(TYPE_GROUP):
+            for option in options_of(ArtifactTypeSettings):
+                declared = Declared(group, option.name, option.option)
+                reader.register(declared)
+                yield declared
+
+
+def _explained(reader: Reader, option: Declared) -> Explained:
+    value = reader.value(option)
+    written, source = reader.origin(option)
+    default = source == "the default"
+    if option.option.secret and not default:
+        shown = HIDDEN
+    else:
+        shown = str(value) if isinstance(value, Path) else written
+    return Explained(option.group, option.name, shown, source, default)
