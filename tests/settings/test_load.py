@@ -152,7 +152,7 @@ def test_a_wrong_value_of_the_environment_names_its_variable(read: Read, monkeyp
     ):
         read()
     monkeypatch.delenv("OS_UPLOADS__MAX_CONCURRENT")
-    with pytest.raises(SettingsError, match=r"bind_port is 'x' \(from the command line\)"):
+    with pytest.raises(SettingsError, match=r"bind_port is 'x' \(on the command line\)"):
         read("", {("DEFAULT", "bind_port"): "x"})
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from glare.cli.configuration import REMEDY, read_settings, say
 from glare.db import migrate
+from glare.db.dialects.refusals import why_unreachable
 from glare.errors import GlareError, Unavailable
 from glare.settings import Settings
 
@@ -17,7 +20,8 @@ def upgrade(args: Namespace) -> int:
     """`glare-server db upgrade`."""
     settings = read_settings(args)
     _require_file(settings)
-    migrate.upgrade(settings.database.connection, args.revision)
+    with explained(settings):
+        migrate.upgrade(settings.database.connection, args.revision)
     say(f"the database {shown(settings)} is at revision {migrate.check(settings.database.connection).current}.")
     return 0
 
@@ -31,7 +35,8 @@ def downgrade(args: Namespace) -> int:
             "make a copy of the database, then add --yes."
         )
     _require_file(settings)
-    migrate.downgrade(settings.database.connection, args.revision)
+    with explained(settings):
+        migrate.downgrade(settings.database.connection, args.revision)
     say(f"the database {shown(settings)} is at revision {args.revision}.")
     return 0
 
@@ -47,7 +52,8 @@ def check(args: Namespace) -> int:
 def require_migrated(settings: Settings) -> None:
     """Refuse a database that this version cannot work on."""
     _require_file(settings)
-    report = migrate.check(settings.database.connection)
+    with explained(settings):
+        report = migrate.check(settings.database.connection)
     if report.ready:
         return
     if report.current != report.head:
@@ -60,6 +66,18 @@ def require_migrated(settings: Settings) -> None:
         f"The database {shown(settings)} is at the right revision, but its tables differ from what this version made: "
         f"{'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
     )
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Say why a server cannot be reached: clients of the API need not know, and who starts the service must."""
+    try:
+        yield
+    except Exception as error:
+        sentence = why_unreachable(settings.database.connection, error)
+        if sentence is None:
+            raise
+        raise Unavailable(sentence) from error
 
 
 def shown(settings: Settings) -> str:

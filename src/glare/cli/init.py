@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from glare.cli.configuration import make_directories, read_settings, say
-from glare.cli.database import shown
+from glare.cli.database import explained, shown
 from glare.cli.logs import configure_logging
 from glare.db import migrate
 from glare.identity.token_file import TokenFile
@@ -29,7 +29,8 @@ def init(args: Namespace) -> int:
 def set_up(settings: Settings) -> None:
     """Make what is missing; what is there stays as it is, but for the tables, which become those of this version."""
     make_directories(settings)
-    migrate.upgrade(settings.database.connection)
+    with explained(settings):
+        migrate.upgrade(settings.database.connection)
     if settings.pipeline == "token_file":
         TokenFile(settings.identity.token_file).make()
     from glare.app import prepare

@@ -6,13 +6,16 @@ import json
 import logging
 import logging.config
 import time
-from typing import Any
+from typing import Any, Final
 
 from glare.cli.configuration import say
 from glare.context import REQUEST_ID, TRACE
 from glare.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+_IN_MESSAGE: Final = frozenset({"method", "route", "status"})
+"""What the message of an access line holds already; collectors get it in fields of its own."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
@@ -54,7 +57,8 @@ class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.123Z INFO glare.http: message key=value`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extras = "".join(f" {name}={value!r}" for name, value in _extras(record).items())
+        said = _IN_MESSAGE if record.name == "glare.access" else frozenset()
+        extras = "".join(f" {name}={value!r}" for name, value in _extras(record).items() if name not in said)
         # A line break in a value would let its author write log lines.
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
         line = f"{_time(record)} {record.levelname} {record.name}: {message}{extras}"

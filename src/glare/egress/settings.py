@@ -18,6 +18,8 @@ class EgressSettings:
     """URL schemes that may be recorded and requested."""
     ports: frozenset[int] = frozenset({80, 443})
     """TCP ports that a URL may name."""
+    ports_option: str = "[locations] allowed_ports"
+    """The option that opens ports, for messages."""
     opened_networks: tuple[Network, ...] = ()
     """Networks that may be reached although they are not global. A metadata endpoint is opened only by its own /32 or
     /128."""
@@ -78,7 +80,7 @@ class EgressSettings:
 
     @property
     def url_rules(self) -> UrlRules:
-        return UrlRules(self.schemes, self.ports)
+        return UrlRules(self.schemes, self.ports, self.ports_option)
 
     @property
     def rules(self) -> EgressRules:

@@ -33,10 +33,13 @@ SENT_AS_IS: Final = "/?:@!$&'()*+,;=-._~%[]"
 
 @dataclass(frozen=True, slots=True)
 class UrlRules:
-    """What an operator allows a URL to say. `schemes` are lower-case; `ports` are the opened TCP ports."""
+    """What an operator allows a URL to say. `schemes` are lower-case; `ports` are the opened TCP ports, by the option
+    `ports_option`.
+    """
 
     schemes: frozenset[str] = frozenset({"http", "https"})
     ports: frozenset[int] = frozenset({80, 443})
+    ports_option: str = "[locations] allowed_ports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,11 @@ def compose(scheme: str, authority: str, target: str, rules: UrlRules) -> Url:
     host, port = _split_authority(authority)
     number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
     if number not in rules.ports:
-        raise UnusableUrl(f"port {number} is not opened", f"opened are {', '.join(map(str, sorted(rules.ports)))}")
+        opened = ", ".join(map(str, sorted(rules.ports)))
+        raise UnusableUrl(
+            f"port {number} is not opened",
+            f"opened are {opened}, and the operator opens others with {rules.ports_option}",
+        )
     return Url(scheme, host, number, target if target.startswith("/") else f"/{target}")
 
 

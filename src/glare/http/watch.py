@@ -16,6 +16,7 @@ _log = logging.getLogger("glare.access")
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _NOWHERE: Final = "none"
+_PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _ARTIFACT: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _TYPE: Final = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -67,8 +68,11 @@ class Watch:
         route = route_of(scope)
         status = str(self._status) if self._status is not None and self._whole else "broken off"
         self._metrics.request_ended(method, route, status, seconds, self._received, self._sent)
-        if _log.isEnabledFor(logging.INFO):
-            _log.info(
+        # Probes come every few seconds, and one that is well is no news.
+        level = logging.DEBUG if route in _PROBES and status == "200" else logging.INFO
+        if _log.isEnabledFor(level):
+            _log.log(
+                level,
                 "%s %s %s",
                 method,
                 route,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from glare.db.dialects.registry import DIALECTS
 from glare.errors import GlareError
@@ -144,13 +150,34 @@ def _networks(settings: Settings) -> str | None:
 
 
 def _database(settings: Settings) -> str | None:
-    scheme = settings.database.connection.partition(":")[0]
+    connection = settings.database.connection
+    scheme = connection.partition(":")[0]
     if scheme.partition("+")[0] in DIALECTS:
+        try:
+            make_url(connection)
+        except (ArgumentError, ValueError):
+            return (
+                "[database] connection is no URL of a database; write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, "
+                "with @, : and / in a password as %40, %3A and %2F."
+            )
         return None
+    if (meant := _meant_dialect(scheme.partition("+")[0])) is not None:
+        return f"[database] connection is a {scheme[:40]} URL; did you mean {meant}://? Correct it."
     return (
         f"[database] connection is a {scheme} URL, but Glare works with {', '.join(DIALECTS)}; "
         "name one of those, or remove it for the default 'sqlite:///$state_dir/glare.sqlite'."
     )
+
+
+def _meant_dialect(name: str) -> str | None:
+    close = difflib.get_close_matches(name.lower(), [*_OTHER_NAMES, *DIALECTS], 1, 0.8)
+    return _OTHER_NAMES.get(close[0], close[0]) if close else None
+
+
+_OTHER_NAMES: Final = MappingProxyType(
+    {"postgres": "postgresql", "psql": "postgresql", "pgsql": "postgresql", "sqlite3": "sqlite"}
+)
+"""What people call databases elsewhere."""
 
 
 def _notifications(settings: Settings) -> str | None:

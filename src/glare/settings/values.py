@@ -152,6 +152,7 @@ class Settings:
             self.egress,
             schemes=frozenset(subscriptions.allowed_schemes),
             ports=frozenset(subscriptions.allowed_ports),
+            ports_option="[subscriptions] allowed_ports",
             header_seconds=subscriptions.delivery_timeout,
             answer_seconds=subscriptions.delivery_timeout,
             body_seconds=subscriptions.delivery_timeout,

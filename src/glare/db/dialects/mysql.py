@@ -46,6 +46,10 @@ class Mysql(Dialect):
         1040: Failure.CROWDED,  # too many connections
         1203: Failure.CROWDED,  # of this user, max_user_connections of the server
         1226: Failure.CROWDED,  # of this user, its own limit
+        1044: Failure.LOST,  # this user may not use the database
+        1045: Failure.LOST,  # the password is refused
+        1049: Failure.LOST,  # no such database
+        1698: Failure.LOST,  # this user may not come by a password
         1047: Failure.LOST,  # this node of the cluster is not ready for use
         1053: Failure.LOST,  # server shutdown
         1290: Failure.LOST,  # read-only: what was the primary is a replica now
