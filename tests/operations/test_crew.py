@@ -93,6 +93,57 @@ def test_a_project_has_a_bound_for_all_that_it_has(work: Work) -> None:
     assert work.begin("b")
 
 
+def test_turns_are_given_by_time_and_not_by_number(work: Work) -> None:
+    """Of two projects that both have more to do, the one whose work takes long waits until the other has had as much
+    time, or has nothing more; one that had none lately comes before both.
+    """
+    waiting = ["slow", "quick", "new"]
+
+    def claim(full: frozenset[str], present: frozenset[str]) -> Task | None:
+        for but in (full | present, full):
+            for project in waiting:
+                if project not in but:
+                    begun.append(project)
+                    return Task(project, lambda: None)
+        return None
+
+    begun: list[str] = []
+    work.crew._time.add("slow", 100.0, work.now)
+    work.crew._time.add("quick", 1.0, work.now)
+    assert work.crew.begin(claim)
+    waiting.remove("new")
+    for _ in range(3):
+        until(lambda: work.crew.under_way == (0, 0))
+        assert work.crew.begin(claim)
+    waiting.remove("quick")
+    until(lambda: work.crew.under_way == (0, 0))
+    assert work.crew.begin(claim), "who is alone does not wait"
+    assert begun == ["new", "quick", "quick", "quick", "slow"]
+
+
+def test_time_that_was_used_long_ago_is_forgotten(work: Work) -> None:
+    """Half of it after a minute, and all of it some time; and no more projects are remembered than a few."""
+    time_used = work.crew._time
+    time_used.add("slow", 8.0, 0.0)
+    assert time_used.lately(60.0) == {"slow": 4.0}
+    time_used.add("slow", 1.0, 60.0)
+    assert time_used.lately(60.0) == {"slow": 5.0}
+    assert time_used.lately(3600.0) == {}
+    for number in range(2000):
+        time_used.add(f"p{number}", 1.0, 3600.0)
+    assert len(time_used.lately(3600.0)) == 1000
+
+
+def test_what_is_under_way_counts_as_time(work: Work) -> None:
+    """Work that has gone on for long makes its project wait before it has ended."""
+    assert work.begin("slow")
+    work.now = 50.0
+    assert work.begin("quick")
+    work.now = 51.0
+    assert work.begin("new")
+    assert (frozenset({"slow"}), frozenset({"slow", "quick"})) in work.asked
+
+
 def test_all_together_are_bounded(work: Work) -> None:
     """Threads do not grow without end, however many projects wait."""
     for at in range(6):
