@@ -5,7 +5,7 @@ Every function runs in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -295,7 +295,7 @@ def doom(connection: Connection, objects: Iterable[Managed], not_before: int = 0
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """An object of a store that waits for its removal."""
+    """An object of a store that waits for its removal, which was begun `tries` times."""
 
     id: int
     location: Managed
@@ -325,17 +325,30 @@ def removed(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(delete(doomed_objects).where(doomed_objects.c.id.in_(ids)))
 
 
-def postpone(connection: Connection, row_id: int, not_before: int) -> None:
-    """A store could not remove this object now; try again later."""
-    connection.execute(
-        update(doomed_objects)
-        .where(doomed_objects.c.id == row_id)
-        .values(not_before=not_before, tries=doomed_objects.c.tries + 1)
+def claim_doomed(connection: Connection, found: Sequence[Doomed], now: int, wait: Callable[[int], int]) -> list[Doomed]:
+    """Take those of `found` that are still due for their removal; returns them.
+
+    What is taken is nobody's any more: nothing brings it back. Others leave it alone for `wait(tries)` microseconds,
+    and take it then, so that what a process has taken and not removed is removed later.
+    """
+    ids = [doomed.id for doomed in found]
+    due = (
+        select(doomed_objects.c.id, doomed_objects.c.store, doomed_objects.c.object, doomed_objects.c.tries)
+        .where(doomed_objects.c.id.in_(ids), doomed_objects.c.not_before <= now)
+        .order_by(doomed_objects.c.id)
+        .with_for_update()
     )
+    taken = [Doomed(row[0], Managed(row[1], row[2]), row[3]) for row in connection.execute(due)]
+    for tries in sorted({doomed.tries for doomed in taken}):
+        mine = doomed_objects.c.id.in_([doomed.id for doomed in taken if doomed.tries == tries])
+        connection.execute(update(doomed_objects).where(mine).values(not_before=now + wait(tries), tries=tries + 1))
+    return taken
 
 
 def hold(connection: Connection, location: Managed, until: int) -> None:
-    """Somebody reads this object: if it is doomed, it stays until then (microseconds) at least."""
+    """Somebody reads this object: if it is doomed, and nobody has taken it yet, it stays until then (microseconds) at
+    least.
+    """
     doomed_one = (doomed_objects.c.object == location.object) & (doomed_objects.c.store == location.store)
     connection.execute(
         update(doomed_objects).where(doomed_one, doomed_objects.c.not_before < until).values(not_before=until)
@@ -343,9 +356,9 @@ def hold(connection: Connection, location: Managed, until: int) -> None:
 
 
 def undoom(connection: Connection, location: Managed) -> bool:
-    """An object that was doomed is needed after all; False where it is doomed no more, because it was removed."""
+    """An object that was doomed is needed after all; False where somebody has taken it for its removal."""
     mine = (doomed_objects.c.object == location.object) & (doomed_objects.c.store == location.store)
-    return bool(connection.execute(delete(doomed_objects).where(mine)).rowcount)
+    return bool(connection.execute(delete(doomed_objects).where(mine, doomed_objects.c.tries == 0)).rowcount)
 
 
 def copies(connection: Connection, sha256: str, size: int, limit: int) -> list[tuple[str, Slot]]:

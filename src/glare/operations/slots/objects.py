@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from glare.db import blobs as blob_rows
@@ -39,8 +38,13 @@ def remove_due(services: Services, limit: int) -> int:
 
 
 def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
-    gone = []
-    for doomed in due:
+    """Take these, remove them from their stores, then forget them: in this order, so that nobody brings an object back
+    that is being removed, and whoever dies in between leaves a row that is taken again.
+    """
+    if not due:
+        return
+    now, gone = services.clock(), []
+    for doomed in services.db.transact(lambda connection: blob_rows.claim_doomed(connection, due, now, _wait)):
         store = services.stores.get(doomed.location.store)
         try:
             if store is None:
@@ -48,12 +52,15 @@ def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
             store.delete(doomed.location.object)
             gone.append(doomed.id)
         except Exception as failed:  # noqa: BLE001 - the others go all the same
-            wait = min(_RETRY_FIRST << min(doomed.tries, 16), _RETRY_LAST)
             _log.warning(
                 "object could not be removed",
                 extra={"store": doomed.location.store, "object": doomed.location.object, "reason": str(failed)},
                 exc_info=None if isinstance(failed, GlareError) else failed,
             )
-            services.db.transact(partial(blob_rows.postpone, row_id=doomed.id, not_before=services.clock() + wait))
     if gone:
         services.db.transact(lambda connection: blob_rows.removed(connection, gone))
+
+
+def _wait(tries: int) -> int:
+    """How long (microseconds) an object that was taken so many times before is left alone."""
+    return min(_RETRY_FIRST << min(tries, 16), _RETRY_LAST)
