@@ -256,11 +256,90 @@ async def writers(service: Service) -> None:
     await _in_parallel(24, one)
 
 
+async def probes(service: Service) -> None:
+    """300 clients that ask for health, readiness and numbers without a pause, and 100 that ask and never read."""
+    paths = iter(("/healthz", "/readyz", "/metrics") * 1_000_000)
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection(sock=await service.connect())
+        try:
+            writer.write(service.head("GET", next(paths), None, "Connection: close\r\n"))
+            await reader.read()
+        finally:
+            writer.close()
+
+    await asyncio.gather(_in_parallel(300, one), _held(service, 100, service.head("GET", "/metrics", None) * 8))
+
+
+async def small_chunks(service: Service) -> None:
+    """64 documents in chunks of a byte, and 64 uploads in chunks of 16, as fast as they are taken."""
+    uploads = iter(service["drafts"] * 1000)
+    byte, line = b"1\r\n \r\n" * 10_000, b"10\r\n0123456789abcdef\r\n" * 3_000
+    framing = "Transfer-Encoding: chunked\r\nContent-Type: "
+
+    async def send(head: bytes, chunks: bytes) -> None:
+        sock = await service.connect()
+        try:
+            await service.send(sock, head)
+            while True:
+                await service.send(sock, chunks)
+        finally:
+            sock.close()
+
+    async def document() -> None:
+        await send(service.head("POST", "/artifacts/images", extra=f"{framing}application/json\r\n"), byte)
+
+    async def upload() -> None:
+        await send(service.head("PUT", next(uploads), extra=f"{framing}application/octet-stream\r\n"), line)
+
+    await asyncio.gather(_in_parallel(64, document), _in_parallel(64, upload))
+
+
+async def unread_changes(service: Service) -> None:
+    """1 000 clients that change an artifact of 260 KB and never read the answer."""
+    body = json.dumps([{"op": "replace", "path": "/description", "value": "changed"}]).encode()
+    extra = f"Content-Type: application/json-patch+json\r\nContent-Length: {len(body)}\r\n"
+    await _held(service, 1000, service.head("PATCH", service["large"], extra=extra) + body)
+
+
+async def closing_readers(service: Service) -> None:
+    """1 000 readers of an answer of 200 KB on connections that end with it: they take a byte now and then."""
+    request = service.head("GET", service["small"], None, "Connection: close\r\n")
+
+    async def one() -> None:
+        sock = await service.connect()
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await service.send(sock, request)
+            for _ in range(1000):
+                if not await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 1), 30):
+                    return
+                await asyncio.sleep(5)
+        finally:
+            sock.close()
+
+    await _in_parallel(1000, one)
+
+
+async def refused(service: Service) -> None:
+    """Not an attack: asks for a list 10 times a second, and prints how many milliseconds each refusal took."""
+    while True:
+        with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            reader, writer = await asyncio.open_connection(sock=await service.connect())
+            began = asyncio.get_running_loop().time()
+            writer.write(service.head("GET", _LIST, extra="Connection: close\r\n"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.split(b" ")[1] in (b"429", b"503"):
+                print((asyncio.get_running_loop().time() - began) * 1000, flush=True)
+            writer.close()
+        await asyncio.sleep(0.1)
+
+
 ATTACKS: Final[dict[str, Attack]] = {
     attack.__name__: attack
     for attack in (
         *(closers, listers, unread_files, unread_ranges, unread_lists, unfinished_heads, idle, dripping_documents),
-        *(dripping_uploads, jobs, readers, writers),
+        *(dripping_uploads, jobs, readers, writers, probes, small_chunks, unread_changes, closing_readers, refused),
     )
 }
 

@@ -7,7 +7,7 @@ loopback is opened for origins). While each attack goes on, a project that has n
 artifact every 20 ms, uploads 1 MiB, begins a verified download, records a location and has it checked. The attackers,
 the origins and this program are other processes, on the same cores. Wanted: p99 of a show ≤ 50 ms, an upload ≤ 2 s, a
 verified download begins in ≤ 1 s, a recording and a check ≤ 10 s; memory ≤ 400 MB, and ≤ 200 MB after `--settle`
-seconds. It judges nothing by its exit code; Linux only.
+seconds; where the attacker's queue is full, it is refused in ≤ 100 ms. It judges nothing by its exit code; Linux only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _WANTED: Final = {
     "check, s": 10.0,
     "most RSS, MB": 400.0,
     "RSS after, MB": 200.0,
+    "refusal p99, ms": 100.0,
 }
+_REFUSED: Final = ("closers", "listers")
+"""Attacks in which the attacker's queue is full, and it is seen how soon it is told so."""
 
 
 class Client:
@@ -382,6 +385,19 @@ class Range:
             self._own.ask("POST", "/artifacts/heat_templates", {"name": self._name(), "metadata": metadata})
         return {}
 
+    def _for_unread_changes(self) -> dict[str, Any]:
+        metadata = {f"{number:04d}" + "\u00e9" * 240: "\u00e9" * 255 for number in range(255)}
+        made = self._own.ask("POST", "/artifacts/heat_templates", {"name": self._name(), "metadata": metadata})
+        return {"large": f"/artifacts/heat_templates/{made['id']}"}
+
+    def _for_closing_readers(self) -> dict[str, Any]:
+        path = self._admin.image(self._name())
+        self._admin.ask("PUT", f"{path}/image", b"p" * 200_000, "application/octet-stream")
+        return {"small": self._published(path)}
+
+    def _for_small_chunks(self) -> dict[str, Any]:
+        return {"drafts": [f"{self._own.image(self._name())}/image" for _ in range(64)]}
+
     def _for_dripping_uploads(self) -> dict[str, Any]:
         third = Client(self.glare.port, self.glare.tokens["third"], keep=True)
         drafts = [(f"{self._own.image(self._name())}/image", self.glare.token) for _ in range(32)]
@@ -447,6 +463,10 @@ ATTACKS: Final = {
     "reflected": "20 readers of the last byte, origin without ranges",
     "crumbs": "8 origins send 112-byte pieces",
     "writers": "24 heavy writers",
+    "probes": "400 clients ask for health and numbers",
+    "small_chunks": "128 bodies in chunks of 1 and 16 bytes",
+    "unread_changes": "1 000 changes whose answers nobody reads",
+    "closing_readers": "1 000 last answers that are read by the byte",
 }
 
 
@@ -459,6 +479,7 @@ def attack(field: Range, name: str, seconds: float, settle: float) -> dict[str, 
     if name != "nothing":
         attackers = subprocess.Popen(script("attackers.py", program, json.dumps(described)), stderr=subprocess.DEVNULL)
     time.sleep(2.0)
+    refusals = _Refusals(described) if name in _REFUSED else None
     sizes: list[float] = []
     over = threading.Event()
 
@@ -475,12 +496,35 @@ def attack(field: Range, name: str, seconds: float, settle: float) -> dict[str, 
     finally:
         over.set()
         weighing.join()
+        p99 = refusals.end() if refusals is not None else None
         if attackers is not None:
             attackers.kill()
             attackers.wait()
         field.hostile(False)
     time.sleep(settle)
-    return seen.figures(max(sizes, default=0.0), field.glare.rss())
+    figures = seen.figures(max(sizes, default=0.0), field.glare.rss())
+    return figures if p99 is None else {**figures, "refusal p99, ms": p99}
+
+
+class _Refusals:
+    """A client of the attacker's project in another network, that sees how soon it is refused: in the attacker's own it
+    would wait for its turn behind its like.
+    """
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self._program = subprocess.Popen(
+            script("attackers.py", "refused", json.dumps({**described, "sources": ["127.8.0.1"]})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def end(self) -> float:
+        """The p99 of its refusals in milliseconds; infinite where there was none."""
+        self._program.kill()
+        text, _ = self._program.communicate()
+        took = sorted(float(line) for line in text.splitlines() if line)
+        return took[int(len(took) * 0.99)] if took else float("inf")
 
 
 def row(name: str, cells: dict[str, float]) -> str:
@@ -488,6 +532,7 @@ def row(name: str, cells: dict[str, float]) -> str:
     texts = [
         f"{value:.3g}" if value <= _WANTED[column] else f"**{value:.3g}**" for column, value in cells.items()
     ]  # fmt: skip
+    texts += [""] * (len(_WANTED) - len(texts))
     return f"| {ATTACKS[name]} | {' | '.join(texts)} |"
 
 

@@ -98,7 +98,7 @@ def test_of_small_chunks_little_is_read_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Connection, "buffer_updated", noted)
     with small_host(Counting()) as host:
         assert exchanged(host, HEAD + chunks(20, 40_000) + b"0\r\n\r\n")[0] == 200
-        assert max(sizes[8:]) <= 8192
+        assert max(sizes[8:]) <= 2048
         sizes.clear()
         assert exchanged(host, HEAD + chunks(65_536, 400) + b"0\r\n\r\n")[0] == 200
         assert len(sizes) < 4000

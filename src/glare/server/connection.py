@@ -50,8 +50,8 @@ sends those again."""
 
 _BIG: Final = 256 << 10
 _SMALL: Final = 16 << 10
-_LEAST: Final = 4 << 10
-_MANY_PIECES: Final = 64
+_LEAST: Final = 1 << 10
+_MANY_PIECES: Final = 32
 """Pieces of a body that are taken from what is read at once, before others have their turn, or a few more."""
 
 
