@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
+from glare.domain.hints import did_you_mean
 from glare.errors import BadRequest
 
 
@@ -153,7 +154,10 @@ def _parse_pointer(index: int, op: Op, name: str, member: Mapping[str, Any]) -> 
 
 def _read(operation: Operation, document: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     if path[0] not in document:
-        raise _refusal(operation, f"there is no field {path[0][:_SHOWN]!r}; see the schema of the type")
+        raise _refusal(
+            operation,
+            f"there is no field {path[0][:_SHOWN]!r}{did_you_mean(path[0], document)}; see the schema of the type",
+        )
     held = document[path[0]]
     return held if len(path) == 1 else held[_find(operation, held, path)]
 

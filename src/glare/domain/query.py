@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 from glare.domain import version
 from glare.domain.declared.coercion import Kind, Shape, Unacceptable, shown, storable
 from glare.domain.filters import Combiner, Filter, Operand, Operator, Target, WrittenFilter, split_items, split_value
+from glare.domain.hints import did_you_mean
+from glare.domain.microversion import Microversion
 from glare.errors import BadRequest, InvalidParameterValue
 
 DEFAULT_LIMIT: Final = 25
@@ -66,6 +68,8 @@ class QueryType(Protocol):
     def name(self) -> str: ...
     @property
     def fields(self) -> Mapping[str, QueryField]: ...
+    @property
+    def later(self) -> Mapping[str, Microversion]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,14 @@ def _parse_limit(text: str) -> int:
     )  # More digits change nothing: every limit is capped, and Python refuses to read very long ones.
 
 
+def _hint(spec: QueryType, name: str) -> str:
+    """What is said behind a field that cannot be asked for, with the end of the sentence."""
+    since = spec.later.get(name)
+    if since is not None:
+        return f"; it is there since API version {since}: send the header OpenStack-API-Version: artifact {since}."
+    return did_you_mean(name, spec.fields.keys() - {name}) or "."
+
+
 def _parse_sort(spec: QueryType, text: str | None) -> tuple[SortKey, ...]:
     keys: dict[str, SortKey] = {}
     for part in text.split(",") if text is not None else ():
@@ -196,7 +208,9 @@ def _parse_sort(spec: QueryType, text: str | None) -> tuple[SortKey, ...]:
         field = spec.fields.get(name)
         if field is None or not field.sortable:
             sortable = ", ".join(sorted(field.name for field in spec.fields.values() if field.sortable))
-            raise BadRequest(f"Parameter 'sort' names {shown(name)}; type '{spec.name}' can be sorted by {sortable}.")
+            raise BadRequest(
+                f"Parameter 'sort' names {shown(name)}{_hint(spec, name)} Type '{spec.name}' can be sorted by {sortable}."
+            )
         if direction not in _DIRECTIONS or part.endswith(":"):
             raise BadRequest(f"Parameter 'sort' has the direction {shown(direction)} for '{name}'; give asc or desc.")
         keys.setdefault(name, SortKey(name, _DIRECTIONS[direction], field.kind, _target(field)))
@@ -236,7 +250,9 @@ def _entry_filter(spec: QueryType, name: str, text: str, written: WrittenFilter)
     field = spec.fields.get(owner) if dot else None
     if field is None:
         filterable = ", ".join(sorted(field.name for field in spec.fields.values() if field.filter_ops))
-        raise BadRequest(f"Parameter {shown(name)} is unknown; type '{spec.name}' can be filtered by {filterable}.")
+        raise BadRequest(
+            f"Parameter {shown(name)} is unknown{_hint(spec, name)} Type '{spec.name}' can be filtered by {filterable}."
+        )
     if field.is_folder or field.shape is not Shape.DICT:
         raise BadRequest(
             f"Parameter {shown(name)} looks into '{field.name}', which is no dict; filter by '{field.name}'."

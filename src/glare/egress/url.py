@@ -24,6 +24,7 @@ MAX_LENGTH: Final = 2048
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _MAX_HOST: Final = 253
+_MAX_PORT: Final = 65535
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _NUMBER: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 _PORT: Final = re.compile(r"[0-9]{1,5}\Z")
@@ -34,12 +35,16 @@ SENT_AS_IS: Final = "/?:@!$&'()*+,;=-._~%[]"
 @dataclass(frozen=True, slots=True)
 class UrlRules:
     """What an operator allows a URL to say. `schemes` are lower-case; `ports` are the opened TCP ports, by the option
-    `ports_option`.
+    `ports_option`, None for all.
     """
 
     schemes: frozenset[str] = frozenset({"http", "https"})
-    ports: frozenset[int] = frozenset({80, 443})
+    ports: frozenset[int] | None = frozenset({80, 443})
     ports_option: str = "[locations] allowed_ports"
+
+
+ANY_URL: Final = UrlRules(ports=None)
+"""For what is named and never requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,10 @@ def compose(scheme: str, authority: str, target: str, rules: UrlRules) -> Url:
         raise UnusableUrl(f"its scheme is none of {', '.join(sorted(rules.schemes))}")
     host, port = _split_authority(authority)
     number = int(port) if port else DEFAULT_PORTS.get(scheme, 0)
-    if number not in rules.ports:
+    if rules.ports is None:
+        if not 0 < number <= _MAX_PORT:
+            raise UnusableUrl(f"port {number} does not exist", f"ports go up to {_MAX_PORT}")
+    elif number not in rules.ports:
         opened = ", ".join(map(str, sorted(rules.ports)))
         raise UnusableUrl(
             f"port {number} is not opened",

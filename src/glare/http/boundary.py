@@ -16,10 +16,11 @@ from urllib.parse import unquote_to_bytes
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from glare.context import PARTY, REQUEST_ID, TRACE
 from glare.domain.actor import ANONYMOUS
+from glare.domain.hints import did_you_mean
 from glare.egress.loop import passed_through
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
 from glare.http.call import Application, peer_of
@@ -42,7 +43,7 @@ class Boundary:
     def __init__(self, application: Application, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]) -> None:
         self._application = application
         self._public = Router(public, redirect_slashes=False, default=self._to_api)
-        self._api = Router(routes, redirect_slashes=False, default=_unknown)
+        self._api = Router(routes, redirect_slashes=False, default=_unknown((*public, *routes)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -155,12 +156,22 @@ class _Reply:
         self._watch.sent(message)
 
 
-async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["method"] not in _METHODS:
-        raise NotImplementedMethod(
-            f"This service does not know the method '{scope['method'][:20]}'; see /openapi.json for those it knows."
-        )
-    raise NotFound(f"There is nothing at '{scope['path'][:200]}'; see /openapi.json for what there is.")
+def _unknown(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """Answers what no route takes."""
+    roots = {getattr(route, "path", "").split("/")[1] for route in routes}
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in _METHODS:
+            raise NotImplementedMethod(
+                f"This service does not know the method '{scope['method'][:20]}'; see /openapi.json for those it knows."
+            )
+        path: str = scope["path"]
+        first = path.split("/")[1] if path.startswith("/") else ""
+        meant = did_you_mean(first, roots - {first})
+        see = f"{meant} See" if meant else "; see"
+        raise NotFound(f"There is nothing at '{path[:200]}'{see} /openapi.json for what there is.")
+
+    return refuse
 
 
 def _new_id() -> uuid.UUID:

@@ -92,9 +92,12 @@ def place_to_change(services: Services, actor: Actor, rule: str, named: Named) -
 def find_place(spec: TypeSpec, artifact: Artifact, path: str, microversion: Microversion = NEWEST) -> Place:
     """The place in `artifact` that ``field`` or ``field/key`` names to this microversion. Raises `BadRequest`."""
     name, slash, key = path.partition("/")
-    field = spec.face(microversion).fields.get(name)
+    face = spec.face(microversion)
+    field = face.fields.get(name)
     if field is None:
-        raise BadRequest(f"Type '{spec.name}' has no field {shown(name)}; the path must name one of its blob fields.")
+        raise BadRequest(
+            f"Type '{spec.name}' has no field {shown(name)}{face.why_unknown(name)}; the path must name a blob field."
+        )
     if field.is_folder:
         if not key:
             raise BadRequest(f"Field '{name}' is a folder; name one of its blobs as '{name}/<key>'.")
@@ -108,8 +111,13 @@ def find_place(spec: TypeSpec, artifact: Artifact, path: str, microversion: Micr
 
 def find_folder(spec: TypeSpec, name: str, microversion: Microversion) -> FieldSpec:
     """The folder of this name that this microversion knows. Raises `BadRequest`."""
-    field = spec.face(microversion).fields.get(name)
-    if field is None or not field.is_folder:
+    face = spec.face(microversion)
+    field = face.fields.get(name)
+    if field is None:
+        raise BadRequest(
+            f"Type '{spec.name}' has no field {shown(name)}{face.why_unknown(name)}; the path must name a folder."
+        )
+    if not field.is_folder:
         raise BadRequest(f"Type '{spec.name}' has no folder {shown(name)}; the path must name one of its blob fields.")
     return field
 

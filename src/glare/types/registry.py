@@ -19,6 +19,7 @@ from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.compile import ALL, compile_all, compile_type
 from glare.domain.declared.declaration import ArtifactType
 from glare.domain.declared.fields import WIDER, Limits
+from glare.domain.hints import did_you_mean
 from glare.errors import InvalidDeclaration, TypeNotFound
 
 ENTRY_POINTS: Final = "glare.artifact_types"
@@ -54,9 +55,14 @@ class TypeRegistry:
         spec = self.specs.get(name)
         if spec is None:
             raise TypeNotFound(
-                f"There is no artifact type '{name[:64]}', or it is not enabled; GET /schemas lists them."
+                f"There is no artifact type '{name[:64]}', or it is not enabled{_meant(name, self.specs)} GET /schemas lists them."
             )
         return spec
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    """Which type was meant, if one was. Their names are no secret: everybody may read the description of the API."""
+    return did_you_mean(name, names) or ";"
 
 
 def discover(modules: Sequence[str], entry_points: bool) -> Mapping[str, type[ArtifactType]]:

@@ -13,10 +13,20 @@ from typing import Any
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.declared import legacy
-from glare.domain.declared.coercion import COERCERS, Kind, Shape, Unacceptable, narrow, shown, storable
+from glare.domain.declared.coercion import (
+    COERCERS,
+    Kind,
+    Shape,
+    Unacceptable,
+    narrow,
+    require_three_numbers,
+    shown,
+    storable,
+)
 from glare.domain.declared.declaration import ArtifactType
 from glare.domain.declared.hooks import ArtifactView, Hooks, Ingest, Ingested, Reader
 from glare.domain.declared.validators import KeyLength, Length, Validator
+from glare.domain.hints import did_you_mean
 from glare.domain.microversion import WIDER_TEXT, Microversion
 from glare.errors import GlareError, InvalidParameterValue
 
@@ -154,6 +164,8 @@ class FieldSpec:
     def _element(self, value: Any) -> Any:
         if value is None:
             raise Unacceptable("remove the null; every element needs a value")
+        if self.kind is Kind.VERSION and self.any_text:
+            require_three_numbers(value)
         value = COERCERS[self.kind](value)
         for rule in self.element_rules:
             value = rule.check(value)
@@ -203,7 +215,8 @@ class Face:
     """What requests from the microversion `since` on see of a type.
 
     `blank` is a representation in which every field has its default; `fresh` are those defaults in it that are
-    containers, of which each representation needs a copy. `name` is the type's.
+    containers, of which each representation needs a copy. `name` is the type's. `later` are the fields that only later
+    requests see, each with its microversion.
     """
 
     name: str
@@ -212,6 +225,15 @@ class Face:
     schema: Mapping[str, Any]
     blank: Mapping[str, Any]
     fresh: Mapping[str, list[Any] | dict[str, Any]]
+    later: Mapping[str, Microversion]
+
+    def why_unknown(self, name: str) -> str:
+        """Why there is no field of this name: what stands behind the name in a refusal, without the full stop."""
+        since = self.later.get(name)
+        if since is not None:
+            return f"; it has it since API version {since}: send the header OpenStack-API-Version: artifact {since}"
+        meant = did_you_mean(name, self.fields)
+        return f"{f'{meant} See' if meant else '; see'} /schemas/{self.name} for those it has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +258,11 @@ class TypeSpec:
     def rewrites_downloads(self) -> bool:
         """Whether downloads pass a hook, so that ranges and digests cannot be offered."""
         return self.hooks.download
+
+    @property
+    def later(self) -> Mapping[str, Microversion]:
+        """As `Face.later`: all of a type has no later fields."""
+        return {}
 
     def face(self, microversion: Microversion) -> Face:
         """What requests of this microversion see."""

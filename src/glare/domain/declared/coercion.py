@@ -45,6 +45,7 @@ MIN_INTEGER: Final = -(1 << 63)
 MAX_INTEGER: Final = (1 << 63) - 1
 
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
+_FOURTH_NUMBER: Final = re.compile(r"\d+\.\d+\.\d+\.\d")
 _ARTIFACT_LINK: Final = re.compile(r"/artifacts/[^/]+/[^/]+")
 _CREDENTIALS: Final = re.compile(r"//[^/]*@")
 _WEB_LINK: Final = re.compile(r"https?://[^/\s]")
@@ -98,6 +99,15 @@ def _version(value: Any) -> str:
         return version.parse(value).text
     except ValueError as reason:
         raise Unacceptable(str(reason)) from None
+
+
+def require_three_numbers(value: Any) -> None:
+    """Raises `Unacceptable` for a version of more numbers than three, of which the others would have no order."""
+    if isinstance(value, str) and _FOURTH_NUMBER.match(value):
+        raise Unacceptable(
+            "a version has three numbers, and further ones have no order; give three, or name them as a prerelease "
+            "(1.2.3-4) or build metadata (1.2.3+4)"
+        )
 
 
 def _link(value: Any) -> str:

@@ -153,6 +153,11 @@ def _assemble(instance: ArtifactType, custom: Mapping[str, FieldSpec], limits: f
                 schema=type_schema(cls.name, cls.version, cls.display_name, seen.values()),
                 blank={name: field.default for name, field in seen.items()},
                 fresh={name: field.default for name, field in seen.items() if isinstance(field.default, (list, dict))},
+                later={
+                    name: field.since
+                    for name, field in everything.items()
+                    if name not in seen and field.since is not None
+                },
             )
         )
     return TypeSpec(

@@ -128,7 +128,7 @@ def _require_settable(services: Services, face: Face, artifact: Artifact, body: 
 def _refusal(face: Face, name: str) -> Exception | None:
     field = face.fields.get(name)
     if field is None:
-        return BadRequest(f"Type '{face.name}' has no field {shown(name)}; see /schemas/{face.name} for those it has.")
+        return BadRequest(f"Type '{face.name}' has no field {shown(name)}{face.why_unknown(name)}.")
     if field.is_blob:
         return BadRequest(f"Field '{name}' holds data; upload it, or add a location, after the artifact is created.")
     if field.system:

@@ -102,7 +102,9 @@ def _apply(services: Services, actor: Actor, face: Face, draft: _Draft, operatio
     elif name == "status":
         _move(services, actor, draft, _status(draft.artifact, document[name]))
     else:
-        _change(services, actor, draft, found, name, document.get(name))
+        if found is None:
+            raise BadRequest(f"Type '{face.name}' has no field {shown(name)}{face.why_unknown(name)}.")
+        _change(services, actor, draft, found, document.get(name))
 
 
 def _status(artifact: Artifact, wanted: Any) -> Transition:
@@ -143,10 +145,8 @@ def _require_complete(spec: TypeSpec, artifact: Artifact) -> None:
         )
 
 
-def _change(services: Services, actor: Actor, draft: _Draft, found: FieldSpec | None, name: str, value: Any) -> None:
-    spec = draft.spec
-    if found is None:
-        raise BadRequest(f"Type '{spec.name}' has no field {shown(name)}; see /schemas/{spec.name} for those it has.")
+def _change(services: Services, actor: Actor, draft: _Draft, found: FieldSpec, value: Any) -> None:
+    name = found.name
     artifact = draft.artifact
     if artifact.status not in (Status.DRAFTED, Status.ACTIVE):
         raise Forbidden(f"Artifact '{artifact.id}' is {artifact.status}; its fields cannot be changed.")

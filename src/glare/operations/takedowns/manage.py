@@ -21,10 +21,12 @@ from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry
 from glare.domain.shown_url import shown_url
 from glare.domain.takedown import Takedown
+from glare.egress.url import ANY_URL, parse
 from glare.errors import Conflict, InvalidParameterValue, LocationRefused, NotFound
 from glare.operations.services import Services
 
 _MAX_USER: Final = 255
+_SCHEME: Final = "http"
 _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}\Z")
 
 
@@ -48,7 +50,7 @@ def take_down(services: Services, actor: Actor, asked: NewTakedown) -> Takedown:
     Raises `InvalidParameterValue` for a value of the wrong form, `Conflict` where it is taken down already.
     """
     user = actor.user[:_MAX_USER] if actor.user is not None else None
-    value = _normalised(services, asked.kind, asked.value)
+    value = _normalised(asked.kind, asked.value)
     takedown = Takedown(services.new_id(), asked.kind, value, asked.reason, services.clock(), user)
 
     def store(connection: Connection) -> Takedown:
@@ -116,21 +118,23 @@ def represent_takedown(takedown: Takedown) -> documents.Takedown:
     )
 
 
-def _normalised(services: Services, kind: TakedownKind, value: str) -> str:
-    """The one spelling of `value` that is stored. Raises `InvalidParameterValue`."""
+def _normalised(kind: TakedownKind, value: str) -> str:
+    """The one spelling of `value` that is stored. Raises `InvalidParameterValue`.
+
+    What may be requested has no say: a URL that was recorded under other rules is taken down too.
+    """
     if kind is TakedownKind.DIGEST:
         if not _SHA256.match(value):
             raise InvalidParameterValue("'value' of a digest must be a sha256 of 64 hexadecimal digits.")
         return value.lower()
     try:
         if kind is TakedownKind.URL:
-            return services.egress.parse(value).text
-        scheme = min(services.egress.settings.schemes)
-        url = services.egress.parse(f"{scheme}://{_bracketed(value)}")
+            return parse(value, ANY_URL).text
+        url = parse(f"{_SCHEME}://{_bracketed(value)}", ANY_URL)
     except LocationRefused as refused:
         why = refused.message.removeprefix("The value of 'url' cannot be used: ")
         raise InvalidParameterValue(f"'value' of a {kind} cannot be used: {why}") from None
-    if "/" in value or "?" in value or url.redacted != f"{scheme}://{_bracketed(url.host)}":
+    if "/" in value or "?" in value or url.redacted != f"{_SCHEME}://{_bracketed(url.host)}":
         raise InvalidParameterValue("'value' of a host must be a name or an address alone, such as files.example.org.")
     return url.host
 
