@@ -1,4 +1,6 @@
-"""A download manager, unchanged, that uses every mirror and checks the bytes itself: aria2."""
+"""A download manager, unchanged, that uses every mirror and checks the bytes itself: aria2, as docs/how-to/keep-replicas.md
+has it.
+"""
 
 from __future__ import annotations
 
@@ -135,3 +137,24 @@ def test_it_ends_with_an_error_where_all_have_changed(
         origin.put("/file", CHANGED)
     code, _, said = aria2(server, image, tmp_path)
     assert code != 0, said
+
+
+def test_the_url_alone_is_refused_where_nobody_is_anonymous(
+    tmp_path: Path, server: Server, image: Json, origins: list[Origin]
+) -> None:
+    """With the defaults aria2 gets 401 for the URL of the folder. The document that curl fetches with a token does,
+    and no mirror sees the token.
+    """
+    ports = ", ".join(str(origin.port) for origin in origins)
+    with Server(tmp_path, f"allowed_ports = {ports}\n", options=("--no-worker",)) as closed:
+        found = mirrored(closed, origins[:2], "1.0.0")
+        code, data, said = aria2(closed, found, tmp_path / "url")
+        assert (code != 0, data) == (True, None), said
+        headers = {"Accept": "application/metalink4+xml"}
+        answer = closed.alice.request("GET", f"{path_of(found)}/locations", headers=headers)
+        document = tmp_path / "mirrored.meta4"
+        document.write_bytes(answer.content)
+        program = [find_program("aria2c"), "--no-conf", "--no-netrc", "--quiet", "--all-proxy="]
+        subprocess.run([*program, "--dir", str(tmp_path), str(document)], check=True, timeout=60)
+        assert (tmp_path / "mirrored-1.0.0.raw").read_bytes() == DATA
+    assert not [seen for origin in origins for seen in origin.seen if "x-auth-token" in seen.headers]

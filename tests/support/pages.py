@@ -13,7 +13,8 @@ An HTML comment before a block says what else to do with it:
 
 - `<!-- file: NAME -->`: the reader saves it under this name;
 - `<!-- run by tests/… -->`: this test runs it;
-- `<!-- not run: REASON -->`: it cannot be run here.
+- `<!-- not run: REASON -->`: it cannot be run here;
+- `<!-- in any order -->`: its lines of output may come in any order.
 """
 
 from __future__ import annotations
@@ -34,15 +35,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import pytest
+
+from support.client import find_commands
 from support.command import environment, wait_for
 from support.nginx import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds that a block may take, and that what a program in the background prints may take to come."""
 
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>[\w-]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
-MARK = re.compile(r"<!-- (file|run by|not run):? ([^>]*?) -->\s*$")
+MARK = re.compile(r"<!-- (file|run by|not run|in any order):?([^>]*?)-->\s*$")
 SERVES = re.compile(r"^(?:\w+=\S+ )*(?:glare-server serve|make run)\b.*$", re.MULTILINE)
 OUTPUT = ("text", "json")
 END = "--8<-- end of block "
@@ -53,7 +57,7 @@ PLACEHOLDERS = re.compile(
     r"|(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
     r"|(?P<digest>\b[0-9a-f]{64}\b)"
     r"|(?P<id>(?:\b|(?<=msg_))[0-9a-f]{32}\b)"
-    r"|(?P<token>\bglare_[A-Za-z0-9_-]{20,})"
+    r"|(?P<token>\bglare_[A-Za-z0-9_-]{43})"
 )
 FREE = ("time", "request")
 """Placeholders that are another one each time."""
@@ -119,7 +123,7 @@ class Scene:
 
     `replaced` are names of the page and what stands for them here; each must be on the page. `given` are commands that
     the reader has run before, `serve` how the service was started where the page does not, `files` what was saved
-    before. `refused` are the answers of 4xx and 5xx that the page brings about, by status.
+    before, `programs` whose environment is first in the path. `refused` are the answers of 4xx and 5xx that the page brings about, by status.
     """
 
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -127,7 +131,7 @@ class Scene:
     serve: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    path: Sequence[Path] = ()
+    programs: str = ""
     ports: Sequence[str] = ("9494", "8000", "8001", "8002")
     refused: Mapping[str, int] = field(default_factory=dict)
 
@@ -148,7 +152,7 @@ class Reader:
         programs = directory.parent / "programs"
         programs.mkdir()
         _command(programs / "glare-server")
-        path = [*map(str, scene.path), str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]
+        path = [*_programs(scene.programs), str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]
         self._variables = {
             **environment(),
             "PATH": ":".join(path),
@@ -194,15 +198,15 @@ class Reader:
                 self._save(block.value, block.text)
             elif block.kind in ("sh", "console"):
                 for command, output in block.commands():
-                    self._do(command, output, where)
+                    self._do(command, output, where, block.mark == "in any order")
                 last = block
             elif block.kind in OUTPUT and last is not None and last.section == block.section:
-                self._expect(block.text, where)
+                self._expect(block.text, where, block.mark == "in any order")
         for written in self.scene.replaced:
             assert written in self._used, f"{page.name} no longer has {written!r}"
         assert self._refused() == dict(self.scene.refused), self._service_log()
 
-    def _do(self, command: str, output: str, where: str) -> None:
+    def _do(self, command: str, output: str, where: str, unordered: bool) -> None:
         service = SERVES.search(command)
         if service:
             before, after = command[: service.start()], command[service.end() :]
@@ -214,7 +218,7 @@ class Reader:
             self.printed = ""
             self._type(self._adapted(command), where)
         if output.strip():
-            self._expect(output, where)
+            self._expect(output, where, unordered)
 
     def _adapted(self, text: str) -> str:
         for written, meant in self.scene.replaced.items():
@@ -254,7 +258,7 @@ class Reader:
         while "--quickstart" in command and "Ctrl-C" not in self._service_log():
             assert time.monotonic() < deadline, self._service_log()
             time.sleep(0.05)
-        found = re.search(r"\bglare_[A-Za-z0-9_-]{20,}", self._service_log())
+        found = re.search(r"\bglare_[A-Za-z0-9_-]{43}", self._service_log())
         self.token = found[0] if found else ""
 
     def _service_log(self) -> str:
@@ -284,13 +288,13 @@ class Reader:
         stream.write(text.encode())
         stream.flush()
 
-    def _expect(self, output: str, where: str) -> None:
+    def _expect(self, output: str, where: str, unordered: bool) -> None:
         """What was printed since the last command, or is printed soon, is what the page shows."""
         deadline = time.monotonic() + PATIENCE
         while True:
             came = self._everything()[self._start :].replace(f"\n{END}\n", "")
             same = dict(self._same)
-            if matches(output, self._as_written(came), same):
+            if matches(output, self._as_written(came), same, unordered):
                 self._same = same
                 return
             if time.monotonic() > deadline or (not self._background() and END in self._everything()[self._start :]):
@@ -325,9 +329,13 @@ class Reader:
         return {status: count for status, count in counts.items() if count}
 
 
-def matches(page: str, came: str, same: dict[str, str]) -> bool:
+def matches(page: str, came: str, same: dict[str, str], unordered: bool = False) -> bool:
     """Whether what came is what the page shows. `same` says what stands for each placeholder, and learns it."""
-    return _match(_lines(page), _lines(came), same)
+    wanted, found = _lines(page), _lines(came)
+    if unordered:
+        wanted.sort(key=_shape)
+        found.sort(key=_shape)
+    return _match(wanted, found, same)
 
 
 def _match(page: list[str], came: list[str], same: dict[str, str]) -> bool:
@@ -375,6 +383,18 @@ def _recipe(target: str) -> str:
         check=True,
     )
     return said.stdout.strip().replace(".venv/bin/", "")
+
+
+def _programs(name: str) -> list[str]:
+    """The folder of the OpenStack client's commands, where a page is about it."""
+    if name != "client":
+        return []
+    found = find_commands()
+    if isinstance(found, Path):
+        return [str(found)]
+    if os.environ.get("GLARE_TEST_REQUIRE") == "all":
+        pytest.fail(found, pytrace=False)
+    pytest.skip(found)
 
 
 def _command(path: Path) -> None:
