@@ -168,6 +168,6 @@ def _drop(places: Places) -> None:
 def test_each_database_has_its_commands() -> None:
     """No section of the page is without commands, and each copies the database before the blobs."""
     for title in SECTIONS.values():
-        before = commands(title)[0].splitlines()
+        before = commands(title)[0].replace("\\\n", "").splitlines()
         assert len(before) == 2
         assert before[1].startswith("rsync -a --delete /srv/glare/blobs/")

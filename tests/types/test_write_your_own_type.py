@@ -178,9 +178,9 @@ def test_it_adds_a_label(spec: TypeSpec) -> None:
 )
 def test_the_table_of_operators_is_true(kind: Kind) -> None:
     """The operators that the how-to gives for a kind of field are those that it has."""
-    (line,) = [
-        line
-        for line in HOW_TO.read_text(encoding="utf-8").splitlines()
-        if re.match(rf"\| .*`{kind.value}`.* \|.*\|", line)
+    (entry,) = [
+        text
+        for text in re.findall(r"^- (.*(?:\n  .*)*)", HOW_TO.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.match(rf"[^:]*`{kind.value}`[^:]*: ", text)
     ]
-    assert f"`{' '.join(DEFAULT_OPERATORS[kind])}`" in line.rsplit("|", 2)[1]
+    assert f"`{' '.join(DEFAULT_OPERATORS[kind])}`" in entry.rsplit("filter operators:", 1)[1]
