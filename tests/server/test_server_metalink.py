@@ -1,5 +1,5 @@
-"""A download manager, unchanged, that uses every mirror and checks the bytes itself: aria2, as docs/how-to/keep-replicas.md
-has it.
+"""A download manager, unchanged, that uses every mirror and checks the bytes itself: aria2, as
+docs/how-to/keep-replicas.md has it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def aria2(server: Server, image: Json, folder: Path) -> tuple[int, bytes | None,
         timeout=60,
         check=False,
     )
-    file = folder / f"mirrored-{image['version']}"
+    file = folder / f"mirrored-{image['version']}.raw"
     return ended.returncode, file.read_bytes() if file.exists() else None, ended.stdout
 
 

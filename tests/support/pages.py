@@ -1,9 +1,9 @@
 """Pages of the documentation, run as they are written.
 
 A page is read block by block. Blocks of kind `sh` are given to one shell, in order; in those of kind `console` the
-lines after `$ ` are. A line of `glare-server serve` or `make run` starts the service, as in a terminal of its own. A `text` or
-`json` block after commands in the same section, and what a `console` block has between its commands, is what they
-print, and is compared with what they did print. Differences that no two runs avoid are none:
+lines after `$ ` are. A line of `glare-server serve` or `make run` starts the service, as in a terminal of its own. A
+`text` or `json` block after commands in the same section, and what a `console` block has between its commands, is what
+they print, and is compared with what they did print. Differences that no two runs avoid are none:
 
 - ids, tokens, times and digests of random data, which must be the same ones wherever the page has the same ones,
 - the width of columns,
@@ -123,7 +123,8 @@ class Scene:
 
     `replaced` are names of the page and what stands for them here; each must be on the page. `given` are commands that
     the reader has run before, `serve` how the service was started where the page does not, `files` what was saved
-    before, `programs` whose environment is first in the path. `refused` are the answers of 4xx and 5xx that the page brings about, by status.
+    before, `programs` whose environment is first in the path. `refused` are the answers of
+    4xx and 5xx that the page brings about, by status.
     """
 
     replaced: Mapping[str, str] = field(default_factory=dict)
