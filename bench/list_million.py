@@ -213,8 +213,8 @@ def report(small: Bench, large: Bench) -> None:
             at = [(bench, bench.marker(query, part)) for bench in (small, large)]
             figures.append(best(*(partial(bench.page, query, marker) for bench, marker in at)))
         worst_small, worst_large = (max(column) for column in zip(*figures, strict=True))
-        shown = " | ".join(f"{figure:.2f}" for _, figure in figures)
-        print(f"| {f'`{query}`' if query else '(plain)':30} | {shown} | {worst_large / worst_small:.2f} |")
+        document = " | ".join(f"{figure:.2f}" for _, figure in figures)
+        print(f"| {f'`{query}`' if query else '(plain)':30} | {document} | {worst_large / worst_small:.2f} |")
 
 
 def report_others(large: Bench) -> None:

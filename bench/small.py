@@ -142,7 +142,7 @@ class SmallRequests:
         without = self._plain("without", "[metrics]\nenabled = false\n")
         counted = self._plain("counted", "")
         logged = self._plain("logged", "[logging]\nlevel = info\n")
-        rounds = [[self._shown(glare) for glare in (without, counted, logged)] for _ in range(self._rounds)]
+        rounds = [[self._document(glare) for glare in (without, counted, logged)] for _ in range(self._rounds)]
         off, on, lines = (_cpus(list(runs)) for runs in zip(*rounds, strict=True))
         return [
             Figure("show, with metrics", "CPU ms", on, higher=False, beside=Beside("without", off, 1.1)),
@@ -157,7 +157,7 @@ class SmallRequests:
         self._stack.callback(glare.stop)
         return glare
 
-    def _shown(self, glare: Glare) -> Run:
+    def _document(self, glare: Glare) -> Run:
         path = create(glare.port, glare.token, f"shown-{next(self._names)}", **RICH)
         return self._run(glare, _repeat(request("GET", path, glare.token)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from narrator import Narrator, Surprise
-from programs import Ended, run, shown
+from programs import Ended, quoted, run
 
 PATCH = "Content-Type: application/json-patch+json"
 JSON = "Content-Type: application/json"
@@ -61,7 +61,7 @@ class Programs:
 
     def run(self, *args: str) -> Ended:
         """Print a command, and run it in the working folder."""
-        self.narrator.command(shown(args, self.names))
+        self.narrator.command(quoted(args, self.names))
         return run(args, self.work, self.env)
 
 
@@ -77,7 +77,7 @@ class Caller:
     def client(self, *words: str) -> Ended:
         """`openstack artifact …` of python-glareclient, whichever way it ends."""
         shared = self.programs
-        shared.narrator.command(f"openstack $AS_{self.name.upper()} artifact {shown(words, shared.names)}")
+        shared.narrator.command(f"openstack $AS_{self.name.upper()} artifact {quoted(words, shared.names)}")
         access = ["--os-auth-type", "admin_token", "--os-token", self.token, "--os-endpoint", shared.glare]
         return run([str(shared.openstack), *access, "artifact", *words], shared.work, shared.env)
 

@@ -78,7 +78,7 @@ def succeed(args: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ended:
     return ended
 
 
-def shown(args: Sequence[str], names: Mapping[str, str]) -> str:
+def quoted(args: Sequence[str], names: Mapping[str, str]) -> str:
     """A command as a person would type it: `names` has the variable that is shown in place of a text."""
     words = []
     for arg in args:

@@ -94,7 +94,7 @@ Refused = Callable[[str, str], None]
 """Takes the name of the shares and the reason (``party``, ``all``, ``time``, ``gone``) of each refusal."""
 
 
-def not_told(_: str, __: str) -> None:
+def no_listener(_: str, __: str) -> None:
     """Where nobody counts refusals."""
 
 
@@ -138,7 +138,7 @@ class Shares:
         bounds: Bounds,
         *,
         what: str = "requests",
-        refused: Refused = not_told,
+        refused: Refused = no_listener,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -299,13 +299,13 @@ class Shares:
                 account = self._accounts[party] = _Account(self._level)
             elif account.is_idle:
                 account.spent = max(account.spent, self._level)
-            told = self._make_room(account, ticket)
-            if told is None or told[0] is not ticket:
+            evicted = self._make_room(account, ticket)
+            if evicted is None or evicted[0] is not ticket:
                 account.tickets.append(ticket)
                 self._waiting += 1
-            told_all = ([] if told is None else [told]) + self._admit()
+            ended = ([] if evicted is None else [evicted]) + self._admit()
             self._forget(party)
-        for one, error in told_all:
+        for one, error in ended:
             one.settle(error)
         return ticket
 

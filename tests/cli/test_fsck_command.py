@@ -70,10 +70,10 @@ def test_a_stopped_check_goes_on(tmp_path: Path, cli: Cli, start: Start) -> None
         process = start("-m", "glare", "fsck", "--config-file", "glare.conf", "--rate", "200")
         eventually(lambda: begun(glare))
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
+        _, reported = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "glare-server: stopped: " in told
-        assert "The next check goes on from here." in told
+        assert "glare-server: stopped: " in reported
+        assert "The next check goes on from here." in reported
         result = cli.program("fsck", "--config-file", "glare.conf")
         assert result.returncode == 0
         assert result.stderr.splitlines()[-1] == "glare-server: 4 blobs checked; all as recorded."

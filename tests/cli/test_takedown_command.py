@@ -49,8 +49,8 @@ def test_what_the_command_takes_down_the_running_service_refuses(
     assert run(capsys, tmp_path, "remove", takedown)[0] == 0
     assert glare.alice.download(image, "blob").content == b"data"
     entries = glare.admin.request("GET", "/audit").json()["audit"]
-    told = [(entry["action"], entry["detail"]["kind"]) for entry in entries if "takedown" in entry["action"]]
-    assert told == [("takedown_delete", "digest"), ("takedown_create", "url"), ("takedown_create", "digest")]
+    reported = [(entry["action"], entry["detail"]["kind"]) for entry in entries if "takedown" in entry["action"]]
+    assert reported == [("takedown_delete", "digest"), ("takedown_create", "url"), ("takedown_create", "digest")]
     assert "hidden" not in json.dumps(entries)
 
 

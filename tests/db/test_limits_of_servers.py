@@ -186,9 +186,9 @@ def test_threads_are_not_kept_by_a_silent_server(url: str, relay: Relay) -> None
     outcomes: list[str] = []
 
     def look() -> None:
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as reported:
             counter(database)
-        outcomes.append(told.value.message)
+        outcomes.append(reported.value.message)
 
     first = threading.Thread(target=look)
     first.start()

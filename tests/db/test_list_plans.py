@@ -106,7 +106,7 @@ def _steps(connection: Connection, statement: Select[tuple[str]]) -> list[tuple[
 def _plan(
     connection: Connection, spec: TypeSpec, types: list[TypeSpec], scope: ListScope, text: str, *, paging: bool
 ) -> list[str]:
-    """What the database does for the rows of the list; the merge of the branches' few rows is left away."""
+    """What the database does for the rows of the list; the merge of the branches' few rows is left out."""
     store(connection, IMAGES, [MARKER])
     query = parse_query(spec, parse_qsl(text, keep_blank_values=True))
     marker = find_marker(connection, replace(query, marker=MARKER.id), scope, types) if paging else None

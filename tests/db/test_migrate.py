@@ -166,8 +166,8 @@ def _fill(connection: Connection, kept: Artifact) -> None:
     blob_rows.begin_attempt(
         connection, kept.id, Slot("image"), NewAttempt("a" * 32, 3, 10, "text/plain", False, staged)
     )
-    shown = Blob(Slot("image"), BlobStatus.ACTIVE, "text/plain", 10, Digests("m" * 32, "s" * 40, "t" * 64), staged)
-    assert blob_rows.publish(connection, "a" * 32, shown)
+    document = Blob(Slot("image"), BlobStatus.ACTIVE, "text/plain", 10, Digests("m" * 32, "s" * 40, "t" * 64), staged)
+    assert blob_rows.publish(connection, "a" * 32, document)
     blob_rows.doom(connection, [Managed("file", "fedcba9876543210")])
     outbox.record(connection, [artifact_event("create", kept, 4)])
     connection.execute(quotas.insert().values(project="me", name="max_artifact_number", value=5))

@@ -51,7 +51,7 @@ def _slot(connection: Connection, number: int, slot: Slot, created_at: int, **co
     connection.execute(insert(blobs).values(row | columns))
 
 
-def _shown(digests: Digests) -> dict[str, str]:
+def _document(digests: Digests) -> dict[str, str]:
     return {"md5": digests.md5, "sha1": digests.sha1, "sha256": digests.sha256}
 
 
@@ -65,11 +65,11 @@ def test_artifact_comes_back_with_its_blobs(connection: Connection) -> None:
         folder: Blob(folder, BlobStatus.SAVING, None, None, None, None, Attempt("a", 8, 4)),
     }
     connection.execute(insert(artifacts), artifact_row(_artifact(0)))
-    _slot(connection, 0, image, 1, content_type="text/plain", size=9, store="file", object="o", **_shown(DIGESTS))
+    _slot(connection, 0, image, 1, content_type="text/plain", size=9, store="file", object="o", **_document(DIGESTS))
     attempt = {"attempt_heartbeat": 8, "attempt_reserved": 4}
     _slot(
         connection, 0, mirror, 2, size=9, external=1, url="http://h/x", confidential=1, state="verified", proven_at=5,
-        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, location_id="b" * 32, attempt_id="t", **attempt, **_shown(DIGESTS),
+        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, location_id="b" * 32, attempt_id="t", **attempt, **_document(DIGESTS),
     )  # fmt: skip
     _slot(connection, 0, folder, 3, status="saving", attempt_id="a", **attempt)
     found = fetch_artifact(connection, IDS[0])

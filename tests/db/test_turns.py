@@ -66,11 +66,11 @@ def test_many_writers_of_one_project_delay_another_by_a_change_or_two(url: str) 
 def test_refusals_are_counted(url: str) -> None:
     """Who waits for the turn in vain is refused, and that is told by the name of the bound."""
     database = Database(url, pool_size=2, busy_timeout=0.05)
-    told: list[tuple[str, str]] = []
-    database.refused = lambda what, reason: told.append((what, reason))
+    reported: list[tuple[str, str]] = []
+    database.refused = lambda what, reason: reported.append((what, reason))
     with database.write(), pytest.raises(Unavailable) as refused, database.write():
         pytest.fail("the turn is taken")
-    assert (told, refused.value.retry_after) == ([(NAME, "time")], 1)
+    assert (reported, refused.value.retry_after) == ([(NAME, "time")], 1)
     database.dispose()
 
 

@@ -138,8 +138,8 @@ roots = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys
 ours = {name for name in sys.modules if name.startswith("glare.") and not name.startswith("glare.documents")}
 print(*sorted(roots | ours))
 """
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert set(shown.split()) - {"typing_extensions"} == {
+    document = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert set(document.split()) - {"typing_extensions"} == {
         "glare",
         "glare.errors",
         "msgspec",

@@ -97,8 +97,8 @@ def test_accepted_input_matches_the_schema(
         values=spec.complete(coerced),
         blobs={slot: make_blob(slot, **(saving if number % 2 else {})) for number, slot in enumerate(slots)},
     )
-    shown = represent(spec, artifact, microversion=NOW, full_urls=True)
-    errors = [f"{error.json_path}: {error.message}" for error in Draft4Validator(schema_of(spec)).iter_errors(shown)]
+    document = represent(spec, artifact, microversion=NOW, full_urls=True)
+    errors = [f"{error.json_path}: {error.message}" for error in Draft4Validator(schema_of(spec)).iter_errors(document)]
     assert not errors
 
 

@@ -29,14 +29,14 @@ def external(url: str, *, confidential: bool) -> External:
     return External(url, confidential, LocationState.VERIFIED, 1, 1, None, None)
 
 
-def shown(spec: TypeSpec, artifact: Artifact, *, full_urls: bool = True) -> dict[str, Any]:
+def document(spec: TypeSpec, artifact: Artifact, *, full_urls: bool = True) -> dict[str, Any]:
     """What a client of version 1.0 sees."""
     return represent(spec, artifact, microversion=V1, full_urls=full_urls)
 
 
 def test_every_field_is_always_there(sample: TypeSpec, make_artifact: Maker[Artifact]) -> None:
     """An artifact without values shows each field of its type, with its default or null, and its formatter's key."""
-    assert shown(sample, make_artifact()) == {
+    assert document(sample, make_artifact()) == {
         "id": ID,
         "name": "thing",
         "owner": "project",
@@ -97,13 +97,13 @@ def test_stored_values_are_shown(sample: TypeSpec, make_artifact: Maker[Artifact
         "activated_at": "2023-11-14T22:13:20Z",
         "version": "2.0.0-rc.1",
     }
-    seen = shown(sample, artifact)
+    seen = document(sample, artifact)
     assert {name: seen[name] for name in expected} == expected
 
 
 def test_null_shows_the_default_except_in_the_description(sample: TypeSpec, make_artifact: Maker[Artifact]) -> None:
     """A null that is stored shows the default of the field, but stays null in the description (quirk 9)."""
-    seen = shown(sample, make_artifact(values={"description": None, "system_attribute": None, "tags": None}))
+    seen = document(sample, make_artifact(values={"description": None, "system_attribute": None, "tags": None}))
     assert (seen["description"], seen["system_attribute"], seen["tags"]) == (None, "default", [])
 
 
@@ -114,23 +114,23 @@ def test_defaults_are_not_shared(sample: TypeSpec, make_artifact: Maker[Artifact
         labels = ListOf(of=String(), default=["new"])
 
     spec = compile_type(Labelled)
-    seen = shown(spec, make_artifact())
+    seen = document(spec, make_artifact())
     seen["tags"].append("a")
     seen["labels"].append("a")
     seen["dict_of_blobs"]["a"] = 1
-    again = shown(spec, make_artifact())
+    again = document(spec, make_artifact())
     assert (again["tags"], again["labels"], again["dict_of_blobs"]) == ([], ["new"], {})
 
 
 def test_values_of_unknown_fields_are_not_shown(sample: TypeSpec, make_artifact: Maker[Artifact]) -> None:
     """A value or a blob of a field that the type no longer declares is not shown."""
-    assert "gone" not in shown(sample, make_artifact(values={"gone": 1}))
+    assert "gone" not in document(sample, make_artifact(values={"gone": 1}))
 
 
 def test_a_stored_blob_has_eight_keys(sample: TypeSpec, make_artifact: Maker[Artifact], make_blob: Maker[Blob]) -> None:
     """A blob in a store shows its own address within the API, and nothing of the store."""
     slot = Slot("blob")
-    assert shown(sample, make_artifact(blobs={slot: make_blob(slot)}))["blob"] == {
+    assert document(sample, make_artifact(blobs={slot: make_blob(slot)}))["blob"] == {
         "url": f"/artifacts/sample_artifact/{ID}/blob",
         "status": "active",
         "external": False,
@@ -148,7 +148,7 @@ def test_the_keys_of_a_folder_are_not_escaped(
 ) -> None:
     """A blob of a folder stands under its key, which its URL repeats whole and unescaped (quirk 37)."""
     slot = Slot("dict_of_blobs", key)
-    seen = shown(sample, make_artifact(blobs={slot: make_blob(slot)}))["dict_of_blobs"]
+    seen = document(sample, make_artifact(blobs={slot: make_blob(slot)}))["dict_of_blobs"]
     assert list(seen) == [key]
     assert seen[key]["url"] == f"/artifacts/sample_artifact/{ID}/dict_of_blobs/{key}"
 
@@ -159,7 +159,7 @@ def test_a_blob_that_is_being_stored(sample: TypeSpec, make_artifact: Maker[Arti
     saving = make_blob(
         slot, status=BlobStatus.SAVING, size=None, digests=None, location=None, attempt=Attempt("a", 1, 4096)
     )
-    seen = shown(sample, make_artifact(blobs={slot: saving}))["blob"]
+    seen = document(sample, make_artifact(blobs={slot: saving}))["blob"]
     assert seen["status"] == "saving"
     assert seen["size"] == 4096
     assert seen["url"] == f"/artifacts/sample_artifact/{ID}/blob"
@@ -171,7 +171,7 @@ def test_a_blob_that_is_being_replaced(
 ) -> None:
     """While a blob is being replaced, the old one is shown, as it is what can be read."""
     slot = Slot("blob")
-    seen = shown(sample, make_artifact(blobs={slot: make_blob(slot, attempt=Attempt("a", 1, 4096))}))["blob"]
+    seen = document(sample, make_artifact(blobs={slot: make_blob(slot, attempt=Attempt("a", 1, 4096))}))["blob"]
     assert (seen["status"], seen["size"], seen["md5"]) == ("active", 3, "0" * 32)
 
 
@@ -188,8 +188,8 @@ def test_a_confidential_location_is_shortened(
     """Who may not see a confidential URL sees its scheme and host; who may sees the text as it was given."""
     slot = Slot("blob")
     artifact = make_artifact(blobs={slot: make_blob(slot, location=external(url, confidential=True))})
-    assert shown(sample, artifact)["blob"]["url"] == url
-    assert shown(sample, artifact, full_urls=False)["blob"]["url"] == short
+    assert document(sample, artifact)["blob"]["url"] == url
+    assert document(sample, artifact, full_urls=False)["blob"]["url"] == short
 
 
 def test_a_plain_location_is_shown_to_everybody(
@@ -200,7 +200,7 @@ def test_a_plain_location_is_shown_to_everybody(
     digests = Digests("a", "b", "c")
     url = "http://Example.com/a%20b?c=d"
     blob = make_blob(slot, location=external(url, confidential=False), digests=digests, size=9, content_type="text/x")
-    seen = shown(sample, make_artifact(blobs={slot: blob}), full_urls=False)["blob"]
+    seen = document(sample, make_artifact(blobs={slot: blob}), full_urls=False)["blob"]
     assert seen == {
         "url": url,
         "status": "active",
@@ -232,7 +232,7 @@ def test_a_formatter_adds_and_never_replaces(make_artifact: Maker[Artifact]) -> 
         def format(self, artifact: Any, representation: Any) -> dict[str, Any]:
             return {"name": "other", "extra": len(representation)}
 
-    seen = shown(compile_type(Overbearing), make_artifact())
+    seen = document(compile_type(Overbearing), make_artifact())
     assert (seen["name"], seen["extra"]) == ("thing", 40)
 
 

@@ -21,7 +21,7 @@ from glare.domain.verification import (
     after,
     is_cut_off,
     is_outage,
-    shown_reason,
+    visible_reason,
 )
 from glare.errors import Cause
 
@@ -306,10 +306,12 @@ def test_fewer_than_half_of_the_beacons(reached: int, asked: int, cut_off: bool)
 
 def test_reasons_that_tell_about_networks_look_alike() -> None:
     """A name that does not resolve, a forbidden address and a closed port are one reason for users."""
-    secret = {shown_reason(cause, to_operator=False) for cause in (Cause.DNS, Cause.POLICY, Cause.CONNECT, Cause.BUSY)}
+    secret = {
+        visible_reason(cause, to_operator=False) for cause in (Cause.DNS, Cause.POLICY, Cause.CONNECT, Cause.BUSY)
+    }
     assert secret == {"out_of_reach"}
-    assert shown_reason(Cause.GONE, to_operator=False) == "gone"
-    assert shown_reason(Cause.DNS, to_operator=True) == "dns"
+    assert visible_reason(Cause.GONE, to_operator=False) == "gone"
+    assert visible_reason(Cause.DNS, to_operator=True) == "dns"
 
 
 def test_jitter_stays_within_its_share() -> None:

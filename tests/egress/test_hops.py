@@ -127,8 +127,8 @@ def test_each_attempt_is_logged(
     caplog.set_level(logging.INFO, "glare.egress")
     crooked.behave = Redirector(hostile.url("missing"), origin.url("/a"))
     client.open(client.parse(crooked.url)).close()
-    told = [(vars(record)["egress"]["outcome"], vars(record)["egress"]["hop"]) for record in caplog.records]
-    assert told == [("redirected", 0), ("failed", 1), ("redirected", 0), ("abandoned", 1)]
+    reported = [(vars(record)["egress"]["outcome"], vars(record)["egress"]["hop"]) for record in caplog.records]
+    assert reported == [("redirected", 0), ("failed", 1), ("redirected", 0), ("abandoned", 1)]
 
 
 def test_the_cause_is_told(client: EgressClient, crooked: Crooked) -> None:

@@ -164,18 +164,18 @@ def test_what_is_remembered_is_bounded(server: Server, monkeypatch: pytest.Monke
 
 def test_refusals_are_counted(server: Server, threads: ThreadPoolExecutor) -> None:
     """Each look-up that got no place is told to the metrics, with the bound that it met."""
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
     names = Names(
         server,
         NameBounds(threads=1, slow_threads=1, of_site=1, patience=0.0, quick=LONG),
-        refused=lambda what, reason: told.append((what, reason)),
+        refused=lambda what, reason: reported.append((what, reason)),
     )
     threads.submit(ask, names, "a", "held.one.example")
     until(lambda: names.under_way == 1)
     for host in ("x.one.example", "x.two.example"):
         with pytest.raises(OutboundBusy):
             ask(names, "b", host)
-    assert told == [("names", "site"), ("names", "time")]
+    assert reported == [("names", "site"), ("names", "time")]
 
 
 def test_what_is_under_way_is_told(server: Server, threads: ThreadPoolExecutor) -> None:

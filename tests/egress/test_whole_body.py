@@ -54,8 +54,8 @@ def rest(
     end = len(data) if last is None else last + 1
 
     def answer(visit: Visit) -> None:
-        told = f"bytes {first}-{end - 1}/{len(data)}"
-        visit.head(206, Content_Length=end - first, Content_Range=told, **headers)
+        reported = f"bytes {first}-{end - 1}/{len(data)}"
+        visit.head(206, Content_Length=end - first, Content_Range=reported, **headers)
         visit.send(data[first : end if cut is None else first + cut])
 
     return answer
@@ -148,13 +148,13 @@ def test_a_part_may_be_answered_in_parts(read: Read) -> None:
     assert is_data(read(serving))
 
 
-def part(first: int, last: int, told: object, /, *, crowded: bool = False) -> Callable[[Visit], None]:
+def part(first: int, last: int, reported: object, /, *, crowded: bool = False) -> Callable[[Visit], None]:
     """The bytes `first` to `last`, under the length of the whole that is `told`; `crowded` in a chunk that has more of
     them.
     """
 
     def answer(visit: Visit) -> None:
-        named = f"bytes {first}-{last}/{told}"
+        named = f"bytes {first}-{last}/{reported}"
         if crowded:
             visit.head(206, Transfer_Encoding="chunked", Content_Range=named, ETag=STRONG)
             data = DATA[first:]
@@ -179,13 +179,13 @@ def test_a_part_that_names_no_whole_is_measured_by_the_first_length(read: Read) 
         read(Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, 799_999, "*"), again), resumptions=1)
 
 
-@pytest.mark.parametrize(("last", "told"), [(799_999, 800_000), (LAST + 1, "*"), (LAST, LAST + 2)])
-def test_a_part_that_contradicts_the_length_is_not_joined(read: Read, last: int, told: object) -> None:
+@pytest.mark.parametrize(("last", "reported"), [(799_999, 800_000), (LAST + 1, "*"), (LAST, LAST + 2)])
+def test_a_part_that_contradicts_the_length_is_not_joined(read: Read, last: int, reported: object) -> None:
     """One content has one length: the reading begins anew, once, and then has failed."""
-    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, told), whole(DATA))
+    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, reported), whole(DATA))
     assert is_data(read(serving))
     assert serving.asked[-1] == (None, None)
-    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, told), whole(DATA, 700_000))
+    serving = Serving(whole(DATA, 700_000, ETag=STRONG), part(700_000, last, reported), whole(DATA, 700_000))
     with pytest.raises(LocationRefused) as caught:
         read(serving)
     assert caught.value.cause is Cause.INCOMPLETE

@@ -78,7 +78,7 @@ def test_a_notification_is_what_receivers_know(tmp_path: Path, relay: Relay, mai
         at.glare.alice.activate(artifact)
         at.glare.admin.request("PUT", "/quotas", json=[])
         assert at.consumer.run_once() == 4
-        told = mailbox.read(4)
+        reported = mailbox.read(4)
     created = {
         "type": "sample_artifact",
         "id": artifact["id"],
@@ -93,18 +93,18 @@ def test_a_notification_is_what_receivers_know(tmp_path: Path, relay: Relay, mai
     }
     moved = dict.fromkeys(("updated_at", "activated_at"), "2030-01-01T00:00:01.250000")
     active = {**created, "status": "active", **moved}
-    assert [(message.type, message.content["payload"]) for message in told] == [
+    assert [(message.type, message.content["payload"]) for message in reported] == [
         (f"{PREFIX}create", created),
         (f"{PREFIX}update", active),
         (f"{PREFIX}activate", active),
         (f"{PREFIX}set_quotas", None),
     ]
-    assert {message.envelope for message in told} == {"2.0"}
-    assert {message.content["publisher_id"] for message in told} == {"artifact.test"}
-    assert {message.content["priority"] for message in told} == {"INFO"}
-    assert [message.content["timestamp"][10:] for message in told[:2]] == [" 00:00:00.000000", " 00:00:01.250000"]
-    assert not any(name.startswith("_context") for name in told[0].content)
-    assert len({message.content["message_id"] for message in told}) == 4
+    assert {message.envelope for message in reported} == {"2.0"}
+    assert {message.content["publisher_id"] for message in reported} == {"artifact.test"}
+    assert {message.content["priority"] for message in reported} == {"INFO"}
+    assert [message.content["timestamp"][10:] for message in reported[:2]] == [" 00:00:00.000000", " 00:00:01.250000"]
+    assert not any(name.startswith("_context") for name in reported[0].content)
+    assert len({message.content["message_id"] for message in reported}) == 4
 
 
 def test_the_older_format_has_no_envelope(tmp_path: Path, relay: Relay, mailbox: Mailbox) -> None:
@@ -152,12 +152,12 @@ def test_a_listener_of_the_library_understands(tmp_path: Path, relay: Relay, mai
         listener.start()
         at.glare.alice.create("images", name="a")
         assert at.consumer.run_once() == 1
-        ctxt, *told, identity = heard.get(timeout=PATIENCE)
+        ctxt, *reported, identity = heard.get(timeout=PATIENCE)
         listener.stop()
         listener.wait()
         transport.cleanup()
     assert not any(ctxt.values())
-    assert told == ["artifact.test", f"{PREFIX}create", "a"]
+    assert reported == ["artifact.test", f"{PREFIX}create", "a"]
     assert identity
 
 
@@ -187,9 +187,9 @@ def test_a_broker_that_is_down_delays_and_loses_nothing(
         assert waits == ["1", "1", "2", "4"], "each event has waits of its own"
         relay.restore()
         assert at.consumer.run_once() == 3
-        told = mailbox.read(4)
+        reported = mailbox.read(4)
         assert mailbox.rest() == []
-    assert [message.content["payload"]["description"] for message in told] == ["", "1", "2", "3"]
+    assert [message.content["payload"]["description"] for message in reported] == ["", "1", "2", "3"]
 
 
 def test_a_lost_confirmation_brings_the_event_again(tmp_path: Path, relay: Relay, mailbox: Mailbox) -> None:
@@ -206,10 +206,10 @@ def test_a_lost_confirmation_brings_the_event_again(tmp_path: Path, relay: Relay
         relay.drop()
         at.clock.forward(2)
         assert at.consumer.run_once() == 2
-        told = mailbox.read(4)
+        reported = mailbox.read(4)
         assert mailbox.rest() == []
-    assert [message.content["payload"]["description"] for message in told] == ["", "1", "1", "2"]
-    assert told[1].content["message_id"] == told[2].content["message_id"]
+    assert [message.content["payload"]["description"] for message in reported] == ["", "1", "1", "2"]
+    assert reported[1].content["message_id"] == reported[2].content["message_id"]
 
 
 @pytest.mark.parametrize(("retry", "delivered"), [(-1, 0), (1, 1)])
@@ -242,14 +242,14 @@ def test_the_service_starts_and_works_without_its_broker(tmp_path: Path, relay: 
             waiting = select(func.count()).select_from(outbox).where(outbox.c.consumed_at.is_(None))
             assert connection.execute(waiting).scalar_one() == 10
         relay.restore()
-        told: dict[str, None] = {}
-        while len(told) < 10:
-            told[mailbox.read(1)[0].content["payload"]["name"]] = None
+        reported: dict[str, None] = {}
+        while len(reported) < 10:
+            reported[mailbox.read(1)[0].content["payload"]["name"]] = None
         for name in names[10:]:
             server.alice.create("images", name=name)
             relay.drop()
-        while len(told) < 20:
-            told[mailbox.read(1)[0].content["payload"]["name"]] = None
+        while len(reported) < 20:
+            reported[mailbox.read(1)[0].content["payload"]["name"]] = None
         log = server.log
-    assert list(told) == names
+    assert list(reported) == names
     assert "events wait" in log

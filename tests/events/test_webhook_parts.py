@@ -139,7 +139,7 @@ def test_pauses_double_up_to_the_longest_and_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "document"),
     [
         ("https://user:pw@Host.example:8443/path?sig=1", "https://host.example"),
         ("HTTP://[2001:db8::1]:80/x", "http://[2001:db8::1]"),
@@ -149,9 +149,9 @@ def test_pauses_double_up_to_the_longest_and_end() -> None:
         ({"a": ["https://h.example/?t=1", 1, None]}, {"a": ["https://h.example", 1, None]}),
     ],
 )
-def test_urls_are_cut_to_scheme_and_host(value: Any, shown: Any) -> None:
+def test_urls_are_cut_to_scheme_and_host(value: Any, document: Any) -> None:
     """At any depth, but for those that may be shown; other values stay."""
-    assert without_urls(value, {"https://open.example/x"}.__contains__) == shown
+    assert without_urls(value, {"https://open.example/x"}.__contains__) == document
 
 
 def test_times_get_their_zone() -> None:
@@ -162,8 +162,8 @@ def test_times_get_their_zone() -> None:
         "name": "2030-01-01T00:00:00.000001",
         "location": {"proven_at": "2030-01-01T00:00:00Z"},
     }
-    told = with_zones(payload)
-    assert told == payload | {"created_at": "2030-01-01T00:00:00.000001Z"}
+    reported = with_zones(payload)
+    assert reported == payload | {"created_at": "2030-01-01T00:00:00.000001Z"}
 
 
 def test_names_of_events() -> None:

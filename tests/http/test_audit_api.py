@@ -198,10 +198,10 @@ def test_a_change_without_its_entry_does_not_happen(
     assert change(world, artifact).status_code == 500
     with glare.services.db.write() as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO audit"))
-    shown = artifact and glare.alice.show(artifact)
+    document = artifact and glare.alice.show(artifact)
     if artifact:
         # An attempt that was undone has counted up the revision and the time, and nothing else.
-        assert {**shown, "updated_at": ""} == {**state[0], "updated_at": ""}
+        assert {**document, "updated_at": ""} == {**state[0], "updated_at": ""}
     assert (glare.events(), glare.usage("wonderland")) == state[1:]
 
 

@@ -46,8 +46,8 @@ def test_an_external_blob_goes_and_its_origin_is_not_asked(api: Glare, origin: O
     assert (status, after["blob"]) == (200, None)
     status, after = delete(api, artifact, "dict_of_blobs/b/c")
     assert (status, list(after["dict_of_blobs"])) == (200, ["a"])
-    shown = api.alice.show(artifact)
-    assert (shown["blob"], list(shown["dict_of_blobs"])) == (None, ["a"])
+    document = api.alice.show(artifact)
+    assert (document["blob"], list(document["dict_of_blobs"])) == (None, ["a"])
     assert delete(api, artifact, "blob")[0] == 404
     assert len(origin.seen) == asked
     assert api.events()[-2:] == ["delete_blob", "delete_blob"]

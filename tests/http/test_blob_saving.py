@@ -258,8 +258,10 @@ def test_a_location_is_visible_while_it_is_measured_and_ends_with_its_client(
         with Conversation(glare, "PUT", f"{path_of(artifact)}/blob", headers) as measuring:
             measuring.end(body)
             eventually(lambda: is_saving(glare, artifact))
-            shown = glare.alice.show(artifact)["blob"]
-            assert (shown["md5"], shown["content_type"]) == (None, "application/octet-stream"), "as the schema says"
+            document = glare.alice.show(artifact)["blob"]
+            assert (document["md5"], document["content_type"]) == (None, "application/octet-stream"), (
+                "as the schema says"
+            )
             for attempt, _ in list(FORBIDDEN.values())[:-1]:
                 assert attempt(glare, artifact) == 409
             measuring.hang_up()

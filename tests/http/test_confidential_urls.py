@@ -113,7 +113,7 @@ def test_no_secret_leaves_by_any_path(
     locations break.
     """
 
-    def tells_all(_self: SampleArtifact, artifact: ArtifactView, _shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    def tells_all(_self: SampleArtifact, artifact: ArtifactView, _document: Mapping[str, Any]) -> Mapping[str, Any]:
         """A type that shows all that it is given."""
         blobs = {slot.path: blob for slot, blob in artifact.artifact.blobs.items()}
         urls = {path: getattr(blob.location, "url", None) for path, blob in blobs.items()}
@@ -156,9 +156,9 @@ def test_no_secret_leaves_by_any_path(
     ours = [
         record for record in caplog.records if not record.name.startswith("httpx")
     ]  # The client of this test has a log, too.
-    told = [f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in ours]
-    assert any("egress" in line for line in told)
-    assert [line[:300] for line in told if SECRET in line] == []
+    reported = [f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in ours]
+    assert any("egress" in line for line in reported)
+    assert [line[:300] for line in reported if SECRET in line] == []
 
 
 def check_all(site: Verifying, artifact: Json) -> None:

@@ -64,8 +64,8 @@ def test_given_values_are_stored(api: Glare, unique: Unique) -> None:
         "min_ram": 512,
         "min_disk": 3,
     }
-    shown = api.alice.request("GET", f"/artifacts/images/{artifact['id']}").json()
-    assert shown == artifact
+    document = api.alice.request("GET", f"/artifacts/images/{artifact['id']}").json()
+    assert document == artifact
 
 
 COERCED = [

@@ -132,9 +132,9 @@ def test_delayed_delete_hides_and_keeps(later: Glare, unique: Unique) -> None:
     artifact = owner.create("sample_artifact", name=name, string_required="x")
     owner.upload(artifact, "blob", b"data")
     assert owner.delete(artifact).status_code == 204
-    shown = owner.show(artifact)
-    assert (shown["status"], shown["blob"]["status"]) == ("deleted", "active")
-    assert later.admin.show(artifact) == shown
+    document = owner.show(artifact)
+    assert (document["status"], document["blob"]["status"]) == ("deleted", "active")
+    assert later.admin.show(artifact) == document
     assert later.bob.get(artifact).status_code == 404
     for kind in ("sample_artifact", "all"):
         for actor in (owner, later.admin):

@@ -276,11 +276,11 @@ def validator(document: Mapping[str, Any], name: str) -> Draft202012Validator:
 
 def test_versions_are_described_as_they_are(document: Mapping[str, Any]) -> None:
     """The pattern of versions has none of the slashes that /schemas keeps, and knows what is refused."""
-    shown = validator(document, "images.New")
+    represented = validator(document, "images.New")
     for version in ("0.0.0", "1.2.3-rc.1+build.5", "10.20.65535", "1.0.0-0a"):
-        assert shown.is_valid({"name": "x", "version": version}), version
+        assert represented.is_valid({"name": "x", "version": version}), version
     for version in ("1.0", "01.0.0", "/1.0.0/", "1.0.0-01", "1.0.0-"):
-        assert not shown.is_valid({"name": "x", "version": version}), version
+        assert not represented.is_valid({"name": "x", "version": version}), version
 
 
 def test_patches_name_a_field_or_an_element(document: Mapping[str, Any]) -> None:
@@ -304,11 +304,11 @@ def test_artifacts_are_as_described(glare: Glare, type_name: str) -> None:
     if type_name == "sample_artifact":
         glare.alice.upload(artifact, "blob", b"data")
         glare.alice.upload(artifact, "dict_of_blobs/a/b", b"more data")
-    shown = glare.alice.get(artifact).json()
-    validator(document, f"{type_name}.Artifact").validate(shown)
+    represented = glare.alice.get(artifact).json()
+    validator(document, f"{type_name}.Artifact").validate(represented)
     validator(document, f"{type_name}.Page").validate(glare.alice.page(type_name))
     validator(document, "all.Page").validate(glare.alice.page("all"))
-    without_url = {**shown, "name": None}
+    without_url = {**represented, "name": None}
     assert not validator(document, f"{type_name}.Artifact").is_valid(without_url)
 
 

@@ -32,10 +32,10 @@ def answering(data: bytes, status: int = 200, *, framed: bool = True, ranges: bo
     def behave(visit: Visit) -> None:
         asked = visit.asked(len(data)) if ranges else None
         first, last = asked or (0, len(data) - 1)
-        told: dict[str, object] = {"Content_Length": last - first + 1} if framed else {}
+        reported: dict[str, object] = {"Content_Length": last - first + 1} if framed else {}
         if asked:
-            told["Content_Range"] = f"bytes {first}-{last}/{len(data)}"
-        visit.head(206 if asked else status, **told, **headers)
+            reported["Content_Range"] = f"bytes {first}-{last}/{len(data)}"
+        visit.head(206 if asked else status, **reported, **headers)
         visit.send(data[first : last + 1])
 
     return behave
@@ -84,8 +84,8 @@ def image(api: Glare, request: pytest.FixtureRequest) -> Json:
 def location(api: Glare, image: Json) -> Json:
     """The image's location as its owner sees it."""
     [found] = api.alice.request("GET", f"/locations?artifact={image['id']}").json()["locations"]
-    shown: Json = found
-    return shown
+    document: Json = found
+    return document
 
 
 def checked(api: Glare, image: Json, kind: CheckKind) -> Finding:
@@ -142,10 +142,10 @@ def test_an_md5_proves_nothing(api: Glare, crooked: Crooked, image: Json) -> Non
     assert api.alice.try_locate(image, "image", crooked.url, **claims).status_code == 400
 
 
-@pytest.mark.parametrize("told", ["*", "short", "whole"])
+@pytest.mark.parametrize("reported", ["*", "short", "whole"])
 @pytest.mark.parametrize("cut", [True, False])
 def test_what_breaks_off_is_recorded_whole_or_not_at_all(
-    api: Glare, crooked: Crooked, image: Json, told: str, cut: bool
+    api: Glare, crooked: Crooked, image: Json, reported: str, cut: bool
 ) -> None:
     """Whatever its parts say of the length, a content that ends before what its origin has declared is not recorded."""
 
@@ -154,7 +154,7 @@ def test_what_breaks_off_is_recorded_whole_or_not_at_all(
         first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         end = min(first + 100, len(DATA) - 1) if cut else len(DATA)
         if asked:
-            named = {"*": "*", "short": end, "whole": len(DATA)}[told]
+            named = {"*": "*", "short": end, "whole": len(DATA)}[reported]
             visit.head(206, Content_Range=f"bytes {first}-{end - 1}/{named}", Content_Length=end - first, ETag='"1"')
             visit.send(DATA[first:end])
             return
@@ -164,8 +164,8 @@ def test_what_breaks_off_is_recorded_whole_or_not_at_all(
     crooked.behave = behave
     answer = api.alice.try_locate(image, "image", crooked.url)
     assert answer.status_code == (400 if cut else 200)
-    shown = api.alice.show(image)["image"]
-    assert shown is None if cut else shown["sha256"] == PROOF["sha256"]
+    document = api.alice.show(image)["image"]
+    assert document is None if cut else document["sha256"] == PROOF["sha256"]
 
 
 def test_a_redirect_to_a_long_url(api: Glare, crooked: Crooked, image: Json) -> None:
@@ -253,8 +253,8 @@ def in_parts(most: int, total: int = len(DATA)) -> Behaviour:
             visit.head(416, Content_Length=0, Content_Range=f"bytes */{total}")
             return
         last = min(last, first + most - 1)
-        told = f"bytes {first}-{last}/{total}"
-        visit.head(206, Content_Length=last - first + 1, Content_Range=told)
+        reported = f"bytes {first}-{last}/{total}"
+        visit.head(206, Content_Length=last - first + 1, Content_Range=reported)
         visit.send(DATA[first : last + 1])
 
     return behave

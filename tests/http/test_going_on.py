@@ -273,6 +273,6 @@ def test_a_promotion_goes_on(api: Glare, image: Json, origins: list[Crooked]) ->
     [location] = api.alice.request("GET", f"/locations?artifact={image['id']}").json()["locations"]
     assert api.alice.request("POST", f"/locations/{location['id']}/promotion").status_code == 202
     assert do_next(api.services, Cancellation()) is not None
-    told = api.alice.request("GET", f"/locations/{location['id']}/promotion").json()["promotion"]
-    assert told["status"] == "done", told
+    reported = api.alice.request("GET", f"/locations/{location['id']}/promotion").json()["promotion"]
+    assert reported["status"] == "done", reported
     assert [asked and asked[0] for asked in breaking.asked] == [None, 2 * BLOCK, 4 * BLOCK]

@@ -131,8 +131,8 @@ def test_09_null_resets(api: Glare, unique: Unique) -> None:
     }
     artifact = api.alice.create(SAMPLE, name=unique(), **given)
     after = api.alice.set(artifact, **dict.fromkeys(given)).json()
-    for shown in (after, api.alice.show(artifact)):
-        assert {name: shown[name] for name in given} == {
+    for document in (after, api.alice.show(artifact)):
+        assert {name: document[name] for name in given} == {
             "metadata_attribute": "default",
             "tags": [],
             "bool1": False,

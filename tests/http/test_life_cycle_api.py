@@ -35,9 +35,9 @@ def artifact_in(later: Glare, name: str, status: str, visibility: str = "private
         later.admin.set(artifact, status="deactivated")
     if status == "deleted":
         later.admin.delete(artifact)
-    shown = later.admin.show(artifact)
-    assert (shown["status"], shown["visibility"]) == (status, visibility)
-    return shown
+    document = later.admin.show(artifact)
+    assert (document["status"], document["visibility"]) == (status, visibility)
+    return document
 
 
 # (from, to) → (owner, admin), of a private artifact. None stands for everything that is no status.

@@ -236,8 +236,8 @@ class LifeCycle(RuleBasedStateMachine):
         expected = _expect(lambda: self._model.set_quotas(WHO[who], project, records))
         answer = self._as(who).request("PUT", "/quotas", json=[{"project_id": project, "project_quotas": listed}])
         assert answer.status_code == (200 if expected is None else expected)
-        [shown] = self._as("admin").request("GET", f"/project-quotas/{project}").json()
-        quotas = {one["quota_name"]: one["quota_value"] for one in shown["project_quotas"]}
+        [represented] = self._as("admin").request("GET", f"/project-quotas/{project}").json()
+        quotas = {one["quota_name"]: one["quota_value"] for one in represented["project_quotas"]}
         assert quotas == self._model.limits(project)
 
     @invariant()
@@ -251,11 +251,11 @@ class LifeCycle(RuleBasedStateMachine):
         assert page["total_count"] == len(expected)
         for kind in KINDS:
             page = self._as("admin").page(kind, "limit=100")
-            shown = {artifact["id"]: artifact for artifact in page["artifacts"]}
+            represented = {artifact["id"]: artifact for artifact in page["artifacts"]}
             held = {held.id: held for held in self._model.listed(WHO["admin"], kind)}
-            assert shown.keys() == held.keys()
+            assert represented.keys() == held.keys()
             assert page["total_count"] == len(held)
-            for artifact_id, artifact in shown.items():
+            for artifact_id, artifact in represented.items():
                 _compare_document(artifact, held[artifact_id])
 
     @invariant()
@@ -351,19 +351,19 @@ class LifeCycle(RuleBasedStateMachine):
             _compare_refusal(answer, expected)
 
 
-def _compare_document(shown: Json, held: Held) -> None:
+def _compare_document(represented: Json, held: Held) -> None:
     """Every field and blob is as the model has it."""
     expected = held.document
-    assert {name: shown[name] for name in expected} == expected
-    assert (shown["activated_at"] is None) == (held.activations == 0)
+    assert {name: represented[name] for name in expected} == expected
+    assert (represented["activated_at"] is None) == (held.activations == 0)
     blobs: Json = {}
     for name, place in held.kind.places.items():
-        found = (shown[name] if place.folder else {None: shown[name]} if shown[name] else {}).items()
+        found = (represented[name] if place.folder else {None: represented[name]} if represented[name] else {}).items()
         blobs |= {f"{name}/{key}" if place.folder else name: blob for key, blob in found}
     assert blobs.keys() == held.blobs.keys()
     for path, data in held.blobs.items():
         address = {} if data.url else {"url": f"{path_of(_named(held))}/{path}"}
-        assert blobs[path] == {**data.shown(), **address}
+        assert blobs[path] == {**data.represented(), **address}
 
 
 def _compare_bytes(answer: httpx2.Response, expected: Data | int) -> None:
@@ -372,10 +372,10 @@ def _compare_bytes(answer: httpx2.Response, expected: Data | int) -> None:
         return
     assert answer.status_code == 200, answer.text
     assert answer.content == expected.content
-    shown = expected.shown()
+    represented = expected.represented()
     assert answer.headers["content-type"] == expected.content_type
-    assert answer.headers["content-md5"] == shown["md5"]
-    assert answer.headers["etag"] == f'"{shown["sha256"]}"'
+    assert answer.headers["content-md5"] == represented["md5"]
+    assert answer.headers["etag"] == f'"{represented["sha256"]}"'
 
 
 def _compare_refusal(answer: httpx2.Response, status: int) -> None:

@@ -386,11 +386,11 @@ def test_all_lists_every_type(api: Glare) -> None:
     owner.create("murano_packages", name="one", version="2.0.0")
     page = owner.page("all", "sort=type_name:asc")
     assert (page["type_name"], page["schema"], page["total_count"]) == ("all", "/schemas/all", 3)
-    shown = page["artifacts"]
-    assert [artifact["type_name"] for artifact in shown] == ["images", "murano_packages", SAMPLE]
+    document = page["artifacts"]
+    assert [artifact["type_name"] for artifact in document] == ["images", "murano_packages", SAMPLE]
     base = set(owner.request("GET", "/schemas/all").json()["schemas"]["all"]["properties"])
-    assert [set(artifact) for artifact in shown] == [base, base, {*base, "__some_meta_information__"}]
-    assert [artifact["display_type_name"] for artifact in shown] == ["Images", "Murano packages", "Sample Artifact"]
+    assert [set(artifact) for artifact in document] == [base, base, {*base, "__some_meta_information__"}]
+    assert [artifact["display_type_name"] for artifact in document] == ["Images", "Murano packages", "Sample Artifact"]
     assert owner.names("all", "type_name=images") == ["one"]
     assert owner.names("all", "type_name=like:%25package%25") == ["one"]
     assert owner.names("all", f"type_name=in:images,{SAMPLE}&sort=name") == ["two", "one"]

@@ -67,9 +67,9 @@ def test_a_confidential_location_is_shown_whole_to_its_owner_and_admins_only(
         listed = [
             one for one in actor.page("sample_artifact", "limit=1000")["artifacts"] if one["id"] == artifact["id"]
         ]
-        for shown in (actor.show(artifact), *listed):
-            assert shown["blob"]["url"] == expected
-            assert shown["dict_of_blobs"]["key"]["url"] == expected
+        for document in (actor.show(artifact), *listed):
+            assert document["blob"]["url"] == expected
+            assert document["dict_of_blobs"]["key"]["url"] == expected
         if "127.0.0.1:" not in expected:
             assert SECRET not in actor.get(artifact).text
             assert SECRET not in actor.request("GET", "/artifacts/all").text

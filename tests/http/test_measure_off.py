@@ -50,8 +50,8 @@ def test_a_worker_measures_it_later(off: Working) -> None:
     image = off.glare.alice.activate(image)
     assert off.do() == ["wonderland"]
     assert off.state(image) == "verified"
-    shown = off.glare.alice.show(image)["image"]
-    assert (shown["size"], shown["sha256"]) == (len(DATA), SHA256)
+    document = off.glare.alice.show(image)["image"]
+    assert (document["size"], document["sha256"]) == (len(DATA), SHA256)
     assert off.events(image) == ["location.verified"]
     assert off.glare.alice.download(image, "image").content == DATA
     assert off.later(7 * 3600) == 1
@@ -64,8 +64,8 @@ def test_claims_that_are_wrong_are_told(off: Working, claims: dict[str, object])
     image = off.image()
     off.glare.alice.locate(image, "image", off.origin.url("/raw"), **claims)
     off.do()
-    told = off.location_of(image)
-    assert (told["state"], told["reason"]) == ("changed", "claim_mismatch")
+    reported = off.location_of(image)
+    assert (reported["state"], reported["reason"]) == ("changed", "claim_mismatch")
     assert off.events(image) == ["location.changed"]
     assert off.glare.alice.download(image, "image").status_code == 409
     assert off.do() == []

@@ -54,14 +54,17 @@ def artifact(newer: Newer, request: pytest.FixtureRequest) -> Json:
 def same(hidden: httpx2.Response, unknown: httpx2.Response) -> None:
     """Both are refused alike, but for the name of the field, and the header that shows it."""
     assert 400 <= hidden.status_code < 500
-    told = [answer.json()["error"]["message"].replace("no_such", "new") for answer in (hidden, unknown)]
+    reported = [answer.json()["error"]["message"].replace("no_such", "new") for answer in (hidden, unknown)]
     assert hidden.status_code == unknown.status_code
     plain = re.sub(
         r"; it (?:has it|is there) since API version 1\.\d: send the header OpenStack-API-Version: artifact 1\.\d",
         "#",
-        told[0],
+        reported[0],
     )
-    assert plain.replace("#", "; see /schemas/dated for those it has") == told[1] or plain.replace("#", "") == told[1]
+    assert (
+        plain.replace("#", "; see /schemas/dated for those it has") == reported[1]
+        or plain.replace("#", "") == reported[1]
+    )
 
 
 def test_a_newer_request_has_them(newer: Newer, artifact: Json) -> None:

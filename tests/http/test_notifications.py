@@ -79,8 +79,8 @@ def test_one_patch_tells_its_actions_in_order(api: Glare, unique: Unique) -> Non
     artifact = api.alice.create("sample_artifact", name=unique(), string_required="x")
     actions = [("status", "active"), ("status", "active"), ("visibility", "public"), ("status", "deactivated")]
     patch = [{"op": "replace", "path": f"/{field}", "value": value} for field, value in actions]
-    told = since(api, lambda: api.admin.change(artifact, *patch))
-    assert told == ["update", "activate", "activate", "publish", "deactivate"]
+    reported = since(api, lambda: api.admin.change(artifact, *patch))
+    assert reported == ["update", "activate", "activate", "publish", "deactivate"]
 
 
 def test_nothing_is_told_of_what_did_not_happen(api: Glare, unique: Unique) -> None:
@@ -150,17 +150,17 @@ def test_log_sink(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         artifact = glare.alice.create("images", name="a")
         glare.alice.set(artifact, description="x")
         end = time.monotonic() + 10
-        while len(told := [record for record in caplog.records if record.name == "glare.notifications"]) < 2:
+        while len(reported := [record for record in caplog.records if record.name == "glare.notifications"]) < 2:
             assert time.monotonic() < end
             time.sleep(0.02)
-    assert [record.__dict__["event_type"] for record in told] == [
+    assert [record.__dict__["event_type"] for record in reported] == [
         "artifact.artifact:create",
         "artifact.artifact:update",
     ]
-    assert {record.levelname for record in told} == {"INFO"}
-    assert {record.__dict__["publisher_id"] for record in told} == {"artifact.test"}
-    assert told[0].__dict__["payload"]["id"] == artifact["id"]
-    assert len({record.__dict__["message_id"] for record in told}) == 2
+    assert {record.levelname for record in reported} == {"INFO"}
+    assert {record.__dict__["publisher_id"] for record in reported} == {"artifact.test"}
+    assert reported[0].__dict__["payload"]["id"] == artifact["id"]
+    assert len({record.__dict__["message_id"] for record in reported}) == 2
 
 
 class Failing:

@@ -85,4 +85,4 @@ def test_a_job_is_not_tried(service: Working) -> None:
             service.clock.forward(60)
     assert service.rows() == [("record", "waiting", 0)]
     service.do()
-    assert service.told(address)["state"] == "verified"
+    assert service.record_at(address)["state"] == "verified"

@@ -56,7 +56,7 @@ def replicas(service: Working, *targets: str) -> Json:
     return service.glare.alice.activate(image)
 
 
-def shown(service: Working, image: Json) -> Json:
+def read_image(service: Working, image: Json) -> Json:
     document: Json = service.glare.alice.get(image, headers=V2).json()
     return document
 
@@ -75,8 +75,8 @@ def test_an_active_blob_is_promoted_in_place(stored: Working) -> None:
     assert after == before | {"external": False, "url": f"{path_of(image)}/image"}
     stored.origin.remove("/raw")
     assert stored.glare.alice.download(image, "image").content == DATA
-    told = stored.told(address)
-    assert (told["promotion"]["status"], told["url"]) == ("done", stored.origin.url("/raw"))
+    reported = stored.record_at(address)
+    assert (reported["promotion"]["status"], reported["url"]) == ("done", stored.origin.url("/raw"))
     assert stored.column(image, "source_url") == stored.origin.url("/raw")
     assert stored.events(image) == ["location.promoted"]
     asked_before = stored.origin.count("/raw")
@@ -127,7 +127,7 @@ def test_what_is_taken_down_is_not_promoted(stored: Working) -> None:
     refused = stored.glare.alice.request("POST", f"/locations/{stored.location_of(first)['id']}/promotion")
     assert refused.status_code == 451
     stored.do()
-    assert stored.told(address)["promotion"]["status"] == "failed"
+    assert stored.record_at(address)["promotion"]["status"] == "failed"
     assert stored.glare.usage("wonderland")[1] == 0
 
 
@@ -142,7 +142,7 @@ def test_a_draining_worker_gives_a_promotion_back(stored: Working) -> None:
     assert stored.rows() == [("promote", "waiting", 0)]
     assert stored.glare.objects() == []
     stored.do()
-    assert stored.told(address)["promotion"]["status"] == "done"
+    assert stored.record_at(address)["promotion"]["status"] == "done"
 
 
 def test_quota_is_reserved_first(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_a_changed_origin_fails_it_cleanly(stored: Working) -> None:
     stored.origin.put("/raw", DATA[:-1] + b"!")
     address = asked(stored, image)
     stored.do()
-    told = stored.told(address)["promotion"]
-    assert (told["status"], told["error"]["type"]) == ("failed", "OriginFailed")
+    reported = stored.record_at(address)["promotion"]
+    assert (reported["status"], reported["error"]["type"]) == ("failed", "OriginFailed")
     assert stored.glare.usage("wonderland") == (1, 0)
     assert stored.glare.alice.show(image)["image"]["external"]
     assert stored.work() == 1
@@ -180,11 +180,11 @@ def test_an_origin_that_is_away_is_asked_again(stored: Working) -> None:
     address = asked(stored, image)
     stored.origin.refuse("/raw", 503, {})
     stored.do()
-    assert stored.told(address)["promotion"]["status"] == "waiting"
+    assert stored.record_at(address)["promotion"]["status"] == "waiting"
     stored.origin.put("/raw", DATA)
     stored.clock.forward(30)
     stored.do()
-    assert stored.told(address)["promotion"]["status"] == "done"
+    assert stored.record_at(address)["promotion"]["status"] == "done"
 
 
 def test_a_replica_is_the_source_where_the_origin_is_gone(stored: Working) -> None:
@@ -193,8 +193,8 @@ def test_a_replica_is_the_source_where_the_origin_is_gone(stored: Working) -> No
     stored.origin.remove("/a")
     address = asked(stored, image, "locations/0")
     stored.do()
-    assert stored.told(address)["promotion"]["status"] == "done"
-    assert not shown(stored, image)["locations"]["0"]["external"]
+    assert stored.record_at(address)["promotion"]["status"] == "done"
+    assert not read_image(stored, image)["locations"]["0"]["external"]
     assert stored.glare.alice.request("GET", f"{path_of(image)}/locations/0", headers=V2).content == DATA
     members = stored.glare.alice.request("GET", f"{path_of(image)}/locations", headers=V2).json()["members"]
     assert members["0"]["copied_from"].endswith("/a")
@@ -216,7 +216,7 @@ def test_a_promotion_is_taken_over_and_done_once(stored: Working, monkeypatch: p
 
         monkeypatch.setattr(promote, "_copy", paused)
         stored.do(stored.without_heartbeats())
-    assert stored.told(address)["promotion"]["status"] == "done"
+    assert stored.record_at(address)["promotion"]["status"] == "done"
     assert stored.events(image) == ["location.promoted"]
     sweep(stored.glare.services)
     assert len(stored.glare.objects()) == 1
@@ -284,7 +284,7 @@ def test_the_last_good_replica_is_promoted_before_it_is_lost(tmp_path: Path) -> 
             stored.later(31 * 24 * HOUR)
             assert rounds.look(stored.glare.services) == begun
         stored.do()
-        members = shown(stored, image)["locations"]
+        members = read_image(stored, image)["locations"]
         assert [members[key]["external"] for key in sorted(members)] == [True, True, False]
 
 
@@ -346,5 +346,5 @@ def test_a_promotion_of_an_earlier_release_tells_no_secret(stored: Working) -> N
     assert stored.glare.bob.request("GET", address).json()["url"] == "http://127.0.0.1"
     assert stored.events(image) == ["location.promoted"]
     with stored.glare.services.db.read() as connection:
-        told = connection.execute(select(outbox.c.payload)).scalars()
-        assert not any("s3cr3tvalue" in str(payload) for payload in told)
+        reported = connection.execute(select(outbox.c.payload)).scalars()
+        assert not any("s3cr3tvalue" in str(payload) for payload in reported)

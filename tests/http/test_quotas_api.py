@@ -76,8 +76,8 @@ def test_shapes_to_the_letter(tmp_path: Path) -> None:
         assert glare.admin.request("GET", "/quotas").json() == {"quotas": body, "global_quotas": global_quotas}
         (own,) = glare.alice.request("GET", "/project-quotas").json()
         assert own["project_id"] == "wonderland"
-        shown = {record["quota_name"]: record["quota_value"] for record in own["project_quotas"]}
-        assert shown == global_quotas | {"max_artifact_number": 5, "max_uploaded_data:images": -1}
+        document = {record["quota_name"]: record["quota_value"] for record in own["project_quotas"]}
+        assert document == global_quotas | {"max_artifact_number": 5, "max_uploaded_data:images": -1}
         assert glare.alice.request("GET", "/project-quotas/wonderland").json() == [own]
 
 

@@ -39,13 +39,17 @@ def test_the_answer_comes_before_the_measuring(later: Working) -> None:
     assert answer.json()["image"]["status"] == "saving"
     assert later.origin.count("/raw") == 0
     address = answer.headers["location"]
-    assert later.told(address)["status"] == "saving"
+    assert later.record_at(address)["status"] == "saving"
     assert later.glare.bob.request("GET", address).status_code == 404
     assert later.do() == ["wonderland"]
-    told = later.told(address)
-    assert (told["status"], told["state"], told["size"]) == ("active", "verified", len(DATA))
-    shown = later.glare.alice.show(image)["image"]
-    assert (shown["status"], shown["external"], shown["sha256"]) == ("active", True, hashlib.sha256(DATA).hexdigest())
+    record = later.record_at(address)
+    assert (record["status"], record["state"], record["size"]) == ("active", "verified", len(DATA))
+    document = later.glare.alice.show(image)["image"]
+    assert (document["status"], document["external"], document["sha256"]) == (
+        "active",
+        True,
+        hashlib.sha256(DATA).hexdigest(),
+    )
     assert later.glare.events()[-1] == "set_location"
     assert later.glare.alice.download(image, "image").content == DATA
 
@@ -69,9 +73,9 @@ def test_a_claim_that_is_wrong_leaves_nothing_but_the_reason(later: Working) -> 
     image = later.image()
     address = later.ask(image, later.origin.url("/raw"), md5="0" * 32).headers["location"]
     later.do()
-    told = later.told(address)
-    assert (told["status"], told["error"]["type"]) == ("failed", "BadRequest")
-    assert "md5" in told["error"]["message"]
+    record = later.record_at(address)
+    assert (record["status"], record["error"]["type"]) == ("failed", "BadRequest")
+    assert "md5" in record["error"]["message"]
     assert later.glare.bob.request("GET", address).status_code == 404
     assert later.glare.admin.request("GET", address).json()["status"] == "failed"
     assert later.glare.events()[-1] == "location.failed"
@@ -85,14 +89,14 @@ def test_what_may_pass_is_tried_again(later: Working) -> None:
     image = later.image()
     address = later.ask(image, later.origin.url("/raw")).headers["location"]
     assert (later.do(), later.do()) == (["wonderland"], [])
-    assert later.told(address)["status"] == "saving"
+    assert later.record_at(address)["status"] == "saving"
     later.clock.forward(30)
     assert len(later.do()) == 1
     later.clock.forward(30)
     assert later.do() == []
     later.clock.forward(30)
     later.do()
-    assert later.told(address)["status"] == "failed"
+    assert later.record_at(address)["status"] == "failed"
     assert later.origin.count("/raw") == 3
 
 
@@ -119,7 +123,7 @@ def test_an_origin_that_is_back_is_recorded(later: Working) -> None:
     later.origin.put("/raw", DATA)
     later.clock.forward(30)
     later.do()
-    assert later.told(address)["state"] == "verified"
+    assert later.record_at(address)["state"] == "verified"
 
 
 @pytest.mark.sqlite
@@ -131,9 +135,9 @@ def test_tries_tell_nothing_about_networks(later: Working, host: str) -> None:
     for _ in range(3):
         later.do()
         later.clock.forward(HOUR)
-    told = later.told(address)
-    assert (told["status"], told["tries"]) == ("failed", 3)
-    assert host.partition(".")[0] not in told["error"]["message"].replace(later.origin.url("/raw", host), "")
+    record = later.record_at(address)
+    assert (record["status"], record["tries"]) == ("failed", 3)
+    assert host.partition(".")[0] not in record["error"]["message"].replace(later.origin.url("/raw", host), "")
 
 
 def test_a_job_that_waits_is_not_swept(later: Working) -> None:
@@ -146,7 +150,7 @@ def test_a_job_that_waits_is_not_swept(later: Working) -> None:
     sweep(later.glare.services)
     assert later.glare.alice.try_upload(image, "image", b"mine").status_code == 409
     later.do()
-    assert later.told(address)["status"] == "active"
+    assert later.record_at(address)["status"] == "active"
 
 
 def test_a_job_is_taken_over_and_done_once(later: Working, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +169,7 @@ def test_a_job_is_taken_over_and_done_once(later: Working, monkeypatch: pytest.M
 
         monkeypatch.setattr(FILL, paused)
         later.do(later.without_heartbeats())
-    assert later.told(address)["status"] == "active"
+    assert later.record_at(address)["status"] == "active"
     assert later.glare.events().count("set_location") == 1
     assert later.rows() == [("record", "done", 2)]
 
@@ -180,7 +184,7 @@ def test_a_worker_that_ends_gives_its_job_back(later: Working) -> None:
     assert do_next(later.glare.services, ending) == "wonderland"
     assert later.rows() == [("record", "waiting", 0)]
     later.do()
-    assert later.told(address)["status"] == "active"
+    assert later.record_at(address)["status"] == "active"
 
 
 def test_a_crashing_worker_is_not_fed_for_ever(later: Working, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +205,7 @@ def test_a_crashing_worker_is_not_fed_for_ever(later: Working, monkeypatch: pyte
                 later.do()
             later.clock.forward(61)
     later.do()
-    assert later.told(address)["status"] == "failed"
+    assert later.record_at(address)["status"] == "failed"
 
 
 @pytest.mark.sqlite
@@ -220,10 +224,10 @@ def test_an_unexpected_error_ends_no_worker(later: Working, monkeypatch: pytest.
 
     monkeypatch.setattr(FILL, broken)
     later.do()
-    assert sorted(later.told(address)["status"] for address in addresses) == ["active", "saving"]
+    assert sorted(later.record_at(address)["status"] for address in addresses) == ["active", "saving"]
     later.clock.forward(30)
     later.do()
-    assert {later.told(address)["status"] for address in addresses} == {"active"}
+    assert {later.record_at(address)["status"] for address in addresses} == {"active"}
 
 
 def test_deleting_the_blob_cancels(later: Working) -> None:
@@ -232,8 +236,8 @@ def test_deleting_the_blob_cancels(later: Working) -> None:
     address = later.ask(image, later.origin.url("/raw")).headers["location"]
     deleted = later.glare.alice.request("DELETE", f"{path_of(image)}/image")
     assert (deleted.status_code, deleted.json()["image"]) == (200, None)
-    told = later.told(address)
-    assert (told["status"], told["error"]["type"]) == ("failed", "Cancelled")
+    record = later.record_at(address)
+    assert (record["status"], record["error"]["type"]) == ("failed", "Cancelled")
     assert later.do() == []
     assert later.origin.count("/raw") == 0
 
@@ -251,7 +255,7 @@ def test_deleting_the_artifact_cancels_a_job_under_way(later: Working, monkeypat
     monkeypatch.setattr(FILL, overtaken)
     later.do()
     assert later.glare.alice.get(image).status_code == 404
-    assert later.told(address)["error"]["type"] == "Cancelled"
+    assert later.record_at(address)["error"]["type"] == "Cancelled"
 
 
 @pytest.mark.sqlite
@@ -262,7 +266,7 @@ def test_what_is_taken_down_is_not_recorded(later: Working) -> None:
     body = {"kind": "host", "value": "mirror.test.example", "reason": "malware"}
     assert later.glare.admin.request("POST", "/takedowns", json=body).status_code == 201
     later.do()
-    assert later.told(address)["status"] == "failed"
+    assert later.record_at(address)["status"] == "failed"
     assert later.origin.count("/raw") == 0
     assert later.ask(image, later.origin.url("/raw", "mirror.test.example")).status_code == 451
 
@@ -284,15 +288,15 @@ def test_limits_let_a_job_wait(later: Working, monkeypatch: pytest.MonkeyPatch) 
     def meanwhile(*args: object, **more: object) -> object:
         monkeypatch.setattr(FILL, fill)
         assert later.do() == ["wonderland"]
-        assert [later.told(address)["status"] for address in addresses] == ["saving", "saving"]
+        assert [later.record_at(address)["status"] for address in addresses] == ["saving", "saving"]
         return fill(*args, **more)  # type: ignore[arg-type]  # passes on what it was given
 
     monkeypatch.setattr(FILL, meanwhile)
     later.do()
     later.clock.forward(5)
     later.do()
-    assert [later.told(address).get("tries", 1) for address in addresses] == [1, 1]
-    assert {later.told(address)["status"] for address in addresses} == {"active"}
+    assert [later.record_at(address).get("tries", 1) for address in addresses] == [1, 1]
+    assert {later.record_at(address)["status"] for address in addresses} == {"active"}
     assert later.rows() == [("record", "done", 1), ("record", "done", 1)]
 
 
@@ -328,7 +332,7 @@ def test_ended_jobs_are_kept_for_a_while(later: Working) -> None:
     image = later.image()
     address = later.ask(image, later.origin.url("/raw")).headers["location"]
     later.do()
-    assert later.told(address)["status"] == "failed"
+    assert later.record_at(address)["status"] == "failed"
     later.clock.forward(31 * 24 * HOUR)
     sweep(later.glare.services)
     assert later.glare.alice.request("GET", address).status_code == 404
@@ -365,9 +369,9 @@ def test_what_an_earlier_release_took_for_open_is_decided_anew(later: Working, c
     image = later.image()
     address = later.ask(image, later.origin.url(target)).headers["location"]
     later.as_before(confidential=confidential)
-    assert later.told(address)["confidential"] is True
+    assert later.record_at(address)["confidential"] is True
     later.do()
-    assert later.told(address)["confidential"] is True
+    assert later.record_at(address)["confidential"] is True
     image = later.glare.admin.publish(later.glare.alice.activate(image))
     assert later.glare.bob.show(image)["image"]["url"] == "http://127.0.0.1"
     assert later.glare.alice.show(image)["image"]["url"] == later.origin.url(target)
@@ -394,6 +398,6 @@ def test_an_owner_may_open_a_query_in_a_job(later: Working) -> None:
     image = later.image()
     address = later.ask(image, later.origin.url(target), confidential=False).headers["location"]
     later.do()
-    assert later.told(address)["confidential"] is False
+    assert later.record_at(address)["confidential"] is False
     image = later.glare.admin.publish(later.glare.alice.activate(image))
     assert later.glare.bob.show(image)["image"]["url"] == later.origin.url(target)

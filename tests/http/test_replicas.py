@@ -128,9 +128,9 @@ def test_the_last_good_one_is_not_the_last_one(site: Verifying) -> None:
     site.glare.alice.activate(image)
     site.origin.put("/b", OTHER)
     site.later(7 * HOUR)
-    shown = folder(site, image)
-    assert shown["good"] == 1
-    assert {key: member["state"] for key, member in shown["members"].items()} == {"eu": "verified", "us": "changed"}
+    document = folder(site, image)
+    assert document["good"] == 1
+    assert {key: member["state"] for key, member in document["members"].items()} == {"eu": "verified", "us": "changed"}
     assert remove(site, image, "eu") == 409
     assert remove(site, image, "us") == 200
     assert keys(site, image) == ["eu"]
@@ -165,12 +165,17 @@ def test_the_set_is_shown_since_1_2(site: Verifying) -> None:
     image = draft(site)
     locate(site, image, "eu", "/a")
     upload(site, image, "stored", DATA)
-    shown = folder(site, image)
-    assert (shown["field"], shown["replicas"], shown["size"], shown["good"]) == ("locations", True, len(DATA), 2)
-    member = shown["members"]["eu"]
+    document = folder(site, image)
+    assert (document["field"], document["replicas"], document["size"], document["good"]) == (
+        "locations",
+        True,
+        len(DATA),
+        2,
+    )
+    member = document["members"]["eu"]
     assert (member["state"], member["external"], member["good"]) == ("verified", True, True)
     assert member["location"] == site.location_of(image, "locations/eu")["id"]
-    assert (shown["members"]["stored"]["location"], shown["members"]["stored"]["state"]) == (None, None)
+    assert (document["members"]["stored"]["location"], document["members"]["stored"]["state"]) == (None, None)
     old = site.glare.alice.request("GET", f"{path_of(image)}/locations")
     assert old.status_code == 400
     assert "locations" not in site.glare.alice.show(image)
@@ -188,8 +193,8 @@ def test_an_older_artifact_is_as_before(site: Verifying) -> None:
     image = site.record("/a", DATA)
     for version in ("1.0", "1.1", "1.2"):
         headers = {"OpenStack-API-Version": f"artifact {version}"}
-        shown = site.glare.alice.get(image, headers=headers).json()
-        assert shown.get("locations") == ({} if version == "1.2" else None)
+        document = site.glare.alice.get(image, headers=headers).json()
+        assert document.get("locations") == ({} if version == "1.2" else None)
         assert site.glare.alice.request("GET", f"{path_of(image)}/image", headers=headers).content == DATA
         page = site.glare.alice.request("GET", "/artifacts/images?name=recorded", headers=headers).json()
         assert len(page["artifacts"]) == 1
@@ -221,8 +226,8 @@ def test_archives_unpack_into_replicas(site: Verifying) -> None:
     assert unpack(b"one", b"one") == 200
     assert unpack(b"one", b"two") == 409
     assert unpack(b"two", b"two") == 200
-    shown = site.glare.alice.show(crate)["copies"]
-    assert {key: blob["sha256"] for key, blob in shown.items()} == dict.fromkeys(
+    document = site.glare.alice.show(crate)["copies"]
+    assert {key: blob["sha256"] for key, blob in document.items()} == dict.fromkeys(
         ("0", "1"), hashlib.sha256(b"two").hexdigest()
     )
     assert site.glare.alice.try_upload(crate, "copies/2", b"three").status_code == 409

@@ -156,7 +156,7 @@ EXPECTED = [
 ]
 
 
-def shown(api: Glare, name: str) -> Any:
+def schema_of(api: Glare, name: str) -> Any:
     """The schema of a type as it is sent."""
     return api.alice.request("GET", f"/schemas/{name}").json()["schemas"][name]
 
@@ -164,7 +164,7 @@ def shown(api: Glare, name: str) -> Any:
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda schema: schema["name"])
 def test_schema_to_the_letter(api: Glare, expected: Json) -> None:
     """The schema equals the contract's key by key; each field is described in words of our own."""
-    schema = shown(api, expected["name"])
+    schema = schema_of(api, expected["name"])
     for name, field in schema["properties"].items():
         assert field.pop("description", None), f"{name} has no description"
     assert schema == expected
@@ -193,7 +193,7 @@ def test_schema_of_an_unknown_type_is_404(api: Glare, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(TYPES))
 def test_every_property_has_what_clients_read(api: Glare, name: str) -> None:
     """The client looks up type, glareType and filter_ops of every property, and reads absent flags as false."""
-    schema = shown(api, name)
+    schema = schema_of(api, name)
     assert set(schema) == {"name", "version", "title", "type", "display_name", "required", "properties"}
     kind = re.compile(r"(String|Integer|Float|Boolean|DateTime|Link|Blob)(List|Dict)?")
     for field in schema["properties"].values():
@@ -208,7 +208,7 @@ def test_every_property_has_what_clients_read(api: Glare, name: str) -> None:
 
 def test_sample_type(api: Glare) -> None:
     """The rarer keys, as a type of an author's own has them."""
-    fields = shown(api, "sample_artifact")["properties"]
+    fields = schema_of(api, "sample_artifact")["properties"]
     assert fields["string_validators"]["enum"] == ["aa", "bb", "c" * 11]
     assert fields["string_validators"]["maxLength"] == 10
     assert (fields["int_validators"]["minimum"], fields["int_validators"]["maximum"]) == (10, 20)
@@ -230,7 +230,7 @@ def test_sample_type(api: Glare) -> None:
 
 def test_not_nullable_fields(api: Glare) -> None:
     """A field that cannot be null has a plain type, and zero is a default that is shown."""
-    fields = shown(api, "non_nullable_fields_artifact")["properties"]
+    fields = schema_of(api, "non_nullable_fields_artifact")["properties"]
     assert fields["int_not_nullable_with_default"]["type"] == "integer"
     assert fields["int_not_nullable_with_default"]["default"] == 0
     assert "default" not in fields["int_not_nullable_without_default"]
@@ -240,4 +240,4 @@ def test_not_nullable_fields(api: Glare) -> None:
 def test_schemas_are_the_same_at_both_versions(api: Glare, name: str) -> None:
     """1.0 and 1.1 show the same fields."""
     newer = api.alice.request("GET", f"/schemas/{name}", headers={"OpenStack-API-Version": "artifact 1.1"})
-    assert newer.json()["schemas"][name] == shown(api, name)
+    assert newer.json()["schemas"][name] == schema_of(api, name)

@@ -26,23 +26,23 @@ def etag(api: Glare, artifact: Json, **headers: str) -> str:
 
 def test_show_has_the_shape_of_the_type(api: Glare, sample: Json) -> None:
     """What is shown has the properties of the schema, and what the type's own formatter adds."""
-    shown = api.alice.get(sample)
-    assert shown.headers["content-type"] == "application/json; charset=UTF-8"
+    document = api.alice.get(sample)
+    assert document.headers["content-type"] == "application/json; charset=UTF-8"
     properties = api.alice.request("GET", "/schemas/sample_artifact").json()["schemas"]["sample_artifact"]["properties"]
-    assert set(shown.json()) == {*properties, "__some_meta_information__"}
-    assert shown.json()["__some_meta_information__"] == sample["name"].upper()
+    assert set(document.json()) == {*properties, "__some_meta_information__"}
+    assert document.json()["__some_meta_information__"] == sample["name"].upper()
 
 
 def test_all_finds_any_type(api: Glare, sample: Json, unique: Unique) -> None:
     """Under `all` an artifact of any type is shown with base fields, its type's name, and its formatter's keys."""
     image = api.alice.create("images", name=unique())
     properties = api.alice.request("GET", "/schemas/all").json()["schemas"]["all"]["properties"]
-    shown = api.alice.request("GET", f"/artifacts/all/{image['id']}").json()
-    assert set(shown) == set(properties)
-    assert (shown["type_name"], shown["display_type_name"]) == ("images", "Images")
-    shown = api.alice.request("GET", f"/artifacts/all/{sample['id']}").json()
-    assert set(shown) == {*properties, "__some_meta_information__"}
-    assert shown["type_name"] == "sample_artifact"
+    document = api.alice.request("GET", f"/artifacts/all/{image['id']}").json()
+    assert set(document) == set(properties)
+    assert (document["type_name"], document["display_type_name"]) == ("images", "Images")
+    document = api.alice.request("GET", f"/artifacts/all/{sample['id']}").json()
+    assert set(document) == {*properties, "__some_meta_information__"}
+    assert document["type_name"] == "sample_artifact"
 
 
 def test_artifact_of_another_type_is_404(api: Glare, sample: Json) -> None:

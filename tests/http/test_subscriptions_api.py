@@ -40,10 +40,10 @@ def test_a_subscription_is_shown_as_it_was_made(somebody: Any) -> None:
     assert made["target"] == HOOK
     assert made["events"] == ["artifact.create", "location.changed"]
     assert made["scope"] is None
-    shown = {name: value for name, value in made.items() if name != "secret"}
-    assert show(somebody, made) == shown
+    represented = {name: value for name, value in made.items() if name != "secret"}
+    assert show(somebody, made) == represented
     listed = somebody.request("GET", "/subscriptions").json()
-    assert listed["subscriptions"] == [shown]
+    assert listed["subscriptions"] == [represented]
 
 
 def test_a_secret_is_shown_where_it_is_made_and_never_again(service: Glare, somebody: Any) -> None:

@@ -146,8 +146,8 @@ def test_a_job_goes_on_with_the_trace(tmp_path: Path, logged: Lines) -> None:
         assert later.do() == ["wonderland"]
         assert {entry.get("trace_id") for entry in logged.entries if entry["logger"] == "glare.egress"} == {ID}
         with later.glare.services.db.read() as connection:
-            told = connection.execute(select(outbox.c.event_type, outbox.c.trace).order_by(outbox.c.id)).all()
-        assert told[-1] == ("set_location", f"{PARENT} {STATE}")
+            reported = connection.execute(select(outbox.c.event_type, outbox.c.trace).order_by(outbox.c.id)).all()
+        assert reported[-1] == ("set_location", f"{PARENT} {STATE}")
         _no_trace_is_left(later)
         assert not {"traceparent", "tracestate"} & set(later.origin.seen[0].headers)
 

@@ -169,7 +169,7 @@ class Dripping(StreamBody):
 
     def __init__(self, party: Party, transfers: Transfers) -> None:
         super().__init__(cast("Any", DownloadsOf(party, transfers)), {}, 200)
-        self.told = threading.Event()
+        self.to_end = threading.Event()
         self.pieces = [b"x"]
 
     def open(self) -> Dripping:
@@ -178,14 +178,14 @@ class Dripping(StreamBody):
     def read(self) -> bytes:
         if self.pieces:
             return self.pieces.pop()
-        assert self.told.wait(60)
+        assert self.to_end.wait(60)
         return b""
 
     def close(self) -> None:
         pass
 
     def cancel(self) -> None:
-        self.told.set()
+        self.to_end.set()
 
 
 def test_downloads_between_two_sends_make_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_downloads_between_two_sends_make_room_too(monkeypatch: pytest.MonkeyPat
                 ends = await asyncio.gather(*downloads, return_exceptions=True)
             finally:
                 for body in bodies:
-                    body.told.set()
+                    body.to_end.set()
             assert [type(end) for end in ends] == [Unavailable, Unavailable]
 
     asyncio.run(main())

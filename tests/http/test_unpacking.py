@@ -38,9 +38,9 @@ def crate(glare: Glare) -> Json:
 
 def stored(glare: Glare, artifact: Json, folder: str = "content") -> dict[str, bytes]:
     """The bytes of everything in a folder, downloaded."""
-    shown = glare.alice.show(artifact)[folder]
-    assert all(blob["status"] == "active" for blob in shown.values())
-    return {key: glare.alice.download(artifact, f"{folder}/{key}").content for key in shown}
+    document = glare.alice.show(artifact)[folder]
+    assert all(blob["status"] == "active" for blob in document.values())
+    return {key: glare.alice.download(artifact, f"{folder}/{key}").content for key in document}
 
 
 def refusal(glare: Glare, artifact: Json, path: str, data: Any, status: int, **options: Any) -> str:
@@ -61,11 +61,11 @@ def test_an_archive_and_its_members_become_visible_together(glare: Glare, artifa
     """
     archive = packed(FILES)
     events = len(glare.events())
-    shown = glare.alice.upload(artifact, "zip", archive)
-    assert shown["zip"]["size"] == len(archive)
-    assert {key: blob["size"] for key, blob in shown["content"].items()} == {k: len(v) for k, v in FILES.items()}
-    assert {blob["content_type"] for blob in shown["content"].values()} == {BYTES}
-    assert glare.alice.show(artifact) == shown
+    document = glare.alice.upload(artifact, "zip", archive)
+    assert document["zip"]["size"] == len(archive)
+    assert {key: blob["size"] for key, blob in document["content"].items()} == {k: len(v) for k, v in FILES.items()}
+    assert {blob["content_type"] for blob in document["content"].values()} == {BYTES}
+    assert glare.alice.show(artifact) == document
     assert stored(glare, artifact) == FILES
     assert glare.alice.download(artifact, "zip").content == archive
     assert glare.usage("wonderland") == (1, len(archive) + sum(map(len, FILES.values())))
@@ -126,9 +126,9 @@ def test_members_beside_others(glare: Glare, crate: Json) -> None:
     """A type may keep the members only, beside what the folder has; a member replaces the blob of its key."""
     glare.alice.upload(crate, "files/mine", b"mine")
     glare.alice.upload(crate, "files/old", b"old" * 100)
-    shown = glare.alice.upload(crate, "box", packed({"new": b"new", "old": b"newer"}))
-    assert shown["box"] is None
-    assert shown["files"]["new"]["content_type"] == "text/plain"
+    document = glare.alice.upload(crate, "box", packed({"new": b"new", "old": b"newer"}))
+    assert document["box"] is None
+    assert document["files"]["new"]["content_type"] == "text/plain"
     assert stored(glare, crate, "files") == {"mine": b"mine", "old": b"newer", "new": b"new"}
     assert glare.usage("wonderland") == (1, 4 + 5 + 3)
     assert len(glare.objects()) == 3
@@ -253,8 +253,8 @@ def test_nothing_is_visible_before_all_is(glare: Glare, artifact: Json, held: tu
     with ThreadPoolExecutor(1) as pool:
         running_upload = pool.submit(glare.alice.try_upload, artifact, "zip", packed(FILES))
         assert arrived.wait(10)
-        shown = glare.alice.show(artifact)
-        assert (shown["zip"]["status"], shown["content"]) == ("saving", {})
+        document = glare.alice.show(artifact)
+        assert (document["zip"]["status"], document["content"]) == ("saving", {})
         assert glare.alice.try_upload(artifact, "zip", packed({})).status_code == 409
         assert glare.alice.set(artifact, status="active").status_code == 409
         assert glare.alice.delete(artifact).status_code == 409

@@ -183,11 +183,11 @@ def test_default_rules(
 
 def test_lists_show_own_and_public(api: Glare, hidden: Json, public: dict[str, Json]) -> None:
     """Projects list their own artifacts and public ones, admins all, anonymous readers public ones; totals agree."""
-    shown = {"alice": 3, "admin": 3, "bob": 2, "anonymous": 2}
+    document = {"alice": 3, "admin": 3, "bob": 2, "anonymous": 2}
     ids = {hidden["id"], *(artifact["id"] for artifact in public.values())}
     wanted = "name=in:hidden,public active,public deactivated"
     for kind in ("sample_artifact", "all"):
-        for actor, number in shown.items():
+        for actor, number in document.items():
             page = getattr(api, actor).page(kind, wanted)
             assert len(page["artifacts"]) == page["total_count"] == number
             assert {artifact["id"] for artifact in page["artifacts"]} <= ids

@@ -66,8 +66,8 @@ def test_what_was_refused_for_old_clients_is_taken_and_shown_whole(api: Glare, f
     assert answer.status_code == 201, answer.text
     made = answer.json() | {"type_name": "sample_artifact"}
     for version in (*OLD, "1.3"):
-        shown = api.alice.get(made, headers={"OpenStack-API-Version": f"artifact {version}"}).json()
-        assert {name: shown[name] for name in wanted} == wanted
+        document = api.alice.get(made, headers={"OpenStack-API-Version": f"artifact {version}"}).json()
+        assert {name: document[name] for name in wanted} == wanted
     assert api.alice.delete(made).status_code == 204
 
 
@@ -160,8 +160,8 @@ def test_older_requests_change_what_they_can(api: Glare) -> None:
     assert change({"op": "add", "path": "/tags/-", "value": "one more"}, "1.3") == 200
     assert change({"op": "add", "path": "/metadata/b", "value": "x"}, "1.2") == 400
     assert change({"op": "replace", "path": "/tags", "value": ["few"]}, "1.0") == 200
-    shown = api.alice.show(made)
-    assert (shown["description"], shown["tags"], shown["metadata"]) == ("old", ["few"], {"a": SIGNATURE})
+    document = api.alice.show(made)
+    assert (document["description"], document["tags"], document["metadata"]) == ("old", ["few"], {"a": SIGNATURE})
 
 
 def test_keys_of_folders_hold_any_character(api: Glare) -> None:

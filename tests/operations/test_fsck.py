@@ -346,18 +346,18 @@ def test_a_stopped_check_is_gone_on_with(glare: Glare) -> None:
         return opened(name, offset, length)
 
     found: list[Finding] = []
-    told: list[Progress] = []
+    reported: list[Progress] = []
     with pytest.MonkeyPatch.context() as patching:
         patching.setattr(store, "open", noted)
         summary = Summary(done=False)
         while not summary.done:
             assert not summary.sound
-            summary = Check(glare.services, EVERYTHING, found.append, told.append, StopAfter(2)).run(["file"])
+            summary = Check(glare.services, EVERYTHING, found.append, reported.append, StopAfter(2)).run(["file"])
     assert summary.counts == {"blobs": 5, "bytes": 35, "objects": 5, "differs": 1}
     assert [finding.kind for finding in found] == ["differs"]
     assert len(set(read)) == 5
     assert len(read) <= 5 + 10  # The one that a stop came into is read again.
-    assert (told[-1].blobs, told[-1].all_blobs, told[-1].all_bytes) == (5, 5, 35)
+    assert (reported[-1].blobs, reported[-1].all_blobs, reported[-1].all_bytes) == (5, 5, 35)
 
 
 def test_one_check_of_a_store_at_a_time(glare: Glare) -> None:

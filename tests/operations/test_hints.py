@@ -143,7 +143,7 @@ def test_failed_promotions_have_a_budget_too(tmp_path: Path) -> None:
             site.origin.put("/a", CHANGED)
             assert site.glare.alice.request("POST", address).status_code == 202
             site.do()
-            assert site.told(address)["promotion"]["status"] == "failed"
+            assert site.record_at(address)["promotion"]["status"] == "failed"
             site.origin.put("/a", DATA)
             before = whole(site)
             site.later(HOUR)

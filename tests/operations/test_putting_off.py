@@ -249,9 +249,13 @@ def test_a_notification_that_cannot_be_sent_lets_others_pass(tmp_path: Path) -> 
     be.
     """
     with running(tmp_path) as glare:
-        clock, sink, told = Clock(glare), _Picky("odd", "odder"), []
+        clock, sink, reported = Clock(glare), _Picky("odd", "odder"), []
         consumer = Consumer(
-            DatabaseOutbox(glare.services.db), sink, glare.services.clock, Backoff(patience=3), lambda: told.append(1)
+            DatabaseOutbox(glare.services.db),
+            sink,
+            glare.services.clock,
+            Backoff(patience=3),
+            lambda: reported.append(1),
         )
         for name in ("odd", "odder", "good", "better"):
             glare.alice.create("images", name=name)
@@ -264,7 +268,7 @@ def test_a_notification_that_cannot_be_sent_lets_others_pass(tmp_path: Path) -> 
             consumer.run_once()
             clock.forward(600)
         assert sink.tried - tried <= 12, "each about once an hour"
-        assert len(told) == sink.tried - 2
+        assert len(reported) == sink.tried - 2
         sink.names = ()
         clock.forward(3700)
         consumer.run_once()
@@ -334,8 +338,8 @@ def test_the_sweep_passes_over_what_it_cannot_end(tmp_path: Path, monkeypatch: p
         with site.glare.services.db.read() as connection:
             states = sorted(connection.execute(select(subscriptions.c.state)).scalars())
         assert states == ["expired", "pending"]
-        told = sorted(len(site.events(image)) for image in stale)
-        assert told == [0, 1]
+        reported = sorted(len(site.events(image)) for image in stale)
+        assert reported == [0, 1]
         sweep(site.glare.services)
         assert [site.events(image) for image in stale] == [["location.stale"]] * 2
 

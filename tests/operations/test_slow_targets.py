@@ -17,7 +17,7 @@ def test_a_message_does_not_wait_for_silent_targets_of_others(tmp_path: Path) ->
     """With one place for deliveries, and more silent targets before it, another project's message is sent all the
     same.
     """
-    released, told = threading.Event(), threading.Event()
+    released, reported = threading.Event(), threading.Event()
     held = threading.Semaphore(0)
 
     def silent(message: Message) -> Answer:
@@ -28,7 +28,7 @@ def test_a_message_does_not_wait_for_silent_targets_of_others(tmp_path: Path) ->
 
     def good(message: Message) -> Answer:
         if message.type != CONFIRMATION:
-            told.set()
+            reported.set()
         return willing(message)
 
     with (
@@ -46,7 +46,7 @@ def test_a_message_does_not_wait_for_silent_targets_of_others(tmp_path: Path) ->
             assert held.acquire(timeout=SECONDS)
             assert held.acquire(timeout=SECONDS)
             glare.bob.create("images", name="for the good")
-            assert told.wait(SECONDS)
+            assert reported.wait(SECONDS)
             assert not held.acquire(blocking=False)
         finally:
             released.set()

@@ -244,10 +244,10 @@ def test_location_events_show_confidential_urls_to_the_owner_only(tmp_path: Path
             assert stored is not None
             happen(glare, recorded_location_event("location.changed", stored, Slot("image"), glare.services.clock()))
         work(glare)
-        shown = [
+        represented = [
             [one.document["data"]["location"]["url"] for one in server.events()] for server in (to_owner, to_other)
         ]
-        assert shown == [urls, ["http://127.0.0.1", urls[1]]]
+        assert represented == [urls, ["http://127.0.0.1", urls[1]]]
 
 
 def test_a_location_scope_hears_of_that_location(tmp_path: Path, receiver: Receiver, origin: Origin) -> None:
@@ -301,8 +301,8 @@ def test_what_happened_in_private_stays_there(service: Glare, receiver: Receiver
     service.alice.activate(artifact)
     service.admin.publish(artifact)
     work(service)
-    told = [one["type"] for one in log(service.bob, made)]
-    assert told == ["artifact.update", "artifact.publish"]
+    reported = [one["type"] for one in log(service.bob, made)]
+    assert reported == ["artifact.update", "artifact.publish"]
     assert len(log(service.alice, own)) == 7
     assert not any(
         b"secret name" in message.body
@@ -492,8 +492,8 @@ def test_a_dead_target_is_suspended_and_others_are_told(tmp_path: Path, receiver
         assert show(glare.alice, made)["reason"] == "failing"
         assert state(glare.alice, made) == "suspended"
         assert "subscription.suspended" in glare.events()
-        [told] = receiver.events()
-        assert told.document["data"]["subscription"] == {"id": made["id"], "description": "", "reason": "failing"}
+        [reported] = receiver.events()
+        assert reported.document["data"]["subscription"] == {"id": made["id"], "description": "", "reason": "failing"}
         assert len(log(glare.alice, watching)) == 1
         assert log(glare.bob, elsewhere) == []
         tried = len(dead.messages)
@@ -794,8 +794,8 @@ def test_depths_are_told_to_operators(service: Glare, receiver: Receiver) -> Non
     service.alice.create("images", name="a")
     assert depths(service.services)["glare_outbox_unfanned_events"] == 1
     work(service)
-    told = depths(service.services)
-    assert (told["glare_webhook_queue"], told["glare_webhook_suspended"]) == (1, 0)
+    reported = depths(service.services)
+    assert (reported["glare_webhook_queue"], reported["glare_webhook_suspended"]) == (1, 0)
     text = service.stranger.request("GET", "/metrics").text
     assert 'glare_webhook_deliveries_total{outcome="retried"} 1.0' in text
     service.services.db.transact(lambda connection: rows.remove(connection, made["id"]))

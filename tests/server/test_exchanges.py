@@ -67,7 +67,7 @@ class Patient:
 
     def __init__(self) -> None:
         self.waiting = threading.Semaphore(0)
-        self.told: list[str] = []
+        self.heard: list[str] = []
         self.sent: list[object] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -75,7 +75,7 @@ class Patient:
         message = await receive()
         while message["type"] == "http.request":
             message = await receive()
-        self.told.append(message["type"])
+        self.heard.append(message["type"])
         try:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"late"})
@@ -339,7 +339,7 @@ def test_the_application_learns_that_its_client_has_left(request_: bytes) -> Non
         client.sendall(request_)
         assert application.waiting.acquire(timeout=10)
         client.close()
-        eventually(lambda: application.told == ["http.disconnect"])
+        eventually(lambda: application.heard == ["http.disconnect"])
         eventually(lambda: len(application.sent) == 1)
 
 

@@ -63,9 +63,9 @@ class Pair:
 
     def show_alike(self, artifact: Json) -> Json:
         """The artifact, of which both processes say the same."""
-        shown = self.first.admin.show(artifact)
-        assert self.second.admin.show(artifact) == shown
-        return shown
+        document = self.first.admin.show(artifact)
+        assert self.second.admin.show(artifact) == document
+        return document
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ def test_of_publishers_of_one_name_one_wins(pair: Pair) -> None:
             *(partial(pair.racer(n, "admin").set, artifact, visibility="public") for n, artifact in enumerate(found))
         )
         assert statuses(answers) == {200: 1, 409: 3}
-        shown = [pair.show_alike(artifact)["visibility"] for artifact in found]
-        assert shown == ["public" if answer.status_code == 200 else "private" for answer in answers]
+        document = [pair.show_alike(artifact)["visibility"] for artifact in found]
+        assert document == ["public" if answer.status_code == 200 else "private" for answer in answers]
 
 
 def test_uploads_into_one_blob_leave_the_bytes_of_one(pair: Pair) -> None:
@@ -156,12 +156,12 @@ def test_uploads_into_one_blob_leave_the_bytes_of_one(pair: Pair) -> None:
         )
         assert statuses(answers).keys() <= {200, 409}
         done = [data for data, answer in zip(contents, answers, strict=True) if answer.status_code == 200]
-        shown = pair.show_alike(artifact)["blob"]
+        document = pair.show_alike(artifact)["blob"]
         for server in (pair.first, pair.second):
             data = server.alice.download(artifact, "blob").content
             assert data in done
-            assert (shown["size"], shown["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-            assert (shown["md5"], shown["status"]) == (hashlib.md5(data).hexdigest(), "active")
+            assert (document["size"], document["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+            assert (document["md5"], document["status"]) == (hashlib.md5(data).hexdigest(), "active")
 
 
 def test_uploads_into_one_folder_are_all_there(pair: Pair) -> None:
@@ -235,9 +235,9 @@ def test_a_deletion_meets_another_change(pair: Pair, other: str) -> None:
             ]
             continue
         assert changed.status_code == 200
-        shown = pair.show_alike(artifact)
-        assert (shown["visibility"] == "public") is (other == "publish")
-        assert (shown["status"] == "deactivated") is (other == "deactivate")
+        document = pair.show_alike(artifact)
+        assert (document["visibility"] == "public") is (other == "publish")
+        assert (document["status"] == "deactivated") is (other == "deactivate")
         data = pair.first.admin.download(artifact, "blob").content
         assert data == (b"after" if other == "upload" else b"before")
 
@@ -322,7 +322,7 @@ def test_a_blob_meets_an_activation(pair: Pair, way: str) -> None:
             pair.second.alice.activate(artifact)
         after = pair.show_alike(artifact)
         assert (after["image"] is not None) == (stored.status_code == 200)
-        assert all(shown["image"] == after["image"] for shown in seen if shown["status"] == "active")
+        assert all(document["image"] == after["image"] for document in seen if document["status"] == "active")
         assert pair.first.alice.try_upload(artifact, "image", b"late").status_code == 403
         if after["image"]:
             assert (after["image"]["sha256"], after["image"]["external"]) == (

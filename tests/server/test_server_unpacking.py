@@ -70,6 +70,6 @@ def test_unpacking_takes_flat_memory(tmp_path: Path) -> None:
         artifact = server.alice.create("crate_artifact", name="large")
         server.alice.upload(artifact, "many/first", b"x" * 5_000_000)
         before = server.memory()
-        shown = server.alice.upload(artifact, "big", packed(files))
-        assert {key: blob["size"] for key, blob in shown["many"].items()} == dict.fromkeys("ab", 150000000)
+        document = server.alice.upload(artifact, "big", packed(files))
+        assert {key: blob["size"] for key, blob in document["many"].items()} == dict.fromkeys("ab", 150000000)
         assert server.memory() - before < 40_000_000

@@ -241,12 +241,12 @@ def main(directory: Path, origin: str, rounds: int) -> None:
     Chaos(services, origin, Journal(directory / "journal"), 0).step()
     services.db.engine.dispose()  # The pool is made anew: one that is disposed of keeps no connection.
     for number in range(rounds):
-        steps, told = os.pipe()
+        steps, reported = os.pipe()
         child = os.fork()
         if not child:
-            play(services, origin, Journal(directory / "journal"), number, 60, partial(os.write, told, b"."))
+            play(services, origin, Journal(directory / "journal"), number, 60, partial(os.write, reported, b"."))
             os._exit(1)
-        os.close(told)
+        os.close(reported)
         # How long it lives is counted in what it has done, whatever the machine's speed, and then a moment.
         for _ in range(dice.randrange(MOST_STEPS)):
             os.read(steps, 1)

@@ -39,7 +39,7 @@ class Working(Verifying):
         headers = {"Content-Type": LOCATION, **AS_ASYNC}
         return self.glare.alice.request("PUT", f"{path_of(image)}/{path}", content=body, headers=headers)
 
-    def told(self, address: str) -> Json:
+    def record_at(self, address: str) -> Json:
         """What its owner reads at an address."""
         answer = self.glare.alice.request("GET", address)
         assert answer.status_code == 200, answer.text
@@ -67,8 +67,8 @@ class Working(Verifying):
         """
         with self.glare.services.db.write() as connection:
             for row in connection.execute(select(jobs.c.id, jobs.c.payload)).all():
-                told = {name: value for name, value in json.loads(row.payload).items() if name != "wish"} | members
-                payload = json.dumps(told).encode()
+                before = {name: value for name, value in json.loads(row.payload).items() if name != "wish"} | members
+                payload = json.dumps(before).encode()
                 connection.execute(update(jobs).where(jobs.c.id == row.id).values(payload=payload))
 
     @contextmanager

@@ -102,7 +102,7 @@ class Data:
     content_type: str
     url: str | None = None
 
-    def shown(self) -> dict[str, Any]:
+    def represented(self) -> dict[str, Any]:
         """What a representation says of it, without the address of kept bytes."""
         digests = {name: hashlib.new(name, self.content).hexdigest() for name in ("md5", "sha1", "sha256")}
         known = {"size": len(self.content), "content_type": self.content_type, "external": self.url is not None}

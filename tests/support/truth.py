@@ -73,7 +73,7 @@ def disagreements(services: Services, directory: Path) -> list[str]:
             *(problem for artifact in held for problem in _unpacked(services, artifact)),
             *_leftovers(services, connection, directory),
             *_counters(connection, held),
-            *_told(connection, held),
+            *_recorded(connection, held),
             *(problem for artifact in held for problem in _index(services, connection, artifact)),
             *(
                 f"blob {blob.slot.path} of {artifact.id}: {problem}"
@@ -143,14 +143,14 @@ def _index(services: Services, connection: Connection, artifact: Artifact) -> It
         yield f"artifact_values of {artifact.id} are not those of its document"
 
 
-def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
+def _recorded(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
     """What the audit log and the outbox tell, from the first entry to the last, is what there is: no more, and no
     less.
     """
-    told: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    recorded: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     of_artifacts = (audit.c.outcome == DONE, audit.c.artifact_id.is_not(None))
     for row in connection.execute(select(audit).where(*of_artifacts).order_by(audit.c.id)):
-        told[row.artifact_id].append(row)
+        recorded[row.artifact_id].append(row)
     events: Counter[tuple[str, str]] = Counter(
         (row.artifact_id, row.event_type)
         for row in connection.execute(
@@ -158,15 +158,15 @@ def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
         )
     )
     # What is scrubbed was deleted before, as subscribers have heard; of a check they hear what comes of it.
-    untold = ("scrub", "check_location")
+    unrecorded = ("scrub", "check_location")
     actions = Counter(
-        (row.artifact_id, row.action) for rows in told.values() for row in rows if row.action not in untold
+        (row.artifact_id, row.action) for rows in recorded.values() for row in rows if row.action not in unrecorded
     )
     if events != actions:
         yield f"the outbox tells {events - actions} more than the audit log, and this not: {actions - events}"
     there = {artifact.id: artifact for artifact in held}
-    for artifact_id in told.keys() | there.keys():
-        rows, artifact = told[artifact_id], there.get(artifact_id)
+    for artifact_id in recorded.keys() | there.keys():
+        rows, artifact = recorded[artifact_id], there.get(artifact_id)
         last = rows[-1].action if rows else None
         delayed = last == "delete" and msgspec.json.decode(rows[-1].detail).get("delayed", False)
         if artifact is None:
@@ -174,11 +174,11 @@ def _told(connection: Connection, held: Sequence[Artifact]) -> Iterator[str]:
                 yield f"{artifact_id} is gone, and the last that is told of it is {last!r}"
         elif not rows or rows[0].action != "create" or delayed != (artifact.status is Status.DELETED):
             yield f"{artifact_id} is {artifact.status}, and told are {[row.action for row in rows]}"
-        elif (blobs_told := _blobs_told(rows)) != (shown := _blobs_shown(artifact)):
-            yield f"{artifact_id} has {shown}, and told are {blobs_told}"
+        elif (blobs_recorded := _blobs_recorded(rows)) != (published := _blobs_published(artifact)):
+            yield f"{artifact_id} has {published}, and told are {blobs_recorded}"
 
 
-def _blobs_told(rows: Sequence[Row[Any]]) -> dict[str, str]:
+def _blobs_recorded(rows: Sequence[Row[Any]]) -> dict[str, str]:
     """The sha256 of each blob by its path, after all that is told; of an archive itself, and not of what is in it."""
     found = {}
     for row in rows:
@@ -189,7 +189,7 @@ def _blobs_told(rows: Sequence[Row[Any]]) -> dict[str, str]:
     return found
 
 
-def _blobs_shown(artifact: Artifact) -> dict[str, str]:
+def _blobs_published(artifact: Artifact) -> dict[str, str]:
     unpacked = artifact.type_name == "unpacking_artifact"
     return {
         slot.path: blob.digests.sha256

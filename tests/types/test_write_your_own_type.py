@@ -135,11 +135,13 @@ def test_it_unpacks_bundles(folder: Path, tmp_path: Path) -> None:
     modules = "enabled_artifact_types = trained_models\ncustom_artifact_types_modules = lab_types\n"
     with running(tmp_path, f"[DEFAULT]\n{modules}") as glare:
         drafted = glare.alice.create("trained_models", name="cats")
-        shown = {}
-        shown["model"] = glare.alice.upload(drafted, "bundle", packed({"cats/1.png": b"miaow", "dogs/1.png": b"woof"}))
+        document = {}
+        document["model"] = glare.alice.upload(
+            drafted, "bundle", packed({"cats/1.png": b"miaow", "dogs/1.png": b"woof"})
+        )
     (session,) = [text for text in blocks("python-session") if "model" in text]
     for line, answer in re.findall(r">>> (.*)\n(.*)\n", session):
-        assert repr(eval(line, shown)) == answer  # noqa: S307 - the how-to's own lines
+        assert repr(eval(line, document)) == answer  # noqa: S307 - the how-to's own lines
 
 
 def test_its_halves_are_members() -> None:
@@ -169,8 +171,8 @@ def test_it_refuses_models_that_guess(spec: TypeSpec) -> None:
 
 def test_it_adds_a_label(spec: TypeSpec) -> None:
     """The example's `format` hook adds its line to what clients see."""
-    shown = represent(spec, a_model(framework="onnx"), microversion=Microversion(1, 0), full_urls=True)
-    assert shown["label"] == "cats 1.0.0 (onnx)"
+    document = represent(spec, a_model(framework="onnx"), microversion=Microversion(1, 0), full_urls=True)
+    assert document["label"] == "cats 1.0.0 (onnx)"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from glare.archives.names import read_name, require_distinct, require_safe
-from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import Reader, StoredData, UnpackLimits
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, RequestEntityTooLarge
 
 STORED: Final = 0
@@ -103,7 +103,7 @@ def read_directory(archive: StoredData, limits: UnpackLimits) -> list[Entry]:
     for entry in entries:
         if entry.size > max(_ANY_RATIO, entry.packed * limits.ratio):
             raise RequestEntityTooLarge(
-                f"The archive's member {shown(entry.name)} unpacks to more than {limits.ratio} times its packed size; "
+                f"The archive's member {quoted(entry.name)} unpacks to more than {limits.ratio} times its packed size; "
                 "store it without compression, or upload it by itself."
             )
     return entries
@@ -151,7 +151,7 @@ def require_one_name(raw: bytes, extra: dict[int, bytes], name: str) -> None:
     """Raises `BadRequest` where the extra field for Unicode names tells another name."""
     if extra.get(_UNICODE_PATH, b"\1    " + raw)[5:] != raw:
         raise BadRequest(
-            f"The archive's member {shown(name)} has two names; pack the archive again with names in UTF-8."
+            f"The archive's member {quoted(name)} has two names; pack the archive again with names in UTF-8."
         )
 
 
@@ -253,7 +253,7 @@ def _described(stream: Reader, end: _End) -> Iterator[tuple[int, Entry]]:
         _require_plain(name, flags, method, mode >> 16, disk)
         entry = Entry(name, flags, method, crc, packed, size, start, start + LOCAL_HEADER.size + name_size + packed)
         if (entry.is_directory and size) or (method == STORED and size != packed):
-            raise damaged(f"the sizes of member {shown(name)} contradict each other")
+            raise damaged(f"the sizes of member {quoted(name)} contradict each other")
         yield start, entry
     if left:
         raise damaged("its central directory is larger than its members need")
@@ -266,7 +266,7 @@ def _require_plain(name: str, flags: int, method: int, mode: int, disk: int) -> 
     elif kind == stat.S_IFLNK:
         problem = "is a symbolic link; pack what it points to"
     elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        problem = "is a device, pipe or socket; leave it away"
+        problem = "is a device, pipe or socket; leave it out"
     elif kind == stat.S_IFDIR and not name.endswith("/"):
         problem = "is a file and a directory at once; pack it again"
     elif method not in (STORED, DEFLATED):
@@ -276,7 +276,7 @@ def _require_plain(name: str, flags: int, method: int, mode: int, disk: int) -> 
         problem = "uses a feature of archives that is not understood; pack it again in a plainer way"
     else:
         return
-    raise BadRequest(f"The archive's member {shown(name)} {problem}.")
+    raise BadRequest(f"The archive's member {quoted(name)} {problem}.")
 
 
 def _placed(described: list[tuple[int, Entry]], directory: int) -> Iterator[Entry]:
@@ -286,5 +286,5 @@ def _placed(described: list[tuple[int, Entry]], directory: int) -> Iterator[Entr
         raise damaged("there are bytes before its first member")
     for (start, entry), following in zip(described, starts[1:], strict=True):
         if entry.end > following:
-            raise damaged(f"member {shown(entry.name)} overlaps another one")
+            raise damaged(f"member {quoted(entry.name)} overlaps another one")
         yield Entry(entry.name, entry.flags, entry.method, entry.crc, entry.packed, entry.size, start, following)

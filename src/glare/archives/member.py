@@ -17,8 +17,8 @@ from glare.archives.directory import (
     require_one_name,
     widened,
 )
-from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import Range, StoredData
+from glare.domain.wording import quoted
 from glare.errors import BadRequest
 
 _PIECE: Final = 64 << 10
@@ -126,4 +126,4 @@ class MemberStream:
         return int(rest)
 
     def _wrong(self, problem: str) -> BadRequest:
-        return BadRequest(f"The archive's member {shown(self._entry.name)} {problem}; pack the archive again.")
+        return BadRequest(f"The archive's member {quoted(self._entry.name)} {problem}; pack the archive again.")

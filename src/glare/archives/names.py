@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from glare.domain.declared.coercion import shown
+from glare.domain.wording import quoted
 from glare.errors import BadRequest
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -23,7 +23,7 @@ def read_name(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         raise BadRequest(
-            f"The archive's member {shown(raw.decode('latin-1'))} has a name that is not UTF-8; {_PACK_AGAIN}."
+            f"The archive's member {quoted(raw.decode('latin-1'))} has a name that is not UTF-8; {_PACK_AGAIN}."
         ) from None
 
 
@@ -34,7 +34,7 @@ def require_safe(name: str) -> None:
     """
     problem = _problem(name)
     if problem:
-        raise BadRequest(f"The archive's member {shown(name)} {problem}; {_PACK_AGAIN}.")
+        raise BadRequest(f"The archive's member {quoted(name)} {problem}; {_PACK_AGAIN}.")
 
 
 def _problem(name: str) -> str | None:
@@ -80,10 +80,10 @@ def require_distinct(names: Sequence[str]) -> None:
 
 def _twice(name: str) -> BadRequest:
     return BadRequest(
-        f"The archive has member {shown(name)} twice, or a second one whose name differs in its encoding only; "
-        "leave one of them away and pack it again."
+        f"The archive has member {quoted(name)} twice, or a second one whose name differs in its encoding only; "
+        "leave one of them out and pack it again."
     )
 
 
 def _clash(name: str) -> BadRequest:
-    return BadRequest(f"The archive's member {shown(name)} is a file and a directory at once; {_PACK_AGAIN}.")
+    return BadRequest(f"The archive's member {quoted(name)} is a file and a directory at once; {_PACK_AGAIN}.")

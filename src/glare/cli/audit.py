@@ -93,7 +93,7 @@ def token_audit(settings: Settings) -> Iterator[TokenAudit]:
 
 def _row(entry: RecordedAudit) -> tuple[str, ...]:
     return (
-        moment.show(entry.occurred_at),
+        moment.text(entry.occurred_at),
         entry.user or "-",
         entry.project or "-",
         entry.outcome,

@@ -22,7 +22,7 @@ def upgrade(args: Namespace) -> int:
     _require_file(settings)
     with explained(settings):
         migrate.upgrade(settings.database.connection, args.revision)
-    say(f"the database {shown(settings)} is at revision {migrate.check(settings.database.connection).current}.")
+    say(f"the database {redacted(settings)} is at revision {migrate.check(settings.database.connection).current}.")
     return 0
 
 
@@ -31,13 +31,13 @@ def downgrade(args: Namespace) -> int:
     settings = read_settings(args)
     if not args.yes:
         raise GlareError(
-            f"Going back to revision {args.revision} loses what later revisions stored in {shown(settings)}; "
+            f"Going back to revision {args.revision} loses what later revisions stored in {redacted(settings)}; "
             "make a copy of the database, then add --yes."
         )
     _require_file(settings)
     with explained(settings):
         migrate.downgrade(settings.database.connection, args.revision)
-    say(f"the database {shown(settings)} is at revision {args.revision}.")
+    say(f"the database {redacted(settings)} is at revision {args.revision}.")
     return 0
 
 
@@ -45,7 +45,7 @@ def check(args: Namespace) -> int:
     """`glare-server db check`."""
     settings = read_settings(args)
     require_migrated(settings)
-    say(f"the database {shown(settings)} fits this version.")
+    say(f"the database {redacted(settings)} fits this version.")
     return 0
 
 
@@ -59,11 +59,11 @@ def require_migrated(settings: Settings) -> None:
     if report.current != report.head:
         at = f"is at revision {report.current}" if report.current else "has no tables yet"
         raise Unavailable(
-            f"The database {shown(settings)} {at}, and this version needs revision {report.head}; run `glare-server "
+            f"The database {redacted(settings)} {at}, and this version needs revision {report.head}; run `glare-server "
             "db upgrade`."
         )
     raise Unavailable(
-        f"The database {shown(settings)} is at the right revision, but its tables differ from what this version made: "
+        f"The database {redacted(settings)} is at the right revision, but its tables differ from what this version made: "
         f"{'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
     )
 
@@ -80,7 +80,7 @@ def explained(settings: Settings) -> Iterator[None]:
         raise Unavailable(sentence) from error
 
 
-def shown(settings: Settings) -> str:
+def redacted(settings: Settings) -> str:
     """The database's URL without its password."""
     return make_url(settings.database.connection).render_as_string(hide_password=True)
 
@@ -89,4 +89,4 @@ def _require_file(settings: Settings) -> None:
     """SQLite makes the file that it does not find; a check must not."""
     url = make_url(settings.database.connection)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise Unavailable(f"The database {shown(settings)} does not exist; {REMEDY}.")
+        raise Unavailable(f"The database {redacted(settings)} does not exist; {REMEDY}.")

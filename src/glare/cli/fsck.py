@@ -14,7 +14,7 @@ from glare.settings import check_machine
 if TYPE_CHECKING:
     from glare.operations.upkeep.fsck import Finding, Progress, Summary
 
-_TOLD: Final = (
+_REPORTED: Final = (
     ("missing", "missing"),
     ("differs", "different"),
     ("unreadable", "unreadable"),
@@ -72,7 +72,7 @@ def _amount(size: float) -> str:
 
 
 def _sentence(summary: Summary) -> str:
-    found = [f"{summary.counts[kind]} {word}" for kind, word in _TOLD if summary.counts.get(kind)]
+    found = [f"{summary.counts[kind]} {word}" for kind, word in _REPORTED if summary.counts.get(kind)]
     blobs = summary.counts.get("blobs", 0)
     said = f"{blobs} blob{'s' * (blobs != 1)} checked; {', '.join(found) or 'all as recorded'}."
     return said if summary.done else f"stopped: {said} The next check goes on from here."

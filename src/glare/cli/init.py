@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from glare.cli.configuration import make_directories, read_settings, say
-from glare.cli.database import explained, shown
+from glare.cli.database import explained, redacted
 from glare.cli.logs import configure_logging
 from glare.db import migrate
 from glare.identity.token_file import TokenFile
@@ -19,7 +19,7 @@ def init(args: Namespace) -> int:
     configure_logging(settings)
     set_up(settings)
     say(f"the directory of state is {settings.server.state_dir}.")
-    say(f"the database is {shown(settings)}, at the revision of this version.")
+    say(f"the database is {redacted(settings)}, at the revision of this version.")
     say(f"the key file is {settings.subscriptions.secret_key_file}; every other node needs a copy of it.")
     if settings.pipeline == "token_file":
         say(f"the token file is {settings.identity.token_file}; `glare-server token create` makes a token.")

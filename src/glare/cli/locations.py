@@ -114,13 +114,13 @@ def _page(services: Services, query: LocationQuery) -> list[documents.RecordedLo
     with services.db.read() as connection:
         found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
-    shown = []
+    located = []
     for location_id, artifact_id in found:
         artifact = artifacts.get(artifact_id)
         blob = _blob(artifact, location_id) if artifact is not None else None
         if artifact is not None and blob is not None:
-            shown.append(represent_location(artifact, blob, full_url=False, to_operator=True))
-    return shown
+            located.append(represent_location(artifact, blob, full_url=False, to_operator=True))
+    return located
 
 
 def _document(services: Services, location_id: str) -> documents.RecordedLocation:

@@ -68,7 +68,7 @@ def _document(state: StoreState) -> dict[str, Any]:
         "name": state.name,
         "known": None if known is None else known.identity,
         "found_here": state.found,
-        "since": None if known is None else moment.show(known.recorded_at),
+        "since": None if known is None else moment.text(known.recorded_at),
         "problem": state.problem,
     }
 
@@ -79,5 +79,5 @@ def _row(state: StoreState) -> tuple[str, ...]:
         state.name,
         "-" if known is None else known.identity,
         state.found or "-",
-        "-" if known is None else moment.show(known.recorded_at),
+        "-" if known is None else moment.text(known.recorded_at),
     )

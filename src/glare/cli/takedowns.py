@@ -66,7 +66,7 @@ def _row(takedown: Takedown) -> tuple[str, ...]:
         takedown.id,
         takedown.kind.value,
         takedown.value.partition("?")[0],
-        moment.show(takedown.created_at),
+        moment.text(takedown.created_at),
         takedown.created_by or "-",
         " ".join(takedown.reason.split())[:60],
     )

@@ -11,8 +11,8 @@ def written(sent: AsSent | None) -> str | None:
     """The column's text: an object with those members only that say something."""
     if sent is None:
         return None
-    told = {"coding": sent.coding, "unframed": sent.unframed, "transformed": sent.transformed}
-    return json.dumps({name: value for name, value in told.items() if value}, sort_keys=True)
+    fields = {"coding": sent.coding, "unframed": sent.unframed, "transformed": sent.transformed}
+    return json.dumps({name: value for name, value in fields.items() if value}, sort_keys=True)
 
 
 def read(text: str | None) -> AsSent | None:

@@ -114,7 +114,7 @@ def publish(
     managed = blob.location if isinstance(blob.location, Managed) else None
     external = blob.location if isinstance(blob.location, External) else None
     digests = blob.digests or blob.claimed
-    shown = {
+    published = {
         "status": blob.status.value,
         "content_type": blob.content_type,
         "size": blob.size,
@@ -153,7 +153,7 @@ def publish(
         "damage": None,
         "damaged_at": None,
     }
-    done = connection.execute(update(blobs).where(mine).values(**shown, **_NO_ATTEMPT))
+    done = connection.execute(update(blobs).where(mine).values(**published, **_NO_ATTEMPT))
     if done.rowcount and before.object is not None:
         doom(connection, [Managed(before.store, before.object)], keep_until)
     return bool(done.rowcount)

@@ -212,7 +212,7 @@ def find_stale(connection: Connection, proven_before: int, limit: int, after: tu
     return [Aged(row[0], row[1], Slot(row[2], row[3]), row[4], row[5]) for row in rows]
 
 
-def mark_stale_told(connection: Connection, location_id: str, generation: int, now: int) -> bool:
+def mark_stale_announced(connection: Connection, location_id: str, generation: int, now: int) -> bool:
     """Subscribers are told of this location's age; False where somebody has done so, or it was proven meanwhile."""
     mine = and_(_blobs.location_id == location_id, _blobs.generation == generation, _blobs.stale_told_at.is_(None))
     return bool(connection.execute(update(blobs).where(mine).values(stale_told_at=now)).rowcount)

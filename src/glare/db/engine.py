@@ -107,7 +107,7 @@ class Database:
         driver: Any = self.engine.dialect.dbapi
         self._driver_error: type[Exception] = driver.Error
         self._turns = Turns(busy_timeout, lambda what, reason: self.refused(what, reason))
-        self.refused: Refused = _not_told
+        self.refused: Refused = _no_listener
         self._opened: tuple[int, int] | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", self._remember_file)
@@ -304,7 +304,7 @@ class Database:
             self._pool.fell_silent()
 
 
-def _not_told(_: str, __: str) -> None:
+def _no_listener(_: str, __: str) -> None:
     return None
 
 

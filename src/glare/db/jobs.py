@@ -174,8 +174,8 @@ def is_held(connection: Connection, job: Job) -> bool:
 def finish(connection: Connection, job: Job, state: JobState, now: int, outcome: Mapping[str, Any] | None) -> bool:
     """End a job; False, and nothing is changed, where the claim that `job` was read with is no longer there."""
     ended = {"state": state.value, "finished_at": now, "claimed_by": None, "claimed_until": None}
-    told = {"outcome": None if outcome is None else _encode(outcome)}
-    return bool(connection.execute(update(jobs).where(_same_claim(job)).values(**ended, **told)).rowcount)
+    result = {"outcome": None if outcome is None else _encode(outcome)}
+    return bool(connection.execute(update(jobs).where(_same_claim(job)).values(**ended, **result)).rowcount)
 
 
 def postpone(

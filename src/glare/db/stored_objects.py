@@ -65,21 +65,21 @@ def commit(connection: Connection, object_id: str, name: str, size: int, now: in
     """
     if find(connection, name) is not None:
         raise _taken()
-    shown = {"object": name, "state": _STORED, "size": size, "touched_at": now}
+    row_values = {"object": name, "state": _STORED, "size": size, "touched_at": now}
     mine = and_(_objects.id == object_id, _objects.state == _WRITING)
     # Whoever takes the name at this moment breaks the constraint, and the next try finds it.
-    return bool(connection.execute(update(stored_objects).where(mine).values(**shown)).rowcount)
+    return bool(connection.execute(update(stored_objects).where(mine).values(**row_values)).rowcount)
 
 
 def find(connection: Connection, name: str) -> StoredObject | None:
     """The committed object of this name."""
-    row = connection.execute(select(*_SHOWN).where(_objects.object == name)).first()
+    row = connection.execute(select(*_COLUMNS).where(_objects.object == name)).first()
     return None if row is None else StoredObject(*row)
 
 
 def page(connection: Connection, after: str, limit: int) -> list[StoredObject]:
     """Committed objects in the order of their names, those after `after`."""
-    statement = select(*_SHOWN).where(_objects.object > after).order_by(_objects.object).limit(limit)
+    statement = select(*_COLUMNS).where(_objects.object > after).order_by(_objects.object).limit(limit)
     return [StoredObject(*row) for row in connection.execute(statement)]
 
 
@@ -153,4 +153,4 @@ def _taken() -> Conflict:
     return Conflict("The store has an object of this name already; retry the request.")
 
 
-_SHOWN: Final = (_objects.id, _objects.object, _objects.size, _objects.chunk_size, _objects.touched_at)
+_COLUMNS: Final = (_objects.id, _objects.object, _objects.size, _objects.chunk_size, _objects.touched_at)

@@ -20,7 +20,7 @@ from glare.errors import BadRequest, InvalidParameterValue
 D = TypeVar("D", bound=msgspec.Struct)
 T = TypeVar("T")
 
-_SHOWN: Final = 40
+_QUOTED: Final = 40
 _LONGEST_PARAMETER: Final = 255
 _PLACE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -44,7 +44,7 @@ def parse_query(document: type[D], pairs: Sequence[tuple[str, str]]) -> D:
     given: dict[str, Any] = {}
     for name, value in pairs:
         if name not in known:
-            raise InvalidParameterValue(f"Parameter '{name[:_SHOWN]}' is not known here; use {', '.join(known)}.")
+            raise InvalidParameterValue(f"Parameter '{name[:_QUOTED]}' is not known here; use {', '.join(known)}.")
         if name in given:
             raise InvalidParameterValue(f"Parameter '{name}' is given twice; give it once.")
         if len(value) > _LONGEST_PARAMETER or "\0" in value:
@@ -63,7 +63,9 @@ def parse_query(document: type[D], pairs: Sequence[tuple[str, str]]) -> D:
         name = place[2].lstrip(".") if place else ""
         if name not in fields:
             raise
-        raise InvalidParameterValue(f"Parameter '{name}' is '{given[name][:_SHOWN]}'; {fields[name].remedy}.") from None
+        raise InvalidParameterValue(
+            f"Parameter '{name}' is '{given[name][:_QUOTED]}'; {fields[name].remedy}."
+        ) from None
 
 
 class _Member:
@@ -134,7 +136,7 @@ def _refusal(document: Any, body: Any, message: str) -> BadRequest:
         member, name = inner, _joined(name, key)
     if named and found.startswith(_UNKNOWN) and isinstance(member.kind, inspect.StructType):
         known = ", ".join(field.encode_name for field in member.kind.fields)
-        return BadRequest(f"Member '{_joined(name, named[1])[:_SHOWN]}' is not known here; use {known}.")
+        return BadRequest(f"Member '{_joined(name, named[1])[:_QUOTED]}' is not known here; use {known}.")
     if named and "missing" in found:
         lacking = member.at(named[1])
         must_be = f" and must be {lacking.must_be}" if lacking else ""
@@ -156,11 +158,11 @@ def _joined(name: str, key: str | int) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, str):
-        more = "…" if len(value) > _SHOWN else ""
-        return f"; it is '{value[:_SHOWN]}{more}'" if value.isprintable() and value else ""
+        more = "…" if len(value) > _QUOTED else ""
+        return f"; it is '{value[:_QUOTED]}{more}'" if value.isprintable() and value else ""
     if isinstance(value, bool) or value is None:
         return f"; it is {str(value).lower() if value is not None else 'null'}"
-    return f"; it is {str(value)[:_SHOWN]}" if isinstance(value, int | float) else ""
+    return f"; it is {str(value)[:_QUOTED]}" if isinstance(value, int | float) else ""
 
 
 def _fields(document: type[msgspec.Struct]) -> Sequence[inspect.Field]:

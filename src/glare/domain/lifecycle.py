@@ -104,8 +104,8 @@ def visibility_transition(current: Visibility, status: Status, wanted: object) -
 def _member(kind: type[_Member], field: str, wanted: object) -> _Member:
     if isinstance(wanted, str) and wanted in list(kind):
         return kind(wanted)
-    shown = repr(wanted)[:100]
-    raise BadRequest(f"The value {shown} of field '{field}' is not known; give one of: {', '.join(kind)}.")
+    quoted = repr(wanted)[:100]
+    raise BadRequest(f"The value {quoted} of field '{field}' is not known; give one of: {', '.join(kind)}.")
 
 
 def _possible_statuses(current: Status) -> str:

@@ -9,7 +9,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def show(micros: int) -> str:
+def text(micros: int) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ`` of a number of microseconds since the epoch."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat()[:19] + "Z"
 

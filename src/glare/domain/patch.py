@@ -57,7 +57,7 @@ _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 _END: Final = "-"
 _WITH_VALUE: Final = frozenset({Op.ADD, Op.REPLACE, Op.TEST})
 _WITH_SOURCE: Final = frozenset({Op.COPY, Op.MOVE})
-_SHOWN: Final = 200  # Characters of a path that an error repeats.
+_QUOTED: Final = 200  # Characters of a path that an error repeats.
 
 
 def parse(body: object) -> tuple[Operation, ...]:
@@ -137,17 +137,17 @@ def _parse_pointer(index: int, op: Op, name: str, member: Mapping[str, Any]) -> 
         raise BadRequest(f"{where} has no {name} that begins with '/'; write /field, or /field/element.")
     if _BAD_ESCAPE.search(pointer):
         raise BadRequest(
-            f"{where} has a '~' in its {name} {pointer[:_SHOWN]!r} that escapes nothing; write ~0 for ~ and ~1 for /."
+            f"{where} has a '~' in its {name} {pointer[:_QUOTED]!r} that escapes nothing; write ~0 for ~ and ~1 for /."
         )
     tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/"))
     if len(tokens) > 2:
         raise BadRequest(
-            f"{where} has the {name} {pointer[:_SHOWN]!r}, which is deeper than an element of a field; write /field or "
+            f"{where} has the {name} {pointer[:_QUOTED]!r}, which is deeper than an element of a field; write /field or "
             "/field/element, with ~1 for a '/' within a key."
         )
     if not all(tokens):
         raise BadRequest(
-            f"{where} has an empty part in its {name} {pointer[:_SHOWN]!r}; name the field, and the element."
+            f"{where} has an empty part in its {name} {pointer[:_QUOTED]!r}; name the field, and the element."
         )
     return tokens
 
@@ -156,7 +156,7 @@ def _read(operation: Operation, document: Mapping[str, Any], path: tuple[str, ..
     if path[0] not in document:
         raise _refusal(
             operation,
-            f"there is no field {path[0][:_SHOWN]!r}{did_you_mean(path[0], document)}; see the schema of the type",
+            f"there is no field {path[0][:_QUOTED]!r}{did_you_mean(path[0], document)}; see the schema of the type",
         )
     held = document[path[0]]
     return held if len(path) == 1 else held[_find(operation, held, path)]
@@ -193,7 +193,7 @@ def _find(operation: Operation, held: Any, path: tuple[str, ...]) -> Any:
     name = path[1]
     if isinstance(held, Mapping):
         if name not in held:
-            raise _refusal(operation, f"{path[0]!r} has no key {name[:_SHOWN]!r}")
+            raise _refusal(operation, f"{path[0]!r} has no key {name[:_QUOTED]!r}")
         return name
     index = _place(operation, held, path)
     if name == _END:
@@ -210,7 +210,7 @@ def _place(operation: Operation, held: Any, path: tuple[str, ...]) -> int:
     if path[1] == _END:
         return len(held)
     if not _INDEX.fullmatch(path[1]):
-        raise _refusal(operation, f"{path[1][:_SHOWN]!r} is no index of a list; give a number without leading zeros")
+        raise _refusal(operation, f"{path[1][:_QUOTED]!r} is no index of a list; give a number without leading zeros")
     index = int(path[1])
     if index > len(held):
         raise _refusal(operation, f"{path[0]!r} has {len(held)} elements, so none can be put at {index}; '-' appends")
@@ -223,4 +223,4 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
 
 def _refusal(operation: Operation, why: str) -> BadRequest:
     path = "/".join(("", *(token.replace("~", "~0").replace("/", "~1") for token in operation.path)))
-    return BadRequest(f"Operation {operation.index} of the patch ({operation.op} {path[:_SHOWN]}): {why}.")
+    return BadRequest(f"Operation {operation.index} of the patch ({operation.op} {path[:_QUOTED]}): {why}.")

@@ -13,10 +13,11 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from glare.domain import version
-from glare.domain.declared.coercion import Kind, Shape, Unacceptable, shown, storable
+from glare.domain.declared.coercion import Kind, Shape, Unacceptable, storable
 from glare.domain.filters import Combiner, Filter, Operand, Operator, Target, WrittenFilter, split_items, split_value
 from glare.domain.hints import did_you_mean
 from glare.domain.microversion import Microversion
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, InvalidParameterValue
 
 DEFAULT_LIMIT: Final = 25
@@ -187,7 +188,7 @@ def next_link(path: str, pairs: Pairs, marker: str) -> str:
 
 def _parse_limit(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise InvalidParameterValue(f"Parameter 'limit' is {shown(text)}; give an integer of 0 or more.")
+        raise InvalidParameterValue(f"Parameter 'limit' is {quoted(text)}; give an integer of 0 or more.")
     return int(
         text[:19]
     )  # More digits change nothing: every limit is capped, and Python refuses to read very long ones.
@@ -209,10 +210,10 @@ def _parse_sort(spec: QueryType, text: str | None) -> tuple[SortKey, ...]:
         if field is None or not field.sortable:
             sortable = ", ".join(sorted(field.name for field in spec.fields.values() if field.sortable))
             raise BadRequest(
-                f"Parameter 'sort' names {shown(name)}{_hint(spec, name)} Type '{spec.name}' can be sorted by {sortable}."
+                f"Parameter 'sort' names {quoted(name)}{_hint(spec, name)} Type '{spec.name}' can be sorted by {sortable}."
             )
         if direction not in _DIRECTIONS or part.endswith(":"):
-            raise BadRequest(f"Parameter 'sort' has the direction {shown(direction)} for '{name}'; give asc or desc.")
+            raise BadRequest(f"Parameter 'sort' has the direction {quoted(direction)} for '{name}'; give asc or desc.")
         keys.setdefault(name, SortKey(name, _DIRECTIONS[direction], field.kind, _target(field)))
     specific = [key.field for key in keys.values() if key.target is Target.VALUE]
     if len(specific) > 1:
@@ -227,7 +228,7 @@ def _parse_sort(spec: QueryType, text: str | None) -> tuple[SortKey, ...]:
 def _parse_tags(name: str, text: str) -> tuple[Combiner, tuple[Filter, ...]]:
     written = split_value(text)
     if written.operator is not None:
-        raise BadRequest(f"Parameter '{name}' is {shown(text)}; it takes tags separated by commas and no operator.")
+        raise BadRequest(f"Parameter '{name}' is {quoted(text)}; it takes tags separated by commas and no operator.")
     tags = tuple(_text(name, tag) for tag in written.operand.split(",")) if written.operand else ()
     if name == _TAGS_ANY:
         return written.combiner, (Filter(_TAGS, Kind.STRING, Target.VALUE, Operator.IN, tags),)
@@ -251,11 +252,11 @@ def _entry_filter(spec: QueryType, name: str, text: str, written: WrittenFilter)
     if field is None:
         filterable = ", ".join(sorted(field.name for field in spec.fields.values() if field.filter_ops))
         raise BadRequest(
-            f"Parameter {shown(name)} is unknown{_hint(spec, name)} Type '{spec.name}' can be filtered by {filterable}."
+            f"Parameter {quoted(name)} is unknown{_hint(spec, name)} Type '{spec.name}' can be filtered by {filterable}."
         )
     if field.is_folder or field.shape is not Shape.DICT:
         raise BadRequest(
-            f"Parameter {shown(name)} looks into '{field.name}', which is no dict; filter by '{field.name}'."
+            f"Parameter {quoted(name)} looks into '{field.name}', which is no dict; filter by '{field.name}'."
         )
     return _value_filter(field, name, _text(name, key), text, written)
 
@@ -270,7 +271,7 @@ def _key_filter(field: QueryField, text: str, written: WrittenFilter) -> Filter:
 def _value_filter(field: QueryField, name: str, key: str | None, text: str, written: WrittenFilter) -> Filter:
     if not field.filter_ops:
         raise BadRequest(
-            f"Parameter '{name}' cannot be used: artifacts cannot be filtered by '{field.name}'; leave it away."
+            f"Parameter '{name}' cannot be used: artifacts cannot be filtered by '{field.name}'; leave it out."
         )
     operator = _operator(name, text, written, field.filter_ops)
     operands = tuple(_operand(field, operator, item) for item in _operands(name, text, operator, written.operand))
@@ -281,7 +282,7 @@ def _operator(name: str, text: str, written: WrittenFilter, allowed: Sequence[st
     operator = Operator.EQ if written.operator is None else written.operator
     if operator not in allowed:
         raise BadRequest(
-            f"Parameter '{name}' is {shown(text)}: operator {shown(str(operator))} is not one of {', '.join(allowed)}; "
+            f"Parameter '{name}' is {quoted(text)}: operator {quoted(str(operator))} is not one of {', '.join(allowed)}; "
             "write <operator>:<value>, also before a value that holds a colon."
         )
     return Operator(operator)
@@ -294,7 +295,7 @@ def _operands(name: str, text: str, operator: Operator, operand: str) -> tuple[s
         return split_items(operand)
     except ValueError as reason:
         raise BadRequest(
-            f"Parameter '{name}' is {shown(text)}: {reason}; quote whole items, as in in:\"a,b\",c."
+            f"Parameter '{name}' is {quoted(text)}: {reason}; quote whole items, as in in:\"a,b\",c."
         ) from None
 
 

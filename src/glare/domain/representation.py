@@ -14,8 +14,8 @@ from glare.domain.artifact import Artifact
 from glare.domain.blob import AsSent, Blob, BlobStatus, External
 from glare.domain.declared.artifact_type import Face, TypeSpec
 from glare.domain.microversion import Microversion
-from glare.domain.shown_url import shown_url
-from glare.domain.verification import shown_reason
+from glare.domain.verification import visible_reason
+from glare.domain.wording import visible_url
 
 
 def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion, full_urls: bool) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion,
     Without `full_urls` a confidential external location shows scheme and host only. The containers in it are the
     artifact's own and are not to be changed in place.
     """
-    shown = _fields(spec, spec.face(microversion), artifact, full_urls=full_urls)
-    return _formatted(spec, artifact, shown, full_urls=full_urls)
+    document = _fields(spec, spec.face(microversion), artifact, full_urls=full_urls)
+    return _formatted(spec, artifact, document, full_urls=full_urls)
 
 
 def represent_for_all(
@@ -34,10 +34,10 @@ def represent_for_all(
     """The artifact as the type ``all`` shows it: base fields, its type's name, and what its own type's `format` hook
     adds.
     """
-    shown = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
-    shown["type_name"] = artifact.type_name
-    shown["display_type_name"] = spec.display_name
-    return _formatted(spec, artifact, shown, full_urls=full_urls)
+    document = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
+    document["type_name"] = artifact.type_name
+    document["display_type_name"] = spec.display_name
+    return _formatted(spec, artifact, document, full_urls=full_urls)
 
 
 def represent_blob(artifact: Artifact, blob: Blob, *, full_urls: bool) -> blob_documents.Blob:
@@ -77,7 +77,7 @@ def represent_location(
         url=_url(artifact, blob, full_urls=full_url),
         confidential=location.confidential,
         state=location.state,
-        reason=shown_reason(location.reason, to_operator=to_operator),
+        reason=visible_reason(location.reason, to_operator=to_operator),
         stale=old,
         size=blob.size,
         md5=digests.md5 if digests else None,
@@ -103,43 +103,43 @@ def _as_sent(sent: AsSent | None) -> documents.AsSent | None:
 
 
 def _moment(micros: int | None) -> str | None:
-    return None if micros is None else moment.show(micros)
+    return None if micros is None else moment.text(micros)
 
 
 def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) -> dict[str, Any]:
-    shown = dict(face.blank)
+    document = dict(face.blank)
     for name, default in face.fresh.items():
-        shown[name] = default.copy()
+        document[name] = default.copy()
     for name, value in artifact.values.items():
         # A field that the type no longer declares, or that this microversion does not know, is not shown.
-        if name in shown and (value is not None or face.fields[name].keeps_null):
-            shown[name] = value
-    shown["id"] = artifact.id
-    shown["name"] = artifact.name
-    shown["owner"] = artifact.owner
-    shown["status"] = artifact.status.value
-    shown["created_at"] = moment.show(artifact.created_at)
-    shown["updated_at"] = moment.show(artifact.updated_at)
-    shown["activated_at"] = None if artifact.activated_at is None else moment.show(artifact.activated_at)
-    shown["visibility"] = artifact.visibility.value
-    shown["version"] = artifact.version
-    shown["display_type_name"] = spec.display_name
+        if name in document and (value is not None or face.fields[name].keeps_null):
+            document[name] = value
+    document["id"] = artifact.id
+    document["name"] = artifact.name
+    document["owner"] = artifact.owner
+    document["status"] = artifact.status.value
+    document["created_at"] = moment.text(artifact.created_at)
+    document["updated_at"] = moment.text(artifact.updated_at)
+    document["activated_at"] = None if artifact.activated_at is None else moment.text(artifact.activated_at)
+    document["visibility"] = artifact.visibility.value
+    document["version"] = artifact.version
+    document["display_type_name"] = spec.display_name
     for slot, blob in artifact.blobs.items():
-        if slot.field not in shown:
+        if slot.field not in document:
             continue
         if slot.key is None:
-            shown[slot.field] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
+            document[slot.field] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
         else:
-            shown[slot.field][slot.key] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
-    return shown
+            document[slot.field][slot.key] = asdict(represent_blob(artifact, blob, full_urls=full_urls))
+    return document
 
 
-def _formatted(spec: TypeSpec, artifact: Artifact, shown: dict[str, Any], *, full_urls: bool) -> dict[str, Any]:
+def _formatted(spec: TypeSpec, artifact: Artifact, document: dict[str, Any], *, full_urls: bool) -> dict[str, Any]:
     if not spec.hooks.format:
-        return shown
+        return document
     # What the hook adds is shown to the same reader, so it sees of a URL what the reader may.
     seen = artifact if full_urls else _without_secrets(artifact)
-    return {**spec.artifact_type.format(spec.view(seen), shown), **shown}
+    return {**spec.artifact_type.format(spec.view(seen), document), **document}
 
 
 def _without_secrets(artifact: Artifact) -> Artifact:
@@ -155,9 +155,9 @@ def _without_secrets(artifact: Artifact) -> Artifact:
 def _without_secret(blob: Blob) -> Blob:
     location, source = blob.location, blob.source
     if isinstance(location, External) and location.confidential:
-        blob = replace(blob, location=replace(location, url=shown_url(location.url, confidential=True, full=False)))
+        blob = replace(blob, location=replace(location, url=visible_url(location.url, confidential=True, full=False)))
     if source is not None and source.confidential:
-        blob = replace(blob, source=replace(source, url=shown_url(source.url, confidential=True, full=False)))
+        blob = replace(blob, source=replace(source, url=visible_url(source.url, confidential=True, full=False)))
     return blob
 
 
@@ -165,4 +165,4 @@ def _url(artifact: Artifact, blob: Blob, *, full_urls: bool) -> str:
     location = blob.location
     if not isinstance(location, External):
         return f"/artifacts/{artifact.type_name}/{artifact.id}/{blob.slot.path}"
-    return shown_url(location.url, confidential=location.confidential, full=full_urls)
+    return visible_url(location.url, confidential=location.confidential, full=full_urls)

@@ -40,7 +40,7 @@ OUT_OF_REACH: Final = "out_of_reach"
 """What a user sees instead of one of `PRIVATE_CAUSES`."""
 
 
-def shown_reason(reason: str | None, *, to_operator: bool) -> str | None:
+def visible_reason(reason: str | None, *, to_operator: bool) -> str | None:
     """The reason as the caller may see it."""
     return OUT_OF_REACH if reason in PRIVATE_CAUSES and not to_operator else reason
 

@@ -67,9 +67,9 @@ class Wanted:
 def _check_doubts(head: Head) -> None:
     said = coding(head.headers)
     if said is not None:
-        shown = f" {said!r}" if _CODING.match(said) else ""
+        quoted = f" {said!r}" if _CODING.match(said) else ""
         _fail(
-            f"The origin names a content encoding{shown} although it was asked for none, so that its bytes may not be the content's; {PROOF}.",
+            f"The origin names a content encoding{quoted} although it was asked for none, so that its bytes may not be the content's; {PROOF}.",
             f"content encoding {said[:40]!r}",
         )
     if head.unframed and head.status != 206:  # A range says how long it is.

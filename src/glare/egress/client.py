@@ -29,7 +29,7 @@ from glare.egress.settings import EgressSettings
 from glare.egress.url import UnusableUrl, Url, parse
 from glare.egress.wire import Deadline, Timing, Wire
 from glare.errors import Blocked, Cause, Contact, LocationRefused, OriginFailed, OutboundBusy, Phase
-from glare.shares import Party, Refused, not_told
+from glare.shares import Party, Refused, no_listener
 
 _OURS: Final = frozenset(
     {"host", "connection", "user-agent", "accept-encoding", "cdn-loop", "range", "content-length", "transfer-encoding"}
@@ -54,7 +54,7 @@ class Listeners:
     """Who hears of requests: `ended` of each hop when it is over, `refused` of those for which we have no room."""
 
     ended: Report = not_reported
-    refused: Refused = not_told
+    refused: Refused = no_listener
 
 
 NOBODY: Final = Listeners()

@@ -141,8 +141,8 @@ def measure(
 def as_sent(response: Response) -> AsSent | None:
     """What the headers of an answer leave in doubt about its bytes."""
     named = coding(response.headers)
-    shown = None if named is None else "".join(letter for letter in named if " " <= letter <= "~")[:_MAX_CODING]
-    sent = AsSent(shown, response.unframed, response.status == _TRANSFORMED)
+    printable = None if named is None else "".join(letter for letter in named if " " <= letter <= "~")[:_MAX_CODING]
+    sent = AsSent(printable, response.unframed, response.status == _TRANSFORMED)
     return None if sent == AsSent() else sent
 
 

@@ -24,7 +24,7 @@ from glare.context import PARTY
 from glare.domain.sites import site_of
 from glare.egress.decision import UNREACHABLE, Address
 from glare.errors import Cause, LocationRefused, OutboundBusy, TooManyRequests, Unavailable
-from glare.shares import Bounds, Party, Refused, Shares, not_told
+from glare.shares import Bounds, Party, Refused, Shares, no_listener
 
 Resolver = Callable[[str], Sequence[Address]]
 """All addresses of a name. It may block, and raises OSError where the name has none."""
@@ -85,7 +85,7 @@ class Names:
         resolve: Resolver,
         bounds: NameBounds,
         *,
-        refused: Refused = not_told,
+        refused: Refused = no_listener,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve

@@ -110,7 +110,7 @@ def race(
                 return won
             if len(attempts.failures) > failures:
                 next_at = now  # It was refused: nothing is gained by waiting.
-        raise LocationRefused(UNREACHABLE, reason=attempts.told(), cause=Cause.CONNECT)
+        raise LocationRefused(UNREACHABLE, reason=attempts.reasons(), cause=Cause.CONNECT)
     finally:
         attempts.close()
 
@@ -157,7 +157,7 @@ class _Attempts:
             self._failed(address, OSError(code, os.strerror(code)))
         return None
 
-    def told(self) -> str:
+    def reasons(self) -> str:
         """What became of each address, for the operator."""
         silent = [f"{address}: no answer" for address, _ in self._under_way.values()]
         return "; ".join([*self.failures, *silent]) or "no time was left to connect"

@@ -26,7 +26,7 @@ _NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
 
 def document(event_id: str, source: str, event: Event, data: Any, number: int | None) -> bytes:
     """The document, encoded. `number` is the event's place among all: of one subject a later one has a larger one."""
-    told: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "specversion": "1.0",
         "id": event_id,
         "source": source,
@@ -36,13 +36,13 @@ def document(event_id: str, source: str, event: Event, data: Any, number: int | 
     }
     subject = subject_of(event)
     if subject is not None:
-        told["subject"] = subject
+        attributes["subject"] = subject
     if number is not None:
-        told["sequence"] = f"{number:020d}"
+        attributes["sequence"] = f"{number:020d}"
     trace = kept(event.trace, event.project)
     if trace is not None:
-        told |= trace.headers  # The extension "distributed tracing": what caused the event, whatever sends it.
-    return _encode(told | {"data": data})
+        attributes |= trace.headers  # The extension "distributed tracing": what caused the event, whatever sends it.
+    return _encode(attributes | {"data": data})
 
 
 def subject_of(event: Event) -> str | None:

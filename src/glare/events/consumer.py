@@ -115,7 +115,7 @@ class Consumer:
         self._sink = sink
         self._clock = clock
         self._backoff = backoff
-        self._told = put_off
+        self._put_off = put_off
         self._name = uuid.uuid4().hex
 
     def run_once(self) -> int:
@@ -139,7 +139,7 @@ class Consumer:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the receiver, its events wait
                 failure = error
                 failed.append(recorded)
-                self._told()
+                self._put_off()
                 if not recorded.aside and recorded.failures + 1 < self._backoff.patience:
                     break
         now = self._clock()

@@ -129,7 +129,7 @@ class TokenFile:
             expires = None if expires_in is None else now + timedelta(seconds=expires_in)
         except OverflowError:
             raise InvalidParameterValue(
-                f"A token cannot expire in {expires_in} seconds; leave the time away for a token that lasts."
+                f"A token cannot expire in {expires_in} seconds; leave the time out for a token that lasts."
             ) from None
         with self._changed() as records:
             record = TokenRecord(

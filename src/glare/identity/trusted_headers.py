@@ -79,5 +79,5 @@ def _check_catalog(text: str) -> None:
         msgspec.json.decode(text, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise BadRequest(
-            "The X-Service-Catalog header is not a JSON array; mend the proxy that sets it, or let it leave it away."
+            "The X-Service-Catalog header is not a JSON array; mend the proxy that sets it, or let it leave it out."
         ) from None

@@ -12,8 +12,8 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import External, Managed, Slot
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
-from glare.domain.declared.coercion import shown
 from glare.domain.microversion import NEWEST, Microversion
+from glare.domain.wording import quoted
 from glare.errors import ArtifactNotFound, BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed
 from glare.operations.place import Place
 from glare.operations.services import Services
@@ -96,7 +96,7 @@ def find_place(spec: TypeSpec, artifact: Artifact, path: str, microversion: Micr
     field = face.fields.get(name)
     if field is None:
         raise BadRequest(
-            f"Type '{spec.name}' has no field {shown(name)}{face.why_unknown(name)}; the path must name a blob field."
+            f"Type '{spec.name}' has no field {quoted(name)}{face.why_unknown(name)}; the path must name a blob field."
         )
     if field.is_folder:
         if not key:
@@ -105,7 +105,7 @@ def find_place(spec: TypeSpec, artifact: Artifact, path: str, microversion: Micr
     if not field.is_blob:
         raise BadRequest(f"Field '{name}' is not a blob; the path must name a blob field.")
     if slash:
-        raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave {shown(f'/{key}')} away.")
+        raise BadRequest(f"Field '{name}' is a single blob and has no keys; leave out {quoted(f'/{key}')}.")
     return Place(spec, artifact, field, Slot(name))
 
 
@@ -115,10 +115,10 @@ def find_folder(spec: TypeSpec, name: str, microversion: Microversion) -> FieldS
     field = face.fields.get(name)
     if field is None:
         raise BadRequest(
-            f"Type '{spec.name}' has no field {shown(name)}{face.why_unknown(name)}; the path must name a folder."
+            f"Type '{spec.name}' has no field {quoted(name)}{face.why_unknown(name)}; the path must name a folder."
         )
     if not field.is_folder:
-        raise BadRequest(f"Type '{spec.name}' has no folder {shown(name)}; the path must name one of its blob fields.")
+        raise BadRequest(f"Type '{spec.name}' has no folder {quoted(name)}; the path must name one of its blob fields.")
     return field
 
 
@@ -207,7 +207,7 @@ def not_found(artifact_id: str, *, hidden: bool = False) -> ArtifactNotFound:
 def no_data(artifact: Artifact, slot: Slot) -> NotFound:
     """The error for a blob that is not there."""
     return NotFound(
-        f"Artifact '{artifact.id}' has no data in blob {shown(slot.path)}; read it to see which blobs it has."
+        f"Artifact '{artifact.id}' has no data in blob {quoted(slot.path)}; read it to see which blobs it has."
     )
 
 

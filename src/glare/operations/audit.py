@@ -27,7 +27,7 @@ RULE: Final = "audit:list"
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
-_TOLD: Final = ("name", "version", "status", "visibility")
+_RECORDED: Final = ("name", "version", "status", "visibility")
 """Fields whose values are told. Any other may hold what its owner keeps to itself: only its name is told."""
 
 
@@ -78,7 +78,7 @@ def noted(
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What a patch changed: the names of all fields, and old and new values of those that are no secret."""
     fields = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    changes = {name: [before.get(name), after.get(name)] for name in fields if name in _TOLD}
+    changes = {name: [before.get(name), after.get(name)] for name in fields if name in _RECORDED}
     return {"fields": fields, "changes": changes}
 
 
@@ -111,7 +111,7 @@ def represent_entry(entry: RecordedAudit) -> documents.AuditEntry:
     """An entry as the API shows it. Times have microseconds here: they order what one second holds."""
     return documents.AuditEntry(
         id=entry.id,
-        time=f"{moment.show(entry.occurred_at)[:-1]}.{entry.occurred_at % 1_000_000:06d}Z",
+        time=f"{moment.text(entry.occurred_at)[:-1]}.{entry.occurred_at % 1_000_000:06d}Z",
         request_id=entry.request_id,
         user=entry.user,
         project=entry.project,

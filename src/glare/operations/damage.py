@@ -131,8 +131,8 @@ def mark(services: Services, blob: StoredBlob, damage: Damage | None, detail: st
         if artifact is None:
             return False
         action = "blob_damaged" if damage is not None else "blob_recovered"
-        told = {"damage": damage, "store": blob.location.store, "object": blob.location.object, "found": detail}
-        audit.changed(connection, None, [artifact_event(action, artifact, now)], target=blob.slot.path, detail=told)
+        noted = {"damage": damage, "store": blob.location.store, "object": blob.location.object, "found": detail}
+        audit.changed(connection, None, [artifact_event(action, artifact, now)], target=blob.slot.path, detail=noted)
         return True
 
     return services.db.transact(marked)

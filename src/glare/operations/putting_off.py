@@ -37,7 +37,7 @@ def wait(first: int, most: int, times: int) -> int:
     return int(min(first << min(max(times - 1, 0), _DOUBLINGS), most))
 
 
-def told(services: Services, work: str, error: Exception, **names: Any) -> None:
+def report(services: Services, work: str, error: Exception, **names: Any) -> None:
     """Tell operators, in the log and in a metric, of an `error` that work has ended with. `names` say which one it
     was.
     """
@@ -51,5 +51,5 @@ def put_off(
     """Tell of it, and let it wait as `later` says, in a transaction. Raises what the database does: then nothing can go
     on anyway.
     """
-    told(services, work, error, **names)
+    report(services, work, error, **names)
     services.db.transact(later)

@@ -14,15 +14,16 @@ from glare.documents.quotas import AllQuotas, ProjectQuotas, Quota
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Slot
-from glare.domain.declared.coercion import Unacceptable, narrow, shown, storable
+from glare.domain.declared.coercion import Unacceptable, narrow, storable
 from glare.domain.events import Event
 from glare.domain.microversion import NEWEST, WIDER_TEXT, Microversion
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden, RequestEntityTooLarge
 from glare.operations import audit
 from glare.operations.services import Services
 
 _SET: Final = "set_quotas"
-_TOLD: Final = 50
+_RECORDED: Final = 50
 
 
 def set_quotas(
@@ -69,7 +70,7 @@ def _text(value: str, member: str, *, any_text: bool) -> str:
     try:
         return storable(value) if any_text else narrow(storable(value))
     except Unacceptable as reason:
-        raise BadRequest(f"Member '{member}' cannot be {shown(value)}: {reason}.") from None
+        raise BadRequest(f"Member '{member}' cannot be {quoted(value)}: {reason}.") from None
 
 
 def all_quotas(services: Services, actor: Actor) -> AllQuotas:
@@ -105,7 +106,7 @@ def global_quotas(services: Services) -> dict[str, int]:
 
 def _few(values: Mapping[str, int]) -> dict[str, int]:
     """As many quotas as one entry of the audit log tells of."""
-    return dict(itertools.islice(values.items(), _TOLD))
+    return dict(itertools.islice(values.items(), _RECORDED))
 
 
 def _listed(project: str, values: dict[str, int]) -> ProjectQuotas:

@@ -25,7 +25,7 @@ from glare.db.engine import Database
 from glare.db.tables import outbound_usage
 from glare.egress.lately import Lately
 from glare.errors import GlareError, OutboundBusy, TooManyRequests
-from glare.shares import Party, Refused, not_told
+from glare.shares import Party, Refused, no_listener
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Reads:
         db: Database,
         *,
         rangeless: Lately | None = None,
-        refused: Refused = not_told,
+        refused: Refused = no_listener,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.limits = limits

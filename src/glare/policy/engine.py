@@ -105,7 +105,7 @@ def _refuse_unknown(overrides: Mapping[Any, Any], source: str) -> None:
 def _parse(name: str, text: Any, source: str) -> Any:
     """The library's check for a rule, or `GlareError` where the library would log and deny."""
     # The library also reads an old form, lists of lists. It takes an empty value for "everybody", which nobody means
-    # who leaves one away.
+    # who leaves one out.
     if not isinstance(text, str | list):
         raise GlareError(
             f"Rule {name!r} of {source} is {text!r}. Give a rule as text: '@' allows everybody, '!' nobody."

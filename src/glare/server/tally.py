@@ -21,7 +21,7 @@ class Tally:
         self._metrics = metrics
         self._counts: Counter[str] = Counter()
         self._untold: Counter[str] = Counter()
-        self._told_at: float | None = None
+        self._reported_at: float | None = None
 
     def opened(self) -> None:
         self._metrics.client_connected()
@@ -53,8 +53,8 @@ class Tally:
         for reason, count in self._untold.items():
             self._metrics.client_refused(reason, count)
         self._untold.clear()
-        if not self._counts or (self._told_at is not None and now - self._told_at < _PERIOD):
+        if not self._counts or (self._reported_at is not None and now - self._reported_at < _PERIOD):
             return
         _log.warning("connections refused or cut off", extra=dict(sorted(self._counts.items())))
         self._counts.clear()
-        self._told_at = now
+        self._reported_at = now

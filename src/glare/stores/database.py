@@ -149,14 +149,14 @@ class DatabaseWriter:
         if self._chunk:
             self._flush()
 
-        def show(connection: Connection) -> bool:
+        def publish(connection: Connection) -> bool:
             return rows.commit(connection, self._id, self._name, size, _now())
 
-        def shown(connection: Connection) -> bool | None:
+        def published(connection: Connection) -> bool | None:
             found = rows.find(connection, self._name)
             return True if found is not None and found.id == self._id else None
 
-        self._require(self._db.transact(show, done=shown))
+        self._require(self._db.transact(publish, done=published))
 
     def cancel(self) -> None:
         self._chunk.clear()

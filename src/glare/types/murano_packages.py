@@ -11,7 +11,7 @@ class MuranoPackage(ArtifactType):
 
     package = Blob("The package, a ZIP archive.", max_size=104_857_600, required_on_activate=False)
     type = String("What the package holds.", allowed=("Application", "Library"), default="Application")
-    shown_name = String("Name of the package, for people.", field_name="display_name", mutable=True)
+    answer_name = String("Name of the package, for people.", field_name="display_name", mutable=True)
     categories = ListOf("Categories that the package belongs to.", of=String(), mutable=True)
     class_definitions = ListOf("Classes that the package defines.", of=String(), unique=True)
     # Clients compare schemas, and these two never had a description.

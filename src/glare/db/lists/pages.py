@@ -192,12 +192,12 @@ def _parts(listing: Listing, order: Sequence[SortKey], branch: Branch, marker: M
         else:
             column = source.columns[key.field]
         keys.append(_Key(column, key.descending, _nullable(key), None if marker is None else marker[key.field]))
-    shown: list[ColumnElement[Any]] = [source.columns["id"].label("id")]
-    shown += [key.column.label(f"s{n}") for n, key in enumerate(keys)]
+    selection: list[ColumnElement[Any]] = [source.columns["id"].label("id")]
+    selection += [key.column.label(f"s{n}") for n, key in enumerate(keys)]
     if listing.driver is not None and not fixes_value(listing.driver):
         # What orders distinct rows has to be among what is selected.
-        shown += [key.column.is_(None).label(f"n{n}") for n, key in enumerate(keys) if key.nullable]
-    selected: Select[Any] = rows.with_only_columns(*shown)
+        selection += [key.column.is_(None).label(f"n{n}") for n, key in enumerate(keys) if key.nullable]
+    selected: Select[Any] = rows.with_only_columns(*selection)
     constant = {n for n, key in enumerate(order) if key.target is Target.TYPE}
     for start, condition in _chunks(order, keys) if marker is not None else [(0, None)]:
         part = selected if condition is None else selected.where(condition)

@@ -28,10 +28,10 @@ from glare.db.lists.pages import (
 from glare.db.rows import fetch_artifacts, may_be_id
 from glare.db.tables import artifact_counts
 from glare.domain.artifact import Artifact, Visibility
-from glare.domain.declared.coercion import shown
 from glare.domain.filters import Filter, Operator
 from glare.domain.query import NEWEST_FIRST, TYPE_CONSTANTS, ListQuery
 from glare.domain.visibility import ListScope, ScopeKind, visible
+from glare.domain.wording import quoted
 from glare.errors import ArtifactNotFound
 
 _SPLIT: Final = frozenset(("name", "version", "status", "owner", "visibility"))
@@ -172,7 +172,7 @@ def find_marker(
     row = connection.execute(marker_statement(query.sort, marker)).first() if may_be_id(marker) else None
     if row is None or not visible(scope, row.owner, Visibility(row.visibility)):
         raise ArtifactNotFound(
-            f"Parameter 'marker' is {shown(marker)}, which is no artifact that you can see; give the id of the last "
+            f"Parameter 'marker' is {quoted(marker)}, which is no artifact that you can see; give the id of the last "
             "artifact of the page before, or follow 'next'."
         )
     display_names = {listed.name: listed.display_name for listed in types}

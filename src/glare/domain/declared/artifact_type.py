@@ -20,7 +20,6 @@ from glare.domain.declared.coercion import (
     Unacceptable,
     narrow,
     require_three_numbers,
-    shown,
     storable,
 )
 from glare.domain.declared.declaration import ArtifactType
@@ -28,6 +27,7 @@ from glare.domain.declared.hooks import ArtifactView, Hooks, Ingest, Ingested, R
 from glare.domain.declared.validators import KeyLength, Length, Validator
 from glare.domain.hints import did_you_mean
 from glare.domain.microversion import WIDER_TEXT, Microversion
+from glare.domain.wording import quoted
 from glare.errors import GlareError, InvalidParameterValue
 
 
@@ -131,7 +131,7 @@ class FieldSpec:
         try:
             self._keys((key,))
         except Unacceptable as reason:
-            raise InvalidParameterValue(f"Field '{self.name}' cannot have the key {shown(key)}: {reason}.") from None
+            raise InvalidParameterValue(f"Field '{self.name}' cannot have the key {quoted(key)}: {reason}.") from None
         return key
 
     def links(self, value: Any) -> Iterator[str]:
@@ -197,7 +197,7 @@ class FieldSpec:
         return text if self.any_text else narrow(text)
 
     def _refused(self, value: Any, reason: Unacceptable, newer: str = "") -> InvalidParameterValue:
-        return InvalidParameterValue(f"Field '{self.name}' cannot be {shown(value)}: {reason}{newer}.")
+        return InvalidParameterValue(f"Field '{self.name}' cannot be {quoted(value)}: {reason}{newer}.")
 
     def _taken_since(self, value: Any) -> str:
         """What to add to a refusal where newer requests may give the value."""

@@ -47,7 +47,6 @@ MAX_INTEGER: Final = (1 << 63) - 1
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 _FOURTH_NUMBER: Final = re.compile(r"\d+\.\d+\.\d+\.\d")
 _ARTIFACT_LINK: Final = re.compile(r"/artifacts/[^/]+/[^/]+")
-_CREDENTIALS: Final = re.compile(r"//[^/]*@")
 _WEB_LINK: Final = re.compile(r"https?://[^/\s]")
 
 
@@ -87,7 +86,7 @@ def _float(value: Any) -> float:
 
 def _datetime(value: Any) -> str:
     try:
-        return moment.show(moment.read(value))
+        return moment.text(moment.read(value))
     except (TypeError, ValueError, OverflowError):
         raise Unacceptable("give an ISO-8601 date or time such as 2030-01-31T12:00:00Z") from None
 
@@ -150,11 +149,3 @@ def narrow(text: str) -> str:
     if not text.isascii() and max(text) > "\uffff":
         raise Unacceptable("remove the characters above U+FFFF (those of four bytes in UTF-8)")
     return text
-
-
-def shown(value: Any) -> str:
-    """A value as a message names it: short, safe to print, and without the credentials and the query of a URL."""
-    if isinstance(value, str) and "://" in value:
-        value = _CREDENTIALS.sub("//", value.partition("?")[0])
-    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else f"'{value}'"
-    return text if len(text) <= 80 else text[:76] + " ..."

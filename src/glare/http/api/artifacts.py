@@ -110,15 +110,15 @@ def _list(call: Call) -> Response:
     page = list_artifacts(
         call.services, call.actor, call.parameters["type_name"], query_pairs(call.query), call.microversion
     )
-    shown: list[bytes] = []
+    listed: list[bytes] = []
     size = 0
     for artifact in page.artifacts:
         if size > PIECE:
-            page = page.up_to(len(shown))
+            page = page.up_to(len(listed))
             break
-        shown.append(_listed(call, page.spec, artifact))
-        size += len(shown[-1])
-    first = b'{"artifacts":[' + b",".join(shown)
+        listed.append(_listed(call, page.spec, artifact))
+        size += len(listed[-1])
+    first = b'{"artifacts":[' + b",".join(listed)
     if not page.rest:
         body = first + _end_of_list(call, page, page.artifacts[-1] if page.artifacts else None)
         return Response(body, headers={"content-type": JSON_TYPE})

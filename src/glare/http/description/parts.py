@@ -117,10 +117,10 @@ def headers(names: Iterable[str]) -> Part:
 
 def answer(description: str, schema: str | None, *more_headers: str, media_type: str = JSON) -> Part:
     """A successful response of the API with a component schema as its body, or without a body."""
-    told: Part = {"description": description, "headers": headers((*VERSIONED, *more_headers))}
+    described: Part = {"description": description, "headers": headers((*VERSIONED, *more_headers))}
     if schema is not None:
-        told["content"] = {media_type: {"schema": reference(schema)}}
-    return told
+        described["content"] = {media_type: {"schema": reference(schema)}}
+    return described
 
 
 def problems(*statuses: int, common: Iterable[int] = _PROBLEMS) -> Part:
@@ -132,8 +132,8 @@ def problems(*statuses: int, common: Iterable[int] = _PROBLEMS) -> Part:
 
 def body(schema: str, media_type: str = JSON, description: str | None = None) -> Part:
     """A required request body."""
-    told: Part = {"required": True, "content": {media_type: {"schema": reference(schema)}}}
-    return told | ({"description": description} if description else {})
+    described: Part = {"required": True, "content": {media_type: {"schema": reference(schema)}}}
+    return described | ({"description": description} if description else {})
 
 
 def shared_components(filters: Mapping[str, Part]) -> Part:

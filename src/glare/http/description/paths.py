@@ -25,7 +25,7 @@ from glare.http.description.parts import (
     parameters,
     problems,
 )
-from glare.http.description.schemas import new_name, page_name, shown_name
+from glare.http.description.schemas import answer_name, new_name, page_name
 from glare.http.microversion import MAXIMUM
 
 _KEY_OPERATORS: Final = ("eq", "in")
@@ -79,7 +79,7 @@ def _create(spec: TypeSpec) -> Part:
         spec,
         "create",
         "Create an artifact",
-        {"201": answer("The artifact, drafted and private.", shown_name(spec), "ETag")}
+        {"201": answer("The artifact, drafted and private.", answer_name(spec), "ETag")}
         | problems(403, 404, 408, 409, 413, 415),
         requestBody=body(new_name(spec)),
     )
@@ -91,7 +91,7 @@ def _show(spec: TypeSpec) -> Part:
         "show",
         "Show an artifact of any type" if spec.name == ALL else "Show an artifact",
         {
-            "200": answer("The artifact.", shown_name(spec), "ETag"),
+            "200": answer("The artifact.", answer_name(spec), "ETag"),
             "304": answer("It is still as If-None-Match says.", None, "ETag"),
         }
         | problems(403, 404),
@@ -104,7 +104,7 @@ def _update(spec: TypeSpec) -> Part:
         spec,
         "update",
         "Change an artifact, or move it through its life cycle",
-        {"200": answer("The artifact as it is now.", shown_name(spec), "ETag")}
+        {"200": answer("The artifact as it is now.", answer_name(spec), "ETag")}
         | problems(403, 404, 408, 409, 412, 413, 415),
         parameters=parameters("IfMatch"),
         requestBody=body("JsonPatch", JSON_PATCH),
@@ -128,7 +128,7 @@ def _blob_path(root: str, field: FieldSpec) -> str:
 def _blob(spec: TypeSpec, field: FieldSpec, shared: list[Part]) -> Part:
     own = [_key(field)] if field.is_folder else []
     head = _download(spec, field, "head", f"Size and digests of `{field.name}`")
-    told: Part = {
+    described: Part = {
         "parameters": [*parameters("Id"), *own, *shared],
         "get": _download(spec, field, "download", f"Download `{field.name}`"),
         "head": head,
@@ -137,7 +137,7 @@ def _blob(spec: TypeSpec, field: FieldSpec, shared: list[Part]) -> Part:
             spec,
             f"{field.name}.delete",
             f"Take the external location away from `{field.name}`",
-            {"200": answer("The artifact without it. Nothing is asked of the location.", shown_name(spec), "ETag")}
+            {"200": answer("The artifact without it. Nothing is asked of the location.", answer_name(spec), "ETag")}
             | problems(403, 404, 409, 412),
             parameters=parameters("IfMatch"),
         ),
@@ -146,18 +146,18 @@ def _blob(spec: TypeSpec, field: FieldSpec, shared: list[Part]) -> Part:
         head["responses"].pop(status, None)
     for response in head["responses"].values():
         response.pop("content", None)
-    return told
+    return described
 
 
 def _folder(spec: TypeSpec, field: FieldSpec) -> Part:
-    told = answer("All blobs of the folder, with what is known of their locations.", Folder.__name__)
+    described = answer("All blobs of the folder, with what is known of their locations.", Folder.__name__)
     if field.replicas:
-        told["content"][METALINK] = {}
+        described["content"][METALINK] = {}
     return _operation(
         spec,
         f"{field.name}.show",
         f"What `{field.name}` holds",
-        {"200": told} | problems(403, 404, 409),
+        {"200": described} | problems(403, 404, 409),
         description=f"From API version {SINCE} on."
         + (f" With `Accept: {METALINK}`, which needs no version, a Metalink (RFC 5854)." if field.replicas else ""),
     )
@@ -199,10 +199,10 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
         f"{field.name}.upload",
         f"Upload `{field.name}`, or record where it lives",
         {
-            "200": answer("The artifact with the blob.", shown_name(spec), "ETag"),
+            "200": answer("The artifact with the blob.", answer_name(spec), "ETag"),
             "202": answer(
                 "A worker will measure the location; until then the blob is `saving`.",
-                shown_name(spec),
+                answer_name(spec),
                 *("ETag", "Location", "Preference-Applied"),
             ),
         }
@@ -228,8 +228,8 @@ def _key(field: FieldSpec) -> Part:
 
 
 def _sort(spec: TypeSpec) -> Part:
-    shown = spec.schema(MAXIMUM)["properties"]
-    keys = [field.name for field in spec.fields.values() if field.sortable and field.name in shown]
+    properties = spec.schema(MAXIMUM)["properties"]
+    keys = [field.name for field in spec.fields.values() if field.sortable and field.name in properties]
     key = f"(?:{'|'.join(map(re.escape, keys))})(?::(?:asc|desc))?"
     return {
         "name": "sort",
@@ -248,8 +248,8 @@ def base_filters(spec: TypeSpec) -> dict[str, Part]:
 
 
 def _filters(spec: TypeSpec) -> list[Part]:
-    shown = spec.schema(MAXIMUM)["properties"]
-    fields = [field for field in spec.fields.values() if field.name in shown and _filterable(field)]
+    properties = spec.schema(MAXIMUM)["properties"]
+    fields = [field for field in spec.fields.values() if field.name in properties and _filterable(field)]
     base = parameters(*(_filter_name(field) for field in fields if field.is_base))
     return [*base, *(_filter(field) for field in fields if not field.is_base)]
 

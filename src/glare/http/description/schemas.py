@@ -38,19 +38,19 @@ SEMANTIC_VERSION: Final = (
 def component_schemas(types: TypeRegistry) -> dict[str, Schema]:
     """All component schemas: those that every service has, and three for each type (two for ``all``)."""
     schemas: dict[str, Schema] = {
-        BASE: {"description": "What artifacts of all types have in common.", **_shown(types.all, BASE_FIELDS)},
+        BASE: {"description": "What artifacts of all types have in common.", **_represented(types.all, BASE_FIELDS)},
         **DOCUMENTS,
     }
     for spec in (*types.specs.values(), types.all):
-        own = {"description": spec.description, **_shown(spec, spec.fields.keys() - BASE_FIELDS.keys())}
-        schemas[shown_name(spec)] = {"allOf": [reference(BASE), own]}
+        own = {"description": spec.description, **_represented(spec, spec.fields.keys() - BASE_FIELDS.keys())}
+        schemas[answer_name(spec)] = {"allOf": [reference(BASE), own]}
         schemas[page_name(spec)] = _page(spec)
         if spec.name != ALL:
             schemas[new_name(spec)] = _settable(spec)
     return schemas
 
 
-def shown_name(spec: TypeSpec) -> str:
+def answer_name(spec: TypeSpec) -> str:
     """The component of an artifact of this type."""
     return f"{spec.name}.Artifact"
 
@@ -65,12 +65,14 @@ def new_name(spec: TypeSpec) -> str:
     return f"{spec.name}.New"
 
 
-def _shown(spec: TypeSpec, names: Collection[str]) -> Schema:
+def _represented(spec: TypeSpec, names: Collection[str]) -> Schema:
     """An object with all of these fields. Only older microversions leave some out. A type's `format` hook may add
     further keys.
     """
     schema = spec.schema(MAXIMUM)["properties"]
-    properties = {name: _shown_field(spec.fields[name], told) for name, told in schema.items() if name in names}
+    properties = {
+        name: _represented_field(spec.fields[name], described) for name, described in schema.items() if name in names
+    }
     always = [name for name in properties if spec.fields[name].since is None]
     return {"type": "object", "properties": properties, "required": always}
 
@@ -96,7 +98,7 @@ def _page(spec: TypeSpec) -> Schema:
     return {
         "type": "object",
         "properties": {
-            "artifacts": {"type": "array", "items": reference(shown_name(spec))},
+            "artifacts": {"type": "array", "items": reference(answer_name(spec))},
             "type_name": {"const": spec.name},
             "schema": {"const": f"/schemas/{spec.name}"},
             "total_count": {
@@ -114,14 +116,14 @@ def _page(spec: TypeSpec) -> Schema:
     }
 
 
-def _shown_field(field: FieldSpec, schema: Mapping[str, Any]) -> Schema:
+def _represented_field(field: FieldSpec, schema: Mapping[str, Any]) -> Schema:
     if field.is_blob:
         blob = reference("Blob")
         if field.is_folder:
             shape = {"type": ["object", "null"], "additionalProperties": blob, "maxProperties": field.max_keys}
         else:
             shape = {"anyOf": [blob, {"type": "null"}]}
-        return {**shape, "description": _told(field), "readOnly": True}
+        return {**shape, "description": _description_of(field), "readOnly": True}
     # Stored values of this kind may be UUIDs in any of the forms that Python reads, so a pattern would be too strict.
     return _plain(field, schema, patterns=field.is_base)
 
@@ -132,22 +134,22 @@ def _given_field(field: FieldSpec, schema: Mapping[str, Any]) -> Schema:
 
 def _plain(field: FieldSpec, schema: Mapping[str, Any], *, patterns: bool) -> Schema:
     """The field's schema without what only ``/schemas`` says, and with null where null is possible."""
-    told = {key: value for key, value in schema.items() if key not in _SUPPRESSED}
+    described = {key: value for key, value in schema.items() if key not in _SUPPRESSED}
     if field.kind is Kind.VERSION and "pattern" in schema:
-        told["pattern"] = SEMANTIC_VERSION
+        described["pattern"] = SEMANTIC_VERSION
     elif "pattern" in schema and (patterns or schema["pattern"] != UUID_PATTERN):
-        told["pattern"] = schema["pattern"]
+        described["pattern"] = schema["pattern"]
     if schema["type"] in ("integer", ["integer", "null"]):
-        told["format"] = "int64"
+        described["format"] = "int64"
     if "enum" in schema and field.nullable:
-        told["enum"] = [*schema["enum"], None]
-    text = _told(field)
+        described["enum"] = [*schema["enum"], None]
+    text = _description_of(field)
     if text:
-        told["description"] = text
-    return told
+        described["description"] = text
+    return described
 
 
-def _told(field: FieldSpec) -> str:
+def _description_of(field: FieldSpec) -> str:
     """What the author says of the field, and what the declaration means for its users."""
     custom = not field.is_base
     said = (

@@ -51,24 +51,24 @@ class Table:
         return paths
 
     def _operation(self, declared: Declared) -> Part:
-        told: Part = {"operationId": declared.id, "tags": [declared.about.name], "summary": declared.summary}
+        described: Part = {"operationId": declared.id, "tags": [declared.about.name], "summary": declared.summary}
         if declared.query is not None:
-            told["parameters"] = self._schemas.parameters_of(declared.query)
+            described["parameters"] = self._schemas.parameters_of(declared.query)
         if declared.body is not None:
             content = {JSON: {"schema": self._schemas.of(declared.body)}}
-            told["requestBody"] = {"required": True, "content": content}
+            described["requestBody"] = {"required": True, "content": content}
         if declared.public:
-            told["security"] = []
-        return told | {"responses": self._answers(declared) | _problems(declared)}
+            described["security"] = []
+        return described | {"responses": self._answers(declared) | _problems(declared)}
 
     def _answers(self, declared: Declared) -> Part:
         """The successful answers by status; one status may come in several media types."""
         known = headers(ANSWERED if declared.public else VERSIONED)
         answers: dict[str, Part] = {}
         for answer in (declared.answer, *declared.more):
-            told = answers.setdefault(str(answer.status), {"description": answer.description, "headers": known})
+            described = answers.setdefault(str(answer.status), {"description": answer.description, "headers": known})
             if not answer.is_empty:
-                told["content"] = told.get("content", {}) | {answer.media_type: self._content(answer)}
+                described["content"] = described.get("content", {}) | {answer.media_type: self._content(answer)}
         return answers
 
     def _content(self, answer: Answer) -> Part:

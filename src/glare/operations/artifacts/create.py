@@ -13,11 +13,11 @@ from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.declared.artifact_type import Face, TypeSpec
-from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import Change, ChangeKind
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
 from glare.domain.microversion import NEWEST, Microversion
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden
 from glare.operations import access, audit, hooks
 from glare.operations.artifacts.links import require_links
@@ -42,7 +42,7 @@ def create_artifact(
         raise BadRequest("Field 'name' is required and cannot be empty.")
     for name in _DECIDED_LATER:
         if name in body:
-            raise BadRequest(f"Field '{name}' cannot be set at creation; leave it away.")
+            raise BadRequest(f"Field '{name}' cannot be set at creation; leave it out.")
     services.policy.require("artifact:create", actor, {**_texts(body), "owner": project})
     spec = access.find_type(services, type_name)
     if spec is services.types.all:
@@ -128,11 +128,11 @@ def _require_settable(services: Services, face: Face, artifact: Artifact, body: 
 def _refusal(face: Face, name: str) -> Exception | None:
     field = face.fields.get(name)
     if field is None:
-        return BadRequest(f"Type '{face.name}' has no field {shown(name)}{face.why_unknown(name)}.")
+        return BadRequest(f"Type '{face.name}' has no field {quoted(name)}{face.why_unknown(name)}.")
     if field.is_blob:
         return BadRequest(f"Field '{name}' holds data; upload it, or add a location, after the artifact is created.")
     if field.system:
-        return Forbidden(f"Field '{name}' is set by the service; leave it away.")
+        return Forbidden(f"Field '{name}' is set by the service; leave it out.")
     return None
 
 

@@ -66,11 +66,11 @@ def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
         artifact_rows.remove_artifact(connection, artifact)
         blob_rows.doom(connection, objects, services.clock() + services.rules.removal_delay)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
-        told = {"name": artifact.name, "version": artifact.version}
+        kept = {"name": artifact.name, "version": artifact.version}
         if artifact.status is not Status.DELETED:
-            audit.changed(connection, actor, [artifact_event("delete", artifact, services.clock())], detail=told)
+            audit.changed(connection, actor, [artifact_event("delete", artifact, services.clock())], detail=kept)
         else:  # Subscribers have heard of it when it was marked.
-            audit.noted(connection, actor, [artifact_event("scrub", artifact, services.clock())], detail=told)
+            audit.noted(connection, actor, [artifact_event("scrub", artifact, services.clock())], detail=kept)
 
     services.db.transact(forget)
     if objects:

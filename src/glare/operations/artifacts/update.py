@@ -12,7 +12,6 @@ from glare.db import artifacts as artifact_rows
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.declared.artifact_type import COLUMNS, Face, FieldSpec, TypeSpec
-from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import Change, ChangeKind
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
@@ -20,6 +19,7 @@ from glare.domain.lifecycle import Transition, status_transition, visibility_tra
 from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.patch import Operation, apply, parse
 from glare.domain.representation import represent
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden
 from glare.operations import access, audit, hooks
 from glare.operations.artifacts.links import require_links
@@ -103,7 +103,7 @@ def _apply(services: Services, actor: Actor, face: Face, draft: _Draft, operatio
         _move(services, actor, draft, _status(draft.artifact, document[name]))
     else:
         if found is None:
-            raise BadRequest(f"Type '{face.name}' has no field {shown(name)}{face.why_unknown(name)}.")
+            raise BadRequest(f"Type '{face.name}' has no field {quoted(name)}{face.why_unknown(name)}.")
         _change(services, actor, draft, found, document.get(name))
 
 

@@ -13,7 +13,7 @@ from glare.domain.blob import Blob, External
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.replica_origin import origins_of
 from glare.domain.representation import represent_blob, represent_location
-from glare.domain.shown_url import shown_url
+from glare.domain.wording import visible_url
 from glare.operations import access
 from glare.operations.blobs.download import require_readable
 from glare.operations.services import Services
@@ -69,16 +69,16 @@ def represent_folder(services: Services, folder: Folder) -> documents.Folder:
 
 
 def _member(services: Services, folder: Folder, blob: Blob) -> documents.Member:
-    shown = asdict(represent_blob(folder.artifact, blob, full_urls=folder.full_urls))
-    shown |= {"good": blob.good, "copied_from": _source(folder, blob)}
+    member = asdict(represent_blob(folder.artifact, blob, full_urls=folder.full_urls))
+    member |= {"good": blob.good, "copied_from": _source(folder, blob)}
     if not isinstance(blob.location, External):
-        return documents.Member(**shown, reason=blob.damage.value if blob.damage else None)
+        return documents.Member(**member, reason=blob.damage.value if blob.damage else None)
     stale_before = services.clock() - int(services.rules.verification.stale_after * 1_000_000)
     location = represent_location(
         folder.artifact, blob, full_url=folder.full_urls, to_operator=folder.to_operator, stale_before=stale_before
     )
     return documents.Member(
-        **shown,
+        **member,
         location=location.id,
         state=location.state,
         reason=location.reason,
@@ -91,4 +91,4 @@ def _member(services: Services, folder: Folder, blob: Blob) -> documents.Member:
 def _source(folder: Folder, blob: Blob) -> str | None:
     """Where stored bytes were copied from, None where they were uploaded."""
     source = blob.source
-    return shown_url(source.url, confidential=source.confidential, full=folder.full_urls) if source else None
+    return visible_url(source.url, confidential=source.confidential, full=folder.full_urls) if source else None

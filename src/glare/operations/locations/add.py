@@ -19,9 +19,9 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import TypeSpec
-from glare.domain.declared.coercion import shown
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.origin_text import OCTETS
+from glare.domain.wording import quoted
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
 from glare.egress.measure import Caller, Expected, measure
@@ -171,5 +171,5 @@ def _refuse_internal(url: str) -> None:
     if scheme in _CLOSED_SCHEMES:
         raise Forbidden(f"Internal locations with scheme '{scheme}' are not allowed; upload the data instead.")
     raise BadRequest(
-        f"No store is configured for internal locations with scheme {shown(scheme)}; upload the data instead."
+        f"No store is configured for internal locations with scheme {quoted(scheme)}; upload the data instead."
     )

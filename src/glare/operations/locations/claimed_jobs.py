@@ -53,8 +53,10 @@ def requested_by(actor: Actor) -> Mapping[str, Any]:
 
 def actor_of(job: Job) -> Actor | None:
     """Who asked for the job; None where the service did by itself."""
-    told = job.payload.get("actor")
-    return None if told is None else Actor(told["user"], told["project"], frozenset(told["roles"]))
+    requester = job.payload.get("actor")
+    if requester is None:
+        return None
+    return Actor(requester["user"], requester["project"], frozenset(requester["roles"]))
 
 
 def wish_of(job: Job) -> bool | None:
@@ -63,8 +65,8 @@ def wish_of(job: Job) -> bool | None:
     The release before kept no wish, but what it made of it: its False is of a query that it did not know as a secret,
     and counts as nothing said.
     """
-    told = job.payload
-    wish: bool | None = told["wish"] if "wish" in told else (told["confidential"] or None)
+    payload = job.payload
+    wish: bool | None = payload["wish"] if "wish" in payload else (payload["confidential"] or None)
     return wish
 
 
@@ -98,7 +100,7 @@ def may_pass(error: GlareError) -> bool:
     return error.category in _OURS
 
 
-def told(error: GlareError) -> dict[str, Any]:
+def outcome_of(error: GlareError) -> dict[str, Any]:
     """The error as whoever asked for the job may read it."""
     return {"error": {"type": error.wire_type or error.code, "message": error.message}}
 
@@ -121,7 +123,7 @@ def watched(services: Services, job: Job, progress: Callable[[int], None]) -> Ca
     pause = int(services.rules.attempt_timeout * _SECOND)
     looked = services.clock()
 
-    def told_of(size: int) -> None:
+    def count(size: int) -> None:
         nonlocal looked
         progress(size)
         now = services.clock()
@@ -132,7 +134,7 @@ def watched(services: Services, job: Job, progress: Callable[[int], None]) -> Ca
             if not jobs.is_held(connection, job):
                 raise ClaimLost
 
-    return told_of
+    return count
 
 
 def require_room(services: Services, connection: Connection, project: str) -> None:

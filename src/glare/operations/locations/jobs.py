@@ -20,7 +20,7 @@ from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.domain.shown_url import shown_url
+from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, OutboundBusy
 from glare.operations import access, putting_off
@@ -147,7 +147,7 @@ def _do(services: Services, job: Job, cancellation: Cancellation) -> None:
         else:
             _failed(services, job, error, passing=claimed_jobs.may_pass(error))
     except Exception as error:  # noqa: BLE001 - the other jobs are done all the same
-        putting_off.told(services, putting_off.JOB, error, job=job.id)
+        putting_off.report(services, putting_off.JOB, error, job=job.id)
         _failed(services, job, GlareError(), passing=True)
 
 
@@ -156,7 +156,7 @@ def _failed(services: Services, job: Job, error: GlareError, *, passing: bool) -
     rules = services.rules.jobs
     reason = getattr(error, "reason", error.message)
     _log.warning("a job did not succeed", extra={"job": job.id, "kind": job.kind.value, "reason": reason})
-    outcome = claimed_jobs.told(error)
+    outcome = claimed_jobs.outcome_of(error)
     if job.kind is JobKind.MEASURE or (passing and job.tries < rules.tries):
         wait = max(rules.retry_first * 2 ** min(job.tries - 1, 32), error.retry_after or 0)
         wait = min(wait, rules.retry_most)
@@ -236,10 +236,10 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> docume
         artifact_type=job.type_name,
         project=job.project,
         blob=job.slot.path,
-        url=shown_url(job.payload["url"], confidential=confidential, full=True),
+        url=visible_url(job.payload["url"], confidential=confidential, full=True),
         confidential=confidential,
         error=msgspec.convert(job.outcome["error"], documents.JobError) if job.outcome is not None else None,
         tries=job.tries,
-        asked_at=moment.show(job.created_at),
-        finished_at=None if job.finished_at is None else moment.show(job.finished_at),
+        asked_at=moment.text(job.created_at),
+        finished_at=None if job.finished_at is None else moment.text(job.finished_at),
     )

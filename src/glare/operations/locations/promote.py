@@ -28,7 +28,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot, Source
 from glare.domain.events import Event, artifact_event
-from glare.domain.shown_url import shown_url
+from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
 from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
 from glare.operations import access, audit
@@ -61,7 +61,7 @@ def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> doc
     running = _newest(services, location_id)
     if running is None or running.state.value not in jobs.LIVING:
         running = _begin(services, actor, artifact, blob, location_id)
-    return _shown(services, actor, artifact, running)
+    return _document(services, actor, artifact, running)
 
 
 def find_promotion(services: Services, actor: Actor, location_id: str) -> documents.Promotion:
@@ -74,7 +74,7 @@ def find_promotion(services: Services, actor: Actor, location_id: str) -> docume
     if artifact is None or not may_see(services.policy, actor, artifact):
         raise NotFound(f"Location '{location_id[:40]}' was not promoted; POST to this address asks for it.")
     services.policy.require("location:get", actor, target_of(artifact))
-    return _shown(services, actor, artifact, job)
+    return _document(services, actor, artifact, job)
 
 
 def begin_by_policy(services: Services, artifact: Artifact, slot: Slot) -> None:
@@ -275,7 +275,7 @@ def _event(
         "artifact_type": artifact.type_name,
         "project": artifact.owner,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=confidential, full=False),
+        "url": visible_url(job.payload["url"], confidential=confidential, full=False),
         "confidential": confidential,
     }
     if error is not None:
@@ -283,7 +283,7 @@ def _event(
     return Event(name, artifact.owner, artifact.type_name, artifact.id, payload, now)
 
 
-def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> documents.Promotion:
+def _document(services: Services, actor: Actor, artifact: Artifact, job: Job) -> documents.Promotion:
     full = access.sees_full_urls(services, actor, artifact)
     confidential = claimed_jobs.is_confidential(services, job)
     error = job.outcome["error"] if job.outcome is not None and job.state is not JobState.DONE else None
@@ -293,14 +293,14 @@ def _shown(services: Services, actor: Actor, artifact: Artifact, job: Job) -> do
         artifact_type=artifact.type_name,
         project=artifact.owner,
         blob=job.slot.path,
-        url=shown_url(job.payload["url"], confidential=confidential, full=full),
+        url=visible_url(job.payload["url"], confidential=confidential, full=full),
         confidential=confidential,
         promotion=documents.PromotionState(
             status=job.state,
             error=error and msgspec.convert(error, documents.JobError),
             tries=job.tries,
-            asked_at=moment.show(job.created_at),
-            finished_at=None if job.finished_at is None else moment.show(job.finished_at),
+            asked_at=moment.text(job.created_at),
+            finished_at=None if job.finished_at is None else moment.text(job.finished_at),
         ),
     )
 

@@ -62,7 +62,7 @@ def _look_at(services: Services, artifact_id: str) -> int:
     except GlareError:
         raise  # The database does not answer.
     except Exception as error:  # noqa: BLE001 - the others have their turn
-        putting_off.told(services, putting_off.PROMOTION, error, artifact=artifact_id)
+        putting_off.report(services, putting_off.PROMOTION, error, artifact=artifact_id)
         return 0
 
 

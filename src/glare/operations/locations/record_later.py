@@ -19,7 +19,7 @@ from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.events import Event, artifact_event
 from glare.domain.origin_text import OCTETS
-from glare.domain.shown_url import shown_url
+from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
 from glare.operations import access, audit, hooks
@@ -127,7 +127,7 @@ def undo(
         "artifact_type": job.type_name,
         "project": job.project,
         "blob": job.slot.path,
-        "url": shown_url(job.payload["url"], confidential=confidential, full=False),
+        "url": visible_url(job.payload["url"], confidential=confidential, full=False),
         "confidential": confidential,
     }
     payload["error"] = outcome["error"]

@@ -22,7 +22,7 @@ from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External
 from glare.domain.events import artifact_event
 from glare.domain.representation import represent_location
-from glare.domain.verification import AT_ONCE, shown_reason
+from glare.domain.verification import AT_ONCE, visible_reason
 from glare.errors import Forbidden, NotFound, TooManyRequests, Unauthorized
 from glare.operations import access, audit
 from glare.operations.locations.jobs import find_recording
@@ -61,13 +61,13 @@ def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Pa
     with services.db.read() as connection:
         found = checks.list_locations(connection, query)
         artifacts = {one.id: one for one in fetch_artifacts(connection, list({one for _, one in found}))}
-    shown = []
+    listed = []
     for location_id, artifact_id in found:
         artifact = artifacts.get(artifact_id)
         blob = _blob_of(artifact, location_id) if artifact is not None else None
         if artifact is not None and blob is not None:
-            shown.append(_shown(services, actor, artifact, blob))
-    return Page(shown, found[-1][0] if len(found) == query.limit else None)
+            listed.append(_document(services, actor, artifact, blob))
+    return Page(listed, found[-1][0] if len(found) == query.limit else None)
 
 
 def show_location(
@@ -80,7 +80,7 @@ def show_location(
     if recording is not None:
         return recording
     artifact, blob = _find(services, actor, location_id)
-    return _shown(services, actor, artifact, blob)
+    return _document(services, actor, artifact, blob)
 
 
 def list_checks(
@@ -93,8 +93,8 @@ def list_checks(
     with services.db.read() as connection:
         entries = check_history.list_checks(connection, location_id, limit, before)
     to_operator = services.policy.is_admin(actor)
-    shown = [represent_check(entry, to_operator=to_operator) for entry in entries]
-    return Page(shown, str(entries[-1].id) if len(entries) == limit else None)
+    listed = [represent_check(entry, to_operator=to_operator) for entry in entries]
+    return Page(listed, str(entries[-1].id) if len(entries) == limit else None)
 
 
 def ask_for_check(
@@ -172,7 +172,7 @@ def _blob_of(artifact: Artifact, location_id: str) -> Blob | None:
     return None
 
 
-def _shown(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> documents.RecordedLocation:
+def _document(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> documents.RecordedLocation:
     admin = services.policy.is_admin(actor)
     return represent_location(
         artifact,
@@ -188,10 +188,10 @@ def represent_check(entry: RecordedCheck, *, to_operator: bool) -> documents.Rec
     return documents.RecordedCheck(
         kind=entry.kind,
         outcome=entry.outcome,
-        reason=shown_reason(entry.reason, to_operator=to_operator),
+        reason=visible_reason(entry.reason, to_operator=to_operator),
         state=entry.state,
-        first_at=moment.show(entry.first_at),
-        last_at=moment.show(entry.last_at),
+        first_at=moment.text(entry.first_at),
+        last_at=moment.text(entry.last_at),
         checks=entry.checks,
         bytes=entry.bytes,
     )

@@ -175,7 +175,7 @@ def tell_stale(services: Services) -> None:
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the others are told of all the same
-                putting_off.told(services, putting_off.SWEEP, error, location=aged.id)
+                putting_off.report(services, putting_off.SWEEP, error, location=aged.id)
         if len(found) < _STALE_BATCH:
             return
 
@@ -183,7 +183,7 @@ def tell_stale(services: Services) -> None:
 def _tell_stale(services: Services, target: Aged, connection: Connection) -> None:
     now = services.clock()
     artifact_rows.lock(connection, target.artifact_id)
-    if not checks.mark_stale_told(connection, target.id, target.generation, now):
+    if not checks.mark_stale_announced(connection, target.id, target.generation, now):
         return
     artifact = fetch_artifact(connection, target.artifact_id)
     if artifact is not None:

@@ -170,7 +170,7 @@ class Deliverer:
         except GlareError:
             raise  # A key that is missing, or a database that is away: no message is at fault.
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, those behind it have their turn one day
-            putting_off.told(services, putting_off.MESSAGE, error, subscription=subscription.id, delivery=delivery.id)
+            putting_off.report(services, putting_off.MESSAGE, error, subscription=subscription.id, delivery=delivery.id)
             return Outcome(INTERNAL)
 
     def _try(self, subscription: Subscription, delivery: Delivery, data: Any) -> Outcome | None:
@@ -235,8 +235,8 @@ def _settle(
         return None
     now = services.clock()
     if outcome.message_dropped:
-        told = {"state": DeliveryState.DROPPED.value, "reason": outcome.reason, "finished_at": now}
-        deliveries.change(connection, delivery.number, told)
+        ended = {"state": DeliveryState.DROPPED.value, "reason": outcome.reason, "finished_at": now}
+        deliveries.change(connection, delivery.number, ended)
         _go_on(connection, subscription, now)
         return "dropped"
     first = delivery.first_tried_at if delivery.first_tried_at is not None else now

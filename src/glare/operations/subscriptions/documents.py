@@ -11,8 +11,8 @@ from glare.documents import subscriptions as documents
 from glare.documents.parts import as_given
 from glare.documents.subscriptions import EVENTS, NewSecret, NewSubscription, SubscriptionChanges
 from glare.domain import moment
-from glare.domain.declared.coercion import shown
 from glare.domain.subscription import Delivery, Scope, Subscription, name_of
+from glare.domain.wording import quoted
 from glare.errors import BadRequest, InvalidParameterValue, LocationRefused
 from glare.events.cloudevents import subject_of
 from glare.events.webhooks import is_secret
@@ -55,8 +55,8 @@ def represent_subscription(subscription: Subscription) -> documents.Subscription
         scope=documents.Scope(**named) if named else None,
         state=subscription.state,
         reason=subscription.reason,
-        created_at=moment.show(subscription.created_at),
-        updated_at=moment.show(subscription.updated_at),
+        created_at=moment.text(subscription.created_at),
+        updated_at=moment.text(subscription.updated_at),
         confirm_until=_time(subscription.confirm_until),
         old_secret_until=_time(subscription.old_secret_until),
         delivered_at=_time(subscription.delivered_at),
@@ -77,12 +77,12 @@ def represent_delivery(delivery: Delivery) -> documents.Delivery:
         event=delivery.event_id,
         type=name_of(delivery.event.type),
         subject=subject_of(delivery.event),
-        time=moment.show(delivery.event.occurred_at),
+        time=moment.text(delivery.event.occurred_at),
         state=delivery.state,
         reason=delivery.reason,
         status=delivery.status,
         tries=delivery.tries,
-        created_at=moment.show(delivery.created_at),
+        created_at=moment.text(delivery.created_at),
         tried_at=_time(delivery.tried_at),
         finished_at=_time(delivery.finished_at),
     )
@@ -99,7 +99,7 @@ def _events(names: Sequence[str] | None) -> tuple[str, ...] | None:
     for name in names or ():
         if name not in EVENTS:
             raise InvalidParameterValue(
-                f"Member 'events' has {shown(name)}, which is no event; there are {', '.join(EVENTS)}."
+                f"Member 'events' has {quoted(name)}, which is no event; there are {', '.join(EVENTS)}."
             )
     return None if names is None else tuple(dict.fromkeys(names))
 
@@ -113,10 +113,10 @@ def _scope(services: Services, asked: documents.Scope) -> Scope:
         )
     if asked.type_name is not UNSET and asked.type_name not in services.types.names:
         raise InvalidParameterValue(
-            f"Member 'scope.type_name' is {shown(asked.type_name)}, and no type has this name here."
+            f"Member 'scope.type_name' is {quoted(asked.type_name)}, and no type has this name here."
         )
     return Scope(given.get("type_name"), given.get("artifact"), given.get("location"))
 
 
 def _time(micros: int | None) -> str | None:
-    return None if micros is None else moment.show(micros)
+    return None if micros is None else moment.text(micros)

@@ -82,20 +82,20 @@ def _fan_out_one(services: Services, now: int, number: int) -> int:
 
 
 def _put(services: Services, connection: Connection, events: Sequence[RecordedEvent]) -> None:
-    told = [
+    batch = [
         recorded for recorded in events if recorded.event.artifact_id is not None or recorded.event.type == SUSPENDED
     ]
-    if not told:
+    if not batch:
         return
-    artifacts = {recorded.event.artifact_id for recorded in told}
+    artifacts = {recorded.event.artifact_id for recorded in batch}
     seen_by = owners(connection, [one for one in artifacts if one is not None])
-    types = {recorded.event.type_name for recorded in told}
-    candidates = rows.interested(connection, types, artifacts, _projects(told))
+    types = {recorded.event.type_name for recorded in batch}
+    candidates = rows.interested(connection, types, artifacts, _projects(batch))
     if not candidates:
         return
     wanted = [
         NewDelivery(subscription.id, recorded.id, recorded.event_id, _for(subscription, recorded.event))
-        for recorded in told
+        for recorded in batch
         for subscription in candidates
         if subscription.wants(recorded.event)
         and recorded.event.occurred_at >= subscription.created_at
@@ -121,8 +121,8 @@ def _projects(events: Sequence[RecordedEvent]) -> set[str] | None:
 
 
 def _was_public(event: Event) -> bool:
-    told = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
-    return event.artifact_id is not None and told == Visibility.PUBLIC.value
+    visibility = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
+    return event.artifact_id is not None and visibility == Visibility.PUBLIC.value
 
 
 def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:

@@ -70,7 +70,7 @@ def create_subscription(services: Services, actor: Actor, asked: NewSubscription
             )
         rows.add(connection, subscription)
         confirmations.ask(services, connection, subscription)
-        noted(services, connection, actor, "subscription.create", subscription, _told(wanted))
+        noted(services, connection, actor, "subscription.create", subscription, _detail(wanted))
         return _reread(connection, subscription)
 
     return services.db.transact(work), secret
@@ -131,8 +131,8 @@ def change_subscription(
             rows.change(connection, found.id, {"state": SubscriptionState.DISABLED, "reason": None, **unproven})
         elif enabled is True:
             _enable(services, connection, after)
-        told = _told(changed) | ({} if enabled is None else {"enabled": enabled})
-        noted(services, connection, actor, "subscription.update", after, told)
+        detail = _detail(changed) | ({} if enabled is None else {"enabled": enabled})
+        noted(services, connection, actor, "subscription.update", after, detail)
         return _reread(connection, found)
 
     return services.db.transact(work)
@@ -209,10 +209,10 @@ def _require_visible(services: Services, actor: Actor, project: str, scope: Scop
         )
 
 
-def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+def _detail(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the audit log says of them: names, and the events."""
-    told: dict[str, Any] = {"fields": sorted(values)}
-    return told | ({"events": values["events"]} if "events" in values else {})
+    detail: dict[str, Any] = {"fields": sorted(values)}
+    return detail | ({"events": values["events"]} if "events" in values else {})
 
 
 def _reread(connection: Connection, subscription: Subscription) -> Subscription:

@@ -19,8 +19,8 @@ from glare.documents.takedowns import NewTakedown, TakedownKind, TakedownQuery
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry
-from glare.domain.shown_url import shown_url
 from glare.domain.takedown import Takedown
+from glare.domain.wording import visible_url
 from glare.egress.url import ANY_URL, parse
 from glare.errors import Conflict, InvalidParameterValue, LocationRefused, NotFound
 from glare.operations.services import Services
@@ -113,7 +113,7 @@ def represent_takedown(takedown: Takedown) -> documents.Takedown:
         kind=takedown.kind,
         value=takedown.value,
         reason=takedown.reason,
-        created_at=moment.show(takedown.created_at),
+        created_at=moment.text(takedown.created_at),
         created_by=takedown.created_by,
     )
 
@@ -157,7 +157,7 @@ def _may_be_id(text: str) -> bool:
 def _note(connection: Connection, actor: Actor, action: str, takedown: Takedown, now: int) -> None:
     """The audit log says what was done to which takedown. It holds no URL beyond its host."""
     of_url = takedown.kind is TakedownKind.URL
-    value = shown_url(takedown.value, confidential=True, full=False) if of_url else takedown.value
+    value = visible_url(takedown.value, confidential=True, full=False) if of_url else takedown.value
     entry = AuditEntry(
         now,
         action,

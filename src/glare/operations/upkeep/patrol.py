@@ -142,7 +142,7 @@ class _Round:
             raise
         except Exception as failed:  # noqa: BLE001 - it would come first again each time, for ever
             names = {"store": blob.location.store, "object": blob.location.object}
-            putting_off.told(self._services, putting_off.PATROL, failed, **names)
+            putting_off.report(self._services, putting_off.PATROL, failed, **names)
             return Outcome.UNREADABLE
 
     def _look_at(self, blob: StoredBlob) -> Outcome:

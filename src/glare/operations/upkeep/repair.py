@@ -100,7 +100,7 @@ def _swap(services: Services, connection: Connection, blob: StoredBlob, repaired
     if not blob_rows.undoom(connection, repaired):
         raise GlareError("A repair took so long that its bytes were removed; the patrol repeats it.")
     blob_rows.doom(connection, [blob.location], now + services.rules.removal_delay)
-    told = {"damage": None, "store": repaired.store, "object": repaired.object, "found": _FOUND}
+    noted = {"damage": None, "store": repaired.store, "object": repaired.object, "found": _FOUND}
     event = artifact_event("blob_recovered", artifact, now)
-    audit.changed(connection, None, [event], target=blob.slot.path, detail=told)
+    audit.changed(connection, None, [event], target=blob.slot.path, detail=noted)
     return True

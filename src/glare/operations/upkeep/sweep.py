@@ -47,7 +47,7 @@ def sweep(services: Services) -> None:
         try:
             step(services)
         except Exception as error:  # noqa: BLE001 - the other steps must run all the same
-            putting_off.told(services, putting_off.SWEEP, error, step=step.__name__)
+            putting_off.report(services, putting_off.SWEEP, error, step=step.__name__)
 
 
 def end_dead_attempts(services: Services) -> None:
@@ -78,7 +78,7 @@ def _passed_over(services: Services, **names: Any) -> Iterator[None]:
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001 - the others are due all the same
-        putting_off.told(services, putting_off.SWEEP, error, **names)
+        putting_off.report(services, putting_off.SWEEP, error, **names)
 
 
 def _end_dead(services: Services, attempt: blob_rows.DeadAttempt, before: int) -> None:
@@ -172,7 +172,7 @@ def _scrub(services: Services, artifact_id: str) -> _Outcome:
     except Conflict:
         return _Outcome.PASSED
     except Exception as error:  # noqa: BLE001 - the others are due all the same
-        putting_off.told(services, putting_off.SWEEP, error, artifact=artifact_id)
+        putting_off.report(services, putting_off.SWEEP, error, artifact=artifact_id)
         return _Outcome.FAILED
     return _Outcome.REMOVED
 
