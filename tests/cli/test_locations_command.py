@@ -65,6 +65,26 @@ def test_check_now(site: Verifying, conf: str, capsys: pytest.CaptureFixture[str
     assert [line.split()[3:5] for line in out.splitlines()[-2:]] == [["full", "changed"], ["full", "equal"]]
 
 
+def test_nothing_to_list_is_no_error(site: Verifying, conf: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list without a line is explained, and is a success."""
+    assert main(["locations", "list", "--config-file", conf]) == 0
+    assert "no external location is recorded" in capsys.readouterr().err
+
+
+def test_a_check_that_the_configuration_forbids_says_so(
+    site: Verifying, conf: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that reads other rules than the service names the option, and the location keeps its state."""
+    location = str(site.location_of(site.record("/a", DATA))["id"])
+    path = Path(conf)
+    path.write_text(path.read_text().replace(f"allowed_ports = {site.origin.port}\n", "allowed_ports = 443\n"))
+    capsys.readouterr()
+    assert main(["locations", "check", "--config-file", conf, location]) == 1
+    said = capsys.readouterr()
+    assert said.out == "full: failed (policy); 0 bytes read; the location is verified\n"
+    assert "[locations] as this command read it does not allow" in said.err
+
+
 def test_what_was_never_measured_is_not_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A location that was recorded as it was claimed is listed and shown; a check of it says what it waits for."""
     with verifying(tmp_path, "measure = off\nmeasure_later = false\n") as site:

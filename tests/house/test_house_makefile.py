@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+# The tests themselves may have been started by make, which passes its options on and says more when it is nested.
+ALONE = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 
 
 def make(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -17,6 +21,7 @@ def make(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=60,
+        env=ALONE,
     )
 
 
@@ -51,8 +56,9 @@ def test_run_takes_a_port_and_an_address(checkout: Path) -> None:
         *("--bind-host", "'::1'", "--bind-port", "'8080'")
     ]
     plain = subprocess.run(
-        ["env", "HOST=machine", "PORT=1", "make", "-n", "-o", ".venv/.package", "run"],
+        ["make", "-n", "-o", ".venv/.package", "run"],
         cwd=checkout,
+        env={**ALONE, "HOST": "machine", "PORT": "1"},
         capture_output=True,
         text=True,
         check=True,

@@ -43,6 +43,8 @@ def test_a_field_of_a_later_version_names_the_header(api: Glare) -> None:
         ("GET", "/artifacts/images?sort=naem:asc", None, 400, "did you mean 'name'?"),
         ("GET", "/artifact/images", None, 404, "did you mean 'artifacts'?"),
         ("GET", "/location", None, 404, "did you mean 'locations'?"),
+        ("GET", "/images", None, 404, "did you mean '/artifacts/images'?"),
+        ("POST", "/artifacts/images", {"nmae": "x"}, 400, "'nmae' looks like it"),
     ],
 )
 def test_a_misspelled_name(api: Glare, method: str, path: str, body: object, status: int, meant: str) -> None:

@@ -23,7 +23,7 @@ from glare.domain.blob import Blob, External
 from glare.domain.representation import represent_location
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
-from glare.errors import NotFound
+from glare.errors import Cause, NotFound
 from glare.operations.locations.show import query_of, represent_check
 from glare.operations.locations.verify import verify
 from glare.operations.services import Services
@@ -44,7 +44,7 @@ def list_locations(args: Namespace) -> int:
         query = query_of(asked, services.rules.query.max_page, project=asked.project)
         found = _page(services, query)
     if not print_table(args, _COLUMNS, list(map(_row, found)), list(map(msgspec.to_builtins, found))):
-        say("there is no such location.")
+        say("no external location is recorded, or none that the options choose.")
     if found and len(found) == query.limit:
         say(f"there may be more: --marker {found[-1].id}")
     return 0
@@ -91,6 +91,11 @@ def check(args: Namespace) -> int:
         document = _document(services, args.id)
     why = f" ({finding.reason})" if finding.reason else ""
     print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document.state}")
+    if finding.reason == Cause.POLICY:
+        say(
+            "[locations] as this command read it does not allow the URL or its address; run it with the configuration of "
+            "the service, or open the network or port there."
+        )
     return 0 if finding.outcome is Outcome.EQUAL else 1
 
 

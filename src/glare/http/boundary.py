@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -43,7 +43,9 @@ class Boundary:
     def __init__(self, application: Application, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]) -> None:
         self._application = application
         self._public = Router(public, redirect_slashes=False, default=self._to_api)
-        self._api = Router(routes, redirect_slashes=False, default=_unknown((*public, *routes)))
+        self._api = Router(
+            routes, redirect_slashes=False, default=_unknown((*public, *routes), application.services.types.names)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -156,7 +158,7 @@ class _Reply:
         self._watch.sent(message)
 
 
-def _unknown(routes: Sequence[BaseRoute]) -> ASGIApp:
+def _unknown(routes: Sequence[BaseRoute], types: Collection[str]) -> ASGIApp:
     """Answers what no route takes."""
     roots = {getattr(route, "path", "").split("/")[1] for route in routes}
 
@@ -167,7 +169,7 @@ def _unknown(routes: Sequence[BaseRoute]) -> ASGIApp:
             )
         path: str = scope["path"]
         first = path.split("/")[1] if path.startswith("/") else ""
-        meant = did_you_mean(first, roots - {first})
+        meant = f"; did you mean '/artifacts{path[:200]}'?" if first in types else did_you_mean(first, roots - {first})
         see = f"{meant} See" if meant else "; see"
         raise NotFound(f"There is nothing at '{path[:200]}'{see} /openapi.json for what there is.")
 

@@ -16,6 +16,7 @@ from glare.domain.declared.artifact_type import Face, TypeSpec
 from glare.domain.declared.hooks import Change, ChangeKind
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
+from glare.domain.hints import did_you_mean
 from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden
@@ -39,7 +40,8 @@ def create_artifact(
         raise BadRequest("The body must be a JSON object of field names and values.")
     project = require_owner(actor)
     if not body.get("name"):
-        raise BadRequest("Field 'name' is required and cannot be empty.")
+        similar = "".join(f"; '{given}' looks like it" for given in body if did_you_mean(given, ("name",)))
+        raise BadRequest(f"Field 'name' is required and cannot be empty{similar}.")
     for name in _DECIDED_LATER:
         if name in body:
             raise BadRequest(f"Field '{name}' cannot be set at creation; leave it out.")
