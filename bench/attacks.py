@@ -353,7 +353,10 @@ class Range:
 
     def _published(self, path: str) -> str:
         for operations in (
-            [{"op": "replace", "path": "/container_format", "value": "bare"}, {"op": "replace", "path": "/disk_format", "value": "raw"}],
+            [
+                {"op": "replace", "path": "/container_format", "value": "bare"},
+                {"op": "replace", "path": "/disk_format", "value": "raw"},
+            ],
             [{"op": "replace", "path": "/status", "value": "active"}],
             [{"op": "replace", "path": "/visibility", "value": "public"}],
         ):  # fmt: skip

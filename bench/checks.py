@@ -44,7 +44,8 @@ DATA = bytes(range(256)) * (2 * BLOCK // 256)
 def build(folder: Path, database: str, port: int) -> Services:
     path = folder / "glare.conf"
     path.write_text(
-        f"[database]\nconnection = {database}\n[DEFAULT]\nstate_dir = {folder / 'state'}\n[store]\nfree_space_reserve = 0\n"
+        f"[database]\nconnection = {database}\n[DEFAULT]\nstate_dir = {folder / 'state'}\n[store]\n"
+        f"free_space_reserve = 0\n"
         f"[locations]\nallowed_networks = {LOOPBACK[0]}\nallowed_ports = {port}\n"
         "[verification]\nspot_blocks = 1\nhost_interval = 0\n"
     )
@@ -67,7 +68,8 @@ def fill(services: Services, origin: Origin, locations: int, hosts: int) -> None
     def write(connection: Connection, start: int) -> None:
         contents.keep(connection, content, services.clock())
         artifact = Artifact(
-            str(uuid.uuid4()), "images", f"n{start}", "1.0.0", "bench", Status.ACTIVE, Visibility.PRIVATE, 1, 1, 1, {}, {}, 1
+            str(uuid.uuid4()), "images", f"n{start}", "1.0.0", "bench", Status.ACTIVE, Visibility.PRIVATE, 1, 1, 1,
+            {}, {}, 1
         )  # fmt: skip
         insert_artifact(connection, artifact, [])
         rows = []
@@ -79,7 +81,8 @@ def fill(services: Services, origin: Origin, locations: int, hosts: int) -> None
                     "field": "locations", "item_key": str(number), "created_at": 1, "status": "active",
                     "content_type": "application/octet-stream", "size": content.size, "md5": content.digests.md5,
                     "sha1": content.digests.sha1, "sha256": content.digests.sha256, "external": 1,
-                    "url": origin.url(f"/{number}", host), "project": "bench", "location_id": uuid.uuid4().hex, "host": host,
+                    "url": origin.url(f"/{number}", host), "project": "bench", "location_id": uuid.uuid4().hex,
+                    "host": host,
                     "confidential": 0, "state": "verified", "proven_at": 1, "seen_at": 1, "check_at": number + 1,
                     "full_at": 1 << 60, "etag": etag, "generation": 1,
                 }

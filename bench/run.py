@@ -84,7 +84,8 @@ def main() -> int:
                 figures += part()
                 print(f"{name}: {time.monotonic() - at:.0f} s", file=sys.stderr, flush=True)
     print(
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}; {time.monotonic() - began:.0f} s\n"
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load "
+        f"{os.getloadavg()[0]:.1f}; {time.monotonic() - began:.0f} s\n"
     )
     print(table(figures))
     return 0

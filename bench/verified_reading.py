@@ -41,7 +41,8 @@ def figures(folder: Path, size: int, rounds: int = ROUNDS) -> list[Figure]:
     (folder / "state").mkdir(parents=True)
     file = folder / "glare.conf"
     file.write_text(
-        f"[database]\nconnection = sqlite:///{folder / 'state' / 'glare.sqlite'}\n[DEFAULT]\nstate_dir = {folder / 'state'}\n[store]\nfree_space_reserve = 0\n"
+        f"[database]\nconnection = sqlite:///{folder / 'state' / 'glare.sqlite'}\n[DEFAULT]\nstate_dir = "
+        f"{folder / 'state'}\n[store]\nfree_space_reserve = 0\n"
     )
     settings = load(Sources(files=(file,), environment=False)).settings
     migrate.upgrade(settings.database.connection)
@@ -97,8 +98,14 @@ def _measured(services: Services, found: Download, data: bytes, rounds: int) -> 
     return [
         Figure("checked reading, one core", "GB/s", checked, 1, beside=Beside("sha256 of the same bytes", plain, 0.6)),
         Figure("reading without a check, one core", "GB/s", alone),
-        Figure("a checked range of 64 KiB", "CPU ms", ranges, higher=False, beside=Beside("sha256 of a block", [hashing], None)),
-    ]  # fmt: skip
+        Figure(
+            "a checked range of 64 KiB",
+            "CPU ms",
+            ranges,
+            higher=False,
+            beside=Beside("sha256 of a block", [hashing], None),
+        ),
+    ]
 
 
 def _read(services: Services, found: Download, first: int, last: int) -> int:

@@ -150,14 +150,15 @@ def request_headers_page() -> str:
 
 # Request headers
 
-What becomes of each header that asks for something. A header that is not listed is ignored. *Reads* are GET and HEAD, *changes* are
-POST, PUT, PATCH and DELETE.
+What becomes of each header that asks for something. A header that is not listed is ignored. *Reads* are GET and HEAD,
+*changes* are POST, PUT, PATCH and DELETE.
 
-A header is refused where to ignore it would store something else than the client means, or do what the client meant to prevent: a
-`curl -C 1000 -T FILE` says in `Content-Range` that only the tail of the file is coming, and nothing must take that for the whole.
+A header is refused where to ignore it would store something else than the client means, or do what the client meant to
+prevent: a `curl -C 1000 -T FILE` says in `Content-Range` that only the tail of the file is coming, and nothing must
+take that for the whole.
 
-A change takes no query parameters: any is 400. Data whose `Content-Type` is {", ".join(f"`{name}`" for name in FORMS)} are 415: the
-envelope would be stored with them, or the data were changed on their way.
+A change takes no query parameters: any is 400. Data with one of these content types are 415, as the envelope would be
+stored with them, or the data were changed on their way: {", ".join(f"`{name}`" for name in FORMS)}.
 
 | header | where | answer | why |
 |---|---|---|---|"""

@@ -415,7 +415,8 @@ class Shares:
         after = self._retry_after()
         if reason == "party":
             return TooManyRequests(
-                f"The {party} has all of its share of this server process ({self.bounds.of_party}, and {self.bounds.waiting_of_party} that wait) "
+                f"The {party} has all of its share of this server process ({self.bounds.of_party}, and "
+                f"{self.bounds.waiting_of_party} that wait) "
                 f"for {self._what}; send fewer at the same time, and this one again in {after} s.",
                 retry_after=after,
             )

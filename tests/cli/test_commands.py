@@ -63,7 +63,9 @@ NOWHERE = (
 
 @pytest.mark.parametrize("words", NOWHERE, ids=" ".join)
 def test_a_command_in_the_wrong_folder_makes_nothing(cli: Cli, words: tuple[str, ...]) -> None:
-    """Where nothing was set up, a command says in one sentence what is missing, by its whole path, and leaves nothing."""
+    """Where nothing was set up, a command says in one sentence what is missing, by its whole path, and leaves
+    nothing.
+    """
     said = sentence(cli.program(*words))
     assert f"{cli.directory}/var" in said
     assert "glare-server init" in said or "quickstart" in said
@@ -122,7 +124,9 @@ def test_a_damaged_token_file_is_refused_before_the_service_starts(cli: Cli, fre
 
 
 def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
-    """`$(glare-server token create …)` is the token; the list shows whose it is and never the token; revoking removes it."""
+    """`$(glare-server token create …)` is the token; the list shows whose it is and never the token; revoking removes
+    it.
+    """
     cli.done("init")
     printed = cli.done(
         *("token", "create", "--project", "demo", "--user", "alice", "--role", "member"),
@@ -186,7 +190,8 @@ def test_types_are_listed_and_shown(cli: Cli) -> None:
 def test_a_module_of_types_is_checked(cli: Cli) -> None:
     """`types check` says that a module is fine, or everything that is wrong with it."""
     (cli.directory / "good.py").write_text(
-        "from glare.types import ArtifactType, String\n\n\nclass Chart(ArtifactType):\n    name = 'charts'\n    chart = String()\n"
+        "from glare.types import ArtifactType, String\n\n\nclass Chart(ArtifactType):\n    name = 'charts'\n    "
+        "chart = String()\n"
     )
     (cli.directory / "bad.py").write_text(
         "from glare.types import ArtifactType, String\n\n\n"

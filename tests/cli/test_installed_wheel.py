@@ -72,7 +72,9 @@ def program(installed: Path, name: str, *arguments: str, directory: Path) -> str
 
 
 def test_the_installed_command_runs(installed: Path, tmp_path: Path) -> None:
-    """The environment has the command `glare-server`, `python -m glare` is the same, and `glare` is left to its owner."""
+    """The environment has the command `glare-server`, `python -m glare` is the same, and `glare` is left to its
+    owner.
+    """
     assert program(installed, "glare-server", "--version", directory=tmp_path) == f"glare-server {__version__}\n"
     assert (
         program(installed, "python", "-m", "glare", "--version", directory=tmp_path) == f"glare-server {__version__}\n"

@@ -129,7 +129,9 @@ def test_a_store_that_was_moved_is_adopted(node: Glare, image: Json, cli: Cli, o
 
 
 def test_bytes_that_are_lost_are_gone_on_without(node: Glare, image: Json, cli: Cli, tmp_path: Path) -> None:
-    """`--without-bytes` makes an empty directory the store: records stay, and `glare-server fsck` marks what is missing."""
+    """`--without-bytes` makes an empty directory the store: records stay, and `glare-server fsck` marks what is
+    missing.
+    """
     directory = tmp_path / "new"
     said = refusal(second(cli, directory, "stores", "adopt", "file"))
     assert "--without-bytes" in said

@@ -106,7 +106,10 @@ def test_connections_are_prepared(database: Database) -> None:
 @pytest.mark.sqlite
 def test_lock_of_another_process_becomes_unavailable(url: str, database: Database) -> None:
     """A lock that another process holds is waited for, and then refused by a sentence with a remedy."""
-    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); input()"
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN IMMEDIATE'); print(flush=True); "
+        "input()"
+    )
     other = subprocess.Popen(
         [sys.executable, "-c", program, url.removeprefix("sqlite:///")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -69,7 +69,8 @@ def test_artifact_comes_back_with_its_blobs(connection: Connection) -> None:
     attempt = {"attempt_heartbeat": 8, "attempt_reserved": 4}
     _slot(
         connection, 0, mirror, 2, size=9, external=1, url="http://h/x", confidential=1, state="verified", proven_at=5,
-        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, location_id="b" * 32, attempt_id="t", **attempt, **_document(DIGESTS),
+        seen_at=6, etag='"e"', last_modified="yesterday", generation=7, location_id="b" * 32, attempt_id="t",
+        **attempt, **_document(DIGESTS),
     )  # fmt: skip
     _slot(connection, 0, folder, 3, status="saving", attempt_id="a", **attempt)
     found = fetch_artifact(connection, IDS[0])

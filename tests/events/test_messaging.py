@@ -44,7 +44,8 @@ def configured(
     return (
         f"[DEFAULT]\nglare_publisher_id = artifact.test\ntransport_url = {transport_url(relay.port)}\n"
         f"control_exchange = {mailbox.exchange}\n"
-        f"[oslo_messaging_notifications]\ndriver = {driver}\ntopics = {','.join(topics or [mailbox.topic])}\nretry = {retry}\n"
+        f"[oslo_messaging_notifications]\ndriver = {driver}\ntopics = {','.join(topics or [mailbox.topic])}\nretry = "
+        f"{retry}\n"
         f"[outbox]\nbroker_timeout = 1 s\n{more}"
     )
 

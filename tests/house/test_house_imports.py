@@ -25,7 +25,9 @@ before = state()
 for name in sys.argv[1:]:
     importlib.import_module(name)
     after = state()
-    changed += [f"{name} changes the {key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]
+    changed += [
+        f"{name} changes the {key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]
+    ]
     before = after
 sys.__stderr__.write(json.dumps(changed))
 """

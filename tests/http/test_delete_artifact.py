@@ -222,7 +222,10 @@ def test_many_deleted_artifacts_are_swept_in_one_round(tmp_path: Path, monkeypat
 
 def test_type_decides_before_the_service(tmp_path: Path) -> None:
     """A type's own setting wins over the global one, in both directions."""
-    text = f"{DELAYED}[artifact_type:images]\ndelayed_delete = false\n[artifact_type:sample_artifact]\ndelayed_delete = true\n"
+    text = (
+        f"{DELAYED}[artifact_type:images]\ndelayed_delete = false\n[artifact_type:sample_artifact]\ndelayed_delete = "
+        f"true\n"
+    )
     with running(tmp_path, text) as glare:
         for kind, status in (("images", 404), ("sample_artifact", 200), ("murano_packages", 200)):
             artifact = glare.alice.create(kind, name="a")

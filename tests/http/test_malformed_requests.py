@@ -19,8 +19,8 @@ KIND = "sample_artifact"
 MANY = settings(max_examples=60, derandomize=True, database=None)
 
 REMEDY = re.compile(
-    r"\b(must|may|can|give|use|see|send|write|leave|read|name|encode|wait|retry|instead|needs|possible|only|first|one of"
-    r"|log in|ask|delete|upload|replace|choose|appends|point|takes|lists|remove|quote|at most|lowest)\b"
+    r"\b(must|may|can|give|use|see|send|write|leave|read|name|encode|wait|retry|instead|needs|possible|only|first"
+    r"|one of|log in|ask|delete|upload|replace|choose|appends|point|takes|lists|remove|quote|at most|lowest)\b"
 )
 """What a sentence that helps has at least one of."""
 

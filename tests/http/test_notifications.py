@@ -145,7 +145,10 @@ def test_dates_have_no_zone(api: Glare, unique: Unique) -> None:
 
 def test_log_sink(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With driver = log each event is a log record with event type, publisher and payload."""
-    text = "[oslo_messaging_notifications]\ndriver = log\n[DEFAULT]\nglare_publisher_id = artifact.test\n[outbox]\npoll_interval = 0.05\n"
+    text = (
+        "[oslo_messaging_notifications]\ndriver = log\n[DEFAULT]\nglare_publisher_id = artifact.test\n[outbox]\n"
+        "poll_interval = 0.05\n"
+    )
     with caplog.at_level(logging.INFO, "glare.notifications"), running(tmp_path, text, worker=True) as glare:
         artifact = glare.alice.create("images", name="a")
         glare.alice.set(artifact, description="x")

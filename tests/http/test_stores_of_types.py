@@ -71,7 +71,8 @@ def test_blobs_in_the_database_have_all_that_files_have(tmp_path: Path) -> None:
                         {
                             header: value
                             for header, value in answer.headers.items()
-                            # The id of the request is another each time, as is that of the artifact, which is in the name.
+                            # The id of the request is another each time, as is that of the artifact, which is in the
+                            # name.
                             if header not in ("x-openstack-request-id", "content-disposition")
                             and (answer.status_code < 400 or header == "content-range")
                         },

@@ -291,7 +291,10 @@ def test_slow_bodies_make_room_for_another_project(tmp_path: Path, slow: str) ->
     """With every place taken by clients that do nothing, somebody else's upload is taken all the same: one of them is
     broken off.
     """
-    text = "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.1 s\n[api]\nmax_wait = 60 s\n"
+    text = (
+        "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.1 s\n[api]\nmax_wait = "
+        "60 s\n"
+    )
     with running(tmp_path, text) as glare, ExitStack() as stack:
         theirs = glare.bob.create("sample_artifact", name="b", string_required="x")
         mine = glare.alice.create("sample_artifact", name="a", string_required="x")

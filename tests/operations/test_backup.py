@@ -88,8 +88,8 @@ def contents(glare: Glare, *artifacts: Json) -> list[bytes]:
 
 
 def test_what_was_backed_up_is_restored(tmp_path: Path) -> None:
-    """A copy taken while the service runs comes back whole: records, bytes and the store's identity; `glare-server fsck` finds
-    nothing wrong.
+    """A copy taken while the service runs comes back whole: records, bytes and the store's identity; `glare-server
+    fsck` finds nothing wrong.
     """
     for program in PROGRAMS[KIND]:
         find_program(program)

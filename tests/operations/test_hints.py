@@ -161,8 +161,8 @@ def target_of(site: Verifying, image: Json) -> checks.Target:
 
 
 def test_who_asked_for_a_check_makes_no_difference(site: Verifying) -> None:
-    """A suspicion of `glare-server locations check`, which has no lease of the host, is followed at once by whoever works, and
-    so is a failure.
+    """A suspicion of `glare-server locations check`, which has no lease of the host, is followed at once by whoever
+    works, and so is a failure.
     """
     image = site.record("/a", DATA)
     site.origin.put("/a", CHANGED)

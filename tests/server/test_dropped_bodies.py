@@ -1,4 +1,6 @@
-"""What clients send behind an answer that they have got already: a little of it is taken, so that they see the answer."""
+"""What clients send behind an answer that they have got already: a little of it is taken, so that they see the
+answer.
+"""
 
 from __future__ import annotations
 

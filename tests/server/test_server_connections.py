@@ -82,7 +82,10 @@ def test_seven_hundred_unread_downloads_leave_probes_answering(tmp_path: Path, u
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    text = f"[store]\nunchecked_files = file\n[uploads]\nmax_concurrent = {CROWD}\n[DEFAULT]\nsend_stall_timeout = {STALL}\nkeepalive_timeout = 5\nmax_api_limit = 1000\n"
+    text = (
+        f"[store]\nunchecked_files = file\n[uploads]\nmax_concurrent = {CROWD}\n[DEFAULT]\nsend_stall_timeout = "
+        f"{STALL}\nkeepalive_timeout = 5\nmax_api_limit = 1000\n"
+    )
     with Server(tmp_path_factory.mktemp("crowds"), text) as process:
         yield process
         assert process.leftovers() == {}

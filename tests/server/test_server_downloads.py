@@ -40,7 +40,10 @@ def crooked() -> Iterator[Crooked]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, crooked: Crooked) -> Iterator[Server]:
-    text = f"allowed_ports = {crooked.port}\n[uploads]\nmax_concurrent = 3\nmax_waiting = 0\n[DEFAULT]\nsend_stall_timeout = {STALL}\n"
+    text = (
+        f"allowed_ports = {crooked.port}\n[uploads]\nmax_concurrent = 3\nmax_waiting = 0\n[DEFAULT]\n"
+        f"send_stall_timeout = {STALL}\n"
+    )
     with Server(tmp_path_factory.mktemp("downloads"), text) as process:
         yield process
         assert process.leftovers() == {}

@@ -19,7 +19,10 @@ def test_slow_uploads_make_room(tmp_path: Path) -> None:
     """With every place taken by uploads that bring nothing, another project's is stored; one of them is 503, and
     nothing is left of it.
     """
-    text = "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.2 s\n[api]\nmax_wait = 60 s\n"
+    text = (
+        "[uploads]\nmax_concurrent = 2\nmax_concurrent_per_project = 2\ncontended_grace = 0.2 s\n[api]\nmax_wait = "
+        "60 s\n"
+    )
     with Server(tmp_path, text) as server, ExitStack() as stack:
         images = [server.bob.create("images", name=str(number)) for number in range(2)]
         connections = [stack.enter_context(server.connect()) for _ in images]

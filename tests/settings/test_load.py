@@ -81,7 +81,8 @@ def test_settings_survive_pickling(read: Read) -> None:
 def test_a_type_has_its_own_limits_and_options(read: Read) -> None:
     """A group named after a type holds its limits, and keeps the options that the type itself declares."""
     settings = read(
-        "[artifact_type:images]\nmax_artifact_number = 7\ndelayed_delete = yes\ndefault_store = filesystem\ncolour = blue\n"
+        "[artifact_type:images]\nmax_artifact_number = 7\ndelayed_delete = yes\ndefault_store = filesystem\ncolour = "
+        "blue\n"
     ).settings
     images = settings.artifact_types["images"]
     assert (images.max_artifact_number, images.max_uploaded_data, images.delayed_delete) == (7, -1, True)

@@ -205,7 +205,8 @@ def configuration(directory: Path, text: str = "") -> Settings:
     path.write_text(
         f"[database]\nconnection = {database_of(directory)}\n"
         f"[DEFAULT]\nstate_dir = {directory / 'state'}\n"
-        "enabled_artifact_types = images, heat_templates, heat_environments, murano_packages, tosca_templates, secrets, "
+        "enabled_artifact_types = images, heat_templates, heat_environments, murano_packages, tosca_templates, "
+        "secrets, "
         "sample_artifact, hooks_artifact, non_nullable_fields_artifact, unpacking_artifact, crate_artifact\n"
         "custom_artifact_types_modules = support.sample_types\n"
         "[identity]\npipeline = test_token\n"

@@ -89,7 +89,10 @@ def test_the_command_says_that_the_type_is_fine(folder: Path) -> None:
     """`glare-server types check` prints what the how-to shows."""
     prompt, expected = block("console").splitlines()
     arguments = prompt.removeprefix("$ glare-server ").split()
-    program = f"import sys; sys.path.insert(0, {str(folder)!r}); from glare.cli.main import main; sys.exit(main({arguments!r}))"
+    program = (
+        f"import sys; sys.path.insert(0, {str(folder)!r}); from glare.cli.main import main; "
+        f"sys.exit(main({arguments!r}))"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.stdout.splitlines() == [expected], result.stderr
 

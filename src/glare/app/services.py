@@ -111,7 +111,9 @@ def tell_levels(services: Services) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the key file where there is none, and the stores ready. Raises `Unavailable` where one is not at its place."""
+    """Make the key file where there is none, and the stores ready. Raises `Unavailable` where one is not at its
+    place.
+    """
     make_key_file(settings.subscriptions.secret_key_file)
     open_stores(settings)
 

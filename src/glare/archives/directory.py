@@ -89,7 +89,8 @@ def read_directory(archive: StoredData, limits: UnpackLimits) -> list[Entry]:
     end = _find_end(archive)
     if end.count > limits.members:
         raise BadRequest(
-            f"The archive has {end.count} members, and may have {limits.members}; pack fewer files, or split the archive."
+            f"The archive has {end.count} members, and may have {limits.members}; pack fewer files, or split the "
+            "archive."
         )
     with closing(archive.open(end.start, end.size)) as stream:
         described = sorted(_described(stream, end), key=lambda item: item[0])

@@ -51,7 +51,8 @@ def say(text: str) -> None:
 
 
 REMEDY: Final = (
-    f"run `{PROGRAM} init` to set it up, or name the installation that you mean: --config-file FILE, or the environment "
+    f"run `{PROGRAM} init` to set it up, or name the installation that you mean: --config-file FILE, or the "
+    "environment "
     "variable OS_DEFAULT__STATE_DIR"
 )
 """What to do where something is missing. Only `init` and `serve --quickstart` make what is not there: any other command

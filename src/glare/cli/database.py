@@ -63,7 +63,8 @@ def require_migrated(settings: Settings) -> None:
             "db upgrade`."
         )
     raise Unavailable(
-        f"The database {redacted(settings)} is at the right revision, but its tables differ from what this version made: "
+        f"The database {redacted(settings)} is at the right revision, but its tables differ from what this version "
+        "made: "
         f"{'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
     )
 

@@ -60,8 +60,10 @@ class Aged:
 
 _TARGET: Final = (
     _blobs.location_id, _blobs.artifact_id, _blobs.field, _blobs.item_key, _blobs.project, _blobs.url, _blobs.host,
-    _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.as_sent, _blobs.generation, _blobs.asked_at, _blobs.state,
-    _blobs.reason, _blobs.proven_at, _blobs.seen_at, _blobs.failures, _blobs.matched_at, _blobs.check_at, _blobs.full_at,
+    _blobs.size, _blobs.sha256, _blobs.etag, _blobs.last_modified, _blobs.as_sent, _blobs.generation,
+    _blobs.asked_at, _blobs.state,
+    _blobs.reason, _blobs.proven_at, _blobs.seen_at, _blobs.failures, _blobs.matched_at, _blobs.check_at,
+    _blobs.full_at,
     _blobs.doubt, _blobs.refuted, _blobs.withheld_at, _blobs.withheld,
 )  # fmt: skip
 

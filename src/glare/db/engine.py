@@ -36,16 +36,23 @@ _MOST_COLLISIONS: Final = 5
 
 _BUSY = "The database stayed locked by other writers for {seconds:g} s and nothing was changed; retry later."
 _AGAIN = "The change lost against others, again and again for {seconds:g} s, and nothing was changed; retry later."
-_SLOW = "The database worked on one statement for {statement:g} s and was stopped, and nothing was changed; ask for less, or retry later."
+_SLOW = (
+    "The database worked on one statement for {statement:g} s and was stopped, and nothing was changed; ask for "
+    "less, or retry later."
+)
 _LOST = "The database does not answer and nothing was changed; retry later."
 _SILENT = "The database has fallen silent and nothing was changed; retry later."
 _CROWDED = "The database grants this process no connection (too many connections) and nothing was changed; retry later."
-_GRANTED = "The {granted} connections that the database grants this process (too many connections) stayed in use for {seconds:g} s; retry later."
+_GRANTED = (
+    "The {granted} connections that the database grants this process (too many connections) stayed in use for "
+    "{seconds:g} s; retry later."
+)
 _UNKNOWN = "The database broke off while it was told to keep a change; look whether the change is there, then retry."
 _NO_CONNECTION = "All {pool_size} database connections stayed in use for {seconds:g} s; retry later."
 _FULL = "The disk of the database is full and nothing was changed; free some space, then retry."
 _CLOSED = (
-    "The database's file cannot be opened; its operator must see that the directory in [database] connection exists, and "
+    "The database's file cannot be opened; its operator must see that the directory in [database] connection exists, "
+    "and "
     "that the user of the service may write to both."
 )
 _FOREIGN = (
@@ -254,7 +261,8 @@ class Database:
         """
         if self._opened is not None and self._opened != _file_id(self.engine.url.database):
             raise Unavailable(
-                "The database's file was removed or replaced while the service ran; stop the service, restore the file, "
+                "The database's file was removed or replaced while the service ran; stop the service, restore the "
+                "file, "
                 "then start it again."
             )
 

@@ -59,7 +59,8 @@ def claim(connection: Connection, run: Run, now: int, dead_before: int, *, resta
         return run
     if row.holder not in (None, run.holder) and row.heartbeat >= dead_before:
         raise Conflict(
-            f"Another check of store '{run.store}' is under way; wait until it is done. One that was killed counts as dead after a minute."
+            f"Another check of store '{run.store}' is under way; wait until it is done. One that was killed counts "
+            "as dead after a minute."
         )
     if not restart:
         counts = msgspec.json.decode(row.counts, type=dict[str, int])

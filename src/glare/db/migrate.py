@@ -124,7 +124,8 @@ def _require_known(connection: Connection) -> ScriptDirectory:
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise Unavailable(
-            f"The database is at revision {current}, which this version does not know, so a newer one made it; install that "
+            f"The database is at revision {current}, which this version does not know, so a newer one made it; "
+            "install that "
             "one, and downgrade the database with it if you want to come back here."
         )
     return scripts

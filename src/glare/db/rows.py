@@ -42,9 +42,11 @@ _ARTIFACT: Final = [
 _BLOB: Final = [
     blobs.c[name]
     for name in (
-        "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256", "store",
+        "artifact_id", "field", "item_key", "created_at", "status", "content_type", "size", "md5", "sha1", "sha256",
+        "store",
         "object", "url", "confidential", "state", "proven_at", "seen_at", "etag", "last_modified", "generation",
-        "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage", "location_id", "reason", "failures", "check_at",
+        "attempt_id", "attempt_heartbeat", "attempt_reserved", "damage", "location_id", "reason", "failures",
+        "check_at",
         "full_at", "matched_at", "source_url", "source_confidential", "as_sent",
     )
 ]  # fmt: skip
@@ -131,7 +133,8 @@ def batches(connection: Connection, ids: Sequence[str], size: int) -> list[list[
 
 def _artifact(row: Row[Any], slots: Iterable[Sequence[Any]]) -> Artifact:
     (
-        artifact_id, type_name, name, version, owner, status, visibility, created_at, updated_at, activated_at, document,
+        artifact_id, type_name, name, version, owner, status, visibility, created_at, updated_at, activated_at,
+        document,
         revision, deleted_at,
     ) = row[:_WIDTH]  # fmt: skip
     return Artifact(
@@ -161,13 +164,15 @@ def _blob(row: Sequence[Any]) -> Blob:
     (
         _, field, key, _, status, content_type, size, md5, sha1, sha256, store,
         stored_object, url, confidential, state, proven_at, seen_at, etag, last_modified, generation,
-        attempt_id, attempt_heartbeat, attempt_reserved, damage, location_id, reason, failures, check_at, full_at, matched_at,
+        attempt_id, attempt_heartbeat, attempt_reserved, damage, location_id, reason, failures, check_at, full_at,
+        matched_at,
         source_url, source_confidential, sent,
     ) = row  # fmt: skip
     location: Managed | External | None = None
     if url is not None:
         location = External(
-            url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation, location_id,
+            url, bool(confidential), LocationState(state), proven_at, seen_at, etag, last_modified, generation,
+            location_id,
             reason, failures, check_at, full_at, matched_at, as_sent.read(sent),
         )  # fmt: skip
     elif stored_object is not None:

@@ -97,7 +97,8 @@ class Location(Struct, frozen=True):
             bool,
             Meta(
                 description="Whether to show the URL to the owner's project and admins only. Left out, that is decided "
-                "by its query: anything there that is not known to be harmless is a secret. A URL with the parameter of "
+                "by its query: anything there that is not known to be harmless is a secret. A URL with the parameter "
+                "of "
                 "a known signature or token is always confidential.",
                 extra={"must_be": "true or false; leave it out to have it decided by the URL's query"},
             ),

@@ -1,8 +1,8 @@
 """What a downloaded blob is called: after its artifact, version, field and format.
 
 Names of artifacts and keys of folders are anybody's text, and the file name is used by other people's file systems and
-shells. So only letters, digits, marks and ``._+-`` are left of them; nothing begins with a dot or a dash, no name is one
-that Windows keeps for devices, and none is longer than file systems take.
+shells. So only letters, digits, marks and ``._+-`` are left of them; nothing begins with a dot or a dash, no name is
+one that Windows keeps for devices, and none is longer than file systems take.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ _LONGEST: Final = 64
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A clause that names the one of `known` that `name` is most like, to stand behind another one; empty where there is
-    none. `known` holds only what the caller may know.
+    """A clause that names the one of `known` that `name` is most like, to stand behind another one; empty where there
+    is none. `known` holds only what the caller may know.
     """
     if len(name) > _LONGEST:
         return ""

@@ -76,7 +76,8 @@ def status_transition(current: Status, wanted: object) -> Transition:
     transition = STATUS_TRANSITIONS.get((current, status))
     if transition is None:
         raise Forbidden(
-            f"The status of an artifact that is {current} cannot become {status}; possible: {_possible_statuses(current)}."
+            f"The status of an artifact that is {current} cannot become {status}; possible: "
+            f"{_possible_statuses(current)}."
         )
     return transition
 

@@ -18,8 +18,8 @@ _CONTROLS: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010
 def metalink(
     name: str, artifact: Artifact, size: int, digests: Digests, urls: Sequence[str], blocks: Iterable[bytes]
 ) -> Iterator[str]:
-    """The document in parts. The file is called `name`. `urls` come in the order of their priority; `blocks` are runs of raw sha256 digests of 1
-    MiB blocks.
+    """The document in parts. The file is called `name`. `urls` come in the order of their priority; `blocks` are runs
+    of raw sha256 digests of 1 MiB blocks.
     """
     yield (
         '<?xml version="1.0" encoding="UTF-8"?>\n<metalink xmlns="urn:ietf:params:xml:ns:metalink">\n'

@@ -142,7 +142,8 @@ def _parse_pointer(index: int, op: Op, name: str, member: Mapping[str, Any]) -> 
     tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/"))
     if len(tokens) > 2:
         raise BadRequest(
-            f"{where} has the {name} {pointer[:_QUOTED]!r}, which is deeper than an element of a field; write /field or "
+            f"{where} has the {name} {pointer[:_QUOTED]!r}, which is deeper than an element of a field; write /field "
+            "or "
             "/field/element, with ~1 for a '/' within a key."
         )
     if not all(tokens):

@@ -126,12 +126,14 @@ class QueryLimits:
         """Raises `BadRequest` for more than the database should be asked."""
         if len(filters) > self.max_conditions:
             raise BadRequest(
-                f"The query has {len(filters)} conditions, and may have {self.max_conditions} ([api] max_filters); ask for less."
+                f"The query has {len(filters)} conditions, and may have {self.max_conditions} ([api] max_filters); "
+                "ask for less."
             )
         values = sum(len(condition.operands) for condition in filters)
         if values > self.max_values:
             raise BadRequest(
-                f"The query compares with {values} values, and may with {self.max_values} ([api] max_filter_values); ask for less."
+                f"The query compares with {values} values, and may with {self.max_values} ([api] max_filter_values); "
+                "ask for less."
             )
 
 
@@ -210,7 +212,8 @@ def _parse_sort(spec: QueryType, text: str | None) -> tuple[SortKey, ...]:
         if field is None or not field.sortable:
             sortable = ", ".join(sorted(field.name for field in spec.fields.values() if field.sortable))
             raise BadRequest(
-                f"Parameter 'sort' names {quoted(name)}{_hint(spec, name)} Type '{spec.name}' can be sorted by {sortable}."
+                f"Parameter 'sort' names {quoted(name)}{_hint(spec, name)} Type '{spec.name}' can be sorted by "
+                f"{sortable}."
             )
         if direction not in _DIRECTIONS or part.endswith(":"):
             raise BadRequest(f"Parameter 'sort' has the direction {quoted(direction)} for '{name}'; give asc or desc.")
@@ -252,7 +255,8 @@ def _entry_filter(spec: QueryType, name: str, text: str, written: WrittenFilter)
     if field is None:
         filterable = ", ".join(sorted(field.name for field in spec.fields.values() if field.filter_ops))
         raise BadRequest(
-            f"Parameter {quoted(name)} is unknown{_hint(spec, name)} Type '{spec.name}' can be filtered by {filterable}."
+            f"Parameter {quoted(name)} is unknown{_hint(spec, name)} Type '{spec.name}' can be filtered by "
+            f"{filterable}."
         )
     if field.is_folder or field.shape is not Shape.DICT:
         raise BadRequest(
@@ -282,7 +286,8 @@ def _operator(name: str, text: str, written: WrittenFilter, allowed: Sequence[st
     operator = Operator.EQ if written.operator is None else written.operator
     if operator not in allowed:
         raise BadRequest(
-            f"Parameter '{name}' is {quoted(text)}: operator {quoted(str(operator))} is not one of {', '.join(allowed)}; "
+            f"Parameter '{name}' is {quoted(text)}: operator {quoted(str(operator))} is not one of "
+            f"{', '.join(allowed)}; "
             "write <operator>:<value>, also before a value that holds a colon."
         )
     return Operator(operator)

@@ -69,7 +69,8 @@ def _check_doubts(head: Head) -> None:
     if said is not None:
         quoted = f" {said!r}" if _CODING.match(said) else ""
         _fail(
-            f"The origin names a content encoding{quoted} although it was asked for none, so that its bytes may not be the content's; {PROOF}.",
+            f"The origin names a content encoding{quoted} although it was asked for none, so that its bytes may not "
+            f"be the content's; {PROOF}.",
             f"content encoding {said[:40]!r}",
         )
     if head.unframed and head.status != 206:  # A range says how long it is.

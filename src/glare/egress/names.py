@@ -177,7 +177,8 @@ class Names:
                 if left <= 0 or not quick or max(quick) <= 0:
                     self._refused(NAME, reason)
                     raise OutboundBusy(
-                        "This server process has too many name look-ups under way that are not answered; send the request again "
+                        "This server process has too many name look-ups under way that are not answered; send the "
+                        "request again "
                         f"in {ceil(self._bounds.quick)} s.",
                         retry_after=ceil(self._bounds.quick),
                     )

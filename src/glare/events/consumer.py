@@ -159,7 +159,8 @@ class Consumer:
         """Let younger events pass one that cannot be delivered while they can."""
         wait = self._backoff.beside(recorded.failures + 1)
         _log.error(
-            "event %s cannot be delivered although others can; it waits %g s beside the line after %d deliveries that failed",
+            "event %s cannot be delivered although others can; it waits %g s beside the line after %d deliveries "
+            "that failed",
             *(recorded.event_id, wait, recorded.failures + 1),
         )
         self._outbox.set_aside(self._name, recorded.id, now + int(wait * 1_000_000))

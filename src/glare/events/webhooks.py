@@ -113,7 +113,8 @@ class SecretBox:
             return self._opened().decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise Unavailable(
-                f"The key file {self._path} does not have the key that a subscription's secret was encrypted with; all nodes need "
+                f"The key file {self._path} does not have the key that a subscription's secret was encrypted with; "
+                "all nodes need "
                 "the same file ([subscriptions] secret_key_file), and keys stay in it for as long as secrets use them."
             ) from None
 
@@ -134,7 +135,8 @@ def _read_keys(path: Path) -> MultiFernet:
         ) from error
     except ValueError:
         raise Unavailable(
-            f"The key file {path} is no list of keys, one a line, each 32 bytes in url-safe base64; restore it from a copy."
+            f"The key file {path} is no list of keys, one a line, each 32 bytes in url-safe base64; restore it from "
+            "a copy."
         ) from None
 
 
@@ -150,7 +152,8 @@ def make_key_file(path: Path) -> None:
             _make_key_file(path)
     except OSError as error:
         raise Unavailable(
-            f"The key file {path} cannot be made ({error.strerror}); set [subscriptions] secret_key_file to a place that the service "
+            f"The key file {path} cannot be made ({error.strerror}); set [subscriptions] secret_key_file to a place "
+            "that the service "
             "may write to, or put a key file there."
         ) from error
 

@@ -354,7 +354,8 @@ class Call:
             pace.moved(len(part))
             if pace.is_below(patience.minimum_rate):
                 raise RequestTimeout(
-                    f"The request body arrives at less than {patience.minimum_rate} bytes a second; send it again, faster."
+                    f"The request body arrives at less than {patience.minimum_rate} bytes a second; send it again, "
+                    "faster."
                 )
 
 

@@ -43,7 +43,8 @@ def claims_of(headers: Headers) -> Claims:
                 known, said_by = found.setdefault(name, (digest, header))
                 if known != digest:
                     raise BadRequest(
-                        f"Header {header} claims the {name} {digest}, and header {said_by} another one, {known}; send one of them."
+                        f"Header {header} claims the {name} {digest}, and header {said_by} another one, {known}; "
+                        "send one of them."
                     )
     digests = {name: digest for name, (digest, _) in found.items()}
     return Claims(digests.get("md5"), digests.get("sha1"), digests.get("sha256"))
@@ -122,6 +123,7 @@ def _from_base64(header: str, name: str, text: str) -> str:
         raw = b""
     if len(raw) != _LENGTHS[name]:
         raise BadRequest(
-            f"Header {header} must carry a {name} of {_LENGTHS[name]} bytes, and '{text[:200]}' is none; leave it out, or send the right one."
+            f"Header {header} must carry a {name} of {_LENGTHS[name]} bytes, and '{text[:200]}' is none; leave it "
+            "out, or send the right one."
         )
     return raw.hex()

@@ -103,7 +103,9 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """An entry of the table of paths: a handler with its declaration. `run` does what all of its kind do, and calls it."""
+    """An entry of the table of paths: a handler with its declaration. `run` does what all of its kind do, and calls
+    it.
+    """
 
     declared: Declared
     run: Handler

@@ -233,7 +233,8 @@ def refuse_what_is_not_done(method: str, headers: Headers, query: bytes) -> None
         raise row.error(f"Header {_spelled(name)} '{value[:100]}' {row.asks}; {row.remedy}.")
     if method in CHANGES and query:
         raise BadRequest(
-            f"{method} takes no query parameters here, and '{query[:100].decode('latin-1')}' asks for something that is not "
+            f"{method} takes no query parameters here, and '{query[:100].decode('latin-1')}' asks for something that "
+            "is not "
             "done; leave the query out."
         )
 
@@ -263,7 +264,8 @@ def refuse_form(media_type: str) -> None:
     wrong = FORMS.get(media_type)
     if wrong is not None:
         raise UnsupportedMediaType(
-            f"Content-Type '{media_type}' {wrong}; send the file itself as the body, as curl -T FILE does, with its own "
+            f"Content-Type '{media_type}' {wrong}; send the file itself as the body, as curl -T FILE does, with its "
+            "own "
             "Content-Type, such as application/octet-stream."
         )
 

@@ -108,7 +108,8 @@ class Transfers:
         if break_off is None:
             return
         reason = Unavailable(
-            f"All {self.shares.bounds.together} uploads and downloads of this server process were taken, others waited, and this one "
+            f"All {self.shares.bounds.together} uploads and downloads of this server process were taken, others "
+            "waited, and this one "
             f"moved less than {self._contended_rate} bytes a second; send it again.",
             retry_after=10,
         )

@@ -39,5 +39,6 @@ def require_one_of_each(names: Iterable[bytes]) -> None:
         seen[plain] += 1
         if seen[plain] > 1:
             raise BadRequest(
-                f"The header '{plain[:60]}' is given twice; send it once. A proxy has to replace what callers send, and not to add to it."
+                f"The header '{plain[:60]}' is given twice; send it once. A proxy has to replace what callers send, "
+                "and not to add to it."
             )

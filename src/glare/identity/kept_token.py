@@ -37,7 +37,8 @@ class KeptToken:
             ) from error
         if mode & 0o077:
             raise Unavailable(
-                f"The file {self.path} holds a token, and other users may read it (mode {mode:04o}); revoke that token, "
+                f"The file {self.path} holds a token, and other users may read it (mode {mode:04o}); revoke that "
+                "token, "
                 f"or run: chmod 600 {self.path}"
             )
         if not _FORM.fullmatch(token):

@@ -1,7 +1,7 @@
 """Tokens in a file: the identity source of an embedded installation.
 
-The file is JSON, changed as a whole under a lock by `glare-server token`. It keeps the sha256 of each token and never the
-token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
+The file is JSON, changed as a whole under a lock by `glare-server token`. It keeps the sha256 of each token and never
+the token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
 function. For the same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its
 hash.
 """
@@ -82,12 +82,14 @@ class TokenFile:
             ) from error
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise Unavailable(
-                f"The token file {self.path} may be written by other users (mode {mode:04o}), who could give themselves tokens; "
+                f"The token file {self.path} may be written by other users (mode {mode:04o}), who could give "
+                "themselves tokens; "
                 f"run: chmod 600 {self.path}"
             )
         if mode & stat.S_IROTH:
             LOG.warning(
-                "The token file %s may be read by every user of this machine (mode %04o). It holds no tokens, but shows "
+                "The token file %s may be read by every user of this machine (mode %04o). It holds no tokens, but "
+                "shows "
                 "who has some; chmod 600 closes it.",
                 self.path,
                 mode,

@@ -41,7 +41,8 @@ class TrustedHeadersIdentity:
         if not self._is_trusted(credentials.peer):
             if any(name in headers for name in IDENTITY_HEADERS):
                 raise Unauthorized(
-                    "This request names an identity, and comes from an address whose word is not taken for it. Connect through "
+                    "This request names an identity, and comes from an address whose word is not taken for it. "
+                    "Connect through "
                     "the proxy that authenticates."
                 )
             return nobody(self._allow_anonymous, "Connect through the proxy that authenticates for this service.")
@@ -55,7 +56,8 @@ class TrustedHeadersIdentity:
         tenant = headers.get("x-tenant-id", "").strip()
         if project and tenant and project != tenant:
             raise BadRequest(
-                "The headers X-Project-Id and X-Tenant-Id name different projects; the proxy has to set both to the same, or to remove one."
+                "The headers X-Project-Id and X-Tenant-Id name different projects; the proxy has to set both to the "
+                "same, or to remove one."
             )
         user = headers.get("x-user-id", "").strip()
         return Actor(user or None, project or tenant or None, split_roles(headers.get("x-roles", "")))

@@ -204,7 +204,8 @@ class PrometheusMetrics(Metrics):
         )
         self._clients_cut_off = Counter(
             "glare_http_connections_cut_off",
-            "Connections that the server ended, by the reason: stall, slow, head, malformed, chunks, replaced, lane, broken, stopped or error.",
+            "Connections that the server ended, by the reason: stall, slow, head, malformed, chunks, replaced, lane, "
+            "broken, stopped or error.",
             ("reason",),
             registry=registry,
         )

@@ -134,7 +134,8 @@ def require_changeable(place: Place) -> None:
     _require_open(place.field, artifact)
     if blob is not None and blob.location is not None:
         raise Conflict(
-            f"Blob '{place.slot.path}' is there and artifact '{artifact.id}' is active; delete it first, or use another key."
+            f"Blob '{place.slot.path}' is there and artifact '{artifact.id}' is active; delete it first, or use "
+            "another key."
         )
 
 
@@ -191,7 +192,8 @@ class Expected:
         present = {"*", digests.sha256, revision_tag(artifact)} if digests is not None else {revision_tag(artifact)}
         if not present & self.tags:
             raise PreconditionFailed(
-                f"Neither blob '{slot.path}' nor its artifact is as If-Match names it; read the artifact again and retry."
+                f"Neither blob '{slot.path}' nor its artifact is as If-Match names it; read the artifact again and "
+                "retry."
             )
 
 

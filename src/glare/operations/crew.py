@@ -192,8 +192,8 @@ class Crew:
                 self._changed.notify_all()
 
     def _projects(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """The projects that may have nothing more; those that have had more time than the average of those that have had
-        some; and all of these.
+        """The projects that may have nothing more; those that have had more time than the average of those that have
+        had some; and all of these.
         """
         with self._changed:
             now = self._clock()

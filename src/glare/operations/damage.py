@@ -42,7 +42,9 @@ class Doubtful(BlobDamaged):
 
 
 class Unreadable(BlobDamaged):
-    """One object cannot be read, also when it is read again, though its store works. `reason` is what the store says."""
+    """One object cannot be read, also when it is read again, though its store works. `reason` is what the store
+    says.
+    """
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -142,8 +144,8 @@ def seen(services: Services, location: Managed, failed: GlareError, detail: str)
     """A reader was not served from this object because of `failed`; what that proves is marked. It never raises for a
     database that does not answer.
 
-    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare-server fsck` look
-    again.
+    What is missing is not marked: this node may be the one that does not see it. The patrol and `glare-server fsck`
+    look again.
     """
     found = of(failed)
     reason = found.value if found else "missing" if isinstance(failed, NotFound) else "unreadable"

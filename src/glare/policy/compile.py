@@ -204,7 +204,8 @@ def _generic(kind: str, right: Text, rule: str) -> Decision:
         return _has_exact_role(right)
     if name not in CREDENTIALS:
         LOG.warning(
-            "Policy rule %s compares %r, which no caller has, so that this part of it never holds. A caller has: %s, roles.",
+            "Policy rule %s compares %r, which no caller has, so that this part of it never holds. A caller has: %s, "
+            "roles.",
             rule,
             kind,
             ", ".join(CREDENTIALS),

@@ -55,7 +55,8 @@ class PolicyEngine:
         """Raise `PolicyException` unless the rule holds."""
         if not self._decisions[rule](actor, target):
             raise PolicyException(
-                f"Policy rule '{rule}' does not allow this; ask somebody with the rights that it wants, or the operator."
+                f"Policy rule '{rule}' does not allow this; ask somebody with the rights that it wants, or the "
+                "operator."
             )
 
     def is_admin(self, actor: Actor) -> bool:

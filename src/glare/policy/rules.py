@@ -177,7 +177,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "subscription:update",
         OWNER,
-        "Change a subscription, replace its secret, confirm its target, and have deliveries sent again. The target is as before.",
+        "Change a subscription, replace its secret, confirm its target, and have deliveries sent again. The target "
+        "is as before.",
         (
             f"PATCH {_SUBSCRIPTION}",
             f"POST {_SUBSCRIPTION}/secret",

@@ -15,7 +15,8 @@ from glare.settings.values import all_options
 
 TYPE_GROUP = "artifact_type:"
 _CLOSE = 0.86
-"""How alike a name must be to one of ours (from 0 to 1) to be taken for a misspelt one, where libraries have options."""
+"""How alike a name must be to one of ours (from 0 to 1) to be taken for a misspelt one, where libraries have
+options."""
 
 Written = Mapping[Path, Mapping[str, Mapping[str, str]]]
 """What stands in each file: by path, group and option."""

@@ -436,7 +436,8 @@ class _Call:
 def _validate(object_name: str) -> None:
     if not OBJECT_NAME.fullmatch(object_name):
         raise ValueError(
-            f"{object_name!r} cannot name an object of a store: it must be 8 lower-case hex digits, and up to 120 more or dashes"
+            f"{object_name!r} cannot name an object of a store: it must be 8 lower-case hex digits, and up to 120 "
+            "more or dashes"
         )
 
 
@@ -472,12 +473,14 @@ def _named(error: OSError, store: str, action: str) -> GlareError:
         )
     if error.errno in _REFUSED:
         return StoreFailed(
-            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the service's user the "
+            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the "
+            "service's user the "
             "right to read and write there."
         )
     if error.errno in _SHORT:
         return StoreFailed(
-            f"The server is short of what it needs for store {store!r} ({reason}); retry. Its operator may raise the limits "
+            f"The server is short of what it needs for store {store!r} ({reason}); retry. Its operator may raise the "
+            "limits "
             "of the process on open files and memory."
         )
     if error.errno in _AWAY:

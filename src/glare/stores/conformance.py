@@ -72,7 +72,8 @@ class StoreConformance:
         _write(store, name, data)
         size = len(data)
         for offset, length in [
-            (0, None), (0, 0), (0, 1), (0, size), (0, size + 1), (1, None), (5, 10), (_MIB - 1, 2), (_MIB, None), (size - 1, 1),
+            (0, None), (0, 0), (0, 1), (0, size), (0, size + 1), (1, None), (5, 10), (_MIB - 1, 2), (_MIB, None),
+            (size - 1, 1),
             (size - 1, 99), (size, None), (size, 5), (size + 7, None), (size + 7, 3),
         ]:  # fmt: skip
             end = size if length is None else offset + length

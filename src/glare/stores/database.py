@@ -224,7 +224,8 @@ class DatabaseReader:
             raise _lost(self._store)
         if len(data) != wanted:
             raise ObjectFailed(
-                f"Store {self._store!r} has a chunk of another length than it was given; tell its operator, who may have a copy."
+                f"Store {self._store!r} has a chunk of another length than it was given; tell its operator, who may "
+                "have a copy."
             )
         self._chunk, self._chunk_start = data, self._at
 
@@ -239,7 +240,8 @@ def _require_packets(connection: Connection, store: str) -> None:
     most = int(connection.execute(text("SELECT @@max_allowed_packet")).scalar_one())
     if most < _LEAST_PACKET:
         raise Unavailable(
-            f"Store {store!r} writes chunks of 1 MiB, but the database server takes statements of {most} bytes at most; "
+            f"Store {store!r} writes chunks of 1 MiB, but the database server takes statements of {most} bytes at "
+            "most; "
             f"set its max_allowed_packet to {_LEAST_PACKET} or more."
         )
 

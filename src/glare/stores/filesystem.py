@@ -80,8 +80,10 @@ class FilesystemDriver:
         # A directory from before there were markers has its objects, which an empty mount point has not.
         if (known or identity is not None) and not any(self._locate(name).exists() for name in known):
             raise Unavailable(
-                f"Store {self.name!r} {'has blobs' if known else 'was used before'}, but {self._directory} has neither its marker "
-                f"({MARKER}) nor their bytes. Mount the volume, or restore the directory from a copy. To go on without these bytes, "
+                f"Store {self.name!r} {'has blobs' if known else 'was used before'}, but {self._directory} has "
+                "neither its marker "
+                f"({MARKER}) nor their bytes. Mount the volume, or restore the directory from a copy. To go on "
+                "without these bytes, "
                 f"run `glare-server stores adopt {self.name} --without-bytes`."
             )
         try:
@@ -190,7 +192,8 @@ class FilesystemDriver:
             return self._marker.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise Unavailable(
-                f"Store {self.name!r} is not at its place: its directory has no marker ({MARKER}). Retry after its operator "
+                f"Store {self.name!r} is not at its place: its directory has no marker ({MARKER}). Retry after its "
+                "operator "
                 "has mounted the volume, or restored the directory."
             ) from None
 
@@ -204,7 +207,8 @@ class FilesystemDriver:
                 extra={"store": self.name, "directory": str(self._directory), "found": found, "expected": expected},
             )
             raise StoreMistaken(
-                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry after "
+                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). "
+                "Retry after "
                 "its operator has mounted the right volume."
             )
         self._seen, self._ask_again = marker, time.monotonic() + _TRUSTED_SECONDS

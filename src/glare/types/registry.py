@@ -55,7 +55,8 @@ class TypeRegistry:
         spec = self.specs.get(name)
         if spec is None:
             raise TypeNotFound(
-                f"There is no artifact type '{name[:64]}', or it is not enabled{_meant(name, self.specs)} GET /schemas lists them."
+                f"There is no artifact type '{name[:64]}', or it is not enabled{_meant(name, self.specs)} GET "
+                "/schemas lists them."
             )
         return spec
 
@@ -99,8 +100,10 @@ def load(
             raise InvalidDeclaration(f"Type '{ALL}' is always there; remove it from enabled_artifact_types.")
         if name not in classes:
             raise InvalidDeclaration(
-                f"Artifact type '{name}' is enabled but nothing defines it; correct its name in enabled_artifact_types, or name "
-                f"the module that defines it in custom_artifact_types_modules (types found: {', '.join(sorted(classes))})."
+                f"Artifact type '{name}' is enabled but nothing defines it; correct its name in "
+                "enabled_artifact_types, or name "
+                "the module that defines it in custom_artifact_types_modules (types found: "
+                f"{', '.join(sorted(classes))})."
             )
         specs[name] = compile_type(classes[name], options.get(name), limits)
     return TypeRegistry(MappingProxyType(specs), compile_all(limits))
@@ -123,7 +126,8 @@ def imported(name: str) -> ModuleType:
     except Exception as failure:
         reason = " ".join(str(failure).split())
         raise InvalidDeclaration(
-            f"Module '{name}' of artifact types cannot be imported ({type(failure).__name__}: {reason}{_place(failure)}); "
+            f"Module '{name}' of artifact types cannot be imported ({type(failure).__name__}: "
+            f"{reason}{_place(failure)}); "
             "correct it, put its directory on PYTHONPATH, or take it out of [DEFAULT] custom_artifact_types_modules."
         ) from failure
 

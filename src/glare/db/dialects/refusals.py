@@ -38,7 +38,10 @@ def why_unreachable(connection: str, error: BaseException) -> str | None:
             f"The database server at {place} has no database {url.database!r}, which {OPTION} names ({said}); make it, "
             "or correct the URL."
         )
-    return f"The database server at {place}, which {OPTION} names, cannot be reached ({said}); start it, or correct the URL."
+    return (
+        f"The database server at {place}, which {OPTION} names, cannot be reached ({said}); start it, or correct the "
+        "URL."
+    )
 
 
 def _is_of_connecting(error: BaseException) -> bool:

@@ -66,7 +66,8 @@ def check_type(cls: Any, reserved: Collection[str]) -> None:
     for attribute, declaration in declared_fields(cls):
         for missing in _named_formats(declaration) - wire_names:
             raise InvalidDeclaration(
-                f"Artifact type '{name}', field '{declaration.field_name or attribute}': formats names '{missing}', which is "
+                f"Artifact type '{name}', field '{declaration.field_name or attribute}': formats names '{missing}', "
+                "which is "
                 "no field of the type; name fields that are."
             )
 
@@ -128,7 +129,8 @@ def _type_problems(cls: Any, reserved: Collection[str]) -> Iterator[str]:
         if _is_method(value) and attribute not in _ATTRIBUTES and not attribute.startswith("_"):
             close = difflib.get_close_matches(attribute, _HOOKS, n=1)
             yield (
-                f"method '{attribute}' is no hook, so nobody would call it; name it {close[0] if close else ' or '.join(_HOOKS)}, "
+                f"method '{attribute}' is no hook, so nobody would call it; name it "
+                f"{close[0] if close else ' or '.join(_HOOKS)}, "
                 "or begin its name with an underscore if it is the type's own"
             )
     yield from _option_problems(cls.config)
@@ -181,7 +183,10 @@ def _flags(field: Any) -> Iterator[str]:
     if not (field.metadata is None or isinstance(field.metadata, Mapping)):
         yield "its metadata must be a mapping"
     if field.system and not field.nullable and field.default in (None, fields.UNSET) and field.shape is Shape.SCALAR:
-        yield "nobody could give it a value on creation, as it is system and not nullable; add a default, or leave it nullable"
+        yield (
+            "nobody could give it a value on creation, as it is system and not nullable; add a default, or leave it "
+            "nullable"
+        )
 
 
 def _elements(field: fields.Field) -> Iterator[str]:

@@ -125,7 +125,8 @@ def _with_default(type_name: str, spec: FieldSpec, default: Any) -> FieldSpec:
         return dataclasses.replace(spec, default=spec.coerce(default))
     except InvalidParameterValue as refused:
         raise InvalidDeclaration(
-            f"Artifact type '{type_name}', field '{spec.name}': its default is refused by its own rules. {refused.message}"
+            f"Artifact type '{type_name}', field '{spec.name}': its default is refused by its own rules. "
+            f"{refused.message}"
         ) from None
 
 

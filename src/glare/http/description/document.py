@@ -27,8 +27,10 @@ _ABOUT: Final = (
     "An artifact is created *drafted* and private; its fields are set, its blobs uploaded or recorded as external "
     "locations; then it is *activated*, after which everybody who downloads a blob gets the same bytes, wherever they "
     "live. Admins may publish it to other projects, deactivate and reactivate it.\n\n"
-    "Since API version 1.3 text holds any character, and texts, lists and dicts for which a type says nothing may be longer; before it, text holds no "
-    "characters above U+FFFF, except in lists. The schemas here are those of the newest version. Numbers and booleans become text where text is wanted.\n\n"
+    "Since API version 1.3 text holds any character, and texts, lists and dicts for which a type says nothing may be "
+    "longer; before it, text holds no "
+    "characters above U+FFFF, except in lists. The schemas here are those of the newest version. Numbers and "
+    "booleans become text where text is wanted.\n\n"
     "HEAD is answered wherever GET is. OPTIONS is answered with 200 everywhere, another method with 405 and Allow, an "
     "unknown address with 404. Every response has `x-openstack-request-id`."
 )

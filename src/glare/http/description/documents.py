@@ -34,8 +34,8 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
     "Pointer": {
         "type": "string",
         "pattern": "^(?:/[^/]+)+$",
-        "description": "A field, or an element of a list or dict: `/description`, `/tags/-`, `/metadata/key`. `/status` and "
-        "`/visibility` move the artifact through its life cycle.",
+        "description": "A field, or an element of a list or dict: `/description`, `/tags/-`, `/metadata/key`. "
+        "`/status` and `/visibility` move the artifact through its life cycle.",
     },
     "ElementPointer": {
         "type": "string",

@@ -164,12 +164,15 @@ def _start() -> Response:
 def _docs() -> Response:
     body = (
         '<p class="where"><a href="/">Glare</a></p>\n<h1>API and guides</h1>\n'
-        "<p>Below is every request of this service. <em>Authorize</em> takes your token; <em>Try it out</em> then sends a "
-        'request from this page. Begin with <a href="#/images">images</a>: create an artifact, upload its blob or record '
+        "<p>Below is every request of this service. <em>Authorize</em> takes your token; <em>Try it out</em> then "
+        "sends a "
+        'request from this page. Begin with <a href="#/images">images</a>: create an artifact, upload its blob or '
+        "record "
         "an external location, activate it, download it.</p>\n"
         f"<details><summary>Guides</summary>{_list_of_guides()}</details>\n"
         '<div id="swagger-ui"></div>\n'
-        '<p class="where">Shown by Swagger UI (<a href="/docs/LICENSE">licence</a>, <a href="/docs/NOTICE">notice</a>).</p>'
+        '<p class="where">Shown by Swagger UI (<a href="/docs/LICENSE">licence</a>, <a '
+        'href="/docs/NOTICE">notice</a>).</p>'
     )
     return _page(
         "Glare: API", body, scripts=("swagger-ui-bundle.js", "start.js"), styles=("swagger-ui.css", "page.css")

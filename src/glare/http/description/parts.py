@@ -66,8 +66,9 @@ def _query(name: str, description: str, **schema: Any) -> Part:
 _PARAMETERS: Final[Mapping[str, Part]] = {
     "ApiVersion": _header(
         "OpenStack-API-Version",
-        f"The version of the API to speak: `artifact latest` or `artifact X.Y`, from {MINIMUM} (the default) to {MAXIMUM}. "
-        f"An Accept header that begins with `application/vnd.openstack.artifacts-` and ends in the version wins.",
+        f"The version of the API to speak: `artifact latest` or `artifact X.Y`, from {MINIMUM} (the default) to "
+        f"{MAXIMUM}. "
+        "An Accept header that begins with `application/vnd.openstack.artifacts-` and ends in the version wins.",
         examples=[f"artifact {MAXIMUM}"],
     ),
     "RequestId": _header(
@@ -84,7 +85,8 @@ _PARAMETERS: Final[Mapping[str, Part]] = {
     "ContentMd5": _header("Content-MD5", "A claim about the data: md5 in hexadecimal digits or base64."),
     "Digest": _header(
         "Digest",
-        "Claims about the data as `SHA-256=<base64>` (RFC 3230). `X-Checksum-Sha256`, `-Sha1` and `-Md5`, `X-Amz-Content-Sha256` where it is a "
+        "Claims about the data as `SHA-256=<base64>` (RFC 3230). `X-Checksum-Sha256`, `-Sha1` and `-Md5`, "
+        "`X-Amz-Content-Sha256` where it is a "
         "digest, `X-Amz-Checksum-Sha256` and `-Sha1`, and `X-Goog-Hash` are claims too.",
     ),
     "Prefer": _header("Prefer", "`respond-async` (RFC 7240): answer before an external location is measured."),

@@ -68,8 +68,9 @@ def _list(spec: TypeSpec) -> Part:
         "list",
         "Artifacts of all types" if spec.name == ALL else "List artifacts",
         {"200": answer("A page of artifacts.", page_name(spec))} | problems(403, 404),
-        description="Each field is a filter. Its value is `[and:|or:][operator:]operand`; filters are joined by and, those "
-        "marked `or:` among each other by or. `in:` takes a list with commas, whose items may stand in double quotes.",
+        description="Each field is a filter. Its value is `[and:|or:][operator:]operand`; filters are joined by and, "
+        "those marked `or:` among each other by or. `in:` takes a list with commas, whose items may stand in double "
+        "quotes.",
         parameters=[*parameters("Limit", "Marker"), _sort(spec), *parameters("Tags", "TagsAny"), *_filters(spec)],
     )
 
@@ -187,7 +188,8 @@ def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part
         summary,
         responses | problems(*statuses),
         description="Data at an external location is checked block by block on its way: what differs from what was "
-        "recorded is never sent. A broken origin is 502, one that is known to have changed 409, and 451 what an administrator has taken down.",
+        "recorded is never sent. A broken origin is 502, one that is known to have changed 409, and 451 what an "
+        "administrator has taken down.",
         parameters=conditions,
     )
 
@@ -207,8 +209,9 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
             ),
         }
         | problems(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
-        description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads once "
-        f"to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the answer. {data} At most {field.max_blob_size} bytes.",
+        description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads "
+        "once to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the "
+        f"answer. {data} At most {field.max_blob_size} bytes.",
         parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "Digest", "IfMatch", "Prefer"),
         requestBody={
             "required": True,

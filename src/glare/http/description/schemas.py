@@ -109,7 +109,8 @@ def _page(spec: TypeSpec) -> Schema:
             "first": {"type": "string", "description": "Address of the first page."},
             "next": {
                 "type": "string",
-                "description": "Address of the next page; there when this one is as long as its limit, so the next may be empty.",
+                "description": "Address of the next page; there when this one is as long as its limit, so the next may "
+                "be empty.",
             },
         },
         "required": ["artifacts", "type_name", "schema", "total_count", "first"],

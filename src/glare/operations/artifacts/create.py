@@ -150,7 +150,8 @@ def _take_quota(services: Services, connection: Connection, artifact: Artifact) 
 def _over_quota(artifact: Artifact, type_name: str, limit: int) -> Forbidden:
     of_type = f" of type '{type_name}'" if type_name else ""
     return Forbidden(
-        f"Project '{artifact.owner}' has as many artifacts{of_type} as its quota allows ({limit}); delete one or ask for more."
+        f"Project '{artifact.owner}' has as many artifacts{of_type} as its quota allows ({limit}); delete one or ask "
+        "for more."
     )
 
 

@@ -97,7 +97,8 @@ def _list(services: Services, upload: Stored, ingested: Ingested, find: Members)
     slots = frozenset((reservation.place.slot, *(own.place.slot for _, own in members)))
     if len(slots) <= len(members):
         raise BadRequest(
-            f"Two members of blob '{reservation.place.slot.path}' have one name, or one has that of the blob itself; rename it."
+            f"Two members of blob '{reservation.place.slot.path}' have one name, or one has that of the blob itself; "
+            "rename it."
         )
     return _Group(upload, members, folders, replaces, slots)
 

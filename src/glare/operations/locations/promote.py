@@ -140,7 +140,8 @@ def _require_promotable(services: Services, location_id: str, place: Place) -> N
     holders.require_idle_slot(services, place)
     if not candidates_of(place, blob):
         raise LocationChanged(
-            f"The external location of blob '{slot.path}' no longer serves what was recorded, and no other good copy is there."
+            f"The external location of blob '{slot.path}' no longer serves what was recorded, and no other good copy "
+            "is there."
         )
 
 

@@ -104,8 +104,8 @@ class CheckedBlocks:
         raise OriginFailed(MESSAGE, reason=reason, cause=cause, retry_after=wait)
 
     def _checked(self, turn: Turn, block: int) -> bytes:
-        """The block, from who has its turn. Raises `Doubtful` for one of a store that differs, `OriginFailed` for one of
-        an origin.
+        """The block, from who has its turn. Raises `Doubtful` for one of a store that differs, `OriginFailed` for one
+        of an origin.
         """
         if self._source is None:
             self._source = self._open(turn, block)

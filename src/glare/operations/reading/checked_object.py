@@ -142,7 +142,8 @@ class CheckedObject:
         # One block is read whole before anything is answered, so its digest says enough.
         if recorded.size > BLOCK and (size := store.size(self.location.object)) != recorded.size:
             raise BlobDamaged(
-                f"The stored bytes of blob '{recorded.path}' are {size}, but {recorded.size} were recorded, and are not sent; tell "
+                f"The stored bytes of blob '{recorded.path}' are {size}, but {recorded.size} were recorded, and are "
+                "not sent; tell "
                 "its operator, who may have a copy of them."
             )
         return store.open(self.location.object, start, recorded.end - start)

@@ -127,7 +127,8 @@ class Reservation:
         if self.fixed is not None and self.limit == self.fixed.size:
             return replicas.too_large(self.place.slot, self.fixed)
         return RequestEntityTooLarge(
-            f"Blob '{self.place.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is larger."
+            f"Blob '{self.place.slot.path}' may have at most {self.limit} bytes ({self.limited_by}); the data is "
+            "larger."
         )
 
 
@@ -412,5 +413,6 @@ def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -
 def lost(reservation: Reservation) -> Conflict:
     """The error for an attempt that was taken over, or whose artifact is gone."""
     return Conflict(
-        f"Storing blob '{reservation.place.slot.path}' took so long without a sign of life that it was given up; upload it again."
+        f"Storing blob '{reservation.place.slot.path}' took so long without a sign of life that it was given up; "
+        "upload it again."
     )

@@ -54,7 +54,8 @@ def redeliver(services: Services, actor: Actor, subscription_id: str, message_id
         wanted = SubscriptionState.PENDING if found.event.type == CONFIRMATION else SubscriptionState.ACTIVE
         if subscription.state is not wanted:
             raise Conflict(
-                f"Subscription '{subscription.id}' is {subscription.state}, so '{found.id}' is not sent; it would have to be {wanted}."
+                f"Subscription '{subscription.id}' is {subscription.state}, so '{found.id}' is not sent; it would "
+                f"have to be {wanted}."
             )
         again = {
             "state": DeliveryState.PENDING.value,

@@ -107,8 +107,8 @@ def list_subscriptions(services: Services, actor: Actor, query: SubscriptionQuer
 def change_subscription(
     services: Services, actor: Actor, subscription_id: str, asked: SubscriptionChanges
 ) -> Subscription:
-    """Change what the document names. A new target has to confirm; `enabled` switches off, or on after whatever switched it
-    off.
+    """Change what the document names. A new target has to confirm; `enabled` switches off, or on after whatever
+    switched it off.
 
     Raises `NotFound`, `BadRequest`, `PolicyException`, `TooManyRequests`.
     """

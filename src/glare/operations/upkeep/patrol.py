@@ -177,8 +177,8 @@ class _Round:
             return found
 
     def _read(self, blob: StoredBlob) -> tuple[Outcome, str]:
-        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its place, or
-        reads nothing, and other errors that are not of the object.
+        """What an object is like, and a sentence about it. Raises `Unavailable` for a store that is not at its place,
+        or reads nothing, and other errors that are not of the object.
         """
         try:
             return self._compared(blob)

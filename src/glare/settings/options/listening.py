@@ -28,7 +28,8 @@ class ServerSettings(Section):
 
     state_dir: Path = path(
         "var",
-        "Directory of the embedded database, the local blob store and the token file; made by `glare-server init`, for its owner "
+        "Directory of the embedded database, the local blob store and the token file; made by `glare-server init`, "
+        "for its owner "
         "only. Relative to the working directory, so that a first try leaves nothing outside of it.",
     )
     bind_host: str = ip_text(

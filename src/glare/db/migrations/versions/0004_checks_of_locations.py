@@ -64,7 +64,8 @@ def upgrade() -> None:
         op.create_index(f"ix_location_hosts_{name}", "location_hosts", [name])
     # What was recorded before is due: at its first check it takes its place in the order of its host.
     op.execute(
-        "UPDATE blobs SET project = (SELECT owner FROM artifacts WHERE artifacts.id = blobs.artifact_id), location_id = SUBSTR(slot_id, 1, 32), check_at = proven_at, full_at = proven_at "
+        "UPDATE blobs SET project = (SELECT owner FROM artifacts WHERE artifacts.id = blobs.artifact_id), "
+        "location_id = SUBSTR(slot_id, 1, 32), check_at = proven_at, full_at = proven_at "
         "WHERE url IS NOT NULL"
     )
     op.execute(
