@@ -35,8 +35,8 @@ from glare.egress.cancellation import Cancellation
 from glare.operations.locations.verify import verify_next
 from glare.operations.services import Services
 from glare.settings import Sources, load
-from support.egress import LOOPBACK
-from support.origin import Origin
+from support.origins.egress import LOOPBACK
+from support.origins.origin import Origin
 
 DATA = bytes(range(256)) * (2 * BLOCK // 256)
 

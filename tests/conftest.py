@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support import databases
-from support.origin import Origin
+from support.origins.origin import Origin
 from support.service import Glare, running
 
 # How fast the machine is, and who else works on it, is no property of the code.

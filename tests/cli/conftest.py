@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Cli, Start, environment
+from support.programs.command import Cli, Start, environment
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 
 from sqlalchemy import create_engine, text
 
-from support.command import Cli
+from support.programs.command import Cli
 
 
 def test_tokens_are_audited_without_the_token(cli: Cli) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Cli, sentence
+from support.programs.command import Cli, sentence
 from support.service import running
 
 

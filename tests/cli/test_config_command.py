@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glare.cli.commands import COMMANDS
-from support.command import Cli, sentence
+from support.programs.command import Cli, sentence
 
 SHARED = """
 [DEFAULT]

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from glare.db.tables import blobs, fsck_runs
-from support.command import Cli, Start
 from support.conversation import eventually
+from support.programs.command import Cli, Start
 from support.service import Glare, Json, running
 
 SETTINGS = "[fsck]\norphan_age = 0\n"

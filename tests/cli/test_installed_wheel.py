@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from glare import __version__
-from support.command import Start, environment, wait_for
-from support.wheel import CHECKOUT, build_wheel
+from support.programs.command import Start, environment, wait_for
+from support.programs.wheel import CHECKOUT, build_wheel
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glare.cli.main import main
-from support.verifying import Verifying, verifying
+from support.runs.verifying import Verifying, verifying
 
 pytestmark = pytest.mark.sqlite
 

@@ -10,7 +10,7 @@ import pytest
 from glare import __version__
 from glare.cli.commands import COMMANDS, GROUPS
 from glare.cli.main import WIDTH, build_parser, help_pages, main
-from support.command import Cli, environment
+from support.programs.command import Cli, environment
 
 
 def test_help_comes_at_once(cli: Cli) -> None:

@@ -17,7 +17,7 @@ from glare.db.migrate import upgrade
 from glare.errors import Unavailable
 from glare.identity.token_file import TokenFile
 from glare.settings import Settings, Sources, load
-from support.command import Cli, Start, environment, wait_for
+from support.programs.command import Cli, Start, environment, wait_for
 
 
 def quickstart(start: Start, port: int) -> tuple[subprocess.Popen[str], list[str]]:

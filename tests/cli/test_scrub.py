@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from support.command import Cli, Start
 from support.conversation import eventually
+from support.programs.command import Cli, Start
 from support.service import Glare, Json, running
 
 SETTINGS = "[DEFAULT]\ndelayed_delete = true\n[scrubber]\nwakeup_time = 1\n"

@@ -14,7 +14,7 @@ import trustme
 
 from glare.cli.server import address_of
 from glare.settings import Sources, load
-from support.command import Cli, Start, wait_for
+from support.programs.command import Cli, Start, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glare.stores.filesystem import MARKER
-from support.command import Cli, Result
+from support.programs.command import Cli, Result
 from support.service import Glare, Json, running
 
 OTHER = "OS_GLANCE_STORE__FILESYSTEM_STORE_DATADIR"

@@ -7,7 +7,7 @@ import socket
 import httpx2
 import pytest
 
-from support.command import Cli, Start, wait_for
+from support.programs.command import Cli, Start, wait_for
 
 
 def test_a_worker_speaks_to_a_collector_in_its_format(start: Start, cli: Cli) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from support.client import PROGRAMS, TRANSPORTS, Driver, Library, Shell, find_commands
-from support.origin import Origin
+from support.origins.origin import Origin
+from support.programs.client import PROGRAMS, TRANSPORTS, Driver, Library, Shell, find_commands
 from support.server import Server
 
 NUMBERS = itertools.count(1)

@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 
 from mend_client import MENDS
-from support.client import PROGRAMS, Driver, Shell, plain_environment, spelled
-from support.origin import Origin
+from support.origins.origin import Origin
+from support.programs.client import PROGRAMS, Driver, Shell, plain_environment, spelled
 from support.server import Server
 from support.service import ACTORS
 

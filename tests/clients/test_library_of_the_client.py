@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from support.client import Driver, Library
-from support.crooked import Crooked
-from support.origin import Origin
+from support.origins.crooked import Crooked
+from support.origins.origin import Origin
+from support.programs.client import Driver, Library
 
 DATA = bytes(range(256)) * 300
 IMAGE = {"type_name": "images", "container_format": "bare", "disk_format": "raw"}

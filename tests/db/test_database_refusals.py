@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from support.command import Cli, sentence
 from support.databases import KIND, SERVERS
+from support.programs.command import Cli, sentence
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from glare.db.engine import Database, OutcomeUnknown
 from glare.db.tables import quotas
 from glare.errors import Unavailable
 from support.databases import KIND, database_of
-from support.relay import Relay
+from support.origins.relay import Relay
 
 pytestmark = pytest.mark.server
 

@@ -36,7 +36,7 @@ from glare.types import (
     Version,
 )
 from support.catalogue import count_all, rolled_back, store
-from support.list_oracle import Types, expected, order
+from support.runs.list_oracle import Types, expected, order
 
 ALL_OPS = ("eq", "neq", "in", "gt", "gte", "lt", "lte")
 

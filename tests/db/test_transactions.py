@@ -16,7 +16,7 @@ from glare.db.tables import quotas
 from glare.errors import Conflict, Unavailable
 from support.conversation import eventually
 from support.databases import database_of
-from support.torn import COMMIT, Torn
+from support.origins.torn import COMMIT, Torn
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glare.domain import origin_text
+from glare.domain.origins import origin_text
 
 SECOND = 1_000_000
 LATIN = st.text(st.characters(max_codepoint=0xFF), max_size=200)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glare.domain.replica_origin import normalised
+from glare.domain.origins.replica_origin import normalised
 
 SAME = (
     "https://a.example/b/c.raw",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glare.domain.sites import site_of
+from glare.domain.origins.sites import site_of
 
 
 @pytest.mark.parametrize(

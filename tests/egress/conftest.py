@@ -8,9 +8,9 @@ import pytest
 import trustme
 
 from glare.egress.client import EgressClient
-from support.egress import quick, resolve
-from support.hostile import Hostile
-from support.origin import Origin
+from support.origins.egress import quick, resolve
+from support.origins.hostile import Hostile
+from support.origins.origin import Origin
 
 
 @pytest.fixture

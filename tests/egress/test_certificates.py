@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from glare.egress import certificates
 from glare.egress.client import EgressClient
 from glare.errors import Cause, OriginFailed
-from support.egress import quick, resolve
-from support.origin import Origin
+from support.origins.egress import quick, resolve
+from support.origins.origin import Origin
 
 NAME = "mirror.test.example"
 NOW = dt.datetime.now(dt.UTC)

@@ -22,10 +22,10 @@ from glare.egress.ranges import Span
 from glare.egress.response import Response
 from glare.egress.url import Url
 from glare.errors import Blocked, LocationRefused, OriginFailed, OutboundBusy
-from support.black_hole import BlackHole
-from support.egress import quick, resolve
-from support.hostile import CONTENT, Hostile
-from support.origin import Origin
+from support.origins.black_hole import BlackHole
+from support.origins.egress import quick, resolve
+from support.origins.hostile import CONTENT, Hostile
+from support.origins.origin import Origin
 
 NAME = "mirror.test.example"
 

@@ -11,7 +11,7 @@ import pytest
 from glare.egress.client import EgressClient
 from glare.egress.crumbs import PER_CHUNK, PER_RECEIVE, Thrift
 from glare.egress.response import Response
-from support.egress import quick
+from support.origins.egress import quick
 
 PIECE = 112
 

@@ -11,10 +11,10 @@ from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.errors import Blocked, Cause, LocationRefused, OriginFailed
-from support.crooked import Crooked, Visit
-from support.egress import quick, resolve
-from support.hostile import Hostile
-from support.origin import Origin
+from support.origins.crooked import Crooked, Visit
+from support.origins.egress import quick, resolve
+from support.origins.hostile import Hostile
+from support.origins.origin import Origin
 
 
 class Redirector:

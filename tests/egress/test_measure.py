@@ -15,9 +15,9 @@ from glare.egress.cancellation import Cancellation
 from glare.egress.client import EgressClient
 from glare.egress.measure import Bound, Caller, Measured, measure
 from glare.errors import ClientDisconnected, LocationRefused, RequestEntityTooLarge
-from support.egress import quick
-from support.hostile import CONTENT, Hostile
-from support.origin import Origin
+from support.origins.egress import quick
+from support.origins.hostile import CONTENT, Hostile
+from support.origins.origin import Origin
 
 
 def take(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import find_program
+from support.programs.programs import find_program
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "operate.md").read_text()
 

@@ -16,9 +16,9 @@ from glare.egress.decision import UNREACHABLE
 from glare.egress.lately import Lately
 from glare.egress.race import Connect, Course, address_key, begin_connect, in_order, race
 from glare.errors import LocationRefused, OriginFailed
-from support.black_hole import BlackHole
-from support.egress import quick
-from support.origin import Origin
+from support.origins.black_hole import BlackHole
+from support.origins.egress import quick
+from support.origins.origin import Origin
 
 SIX, OTHER_SIX = ip_address("2606:4700::1"), ip_address("2606:4700::2")
 FOUR, OTHER_FOUR = ip_address("8.8.8.8"), ip_address("9.9.9.9")

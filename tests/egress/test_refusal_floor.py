@@ -8,8 +8,8 @@ import pytest
 
 from glare.egress.client import EgressClient
 from glare.errors import LocationRefused
-from support.crooked import Crooked, Visit
-from support.egress import quick, resolve
+from support.origins.crooked import Crooked, Visit
+from support.origins.egress import quick, resolve
 
 FLOOR = 0.4
 

@@ -12,8 +12,8 @@ import pytest
 from glare.egress.asked import Asked
 from glare.egress.client import EgressClient
 from glare.errors import Cause, OriginFailed
-from support.crooked import Crooked
-from support.egress import quick
+from support.origins.crooked import Crooked
+from support.origins.egress import quick
 
 DATA = b"0123456789"
 LENGTH = "Content-Length: 10"

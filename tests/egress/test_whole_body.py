@@ -14,8 +14,8 @@ import pytest
 from glare.egress.client import EgressClient
 from glare.egress.measure import NOTHING, Bound, Expected, Measured, measure
 from glare.errors import Cause, LocationRefused, OriginBusy
-from support.crooked import Crooked, Visit
-from support.egress import quick
+from support.origins.crooked import Crooked, Visit
+from support.origins.egress import quick
 
 DATA = random.Random(9).randbytes(1_500_000)
 OTHER = random.Random(10).randbytes(1_200_000)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.broker import Mailbox, address, why_not
-from support.relay import Relay
+from support.origins.relay import Relay
+from support.programs.broker import Mailbox, address, why_not
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ from glare.db.tables import outbox
 from glare.domain.events import Event
 from glare.events.consumer import Consumer
 from glare.events.messaging import MessagingSink, load_library
-from support.broker import PATIENCE, Mailbox, transport_url
-from support.clock import Clock
-from support.relay import Relay
+from support.origins.relay import Relay
+from support.programs.broker import PATIENCE, Mailbox, transport_url
+from support.runs.clock import Clock
 from support.server import Server
 from support.service import Glare, running
 

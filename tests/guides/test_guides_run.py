@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import ROOT, Reader, Scene, blocks_of, matches
+from support.programs.pages import ROOT, Reader, Scene, blocks_of, matches
 
 pytestmark = [pytest.mark.sqlite, pytest.mark.timeout(300)]
 

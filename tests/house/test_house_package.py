@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.wheel import build_wheel
+from support.programs.wheel import build_wheel
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from starlette.types import Message, Receive, Scope, Send
 from glare.cli.logs import JsonFormatter, TextFormatter, logging_config
 from glare.errors import ClientDisconnected
 from glare.settings import Sources, load
-from support import bare
-from support.origin import Origin
+from support.origins import bare
+from support.origins.origin import Origin
 from support.service import Glare, path_of, running
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from glare.cli.logs import JsonFormatter
 from glare.identity.token_file import TokenFile
-from support.origin import Origin
+from support.origins.origin import Origin
 from support.service import LOCATION, PATCH, Glare, running
 
 SECRETS = ("hunter2", "s3cr3tsignature", "n0tmyt0ken")

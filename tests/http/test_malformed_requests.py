@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from support.bare import Bare, ask, stored, token
+from support.origins.bare import Bare, ask, stored, token
 from support.service import LOCATION, PATCH, Glare, Json, path_of, running
 
 KIND = "sample_artifact"

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from support.conversation import Conversation, eventually
-from support.origin import Origin
+from support.origins.origin import Origin
 from support.service import BYTES, Glare, Json, path_of, running
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.conversation import eventually
-from support.hostile import Hostile
+from support.origins.hostile import Hostile
 from support.service import Glare, running
 
 DEADLINE = 2.0

@@ -16,9 +16,9 @@ from sqlalchemy import select
 
 from glare.cli.logs import JsonFormatter
 from glare.db.tables import jobs, outbox
-from support.jobs import Working, working
-from support.origin import Origin
-from support.receiver import Message, Receiver
+from support.origins.origin import Origin
+from support.origins.receiver import Message, Receiver
+from support.runs.jobs import Working, working
 from support.service import Glare, running
 from support.subscribers import now_clock, subscribed, telling, work
 

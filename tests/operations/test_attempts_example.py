@@ -15,7 +15,7 @@ from glare.domain.actor import Actor
 from glare.operations import access
 from glare.operations.slots import attempts, holders
 from glare.operations.slots.staging import Stored, stage
-from support.clock import Clock
+from support.runs.clock import Clock
 from support.service import Glare, running
 
 ALICE = Actor("alice", "wonderland", frozenset({"member"}))

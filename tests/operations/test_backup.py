@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from support.command import Cli
 from support.databases import KIND
-from support.programs import find_program
+from support.programs.command import Cli
+from support.programs.programs import find_program
 from support.service import Glare, Json, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up-and-upgrade.md").read_text()

@@ -14,7 +14,7 @@ from glare.digest import BLOCK
 from glare.domain.verification import CheckKind, Outcome
 from glare.egress.cancellation import Cancellation
 from glare.operations.locations.check import check
-from support.hostile import BEHAVIOURS, CONTENT, Hostile
+from support.origins.hostile import BEHAVIOURS, CONTENT, Hostile
 from support.service import Glare, running
 
 pytestmark = pytest.mark.sqlite

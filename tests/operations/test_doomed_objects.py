@@ -16,7 +16,7 @@ from glare.db.tables import doomed_objects
 from glare.domain.blob import Managed
 from glare.errors import StoreFailed
 from glare.operations.slots.objects import remove_due
-from support.clock import Clock
+from support.runs.clock import Clock
 from support.service import Glare, running
 
 MINUTE = 60

@@ -12,11 +12,11 @@ import pytest
 
 from glare.app import prepare
 from glare.db.migrate import upgrade
-from support.chaos import chaotic
-from support.command import environment
 from support.databases import KIND
-from support.fault_runs import SCENARIOS, Report
-from support.origin import Origin
+from support.origins.origin import Origin
+from support.programs.command import environment
+from support.runs.chaos import chaotic
+from support.runs.fault_runs import SCENARIOS, Report
 
 WRITES = ("driver.create: call", "writer.write: call", "writer.commit: call", "writer.commit: returned")
 EXPECTED = {
@@ -90,7 +90,7 @@ def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -
     upgrade(settings.database.connection)
     prepare(settings)
     ended = subprocess.run(
-        [sys.executable, "-m", "support.fault_runs", str(directory), origin.url("/external"), faults, *names],
+        [sys.executable, "-m", "support.runs.fault_runs", str(directory), origin.url("/external"), faults, *names],
         env=environment(),
         capture_output=True,
         text=True,

@@ -15,9 +15,9 @@ from glare.domain.verification import CheckKind
 from glare.egress.cancellation import Cancellation
 from glare.operations.locations.verify import verify
 from glare.operations.reading.check_soon import check_soon
-from support.jobs import working
+from support.runs.jobs import working
+from support.runs.verifying import DAY, HOUR, Verifying, verifying
 from support.service import Json
-from support.verifying import DAY, HOUR, Verifying, verifying
 
 DATA = random.Random(13).randbytes(2 * BLOCK + 77)
 CHANGED = DATA[:-1] + bytes([DATA[-1] ^ 1])

@@ -28,9 +28,9 @@ from glare.operations.artifacts.delete import delete_artifact
 from glare.operations.artifacts.update import PatchRequest, update_artifact
 from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.services import Services
-from support.chaos import Journal, chaotic, immutable, play
-from support.origin import Origin
-from support.truth import disagreements, recover
+from support.origins.origin import Origin
+from support.runs.chaos import Journal, chaotic, immutable, play
+from support.runs.truth import disagreements, recover
 
 ALICE = Actor("alice", "wonderland", frozenset({"member"}))
 ADMIN = Actor("admin", "wonderland", frozenset({"admin"}))

@@ -20,10 +20,10 @@ from glare.egress.cancellation import Cancellation
 from glare.egress.race import begin_connect
 from glare.errors import Contact, Phase
 from glare.operations.locations.check import check
-from support.egress import NAMES
-from support.origin import Origin
+from support.origins.egress import NAMES
+from support.origins.origin import Origin
+from support.runs.verifying import DAY, HOUR, Verifying, verifying
 from support.service import Json
-from support.verifying import DAY, HOUR, Verifying, verifying
 
 DATA = random.Random(12).randbytes(2 * BLOCK + 77)
 CHANGED = DATA[:-1] + bytes([DATA[-1] ^ 1])

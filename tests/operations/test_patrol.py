@@ -17,8 +17,8 @@ from glare.db.tables import blobs, content_blocks, contents, patrols, stored_chu
 from glare.operations.upkeep.patrol import patrol
 from glare.operations.upkeep.sweep import sweep
 from glare.stores.base import Reader
-from support.clock import Clock
 from support.conversation import eventually
+from support.runs.clock import Clock
 from support.service import Glare, Json, running
 
 MIB = 1 << 20

@@ -29,9 +29,9 @@ from glare.operations.subscriptions.confirmations import expire
 from glare.operations.subscriptions.fan_out import fan_out
 from glare.operations.subscriptions.messages import data_of
 from glare.operations.upkeep.sweep import sweep
-from support.clock import Clock
-from support.jobs import Working, working
-from support.receiver import Receiver
+from support.origins.receiver import Receiver
+from support.runs.clock import Clock
+from support.runs.jobs import Working, working
 from support.service import Glare, running
 from support.subscribers import log, now_clock, subscribed, telling, work
 

@@ -12,8 +12,8 @@ import pytest
 from glare.egress.cancellation import Cancellation
 from glare.operations.locations.verify import verify_next
 from support.databases import KIND
-from support.jobs import Working, working
-from support.round_trips import Counting
+from support.runs.jobs import Working, working
+from support.runs.round_trips import Counting
 from support.service import Json
 
 DATA = b"some bytes" * 1000

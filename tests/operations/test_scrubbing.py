@@ -16,8 +16,8 @@ from glare.operations.artifacts.delete import remove
 from glare.operations.services import Services
 from glare.operations.upkeep import sweep
 from glare.operations.upkeep.sweep import Scrubbed, scrub, scrub_deleted
-from support.clock import Clock
-from support.faults import instrument
+from support.runs.clock import Clock
+from support.runs.faults import instrument
 from support.service import Glare, Json
 
 SECOND = 1_000_000

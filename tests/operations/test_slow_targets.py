@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from glare.app import Worker
-from support.receiver import CONFIRMATION, Answer, Message, Receiver, willing
+from support.origins.receiver import CONFIRMATION, Answer, Message, Receiver, willing
 from support.subscribers import subscribed, telling
 
 ONE_PLACE = "delivery_timeout = 60 s\ndelivery_threads = 1\nproject_delivery_threads = 2\ndelivery_slow_after = 0.05\n"

@@ -17,8 +17,8 @@ from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
 from glare.egress.race import begin_connect
 from glare.operations.locations.verify import verify_next
+from support.runs.verifying import HOUR, Verifying, verifying
 from support.service import Json
-from support.verifying import HOUR, Verifying, verifying
 
 DATA = random.Random(14).randbytes(BLOCK + 77)
 OPTIONS = "[verification]\nspot_blocks = 1\n"

@@ -23,7 +23,7 @@ from glare.operations.reading.checked_blocks import CheckedBlocks
 from glare.operations.upkeep.fsck import Check, Finding, Options
 from glare.operations.upkeep.patrol import patrol
 from support.conversation import Answer, Conversation
-from support.crooked import Crooked, honest
+from support.origins.crooked import Crooked, honest
 from support.service import LOCATION, Glare, Json, path_of, running
 
 MIB = 1 << 20

@@ -37,8 +37,8 @@ from glare.operations.subscriptions.fan_out import fan_out
 from glare.operations.upkeep.depths import depths
 from glare.operations.upkeep.sweep import sweep
 from glare.shares import Party
-from support.origin import Origin
-from support.receiver import Answer, Message, Receiver, willing
+from support.origins.origin import Origin
+from support.origins.receiver import Answer, Message, Receiver, willing
 from support.service import Glare, Json
 from support.subscribers import change, log, now_clock, show, state, subscribe, subscribed, telling, work
 

@@ -12,10 +12,10 @@ from glare.app import build_services, close, prepare
 from glare.db.migrate import upgrade
 from glare.db.rows import fetch_artifact
 from glare.db.tables import artifacts, blobs, doomed_objects
-from support.chaos import Journal, chaotic
-from support.command import environment
-from support.origin import Origin
-from support.truth import disagreements, recover
+from support.origins.origin import Origin
+from support.programs.command import environment
+from support.runs.chaos import Journal, chaotic
+from support.runs.truth import disagreements, recover
 
 KILLS = 25
 
@@ -33,7 +33,7 @@ def test_a_killed_service_leaves_no_lie_behind(tmp_path: Path, origin: Origin) -
     upgrade(settings.database.connection)
     prepare(settings)
     killed = subprocess.run(
-        [sys.executable, "-m", "support.chaos", str(tmp_path), origin.url("/external"), str(KILLS)],
+        [sys.executable, "-m", "support.runs.chaos", str(tmp_path), origin.url("/external"), str(KILLS)],
         env=environment(),
         capture_output=True,
         text=True,

@@ -15,9 +15,9 @@ import httpx2
 import pytest
 
 from glare.digest import BLOCK
-from support.crooked import Behaviour, Crooked, Visit, honest
-from support.nginx import WAYS, in_front_of
-from support.programs import find_program
+from support.origins.crooked import Behaviour, Crooked, Visit, honest
+from support.programs.nginx import WAYS, in_front_of
+from support.programs.programs import find_program
 from support.server import PATIENCE, Server
 from support.service import ACTORS, Json, path_of
 

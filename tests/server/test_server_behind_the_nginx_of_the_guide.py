@@ -17,7 +17,7 @@ import trustme
 
 from glare.settings import Sources, load
 from glare.settings.units import parse_duration
-from support import nginx
+from support.programs import nginx
 from support.server import Server
 from support.service import ACTORS, path_of
 

@@ -10,7 +10,7 @@ import pytest
 
 from glare.digest import BLOCK
 from support.conversation import eventually
-from support.crooked import Crooked, Visit, honest
+from support.origins.crooked import Crooked, Visit, honest
 from support.server import Server
 from support.service import Json, path_of
 

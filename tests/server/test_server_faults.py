@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx2
 
 from support.conversation import eventually
-from support.faults import let_go, order
-from support.origin import Origin
+from support.origins.origin import Origin
+from support.runs.faults import let_go, order
+from support.runs.truth import disagreements
 from support.server import Server
 from support.service import Json, path_of
-from support.truth import disagreements
 
 SETTINGS = """
 [uploads]
@@ -26,7 +26,7 @@ wakeup_time = 1
 [artifact_type:images]
 delayed_delete = true
 """
-PROGRAM = "support.faults"
+PROGRAM = "support.runs.faults"
 
 
 def killed(server: Server, step: str, request: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from glare.digest import BLOCK
-from support.hostile import BEHAVIOURS, CONTENT, Hostile
+from support.origins.hostile import BEHAVIOURS, CONTENT, Hostile
 from support.server import Server
 
 pytestmark = pytest.mark.sqlite

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from glare.digest import BLOCK
-from support.origin import Origin
-from support.programs import find_program
+from support.origins.origin import Origin
+from support.programs.programs import find_program
 from support.server import Server
 from support.service import LOCATION, Json, path_of
 

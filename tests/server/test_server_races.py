@@ -15,10 +15,10 @@ import httpx2
 import pytest
 
 from support.conversation import eventually
-from support.origin import Origin
+from support.origins.origin import Origin
+from support.runs.truth import disagreements
 from support.server import PATIENCE, Server
 from support.service import ACTORS, ActorClient, Json
-from support.truth import disagreements
 
 ROUNDS = 5
 RACERS = 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.conversation import eventually
-from support.crooked import Crooked, Visit
+from support.origins.crooked import Crooked, Visit
 from support.server import Raw, Server
 from support.service import LOCATION, Json, path_of
 

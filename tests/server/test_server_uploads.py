@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.conversation import eventually
-from support.crooked import Crooked, Visit
+from support.origins.crooked import Crooked, Visit
 from support.server import Raw, Server
 from support.service import LOCATION, Json, path_of
 

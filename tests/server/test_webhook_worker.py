@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from glare.app import build_services, close
 from glare.db.tables import deliveries
-from support.receiver import Answer, Message, Receiver, willing
+from support.origins.receiver import Answer, Message, Receiver, willing
 from support.service import running
 from support.subscribers import subscribe
 

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from glare.app import build_services, close
 from glare.events.webhooks import make_key_file
-from support.command import environment, wait_for
+from support.programs.command import environment, wait_for
 from support.service import ACTORS, Glare, Json, configuration, path_of
 
 PATIENCE = 10.0

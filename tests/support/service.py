@@ -25,7 +25,7 @@ from glare.operations.services import Services
 from glare.settings import Settings, Sources, load
 from glare.stores.filesystem import MARKER
 from support.databases import database_of
-from support.egress import resolve
+from support.origins.egress import resolve
 
 PATCH = "application/json-patch+json"
 LOCATION = "application/vnd+openstack.glare-custom-location+json"

@@ -10,8 +10,8 @@ from typing import Any
 
 from glare.operations.subscriptions.deliver import Deliverer
 from glare.operations.subscriptions.fan_out import fan_out
-from support.clock import Clock
-from support.receiver import Receiver
+from support.origins.receiver import Receiver
+from support.runs.clock import Clock
 from support.service import ActorClient, Glare, Json, running
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from glare.documents.locations import CheckKind as CheckKind
 from glare.documents.locations import CheckOutcome
 from glare.domain.blob import LocationState
-from glare.domain.sites import site_of
+from glare.domain.origins.sites import site_of
 from glare.errors import Cause, Contact
 
 AT_ONCE: Final = 0

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Never
 
-from glare.domain import origin_text
+from glare.domain.origins import origin_text
 from glare.egress.exchange import Head, Headers
 from glare.egress.ranges import Span, check_range
 from glare.errors import Cause, OriginFailed

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from glare.digest import Content, HashingPass
-from glare.domain import origin_text
 from glare.domain.blob import AsSent
+from glare.domain.origins import origin_text
 from glare.egress.answer import coding
 from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation

@@ -21,7 +21,7 @@ from math import ceil
 from typing import Final
 
 from glare.context import PARTY
-from glare.domain.sites import site_of
+from glare.domain.origins.sites import site_of
 from glare.egress.decision import UNREACHABLE, Address
 from glare.errors import Cause, LocationRefused, OutboundBusy, TooManyRequests, Unavailable
 from glare.shares import Bounds, Party, Refused, Shares, no_listener

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glare.domain import origin_text
+from glare.domain.origins import origin_text
 from glare.egress.exchange import Head, Headers
 from glare.errors import OriginFailed
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from glare.domain import origin_text
+from glare.domain.origins import origin_text
 from glare.egress.ranges import Span
 from glare.egress.response import Response
 from glare.egress.settings import EgressSettings

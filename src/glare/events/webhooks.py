@@ -20,7 +20,7 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from glare.domain import origin_text
+from glare.domain.origins import origin_text
 from glare.errors import Unavailable
 
 PREFIX: Final = "whsec_"

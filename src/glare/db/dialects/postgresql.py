@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from types import ModuleType
@@ -137,26 +137,27 @@ class Postgresql(Dialect):
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
     """Send what waits, the transaction's beginning among it, together with the statement that is waited for."""
-    if may_wait(cursor, statement, parameters, context):
-        return True
-    waiting = line_of(cursor.connection).taken()
-    if not waiting:
-        return None
-    with _together(cursor.connection):
-        _say(cursor.connection, waiting)
-        cursor.execute(statement, parameters)
-    return True
+    return may_wait(cursor, statement, parameters, context) or _with_what_waits(
+        cursor, cursor.execute, statement, parameters
+    )
 
 
 def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
     if may_wait(cursor, statement, parameters, context, many=True):
         return True
+    return _with_what_waits(cursor, cursor.executemany, statement, parameters)
+
+
+def _with_what_waits(
+    cursor: Any, execute: Callable[[str, Any], object], statement: str, parameters: Any
+) -> bool | None:
+    """None where nothing waits: then the library does it."""
     waiting = line_of(cursor.connection).taken()
     if not waiting:
         return None
     with _together(cursor.connection):
         _say(cursor.connection, waiting)
-        cursor.executemany(statement, parameters)
+        execute(statement, parameters)
     return True
 
 

@@ -11,7 +11,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
-from glare.domain.replica_origin import origins_of
+from glare.domain.origins.replica_origin import origins_of
 from glare.domain.representation import represent_blob, represent_location
 from glare.domain.wording import visible_url
 from glare.operations import access

@@ -20,7 +20,7 @@ from glare.domain.artifact import Artifact
 from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
-from glare.domain.origin_text import OCTETS
+from glare.domain.origins.origin_text import OCTETS
 from glare.domain.wording import quoted
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential

@@ -11,8 +11,8 @@ from typing import Final
 from glare.db import contents
 from glare.db.checks import Target
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
-from glare.domain import origin_text
 from glare.domain.blob import AsSent
+from glare.domain.origins import origin_text
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
 from glare.egress import measure
 from glare.egress.answer import cause_of_status

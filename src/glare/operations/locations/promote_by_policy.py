@@ -12,7 +12,7 @@ from glare.db.jobs import JobKind
 from glare.db.rows import fetch_artifact
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External, LocationState, Slot
-from glare.domain.replica_origin import origins_of
+from glare.domain.origins.replica_origin import origins_of
 from glare.errors import GlareError
 from glare.operations import putting_off
 from glare.operations.locations.promote import begin_by_policy

@@ -18,7 +18,7 @@ from glare.domain.claims import Claims
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.events import Event, artifact_event
-from glare.domain.origin_text import OCTETS
+from glare.domain.origins.origin_text import OCTETS
 from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
 from glare.egress.confidential import is_confidential
