@@ -9,10 +9,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import random
 import secrets
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from glare import durable
 from glare.domain.origins import origin_text
 from glare.errors import Unavailable
 
@@ -149,28 +148,12 @@ def make_key_file(path: Path) -> None:
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make_key_file(path)
+            durable.make_file(path, Fernet.generate_key() + b"\n")
     except OSError as error:
         raise Unavailable(
             f"The key file {path} cannot be made ({error.strerror}); set [subscriptions] secret_key_file to a place "
-            "that the service "
-            "may write to, or put a key file there."
+            "that the service may write to, or put a key file there."
         ) from error
-
-
-def _make_key_file(path: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # With mode 0600.
-    made = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(made, path)
-    except FileExistsError:
-        return  # Another process was faster, and its key is the key.
-    finally:
-        made.unlink()
 
 
 def reason_of_status(status: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 from typing import Final
 
+from glare import durable
 from glare.errors import Unavailable
 from glare.identity.token_file import TokenRecord, digest_of, new_token
 
@@ -38,8 +38,7 @@ class KeptToken:
         if mode & 0o077:
             raise Unavailable(
                 f"The file {self.path} holds a token, and other users may read it (mode {mode:04o}); revoke that "
-                "token, "
-                f"or run: chmod 600 {self.path}"
+                f"token, or run: chmod 600 {self.path}"
             )
         if not _FORM.fullmatch(token):
             raise Unavailable(
@@ -67,20 +66,8 @@ class KeptToken:
 
     def _make(self) -> None:
         """Put a new token there, whole, unless another process has done so."""
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(f"{new_token()}\n".encode())
-                    file.flush()
-                    os.fsync(descriptor)
-                try:
-                    self.path.hardlink_to(temporary)
-                except FileExistsError:
-                    return
-            finally:
-                temporary.unlink(missing_ok=True)
+            durable.make_file(self.path, f"{new_token()}\n".encode())
         except OSError as error:
             raise Unavailable(
                 f"The file {self.path} cannot be made ({error.strerror}); name another [DEFAULT] state_dir."

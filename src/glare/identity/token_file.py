@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from glare import durable
 from glare.domain.actor import Actor
 from glare.errors import GlareError, InvalidParameterValue, NotFound, Unauthorized, Unavailable
 from glare.identity.base import Credentials, nobody
@@ -198,25 +199,12 @@ class TokenFile:
 
     def _write(self, records: tuple[TokenRecord, ...]) -> None:
         data = msgspec.json.format(msgspec.json.encode(_Document(1, records)), indent=1) + b"\n"
-        temporary = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                self._keep_owner(descriptor)
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(self.path)
+            durable.replace_file(self.path, data, self._keep_owner)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise Unavailable(
                 f"The token file {self.path} cannot be written ({error.strerror}); nothing was changed."
             ) from error
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
     def _keep_owner(self, descriptor: int) -> None:
         """When root changes the file, the user of the service must be able to read it afterwards."""

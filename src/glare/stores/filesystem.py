@@ -29,6 +29,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from glare import durable
 from glare.errors import StoreMistaken, Unavailable
 from glare.stores.base import OBJECT_NAME, Entry
 from glare.stores.room import Room
@@ -104,7 +105,7 @@ class FilesystemDriver:
         self.room.require(0)
         try:
             self._make_directories()
-            os.close(_create(probe))
+            os.close(durable.create(probe))
             os.link(probe, target)
         except OSError as error:
             if error.errno in _TAKES_NOTHING:
@@ -120,7 +121,7 @@ class FilesystemDriver:
         self.room.require(expected_size or 0)
         self._make_directories()
         temporary = self._temporaries / f"{object_name}.{secrets.token_hex(8)}"
-        return FilesystemWriter(self, _create(temporary), temporary, self._locate(object_name))
+        return FilesystemWriter(self, durable.create(temporary), temporary, self._locate(object_name))
 
     def open(self, object_name: str, offset: int, length: int | None) -> FilesystemReader:
         self.require_marker()
@@ -138,7 +139,7 @@ class FilesystemDriver:
         except FileNotFoundError:
             return False
         # Without this a power cut may bring the file back, after the database has forgotten it.
-        _sync_directory(path.parent)
+        durable.sync_directory(path.parent)
         return True
 
     def size(self, object_name: str) -> int:
@@ -221,7 +222,7 @@ class FilesystemDriver:
             self.make_durable(directory.parent)
             with suppress(FileExistsError):
                 directory.mkdir(_OWN_DIRECTORY)
-            _sync_directory(directory.parent)
+            durable.sync_directory(directory.parent)
         self._durable.add(directory)
 
     def _make_directories(self) -> None:
@@ -236,17 +237,7 @@ class FilesystemDriver:
         """Link a whole marker into place: a process that looks meanwhile sees none or all of it, and one of two
         wins.
         """
-        written = self._temporaries / f"{MARKER}.{secrets.token_hex(8)}"
-        try:
-            with os.fdopen(_create(written), "wb") as file:
-                file.write(f"{identity}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):
-                os.link(written, self._marker)
-            _sync_directory(self._directory)
-        finally:
-            written.unlink(missing_ok=True)
+        durable.make_file(self._marker, f"{identity}\n".encode(), self._temporaries)
 
     def _unusable(self, error: OSError) -> Unavailable:
         return Unavailable(
@@ -292,7 +283,7 @@ class FilesystemWriter:
         self._driver.make_durable(shard)
         os.link(self._temporary, self._target)
         try:
-            _sync_directory(shard)
+            durable.sync_directory(shard)
         except OSError:
             self._target.unlink(missing_ok=True)
             raise
@@ -345,18 +336,3 @@ def _names_in(directory: Path, first: str) -> list[str]:
         return sorted(name for name in os.listdir(directory) if name >= first)  # noqa: PTH208 - texts are what is wanted
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _create(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READABLE_BY_OWNER)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # Some network file systems cannot, and need not.
-            raise
-    finally:
-        os.close(descriptor)
