@@ -55,5 +55,5 @@ def test_errors_are_told_apart(kind: str, error: Exception, meaning: Failure | N
 
 def test_a_driver_that_is_missing_is_said() -> None:
     """A URL whose driver is not there is refused with the name of what to install."""
-    with pytest.raises(GlareError, match=r"install 'glare\[mysql\]'"):
+    with pytest.raises(GlareError, match=r"install 'glare-server\[mysql\]'"):
         Database("mysql+mysqlnever://root@127.0.0.1/test")

@@ -52,10 +52,10 @@ def test_tokens_are_not_shown() -> None:
     """A command is shown with the names of variables in the place of what they hold, quoted so that a shell reads
     it.
     """
-    document = module("programs").represented
+    command = module("programs").quoted
     args = ["curl", "-H", "X-Auth-Token: s3cret", "http://127.0.0.1:1/a", "a b"]
     names = {"s3cret": "$ALICE", "http://127.0.0.1:1": "$GLARE"}
-    assert document(args, names) == """curl -H "X-Auth-Token: $ALICE" $GLARE/a 'a b'"""
+    assert command(args, names) == """curl -H "X-Auth-Token: $ALICE" $GLARE/a 'a b'"""
 
 
 @pytest.mark.usefixtures("demo")

@@ -220,9 +220,9 @@ class TokenFile:
 class TokenFileIdentity:
     """Authenticates ``X-Auth-Token``, or ``Authorization: Bearer``, with the tokens of a file.
 
-    It looks at the file again when `look_every` seconds have passed since the last look. A file that has become
-    unreadable or damaged is logged as an error, and the tokens that were read before stay. A file that is gone holds no
-    tokens.
+    It looks at the file again when `look_every` seconds have passed since the last look, and for a token that it does
+    not know. A file that has become unreadable or damaged is logged as an error, and the tokens that were read before
+    stay. A file that is gone holds no tokens.
     """
 
     def __init__(
@@ -248,7 +248,10 @@ class TokenFileIdentity:
             return nobody(self._allow_anonymous, _REMEDY)
         if time.monotonic() - self._looked_at >= self._look_every:
             self._look()
-        found = self._actors.get(digest_of(token))
+        digest = digest_of(token)
+        if digest not in self._actors:
+            self._look()  # It may have been made at this moment.
+        found = self._actors.get(digest)
         if found is None:
             raise Unauthorized(f"This token is not known here, or was revoked. {_REMEDY}")
         actor, expires = found
