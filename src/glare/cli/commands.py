@@ -265,9 +265,8 @@ COMMANDS = (
         "read stored bytes again, and say what is not as it was recorded",
         "Read every stored blob and compare it with what was recorded, then look for objects that no blob has. What "
         "is missing, differs or cannot be read is printed and marked: it is answered with an error until a later "
-        "check finds it restored. It goes on where an interrupted check stopped, and may run beside the service. "
-        "Ends with 1 where "
-        "something is wrong, or it was stopped.",
+        "check finds it restored. It goes on where an interrupted check stopped, and may run beside the service. Ends "
+        "with 1 where something is wrong, or it was stopped.",
         "glare.cli.fsck:fsck",
         _fsck,
         (

@@ -52,8 +52,7 @@ def say(text: str) -> None:
 
 REMEDY: Final = (
     f"run `{PROGRAM} init` to set it up, or name the installation that you mean: --config-file FILE, or the "
-    "environment "
-    "variable OS_DEFAULT__STATE_DIR"
+    "environment variable OS_DEFAULT__STATE_DIR"
 )
 """What to do where something is missing. Only `init` and `serve --quickstart` make what is not there: any other command
 that did would, in a wrong folder, set up an installation that nobody uses."""

@@ -64,8 +64,7 @@ def require_migrated(settings: Settings) -> None:
         )
     raise Unavailable(
         f"The database {redacted(settings)} is at the right revision, but its tables differ from what this version "
-        "made: "
-        f"{'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
+        f"made: {'; '.join(report.differences)}. Undo the change that was made by hand, or restore a copy."
     )
 
 

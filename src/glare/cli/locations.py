@@ -93,9 +93,8 @@ def check(args: Namespace) -> int:
     print(f"{finding.kind}: {finding.outcome}{why}; {finding.bytes} bytes read; the location is {document.state}")
     if finding.reason == Cause.POLICY:
         say(
-            "[locations] as this command read it does not allow the URL or its address; run it with the "
-            "configuration of "
-            "the service, or open the network or port there."
+            "[locations] as this command read it does not allow the URL or its address; run it with the configuration "
+            "of the service, or open the network or port there."
         )
     return 0 if finding.outcome is Outcome.EQUAL else 1
 

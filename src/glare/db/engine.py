@@ -52,8 +52,7 @@ _NO_CONNECTION = "All {pool_size} database connections stayed in use for {second
 _FULL = "The disk of the database is full and nothing was changed; free some space, then retry."
 _CLOSED = (
     "The database's file cannot be opened; its operator must see that the directory in [database] connection exists, "
-    "and "
-    "that the user of the service may write to both."
+    "and that the user of the service may write to both."
 )
 _FOREIGN = (
     "The database's file is damaged, or no SQLite database; its operator must restore a copy, or name another file in "
@@ -262,8 +261,7 @@ class Database:
         if self._opened is not None and self._opened != _file_id(self.engine.url.database):
             raise Unavailable(
                 "The database's file was removed or replaced while the service ran; stop the service, restore the "
-                "file, "
-                "then start it again."
+                "file, then start it again."
             )
 
     def dispose(self) -> None:

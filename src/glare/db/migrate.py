@@ -125,8 +125,7 @@ def _require_known(connection: Connection) -> ScriptDirectory:
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise Unavailable(
             f"The database is at revision {current}, which this version does not know, so a newer one made it; "
-            "install that "
-            "one, and downgrade the database with it if you want to come back here."
+            "install that one, and downgrade the database with it if you want to come back here."
         )
     return scripts
 

@@ -143,8 +143,7 @@ def _parse_pointer(index: int, op: Op, name: str, member: Mapping[str, Any]) -> 
     if len(tokens) > 2:
         raise BadRequest(
             f"{where} has the {name} {pointer[:_QUOTED]!r}, which is deeper than an element of a field; write /field "
-            "or "
-            "/field/element, with ~1 for a '/' within a key."
+            "or /field/element, with ~1 for a '/' within a key."
         )
     if not all(tokens):
         raise BadRequest(

@@ -287,8 +287,7 @@ def _operator(name: str, text: str, written: WrittenFilter, allowed: Sequence[st
     if operator not in allowed:
         raise BadRequest(
             f"Parameter '{name}' is {quoted(text)}: operator {quoted(str(operator))} is not one of "
-            f"{', '.join(allowed)}; "
-            "write <operator>:<value>, also before a value that holds a colon."
+            f"{', '.join(allowed)}; write <operator>:<value>, also before a value that holds a colon."
         )
     return Operator(operator)
 

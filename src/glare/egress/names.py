@@ -178,8 +178,7 @@ class Names:
                     self._refused(NAME, reason)
                     raise OutboundBusy(
                         "This server process has too many name look-ups under way that are not answered; send the "
-                        "request again "
-                        f"in {ceil(self._bounds.quick)} s.",
+                        f"request again in {ceil(self._bounds.quick)} s.",
                         retry_after=ceil(self._bounds.quick),
                     )
                 self._without_room += 1

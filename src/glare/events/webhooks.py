@@ -113,8 +113,8 @@ class SecretBox:
         except InvalidToken:
             raise Unavailable(
                 f"The key file {self._path} does not have the key that a subscription's secret was encrypted with; "
-                "all nodes need "
-                "the same file ([subscriptions] secret_key_file), and keys stay in it for as long as secrets use them."
+                "all nodes need the same file ([subscriptions] secret_key_file), and keys stay in it for as long as "
+                "secrets use them."
             ) from None
 
     def _opened(self) -> MultiFernet:

@@ -336,8 +336,7 @@ def _require_size(store: Store, location: Managed, found: Download) -> None:
     if size != found.size:
         raise BlobDamaged(
             f"The stored bytes of blob '{found.slot.path}' are {size}, but {found.size} were recorded, and are not "
-            "sent; tell "
-            "its operator, who may have a copy of them."
+            "sent; tell its operator, who may have a copy of them."
         )
 
 

@@ -234,8 +234,7 @@ def refuse_what_is_not_done(method: str, headers: Headers, query: bytes) -> None
     if method in CHANGES and query:
         raise BadRequest(
             f"{method} takes no query parameters here, and '{query[:100].decode('latin-1')}' asks for something that "
-            "is not "
-            "done; leave the query out."
+            "is not done; leave the query out."
         )
 
 
@@ -265,8 +264,7 @@ def refuse_form(media_type: str) -> None:
     if wrong is not None:
         raise UnsupportedMediaType(
             f"Content-Type '{media_type}' {wrong}; send the file itself as the body, as curl -T FILE does, with its "
-            "own "
-            "Content-Type, such as application/octet-stream."
+            "own Content-Type, such as application/octet-stream."
         )
 
 

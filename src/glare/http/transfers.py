@@ -109,8 +109,7 @@ class Transfers:
             return
         reason = Unavailable(
             f"All {self.shares.bounds.together} uploads and downloads of this server process were taken, others "
-            "waited, and this one "
-            f"moved less than {self._contended_rate} bytes a second; send it again.",
+            f"waited, and this one moved less than {self._contended_rate} bytes a second; send it again.",
             retry_after=10,
         )
         try:

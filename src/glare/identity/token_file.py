@@ -84,14 +84,12 @@ class TokenFile:
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise Unavailable(
                 f"The token file {self.path} may be written by other users (mode {mode:04o}), who could give "
-                "themselves tokens; "
-                f"run: chmod 600 {self.path}"
+                f"themselves tokens; run: chmod 600 {self.path}"
             )
         if mode & stat.S_IROTH:
             LOG.warning(
                 "The token file %s may be read by every user of this machine (mode %04o). It holds no tokens, but "
-                "shows "
-                "who has some; chmod 600 closes it.",
+                "shows who has some; chmod 600 closes it.",
                 self.path,
                 mode,
             )

@@ -42,8 +42,7 @@ class TrustedHeadersIdentity:
             if any(name in headers for name in IDENTITY_HEADERS):
                 raise Unauthorized(
                     "This request names an identity, and comes from an address whose word is not taken for it. "
-                    "Connect through "
-                    "the proxy that authenticates."
+                    "Connect through the proxy that authenticates."
                 )
             return nobody(self._allow_anonymous, "Connect through the proxy that authenticates for this service.")
         if headers.get("x-identity-status", "").strip() != "Confirmed":

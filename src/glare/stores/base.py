@@ -473,15 +473,13 @@ def _named(error: OSError, store: str, action: str) -> GlareError:
         )
     if error.errno in _REFUSED:
         return StoreFailed(
-            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the "
-            "service's user the "
-            "right to read and write there."
+            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the service's "
+            "user the right to read and write there."
         )
     if error.errno in _SHORT:
         return StoreFailed(
             f"The server is short of what it needs for store {store!r} ({reason}); retry. Its operator may raise the "
-            "limits "
-            "of the process on open files and memory."
+            "limits of the process on open files and memory."
         )
     if error.errno in _AWAY:
         return StoreFailed(

@@ -241,8 +241,7 @@ def _require_packets(connection: Connection, store: str) -> None:
     if most < _LEAST_PACKET:
         raise Unavailable(
             f"Store {store!r} writes chunks of 1 MiB, but the database server takes statements of {most} bytes at "
-            "most; "
-            f"set its max_allowed_packet to {_LEAST_PACKET} or more."
+            f"most; set its max_allowed_packet to {_LEAST_PACKET} or more."
         )
 
 

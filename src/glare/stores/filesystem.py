@@ -82,10 +82,8 @@ class FilesystemDriver:
         if (known or identity is not None) and not any(self._locate(name).exists() for name in known):
             raise Unavailable(
                 f"Store {self.name!r} {'has blobs' if known else 'was used before'}, but {self._directory} has "
-                "neither its marker "
-                f"({MARKER}) nor their bytes. Mount the volume, or restore the directory from a copy. To go on "
-                "without these bytes, "
-                f"run `glare-server stores adopt {self.name} --without-bytes`."
+                f"neither its marker ({MARKER}) nor their bytes. Mount the volume, or restore the directory from a "
+                f"copy. To go on without these bytes, run `glare-server stores adopt {self.name} --without-bytes`."
             )
         try:
             self._directory.mkdir(_OWN_DIRECTORY, parents=True, exist_ok=True)
@@ -194,8 +192,7 @@ class FilesystemDriver:
         except (FileNotFoundError, NotADirectoryError):
             raise Unavailable(
                 f"Store {self.name!r} is not at its place: its directory has no marker ({MARKER}). Retry after its "
-                "operator "
-                "has mounted the volume, or restored the directory."
+                "operator has mounted the volume, or restored the directory."
             ) from None
 
     def _require_own(self, marker: bytes) -> None:
@@ -208,9 +205,8 @@ class FilesystemDriver:
                 extra={"store": self.name, "directory": str(self._directory), "found": found, "expected": expected},
             )
             raise StoreMistaken(
-                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). "
-                "Retry after "
-                "its operator has mounted the right volume."
+                f"Store {self.name!r} is not at its place: its directory has another store's marker ({MARKER}). Retry "
+                "after its operator has mounted the right volume."
             )
         self._seen, self._ask_again = marker, time.monotonic() + _TRUSTED_SECONDS
 

@@ -67,8 +67,7 @@ def check_type(cls: Any, reserved: Collection[str]) -> None:
         for missing in _named_formats(declaration) - wire_names:
             raise InvalidDeclaration(
                 f"Artifact type '{name}', field '{declaration.field_name or attribute}': formats names '{missing}', "
-                "which is "
-                "no field of the type; name fields that are."
+                "which is no field of the type; name fields that are."
             )
 
 

@@ -67,8 +67,8 @@ _PARAMETERS: Final[Mapping[str, Part]] = {
     "ApiVersion": _header(
         "OpenStack-API-Version",
         f"The version of the API to speak: `artifact latest` or `artifact X.Y`, from {MINIMUM} (the default) to "
-        f"{MAXIMUM}. "
-        "An Accept header that begins with `application/vnd.openstack.artifacts-` and ends in the version wins.",
+        f"{MAXIMUM}. An Accept header that begins with `application/vnd.openstack.artifacts-` and ends in the version "
+        "wins.",
         examples=[f"artifact {MAXIMUM}"],
     ),
     "RequestId": _header(

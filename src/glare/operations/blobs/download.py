@@ -61,8 +61,7 @@ class Unmeasured(Conflict):
     def __init__(self, slot: Slot, url: str | None, file_name: str) -> None:
         super().__init__(
             f"Nobody has measured the external location of blob '{slot.path}' yet, or it is not what was claimed; it "
-            "is served once "
-            "it is verified."
+            "is served once it is verified."
         )
         self.url = url
         self.file_name = file_name

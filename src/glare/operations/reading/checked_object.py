@@ -143,8 +143,7 @@ class CheckedObject:
         if recorded.size > BLOCK and (size := store.size(self.location.object)) != recorded.size:
             raise BlobDamaged(
                 f"The stored bytes of blob '{recorded.path}' are {size}, but {recorded.size} were recorded, and are "
-                "not sent; tell "
-                "its operator, who may have a copy of them."
+                "not sent; tell its operator, who may have a copy of them."
             )
         return store.open(self.location.object, start, recorded.end - start)
 

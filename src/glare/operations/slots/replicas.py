@@ -87,8 +87,7 @@ def require_leaving(artifact: Artifact, slot: Slot, is_open: Callable[[Blob], bo
     if not others or (mine.good and is_open(mine) and not any(blob.good and is_open(blob) for blob in others)):
         raise Conflict(
             f"Blob '{slot.path}' is the last good one of folder '{slot.field}', and artifact '{artifact.id}' is "
-            "active; add another "
-            "good one first."
+            "active; add another good one first."
         )
 
 
@@ -128,6 +127,5 @@ def _others(artifact: Artifact, slot: Slot) -> Iterator[Blob]:
 def _differs(slot: Slot, fixed: Fixed, found: str) -> Conflict:
     return Conflict(
         f"Every blob of folder '{slot.field}' is the same content, of {fixed.size} bytes with sha256 {fixed.sha256}; "
-        "blob "
-        f"'{slot.path}' would be {found}. Nothing was stored."
+        f"blob '{slot.path}' would be {found}. Nothing was stored."
     )

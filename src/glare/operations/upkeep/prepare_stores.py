@@ -23,15 +23,13 @@ _SAMPLE: Final = 16
 
 _OTHER: Final = (
     "Store {name!r} is not the one that this database knows: its place here has the identity {found}, and the "
-    "database knows {known}. "
-    "Name the same place on all nodes, or mount the right volume; for the file store see [glance_store] "
-    "filesystem_store_datadir. "
-    "If the store was moved or restored on purpose, stop all nodes and run `glare-server stores adopt {name}`."
+    "database knows {known}. Name the same place on all nodes, or mount the right volume; for the file store see "
+    "[glance_store] filesystem_store_datadir. If the store was moved or restored on purpose, stop all nodes and run "
+    "`glare-server stores adopt {name}`."
 )
 _STRANGE: Final = (
     "Store {name!r} has a marker here, but none of the bytes that the database knows in it. Name the place that has "
-    "them, or restore them "
-    "there. To go on without these bytes, run `glare-server stores adopt {name} --without-bytes`."
+    "them, or restore them there. To go on without these bytes, run `glare-server stores adopt {name} --without-bytes`."
 )
 
 

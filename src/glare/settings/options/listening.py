@@ -29,8 +29,7 @@ class ServerSettings(Section):
     state_dir: Path = path(
         "var",
         "Directory of the embedded database, the local blob store and the token file; made by `glare-server init`, "
-        "for its owner "
-        "only. Relative to the working directory, so that a first try leaves nothing outside of it.",
+        "for its owner only. Relative to the working directory, so that a first try leaves nothing outside of it.",
     )
     bind_host: str = ip_text(
         "127.0.0.1",
