@@ -185,7 +185,7 @@ class DeliveryPage(Page):
 class SubscriptionQuery(PageQuery, frozen=True):
     project: Annotated[str | None, Meta(description="Whose; the caller's without it.")] = None
     state: Annotated[SubscriptionState | None, Meta(description="Those in this state only.")] = None
-    marker: Annotated[str, marker("^[0-9]{1,18}_.{1,36}$")] | None = None
+    marker: Annotated[str, marker("^[0-9]{1,18}_[0-9a-f-]{1,36}$")] | None = None
 
 
 class DeliveryQuery(PageQuery, frozen=True):

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
+from glare.db.engine import OutcomeUnknown
+from glare.db.jobs import Job
 from glare.db.tables import outbox
+from glare.domain.artifact import Artifact
+from glare.domain.blob import Managed
 from glare.egress.cancellation import Cancellation
 from glare.operations.locations import promote
 from glare.operations.locations.jobs import do_next
 from glare.operations.locations.promote_by_policy import PromotionRounds
+from glare.operations.services import Services
 from glare.operations.upkeep.sweep import sweep
 from support.policies import ruled
 from support.runs.jobs import Working, working
@@ -221,6 +228,48 @@ def test_a_promotion_is_taken_over_and_done_once(stored: Working, monkeypatch: p
     sweep(stored.glare.services)
     assert len(stored.glare.objects()) == 1
     assert hashlib.sha256(stored.glare.objects()[0].read_bytes()).digest() == hashlib.sha256(DATA).digest()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("told", [True, False], ids=["somebody can tell", "nobody can tell in time"])
+def test_a_commit_that_is_still_under_way_keeps_its_bytes(
+    stored: Working, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """A commit whose answer is lost may come to be after it was looked for: what it publishes is not removed."""
+    image = stored.record("/raw", DATA)
+    asked(stored, image)
+    services, publish = stored.glare.services, promote._publish
+    held, late = threading.Event(), threading.Event()
+
+    def commit_late(services: Services, job: Job, staged: Managed) -> None:
+        with services.db.write() as connection:
+            publish(services, job, staged, connection)
+            held.set()
+            assert late.wait(60)
+
+    def unanswered(services: Services, job: Job, staged: Managed, connection: Connection) -> Artifact:
+        if not held.is_set():
+            threads.append(pool.submit(commit_late, services, job, staged))
+            assert held.wait(60)
+            threading.Timer(0.5, late.set).start()
+        elif told:
+            return publish(services, job, staged, connection)
+        raise OutcomeUnknown
+
+    def asked_in_vain(*_: object) -> None:
+        raise OutcomeUnknown
+
+    monkeypatch.setattr(promote, "_publish", unanswered)
+    if not told:
+        monkeypatch.setattr(services.db, "_outcome", asked_in_vain)
+    threads: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+        stored.do()
+    threads[0].result()
+    sweep(services)
+    [kept] = stored.glare.objects()
+    assert kept.read_bytes() == DATA
+    assert stored.glare.alice.request("GET", f"{path_of(image)}/image").content == DATA
 
 
 def test_deleting_the_artifact_cancels_it(stored: Working, monkeypatch: pytest.MonkeyPatch) -> None:

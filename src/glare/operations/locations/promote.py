@@ -7,6 +7,7 @@ doomed.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -30,7 +31,7 @@ from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot, Source
 from glare.domain.events import Event, artifact_event
 from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
-from glare.errors import Conflict, Forbidden, LocationChanged, NotFound
+from glare.errors import Conflict, Forbidden, GlareError, LocationChanged, NotFound
 from glare.operations import access, audit
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.claimed_jobs import ClaimLost
@@ -43,6 +44,8 @@ from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
+
+_log = logging.getLogger(__name__)
 
 RULE: Final = "artifact:promote_location"
 
@@ -164,7 +167,10 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
         with claimed_jobs.charged_in_turn(services, job.project, job.host) as charge:
             blocks = _blocks(services, blob.size, candidates, cancellation)
             _copy(services, blob.size, blocks, staged, claimed_jobs.watched(services, job, charge.add))
-        services.db.transact(partial(_publish, services, job, staged))
+        services.db.transact(
+            partial(_publish, services, job, staged),
+            done=lambda connection: access.published_after_all(connection, artifact.id, slot, staged),
+        )
     services.metrics.attempt_ended("published")
 
 
@@ -209,18 +215,29 @@ def _copy(
 
 @contextmanager
 def _removed_on_error(services: Services, artifact: Artifact, slot: Slot, staged: Managed) -> Iterator[None]:
-    """Remove what was staged where it is not published. What is doomed besides, or cannot be removed now, the sweep
-    finds.
+    """Remove what was staged where it is not published, once that is certain. What is doomed besides, or cannot be
+    removed now, the sweep finds.
     """
     try:
         yield
     except Exception:
-        if not access.is_published(services, artifact.id, slot, staged):
-            services.stores[staged.store].delete(staged.object)
+        try:
+            if not services.db.transact(partial(_is_published, artifact, slot, staged)):
+                services.stores[staged.store].delete(staged.object)
+        except GlareError:
+            _log.exception("a staged object is left to the sweep", extra={"artifact": artifact.id})
         raise
 
 
-def _publish(services: Services, job: Job, staged: Managed, connection: Connection) -> None:
+def _is_published(artifact: Artifact, slot: Slot, staged: Managed, connection: Connection) -> bool:
+    """Whether the blob has these bytes. A commit that was not answered may still be under way: it has the artifact's
+    lock, so that this waits for it.
+    """
+    artifact_rows.lock(connection, artifact.id)
+    return access.published_after_all(connection, artifact.id, slot, staged) is not None
+
+
+def _publish(services: Services, job: Job, staged: Managed, connection: Connection) -> Artifact:
     now = services.clock()
     artifact_rows.lock(connection, job.artifact_id)
     claimed_jobs.done(services, connection, job)
@@ -241,6 +258,7 @@ def _publish(services: Services, job: Job, staged: Managed, connection: Connecti
     detail = {"location": job.location_id, "size": blob.size, "sha256": blob.digests.sha256 if blob.digests else None}
     event = _event(services, "location.promoted", after, job, now)
     audit.changed(connection, claimed_jobs.actor_of(job), [event], target=job.slot.path, detail=detail)
+    return after
 
 
 def undo(
