@@ -117,6 +117,16 @@ def put_off(connection: Connection, location_id: str, check_at: int) -> None:
     )
 
 
+def come_back(connection: Connection, location_id: str, away_until: int, now: int) -> int | None:
+    """A check that was under way until `away_until` has ended: where nothing came of it, the location is due again now.
+    Returns when it is due, None where it is checked no more.
+    """
+    mine = _blobs.location_id == location_id
+    connection.execute(update(blobs).where(mine, _blobs.check_at == away_until).values(check_at=now))
+    check_at: int | None = connection.execute(select(_blobs.check_at).where(mine)).scalar_one_or_none()
+    return check_at
+
+
 def store_standing(connection: Connection, target: Target, finding: Finding, standing: Standing, now: int) -> None:
     """Store what a finding made of a location. A transition begins a new generation, to which older results do not
     apply.

@@ -35,8 +35,9 @@ class Verification:
     `daily_bytes` bounds what full checks read in a day, -1 is unlimited. `spot_blocks` are read by a spot check,
     `spot_share` is how many of the cheap checks are such. `outage_hosts` unrelated hosts of `outage_projects`, and
     `outage_share` of all that were asked, have to fail within `outage_window` for it to be our own outage, which holds
-    up a finding for `outage_patience`. `host_retry_most` bounds how long a host waits that has failed, `busy_most`
-    how long the other locations of a project do where one was answered that its host is busy.
+    up a finding for `outage_patience`. `host_turn` is how long a check has its host for itself. `host_retry_most`
+    bounds how long a host waits that has failed, `busy_most` how long the other locations of a project do where one was
+    answered that its host is busy.
     """
 
     rhythm: Rhythm
@@ -44,6 +45,7 @@ class Verification:
     spot_blocks: int
     spot_share: float
     host_interval: float
+    host_turn: float
     outage_hosts: int
     outage_share: float
     outage_window: float

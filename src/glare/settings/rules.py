@@ -135,6 +135,7 @@ def _verification(settings: Settings) -> Verification:
         spot_blocks=v.spot_blocks,
         spot_share=v.spot_percent / 100,
         host_interval=v.host_interval,
+        host_turn=v.host_turn,
         outage_hosts=v.outage_hosts,
         outage_share=v.outage_percent / 100,
         outage_window=v.outage_window,

@@ -80,7 +80,7 @@ def test_a_check_does_not_wait_for_silent_origins_of_others(tmp_path: Path, monk
     """
     waiting: list[str] = []
 
-    def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding:
+    def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation, *_: object) -> Finding:
         if target.project != "wonderland":
             return check_location.check(services, target, kind, cancellation)
         waiting.append(target.id)

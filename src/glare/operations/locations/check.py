@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from glare.db import contents
@@ -33,14 +33,26 @@ _SECOND: Final = 1_000_000
 _BROKEN: Final = frozenset({Cause.INCOMPLETE})
 
 
-def check(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding:
+def _go_on() -> None:
+    return None
+
+
+def check(
+    services: Services,
+    target: Target,
+    kind: CheckKind,
+    cancellation: Cancellation,
+    between: Callable[[], None] = _go_on,
+) -> Finding:
     """Ask the origin of `target`, once. A spot check of an origin that knows no ranges becomes a conditional one.
+
+    `between` is called between two pieces of a body; what it raises ends the check.
 
     Raises the reason of `cancellation` where it was cancelled, `Blocked` where a takedown forbids to ask.
     """
     if target.size <= BLOCK * services.rules.verification.spot_blocks:
         kind = CheckKind.FULL  # It costs no more, and proves.
-    asking = _Asking(services, target, cancellation)
+    asking = _Asking(services, target, cancellation, between)
     try:
         url = services.egress.parse(target.url)
         if kind is CheckKind.FULL:
@@ -59,10 +71,13 @@ def check(services: Services, target: Target, kind: CheckKind, cancellation: Can
 class _Asking:
     """One check under way. `bytes` counts what was read of bodies; `contact` is that of the last answer."""
 
-    def __init__(self, services: Services, target: Target, cancellation: Cancellation) -> None:
+    def __init__(
+        self, services: Services, target: Target, cancellation: Cancellation, between: Callable[[], None]
+    ) -> None:
         self._services = services
         self._target = target
         self._cancellation = cancellation
+        self._between = between
         self.bytes = 0
         self.contact: Contact | None = None
 
@@ -196,6 +211,7 @@ class _Asking:
             self.bytes += len(piece)
             size -= len(piece)
             pieces.append(piece)
+            self._between()
         return b"".join(pieces)
 
     def _all_digests(self) -> Iterator[bytes]:

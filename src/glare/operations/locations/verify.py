@@ -28,6 +28,7 @@ from glare.errors import Blocked, Cause, OutboundBusy, Phase, Unavailable
 from glare.operations import audit, putting_off
 from glare.operations.locations.check import check
 from glare.operations.locations.events import location_event
+from glare.operations.locations.host_turn import HostTurn
 from glare.operations.locations.outage import BAD, is_ours
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
@@ -82,12 +83,20 @@ def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellati
     It raises, too, what the database does. A check that ends with any other error is told of and comes again later.
     """
     finding: Finding | None = None
+    turn: HostTurn | None = None
     try:
         with services.heartbeats.keep(claimed.holder):
             if claimed.due is not None:
-                finding = _verify_due(services, claimed.due.location_id, claimed.at, cancellation)
+                due = claimed.due
+                turn = HostTurn(
+                    services, location_hosts.Turn(claimed.host, due.project), claimed.holder, due.location_id
+                )
+                finding = _verify_due(services, due.location_id, claimed.at, cancellation, turn)
     finally:
-        services.db.transact(partial(_release, services, claimed, finding))
+        if turn is not None and turn.left:
+            turn.end()
+        else:
+            services.db.transact(partial(_release, services, claimed, finding))
 
 
 def _release(services: Services, claimed: ClaimedCheck, finding: Finding | None, connection: Connection) -> None:
@@ -105,7 +114,9 @@ def verify_next(services: Services, cancellation: Cancellation) -> bool:
     return True
 
 
-def _verify_due(services: Services, location_id: str, now: int, cancellation: Cancellation) -> Finding | None:
+def _verify_due(
+    services: Services, location_id: str, now: int, cancellation: Cancellation, turn: HostTurn
+) -> Finding | None:
     """Check a location that is due; one whose check raises waits, so that it keeps nobody from the others of its
     host.
     """
@@ -113,7 +124,12 @@ def _verify_due(services: Services, location_id: str, now: int, cancellation: Ca
         with services.db.look() as connection:
             target = checks.find(connection, location_id)
         if target is not None:
-            return verify(services, target, _kind(services, target, now), cancellation)
+            kind = _kind(services, target, now, turn)
+            if kind is not None:
+                return verify(services, target, kind, cancellation, turn)
+            rhythm = services.rules.verification.rhythm
+            soon = services.clock() + rhythm.spread(rhythm.retry_first, services.chance())
+            services.db.transact(lambda connection: checks.put_off(connection, location_id, soon))
     except Exception as error:
         if cancellation.cancelled:
             raise
@@ -132,9 +148,15 @@ def _verify_due(services: Services, location_id: str, now: int, cancellation: Ca
     return None
 
 
-def verify(services: Services, target: Target, kind: CheckKind, cancellation: Cancellation) -> Finding | None:
+def verify(
+    services: Services,
+    target: Target,
+    kind: CheckKind,
+    cancellation: Cancellation,
+    turn: HostTurn | None = None,
+) -> Finding | None:
     """Check one location now, and store what came of it; None where its artifact is gone, or a takedown forbids to
-    ask.
+    ask. `turn` is that of who has leased the host.
     """
     with services.db.read() as connection:
         kept = checks.is_kept(connection, target.artifact_id)
@@ -143,7 +165,8 @@ def verify(services: Services, target: Target, kind: CheckKind, cancellation: Ca
         services.db.transact(lambda connection: checks.stop_checking(connection, target.id))
         return None
     try:
-        finding = None if blocked else check(services, target, kind, cancellation)
+        between = () if turn is None else (turn.look,)
+        finding = None if blocked else check(services, target, kind, cancellation, *between)
     except Blocked:  # By where a redirect leads.
         finding = None
     except OutboundBusy as busy:  # Nothing was asked, so nothing is known, and its turn comes soon.
@@ -190,15 +213,15 @@ def _tell_stale(services: Services, target: Aged, connection: Connection) -> Non
         audit.changed(connection, None, [location_event("location.stale", artifact, target.slot, now)])
 
 
-def _kind(services: Services, target: Target, now: int) -> CheckKind:
+def _kind(services: Services, target: Target, now: int, turn: HostTurn) -> CheckKind | None:
     """Which check is due. What is not well, or was asked for, or hinted at, gets a full one whatever the budget
-    says.
+    says; None where it has to wait for a long one of the same project.
     """
     standing = target.standing
     due = standing.full_at is None or standing.full_at <= now
     if standing.is_recovering or standing.state is not LocationState.VERIFIED or standing.full_at == AT_ONCE:
-        return CheckKind.FULL
-    if due and _within_budget(services, target.size, now):
+        return CheckKind.FULL if turn.has_room(target, must=True) else None
+    if due and _within_budget(services, target.size, now) and turn.has_room(target, must=False):
         return CheckKind.FULL
     has_validators = target.etag is not None or target.last_modified is not None
     by_blocks = not has_validators or standing.refuted or services.chance() < services.rules.verification.spot_share

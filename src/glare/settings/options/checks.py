@@ -90,6 +90,14 @@ class VerificationSettings(Section):
     host_interval: float = seconds(
         "1 s", "Least time between two checks of one host, on all nodes together.", at_least=0, at_most=DAY
     )
+    host_turn: float = seconds(
+        "10 s",
+        "How long a check has its host for itself. One that reads a body for longer goes on beside the next ones: one "
+        "of each project, and `[locations] host_concurrency` of all together. While these are under way other whole "
+        "downloads there wait, and cheap checks go on.",
+        at_least=0,
+        at_most=3600,
+    )
     hint_interval: float = seconds(
         "5 min",
         "A download that failed has its location checked whole, unless it was proven this recently. The time doubles "
