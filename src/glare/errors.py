@@ -216,9 +216,15 @@ class OriginBusy(LocationRefused):
 
 
 class Unauthorized(GlareError):
+    """`challenges` are the ways to say who is calling, as values of ``WWW-Authenticate``."""
+
     category = Category.UNAUTHENTICATED
     code = "Unauthorized"
     sentence = "This request needs a valid token in the X-Auth-Token header."
+
+    def __init__(self, message: str | None = None, *, challenges: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.challenges = challenges
 
 
 class Forbidden(GlareError):

@@ -174,7 +174,7 @@ def test_a_token_that_nobody_reads_is_warned_of(cli: Cli) -> None:
     cli.done("init")
     result = cli("token", "create", "--project", "p", "--user", "u", OS_IDENTITY__PIPELINE="test_token")
     assert result.returncode == 0
-    assert "does not look at tokens" in result.stderr
+    assert "does not look at these tokens" in result.stderr
 
 
 def test_types_are_listed_and_shown(cli: Cli) -> None:

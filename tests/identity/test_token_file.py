@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from glare.domain.actor import ANONYMOUS, Actor
+from glare.domain.actor import Actor
 from glare.errors import InvalidParameterValue, NotFound, Unauthorized, Unavailable
 from glare.identity.base import Credentials
-from glare.identity.token_file import PREFIX, TokenFile, TokenFileIdentity
+from glare.identity.token_file import PREFIX, TokenFile, TokenFileSource
 
 
 @pytest.fixture
@@ -28,31 +28,28 @@ def sent(token: str) -> Credentials:
     return Credentials({"x-auth-token": token}, "127.0.0.1")
 
 
+def user_of(source: TokenFileSource, token: str) -> str | None:
+    """The user whom the source knows by this token."""
+    found = source.known(sent(token))
+    return None if found is None else found.user
+
+
 def test_a_token_names_its_actor(file: TokenFile) -> None:
     """Who sends a token that was made for somebody is that somebody, in either header."""
     token, _ = file.create("p1", "ann", ("member", "Admin"))
-    identity = TokenFileIdentity(file)
+    source = TokenFileSource(file)
     expected = Actor("ann", "p1", frozenset({"member", "Admin"}))
-    assert identity.authenticate(sent(token)) == expected
-    assert identity.authenticate(sent(f"  {token} ")) == expected
-    assert identity.authenticate(Credentials({"authorization": f"bearer {token}"}, None)) == expected
+    assert source.known(sent(token)) == expected
+    assert source.known(sent(f"  {token} ")) == expected
+    assert source.known(Credentials({"authorization": f"bearer {token}"}, None)) == expected
 
 
-@pytest.mark.parametrize("token", ["", "glare_unknown", "ann:p1:admin", "\udcff", "x" * 5000])
-def test_an_unknown_token_is_refused_even_where_anonymous_is_allowed(file: TokenFile, token: str) -> None:
-    """A token that is not in the file is 401, with a remedy that does not repeat it."""
-    with pytest.raises(Unauthorized, match="glare-server token create") as raised:
-        TokenFileIdentity(file, allow_anonymous=True).authenticate(sent(token))
-    assert not token or token not in raised.value.message
-
-
-def test_without_a_token_nobody_or_the_anonymous_reader_calls(file: TokenFile) -> None:
-    """No token is 401, or the anonymous reader where that is allowed."""
-    with pytest.raises(Unauthorized, match="X-Auth-Token"):
-        TokenFileIdentity(file).authenticate(Credentials({}, None))
-    with pytest.raises(Unauthorized):
-        TokenFileIdentity(file).authenticate(Credentials({"authorization": "Basic YTpi"}, None))
-    assert TokenFileIdentity(file, allow_anonymous=True).authenticate(Credentials({}, None)) is ANONYMOUS
+@pytest.mark.parametrize("token", ["", "glare_unknown", "ann:p1:admin", "\udcff", "x" * 5000, None])
+def test_what_is_not_in_the_file_is_nobody_that_it_knows(file: TokenFile, token: str | None) -> None:
+    """Another source may know a token that is not in the file, and the pipeline refuses what none knows."""
+    file.create("p1", "ann")
+    credentials = Credentials({"authorization": "Basic YTpi"}, None) if token is None else sent(token)
+    assert TokenFileSource(file).known(credentials) is None
 
 
 def test_a_token_expires(file: TokenFile) -> None:
@@ -60,39 +57,37 @@ def test_a_token_expires(file: TokenFile) -> None:
     token, record = file.create("p1", "ann", expires_in=60)
     assert record.expires is not None
     now = [record.expires.timestamp() - 0.001]
-    identity = TokenFileIdentity(file, clock=lambda: now[0])
-    assert identity.authenticate(sent(token)).user == "ann"
+    identity = TokenFileSource(file, clock=lambda: now[0])
+    assert user_of(identity, token) == "ann"
     now[0] += 0.001
     with pytest.raises(Unauthorized, match="has expired"):
-        identity.authenticate(sent(token))
+        identity.known(sent(token))
 
 
 def test_changes_are_seen_while_the_service_runs(file: TokenFile) -> None:
     """A token made or revoked by another process is known or refused at the next look at the file."""
-    identity = TokenFileIdentity(file, look_every=0)
+    identity = TokenFileSource(file, look_every=0)
     token, record = TokenFile(file.path).create("p1", "ann")
-    assert identity.authenticate(sent(token)).project == "p1"
+    assert identity.known(sent(token)) == Actor("ann", "p1", frozenset())
     assert TokenFile(file.path).revoke(record.id) == record
-    with pytest.raises(Unauthorized):
-        identity.authenticate(sent(token))
+    assert user_of(identity, token) is None
 
 
 def test_a_file_that_is_gone_holds_no_tokens(file: TokenFile) -> None:
     """Removing the file revokes every token."""
     token, _ = file.create("p1", "ann")
-    identity = TokenFileIdentity(file, look_every=0)
+    identity = TokenFileSource(file, look_every=0)
     file.path.unlink()
-    with pytest.raises(Unauthorized):
-        identity.authenticate(sent(token))
+    assert user_of(identity, token) is None
 
 
 def test_a_file_that_breaks_leaves_the_tokens_read_before(file: TokenFile, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged file is an error in the log, once, and locks nobody out who was in."""
     token, _ = file.create("p1", "ann")
-    identity = TokenFileIdentity(file, look_every=0)
+    identity = TokenFileSource(file, look_every=0)
     file.path.write_text("{")
     for _ in range(3):
-        assert identity.authenticate(sent(token)).user == "ann"
+        assert user_of(identity, token) == "ann"
     [line] = caplog.messages
     assert "is damaged" in line
 
@@ -100,22 +95,21 @@ def test_a_file_that_breaks_leaves_the_tokens_read_before(file: TokenFile, caplo
 def test_the_file_is_not_looked_at_on_every_request(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within the time between two looks the file is left alone by those whose token is known."""
     token, record = file.create("p1", "ann")
-    identity = TokenFileIdentity(file, look_every=3600)
+    identity = TokenFileSource(file, look_every=3600)
     file.revoke(record.id)
     looks: list[None] = []
-    monkeypatch.setattr(TokenFileIdentity, "_see", lambda _: looks.append(None))
+    monkeypatch.setattr(TokenFileSource, "_see", lambda _: looks.append(None))
     for _ in range(3):
-        assert identity.authenticate(sent(token)).user == "ann"
+        assert user_of(identity, token) == "ann"
     assert looks == []
 
 
 def test_a_token_is_known_as_soon_as_it_is_made(file: TokenFile) -> None:
     """Whoever makes a token and sends it at once is not refused, however lately the file was looked at."""
-    identity = TokenFileIdentity(file, look_every=3600)
+    identity = TokenFileSource(file, look_every=3600)
     token, _ = file.create("p1", "ann")
-    assert identity.authenticate(sent(token)).user == "ann"
-    with pytest.raises(Unauthorized):
-        identity.authenticate(sent("glare_nobody"))
+    assert user_of(identity, token) == "ann"
+    assert user_of(identity, "glare_nobody") is None
 
 
 def test_the_file_holds_no_token_and_is_closed_to_others(file: TokenFile) -> None:
@@ -171,7 +165,7 @@ def test_a_damaged_file_is_refused_at_start(file: TokenFile, text: str) -> None:
     file.create("p", "a")
     file.path.write_text(text)
     with pytest.raises(Unavailable, match=r"tokens\.json is damaged"):
-        TokenFileIdentity(file)
+        TokenFileSource(file)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

@@ -9,15 +9,24 @@ import pytest
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.errors import BadRequest, Unauthorized
 from glare.identity.base import Credentials
-from glare.identity.trusted_headers import IDENTITY_HEADERS, TrustedHeadersIdentity
+from glare.identity.pipeline import Pipeline
+from glare.identity.trusted_headers import IDENTITY_HEADERS, TrustedHeadersSource
+from support.identities import decided
 
 PROXY = "10.1.2.3"
 PEERS = (ipaddress.ip_network("10.1.2.0/24"), ipaddress.ip_network("fd00::/8"))
 CONFIRMED = {"x-identity-status": "Confirmed", "x-user-id": "ann", "x-project-id": "p1", "x-roles": "member, Admin ,,"}
 
 
-def who(headers: dict[str, str], peer: str | None = PROXY, **options: bool) -> Actor:
-    return TrustedHeadersIdentity(PEERS, **options).authenticate(Credentials(headers, peer))
+def who(
+    headers: dict[str, str],
+    peer: str | None = PROXY,
+    *,
+    allow_anonymous: bool = False,
+    trust_unix_socket: bool = False,
+) -> Actor:
+    source = TrustedHeadersSource(PEERS, trust_unix_socket=trust_unix_socket)
+    return decided(Pipeline([source], allow_anonymous=allow_anonymous), Credentials(headers, peer))
 
 
 @pytest.mark.parametrize("peer", [PROXY, "10.1.2.255", "fd12::1", "::ffff:10.1.2.9"])

@@ -22,7 +22,7 @@ def test_without_configuration_the_service_stays_on_its_machine_and_in_its_direc
     assert settings.database.connection == f"sqlite:///{tmp_path}/var/glare.sqlite"
     assert settings.glance_store.filesystem_store_datadir == tmp_path / "var" / "blobs"
     assert settings.identity.token_file == tmp_path / "var" / "tokens.json"
-    assert settings.pipeline == "token_file"
+    assert settings.pipeline == ("token_file",)
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
@@ -213,7 +213,7 @@ def test_a_variable_that_names_no_option_is_told(read: Read, monkeypatch: pytest
 
 def test_the_older_flavor_chooses_its_pipeline(read: Read) -> None:
     """`flavor = noauth` still means identity by headers."""
-    assert read("[paste_deploy]\nflavor = noauth\n").settings.pipeline == "trusted_headers"
+    assert read("[paste_deploy]\nflavor = noauth\n").settings.pipeline == ("trusted_headers",)
 
 
 def test_the_sample_is_a_configuration_file_that_changes_nothing(read: Read) -> None:

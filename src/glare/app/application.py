@@ -11,6 +11,7 @@ from typing import Final
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from glare.app.identity_sources import SOURCES
 from glare.app.services import SAMPLE_SECONDS, build_services, close, tell_levels
 from glare.app.worker import Worker
 from glare.http.boundary import Boundary
@@ -23,7 +24,8 @@ from glare.http.probes import Probe
 from glare.http.routes import API, PUBLIC
 from glare.http.streams import Patience
 from glare.http.transfers import Transfers
-from glare.identity.pipelines import IdentitySettings, make_identity
+from glare.identity.base import Identity
+from glare.identity.pipeline import Pipeline
 from glare.metrics import Metrics
 from glare.operations.refusals import Refusals
 from glare.operations.services import Services
@@ -36,22 +38,24 @@ _SWITCH_SECONDS: Final = 0.001  # What a thread that computes may keep the event
 
 
 def create_application(
-    settings: Settings, *, with_worker: bool, services: Services | None = None, drain: Drain | None = None
+    settings: Settings,
+    *,
+    with_worker: bool,
+    services: Services | None = None,
+    drain: Drain | None = None,
+    identity: Identity | None = None,
 ) -> ASGIApp:
     """The ASGI application. With `with_worker` it does the background work too, from lifespan start to shutdown.
 
-    `drain` is for the caller that ends the process by it.
+    `drain` is for the caller that ends the process by it; `identity` is instead of the one that the settings name.
     """
     services = services or build_services(settings)
     application = Application(
         services=services,
-        identity=make_identity(
-            IdentitySettings(
-                pipeline=settings.pipeline,
-                allow_anonymous=settings.anonymous.allow_anonymous_access,
-                token_file=settings.identity.token_file,
-                trusted_peers=settings.identity.trusted_peers,
-            )
+        identity=identity
+        or Pipeline(
+            [SOURCES[name](settings, services) for name in settings.pipeline],
+            allow_anonymous=settings.anonymous.allow_anonymous_access,
         ),
         parties=Parties(settings.server.trusted_proxies),
         refusals=Refusals(services, settings.audit.refusals_per_minute),
@@ -59,6 +63,7 @@ def create_application(
             LaneSettings(
                 threads=(settings.api.request_threads, settings.api.request_threads_per_project),
                 list_threads=(settings.api.list_threads, settings.api.list_threads_per_project),
+                identity_threads=(settings.identity.threads, settings.identity.threads_per_network),
                 waiting=(settings.api.max_waiting, settings.api.max_waiting_per_project),
                 answer_bytes=(settings.api.max_answer_memory, settings.api.max_answer_memory_per_project),
                 body_bytes=(settings.api.max_body_memory, settings.api.max_body_memory_per_project),

@@ -61,7 +61,7 @@ def welcome(settings: Settings, address: Address, token: str | None, config_file
     """What a newcomer needs: where it is, a line to try, a first artifact with data, and how to stop."""
     url = settings.server.public_endpoint or address.url
     header = f"-H 'X-Auth-Token: {token}' " if token else ""
-    identity = f"Identity: [identity] pipeline = {settings.pipeline}"
+    identity = f"Identity: [identity] pipeline = {', '.join(settings.pipeline)}"
     if token:
         identity = f"""\
 The token is an ordinary member's, of the project `demo`, and stays until it is revoked. An administrator's is made with

@@ -39,7 +39,7 @@ def serve(args: Namespace) -> int:
     # What each process would fail on, and fail again when it is started anew, is refused here with its one sentence.
     load_types(settings)
     PolicyEngine(settings.policy.policy_file, settings.policy.policy_default_rule)
-    if settings.pipeline == "token_file":
+    if "token_file" in settings.pipeline:
         TokenFile(settings.identity.token_file).list()
     if args.quickstart:
         from glare.cli.quickstart import welcome_when_ready

@@ -79,7 +79,7 @@ def quickstart_token(settings: Settings) -> str | None:
 
     It is kept before it is recorded: a process that dies in between leaves a text that the next one records.
     """
-    if settings.pipeline != "token_file":
+    if "token_file" not in settings.pipeline:
         return None
     token = kept(settings).read_or_make()
     with token_audit(settings) as audit:
@@ -125,8 +125,9 @@ def _lifetime(text: str) -> float:
 
 
 def _tell_if_unused(settings: Settings) -> None:
-    if settings.pipeline != "token_file":
-        say(f"warning: the service does not look at tokens, because [identity] pipeline is {settings.pipeline}.")
+    if "token_file" not in settings.pipeline:
+        sources = ", ".join(settings.pipeline)
+        say(f"warning: the service does not look at these tokens, because [identity] pipeline is {sources}.")
 
 
 def _row(record: TokenRecord) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from glare.domain.limits import UNLIMITED, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,12 +12,24 @@ class Actor:
     """An authenticated caller, or the anonymous reader (no project, read-only, never admin).
 
     `roles` are as the identity source spells them, outer blanks trimmed; rules compare them case-insensitively.
+    `domain` is the id of the project's domain; `system` says whether the roles hold for the whole deployment instead
+    of a project (OpenStack's system scope), and `service_roles` are those of the service that acts for the caller,
+    empty where none does. `expires` is when the credential ends, in seconds since the epoch; `source` is the name of
+    the identity source that vouches for it. `limits` are those of the credential.
+
+    Two actors are equal where they may do the same, whoever vouches for them and for how long.
     """
 
     user: str | None
     project: str | None
     roles: frozenset[str]
     anonymous: bool = False
+    domain: str | None = None
+    system: bool = False
+    service_roles: frozenset[str] = frozenset()
+    limits: Limits = UNLIMITED
+    expires: float | None = field(default=None, compare=False)
+    source: str = field(default="", compare=False)
 
 
 ANONYMOUS = Actor(user=None, project=None, roles=frozenset(), anonymous=True)

@@ -5,11 +5,14 @@ In this order: request id, OPTIONS, loops, undecodable paths, the version that i
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import uuid
 from collections.abc import Collection, Sequence
+from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -19,7 +22,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from glare.context import PARTY, REQUEST_ID, TRACE
-from glare.domain.actor import ANONYMOUS
+from glare.domain.actor import ANONYMOUS, Actor
 from glare.domain.hints import did_you_mean
 from glare.egress.loop import passed_through
 from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
@@ -28,7 +31,7 @@ from glare.http.inbox import Inbox
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
 from glare.http.watch import Watch, named_in_path, route_of
-from glare.identity.base import Credentials, storable
+from glare.identity.base import UNDECIDED, Credentials, storable
 from glare.identity.headers import require_one_of_each
 from glare.operations.refusals import Refusal
 from glare.trace import received
@@ -118,13 +121,28 @@ class Boundary:
         self._application.drain.require_running()
         state["microversion"] = negotiate(headers.get("accept"), ",".join(headers.getlist("openstack-api-version")))
         require_one_of_each(name for name, _ in scope["headers"])
-        credentials = Credentials(headers, peer_of(scope))
-        state["actor"] = actor = storable(self._application.identity.authenticate(credentials))
+        state["actor"] = actor = storable(await self._who(scope))
         PARTY.set(self._application.parties.of_actor(actor, PARTY.get()))
         trace = TRACE.get()
         if trace is not None:
             TRACE.set(replace(trace, project=actor.project))
         await self._api(scope, receive, send)
+
+    async def _who(self, scope: Scope) -> Actor:
+        """The caller. Where only a network or a database can tell, a thread asks, when it is the turn of the network
+        that the request comes from.
+        """
+        application, state = self._application, scope["state"]
+        peer = peer_of(scope)
+        address = application.parties.address(peer, state["headers"])
+        credentials = Credentials(state["headers"], peer, scope["method"], scope["path"], address)
+        found = application.identity.known(credentials)
+        if found is not UNDECIDED:
+            return found
+        lane = application.lanes.identity
+        async with lane.shares.share(PARTY.get(), gone=state["inbox"].gone):
+            decide = partial(copy_context().run, application.identity.decide, credentials)
+            return await asyncio.get_running_loop().run_in_executor(lane.threads, decide)
 
 
 class _Reply:

@@ -17,6 +17,7 @@ from glare.shares import Bounds, Refused, Shares
 
 SHORT: Final = "requests"
 LISTS: Final = "lists"
+IDENTITY: Final = "identity"
 BODIES: Final = "bodies"
 ANSWERS: Final = "answers"
 
@@ -42,11 +43,13 @@ class Lane:
 @dataclass(frozen=True, slots=True)
 class LaneSettings:
     """Bounds, each in all and for one party: threads, requests that may wait for one, bytes of JSON documents that
-    come, and of large answers. `patience` is in seconds.
+    come, and of large answers. Of `identity_threads` the party is a network: nobody is known yet. `patience` is in
+    seconds.
     """
 
     threads: tuple[int, int]
     list_threads: tuple[int, int]
+    identity_threads: tuple[int, int]
     waiting: tuple[int, int]
     body_bytes: tuple[int, int]
     answer_bytes: tuple[int, int]
@@ -56,6 +59,7 @@ class LaneSettings:
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
+    `identity` waits for who can tell who is calling.
 
     `probes` are threads without places: who asks there is an operator, and one question is answered for all who have
     it. `bodies` shares out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers` that for
@@ -64,6 +68,7 @@ class Lanes:
 
     short: Lane
     lists: Lane
+    identity: Lane
     probes: Executor
     bodies: Shares
     answers: Shares
@@ -82,6 +87,7 @@ class Lanes:
         return cls(
             lane(SHORT, settings.threads),
             lane(LISTS, settings.list_threads),
+            lane(IDENTITY, settings.identity_threads),
             ThreadPoolExecutor(_PROBE_THREADS, "glare-probes"),
             Shares(BODIES, _in_units(settings.body_bytes, BODY_UNIT, settings), what="request bodies", refused=refused),
             Shares(
@@ -92,11 +98,11 @@ class Lanes:
     @property
     def shares(self) -> tuple[Shares, ...]:
         """What is given out here."""
-        return self.short.shares, self.lists.shares, self.bodies, self.answers
+        return self.short.shares, self.lists.shares, self.identity.shares, self.bodies, self.answers
 
     def close(self) -> None:
         """End the threads, and what waits for one."""
-        for threads in (self.short.threads, self.lists.threads, self.probes):
+        for threads in (self.short.threads, self.lists.threads, self.identity.threads, self.probes):
             threads.shutdown(wait=False, cancel_futures=True)
 
 

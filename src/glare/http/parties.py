@@ -28,15 +28,15 @@ class Parties:
 
     def of_address(self, peer: str | None, headers: Headers) -> Party:
         """The network that a request comes from; `peer` is the other end of its connection."""
-        return self._network(self._address(peer, headers))
+        return self._network(self.address(peer, headers))
 
     def of_actor(self, actor: Actor, by_address: Party) -> Party:
         """The party of somebody who is known now; the anonymous, and who has no project, stay with their network."""
         return by_address if actor.project is None else Party.project(actor.project)
 
-    def _address(self, peer: str | None, headers: Headers) -> str | None:
-        """The last address that no proxy of ours has, read from the nearest one backwards: what stands before it
-        anybody may write.
+    def address(self, peer: str | None, headers: Headers) -> str | None:
+        """Where a request comes from: the last address that no proxy of ours has, read from the nearest one backwards.
+        What stands before it anybody may write.
         """
         if peer is None or not self._is_proxy(peer):
             return peer

@@ -19,6 +19,7 @@ from glare.errors import (
     LocationRefused,
     OriginFailed,
     RangeNotSatisfiable,
+    Unauthorized,
     UnsupportedContentCoding,
 )
 from glare.http.microversion import MAXIMUM, MINIMUM
@@ -147,6 +148,9 @@ def _response(error: GlareError, trace: Exception | None) -> Response:
         retry_after = RETRY_SECONDS
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
+    if isinstance(error, Unauthorized):
+        for challenge in error.challenges:
+            response.headers.append("WWW-Authenticate", challenge)
     if isinstance(error, UnsupportedContentCoding):
         response.headers["Accept-Encoding"] = "identity"  # As RFC 9110, 15.5.16, wants it.
     if isinstance(error, RangeNotSatisfiable):

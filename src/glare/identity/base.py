@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Protocol
 
-from glare.domain.actor import ANONYMOUS, Actor
+from glare.domain.actor import Actor
 from glare.errors import Unauthorized
 
 MAX_PROJECT: Final = 255
@@ -18,29 +19,82 @@ class Credentials:
     """What a request says about its caller.
 
     `headers` have lower-case names. `peer` is the IP address of the other end of the connection, None for a Unix
-    socket.
+    socket; `address` is that of the client, as trusted proxies name it. `method` and `path` (decoded) are those of the
+    request, for credentials that are good for some requests only.
     """
 
     headers: Mapping[str, str]
     peer: str | None
+    method: str = "GET"
+    path: str = "/"
+    address: str | None = None
+
+
+class Undecided(Enum):
+    """The type of `UNDECIDED`."""
+
+    UNDECIDED = 0
+
+
+UNDECIDED: Final = Undecided.UNDECIDED
+"""What `Source.known` returns where only `Source.decide` can tell."""
+
+
+class Source(Protocol):
+    """One way to tell who is calling. Sources are asked one after the other, in the configured order.
+
+    A source takes the credentials that have its form, and no others: for those that are not its own it returns None,
+    and the next source is asked. For those that are its own it alone decides, so that what one source has refused no
+    other accepts.
+
+    `name` is what the option calls it. `remedy` is a sentence for callers that have sent nothing it takes.
+    `challenges` are the values of ``WWW-Authenticate`` that name it; a source that reads no tokens has none.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def remedy(self) -> str: ...
+
+    @property
+    def challenges(self) -> tuple[str, ...]: ...
+
+    def known(self, credentials: Credentials) -> Actor | Undecided | None:
+        """The caller where that is known already. Called for each request on the event loop: it must not block.
+
+        Raises `Unauthorized` for credentials of its own that are wrong, with what to do about it.
+        """
+
+    def decide(self, credentials: Credentials) -> Actor | None:
+        """The caller. Called in a thread where `known` returned `UNDECIDED`: it may wait for a network or a database.
+
+        Raises `Unauthorized` as `known`, and `Unavailable` where whoever could tell cannot be reached.
+        """
 
 
 class Identity(Protocol):
-    """Turns credentials into an actor. Called once for every request, on the event loop: it must not block."""
+    """Turns the credentials of each request into an actor."""
 
-    def authenticate(self, credentials: Credentials) -> Actor:
-        """The caller. Raises `Unauthorized` with what to do about it."""
+    def known(self, credentials: Credentials) -> Actor | Undecided:
+        """The caller where that is known already; does not block. Raises `Unauthorized`, `BadRequest`."""
+
+    def decide(self, credentials: Credentials) -> Actor:
+        """The caller, where `known` returned `UNDECIDED`; may block. Raises as `known`, and `Unavailable`."""
 
 
-def nobody(allow_anonymous: bool, remedy: str) -> Actor:
-    """The answer to a request without credentials: the anonymous reader where that is allowed, else `Unauthorized`.
-
-    Credentials that are there but wrong are never answered this way: who meant to be somebody should hear that they are
-    not.
+def token_of(headers: Mapping[str, str]) -> str | None:
+    """The token that a request carries, in ``X-Auth-Token`` or as ``Authorization: Bearer``; None where there is
+    none.
     """
-    if allow_anonymous:
-        return ANONYMOUS
-    raise Unauthorized(remedy)
+    token = headers.get("x-auth-token")
+    return token.strip() if token is not None else bearer_of(headers)
+
+
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """The token in ``Authorization: Bearer``; None where there is none."""
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else None
 
 
 def storable(actor: Actor) -> Actor:

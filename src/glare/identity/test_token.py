@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.errors import Unauthorized
-from glare.identity.base import Credentials, nobody, split_roles
+from glare.identity.base import Credentials, split_roles, token_of
 
 _REMEDY = "Send X-Auth-Token: user:tenant:role1,role2 (three parts; the roles may be empty)."
 
 
-class TestTokenIdentity:
-    """No header but the token has a say: an ``X-Project-Id`` of the caller's is ignored."""
+class TestTokenSource:
+    """Takes every token. No header but the token has a say: an ``X-Project-Id`` of the caller's is ignored."""
 
     __test__ = False  # Its name is not meant for pytest.
 
-    def __init__(self, *, allow_anonymous: bool = False) -> None:
-        self._allow_anonymous = allow_anonymous
+    name = "test_token"
+    remedy = _REMEDY
+    challenges = ('Bearer realm="glare"',)
 
-    def authenticate(self, credentials: Credentials) -> Actor:
-        token = credentials.headers.get("x-auth-token")
+    def known(self, credentials: Credentials) -> Actor | None:
+        token = token_of(credentials.headers)
         if token is None:
-            return nobody(self._allow_anonymous, _REMEDY)
+            return None
         parts = [part.strip() for part in token.split(":")]
         if len(parts) != 3:
             raise Unauthorized(f"The token has {len(parts)} parts. {_REMEDY}")
@@ -32,4 +33,7 @@ class TestTokenIdentity:
             raise Unauthorized(f"The token's tenant is empty. {_REMEDY}")
         if tenant.lower() == "none":
             return ANONYMOUS
-        return Actor(user or None, tenant, split_roles(roles))
+        return Actor(user or None, tenant, split_roles(roles), source=self.name)
+
+    def decide(self, credentials: Credentials) -> Actor | None:
+        return self.known(credentials)

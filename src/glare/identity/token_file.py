@@ -27,7 +27,7 @@ import msgspec
 from glare import durable
 from glare.domain.actor import Actor
 from glare.errors import GlareError, InvalidParameterValue, NotFound, Unauthorized, Unavailable
-from glare.identity.base import Credentials, nobody
+from glare.identity.base import Credentials, token_of
 
 LOG = logging.getLogger(__name__)
 
@@ -215,47 +215,49 @@ class TokenFile:
             os.fchown(descriptor, before.st_uid, before.st_gid)
 
 
-class TokenFileIdentity:
-    """Authenticates ``X-Auth-Token``, or ``Authorization: Bearer``, with the tokens of a file.
+class TokenFileSource:
+    """Takes tokens that begin with `PREFIX`, and looks for them in a file.
 
     It looks at the file again when `look_every` seconds have passed since the last look, and for a token that it does
     not know. A file that has become unreadable or damaged is logged as an error, and the tokens that were read before
     stay. A file that is gone holds no tokens.
     """
 
+    name = "token_file"
+    remedy = _REMEDY
+    challenges = ('Bearer realm="glare"',)
+
     def __init__(
         self,
         file: TokenFile,
         *,
-        allow_anonymous: bool = False,
         look_every: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
-        self._allow_anonymous = allow_anonymous
         self._look_every = look_every
         self._clock = clock
         self._lock = threading.Lock()
         self._looked_at = time.monotonic()
         self._stamp = self._see()
-        self._actors = _bydigest_of(file.list())
+        self._actors = _by_digest(file.list())
 
-    def authenticate(self, credentials: Credentials) -> Actor:
-        token = _token_of(credentials.headers)
-        if token is None:
-            return nobody(self._allow_anonymous, _REMEDY)
+    def known(self, credentials: Credentials) -> Actor | None:
+        token = token_of(credentials.headers)
+        if token is None or not token.startswith(PREFIX):
+            return None
         if time.monotonic() - self._looked_at >= self._look_every:
             self._look()
         digest = digest_of(token)
         if digest not in self._actors:
             self._look()  # It may have been made at this moment.
-        found = self._actors.get(digest)
-        if found is None:
-            raise Unauthorized(f"This token is not known here, or was revoked. {_REMEDY}")
-        actor, expires = found
-        if expires is not None and self._clock() >= expires:
+        actor = self._actors.get(digest)
+        if actor is not None and actor.expires is not None and self._clock() >= actor.expires:
             raise Unauthorized(f"This token has expired. {_REMEDY}")
         return actor
+
+    def decide(self, credentials: Credentials) -> Actor | None:
+        return self.known(credentials)
 
     def _look(self) -> None:
         with self._lock:
@@ -265,7 +267,7 @@ class TokenFileIdentity:
                 return
             self._stamp = stamp
             try:
-                self._actors = _bydigest_of(self._file.list())
+                self._actors = _by_digest(self._file.list())
             except GlareError as error:
                 LOG.error("The tokens that were read before stay in force. %s", error.message)
 
@@ -278,23 +280,18 @@ class TokenFileIdentity:
         return (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size, state.st_mode)
 
 
-def _bydigest_of(records: tuple[TokenRecord, ...]) -> Mapping[str, tuple[Actor, float | None]]:
-    """Actors and ends of life (seconds since the epoch), by the hash of the token."""
+def _by_digest(records: tuple[TokenRecord, ...]) -> Mapping[str, Actor]:
+    """Actors by the hash of the token."""
     return {
-        record.sha256: (
-            Actor(record.user, record.project, frozenset(record.roles)),
-            None if record.expires is None else record.expires.timestamp(),
+        record.sha256: Actor(
+            record.user,
+            record.project,
+            frozenset(record.roles),
+            expires=None if record.expires is None else record.expires.timestamp(),
+            source=TokenFileSource.name,
         )
         for record in records
     }
-
-
-def _token_of(headers: Mapping[str, str]) -> str | None:
-    token = headers.get("x-auth-token")
-    if token is not None:
-        return token.strip()
-    scheme, _, rest = headers.get("authorization", "").partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else None
 
 
 def digest_of(token: str) -> str:

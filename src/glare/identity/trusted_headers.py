@@ -15,28 +15,33 @@ import msgspec
 
 from glare.domain.actor import Actor
 from glare.errors import BadRequest, Unauthorized
-from glare.identity.base import Credentials, nobody, split_roles
+from glare.identity.base import Credentials, split_roles
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 IDENTITY_HEADERS = ("x-identity-status", "x-user-id", "x-project-id", "x-tenant-id", "x-roles")
 
 
-class TrustedHeadersIdentity:
-    """`peers` are the networks that proxies connect from; `trust_unix_socket` trusts connections that have no
-    address.
+class TrustedHeadersSource:
+    """Takes requests whose headers say that an identity is confirmed.
+
+    `peers` are the networks that proxies connect from; `trust_unix_socket` trusts connections that have no address.
     """
 
-    def __init__(
-        self, peers: Iterable[Network], *, trust_unix_socket: bool = False, allow_anonymous: bool = False
-    ) -> None:
+    name = "trusted_headers"
+    remedy = (
+        "Connect through the proxy that authenticates for this service, and log in there; it has to say "
+        "X-Identity-Status: Confirmed."
+    )
+    challenges = ()
+
+    def __init__(self, peers: Iterable[Network], *, trust_unix_socket: bool = False) -> None:
         self._networks = tuple(peers)
         self._trust_unix_socket = trust_unix_socket
-        self._allow_anonymous = allow_anonymous
         # Reading an address costs more than all the rest, and there are few proxies.
         self._is_trusted = lru_cache(maxsize=1024)(self._decide)
 
-    def authenticate(self, credentials: Credentials) -> Actor:
+    def known(self, credentials: Credentials) -> Actor | None:
         headers = credentials.headers
         if not self._is_trusted(credentials.peer):
             if any(name in headers for name in IDENTITY_HEADERS):
@@ -44,11 +49,9 @@ class TrustedHeadersIdentity:
                     "This request names an identity, and comes from an address whose word is not taken for it. "
                     "Connect through the proxy that authenticates."
                 )
-            return nobody(self._allow_anonymous, "Connect through the proxy that authenticates for this service.")
+            return None
         if headers.get("x-identity-status", "").strip() != "Confirmed":
-            return nobody(
-                self._allow_anonymous, "The proxy has not confirmed an identity (X-Identity-Status: Confirmed); log in."
-            )
+            return None
         if (catalog := headers.get("x-service-catalog")) is not None:
             _check_catalog(catalog)
         project = headers.get("x-project-id", "").strip()
@@ -59,7 +62,11 @@ class TrustedHeadersIdentity:
                 "same, or to remove one."
             )
         user = headers.get("x-user-id", "").strip()
-        return Actor(user or None, project or tenant or None, split_roles(headers.get("x-roles", "")))
+        roles = split_roles(headers.get("x-roles", ""))
+        return Actor(user or None, project or tenant or None, roles, source=self.name)
+
+    def decide(self, credentials: Credentials) -> Actor | None:
+        return self.known(credentials)
 
     def _decide(self, peer: str | None) -> bool:
         if peer is None:

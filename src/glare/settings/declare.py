@@ -270,6 +270,25 @@ def words(default: str, help_text: str, *, allowed: Sequence[str] = (), empty: b
     return _field(Kind(f"{kind}, with commas between them{least}", parse), default, help_text)
 
 
+def sources(default: str, help_text: str, choices: Sequence[str], *, planned: Mapping[str, str] = NONE_PLANNED) -> Any:
+    """A tuple of `str` out of a few, in an order that counts: at least one, each once.
+
+    `planned` values are refused with a reason of their own.
+    """
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = split_list(value)
+        for name in found:
+            if name in planned:
+                raise Planned(planned[name])
+        if not found or len(set(found)) < len(found) or not set(found) <= set(choices):
+            raise ValueError
+        return found
+
+    kind = f"one or more of {', '.join(choices)}, each once, with commas between them"
+    return _field(Kind(kind, parse), default, help_text)
+
+
 def urls(default: str, help_text: str, *, at_most: int) -> Any:
     """A tuple of http(s) URLs without user info and fragment."""
 

@@ -46,8 +46,9 @@ def load(sources: Sources) -> Loaded:
     check_relations(settings)
     warnings += [_without_effect(name, enabled) for name in settings.artifact_types if name not in enabled]
     if settings.paste_deploy.flavor is not None:
+        in_effect = ", ".join(settings.pipeline)
         warnings.append(
-            f"[paste_deploy] flavor is the older way to choose; set [identity] pipeline = {settings.pipeline} instead."
+            f"[paste_deploy] flavor is the older way to choose; set [identity] pipeline = {in_effect} instead."
         )
     return Loaded(settings, tuple(warnings), tuple(unread.unknown), tuple(reader.written))
 

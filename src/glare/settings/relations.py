@@ -132,11 +132,21 @@ def _no_password() -> str:
 
 def _pipeline(settings: Settings) -> str | None:
     flavor, pipeline = settings.paste_deploy.flavor, settings.identity.pipeline
-    if flavor is None or pipeline in ("token_file", settings.pipeline):
+    if flavor is None or pipeline in (("token_file",), settings.pipeline):
         return None
     return (
-        f"[paste_deploy] flavor is {flavor!r}, but [identity] pipeline is {pipeline!r}, which is another one; "
+        f"[paste_deploy] flavor is {flavor!r}, but [identity] pipeline is {', '.join(pipeline)!r}, which is another "
+        "one; "
         "remove flavor and keep [identity] pipeline."
+    )
+
+
+def _test_token(settings: Settings) -> str | None:
+    if "test_token" not in settings.pipeline or len(settings.pipeline) == 1:
+        return None
+    return (
+        f"[identity] pipeline is {', '.join(settings.pipeline)!r}, but test_token believes everybody, so that no other "
+        "source would count; remove it."
     )
 
 
@@ -266,6 +276,7 @@ RELATIONS: Sequence[Rule] = (
     _database_times,
     _tls,
     _pipeline,
+    _test_token,
     _networks,
     _database,
     _notifications,

@@ -161,9 +161,9 @@ class Settings:
         )
 
     @property
-    def pipeline(self) -> str:
-        """The identity pipeline in effect: `[paste_deploy] flavor` is an older way to say the same."""
-        return "trusted_headers" if self.paste_deploy.flavor == "noauth" else self.identity.pipeline
+    def pipeline(self) -> tuple[str, ...]:
+        """The identity sources in effect, in their order: `[paste_deploy] flavor` is an older way to say the same."""
+        return ("trusted_headers",) if self.paste_deploy.flavor == "noauth" else self.identity.pipeline
 
     @property
     def log_level(self) -> str:

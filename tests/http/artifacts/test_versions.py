@@ -149,12 +149,12 @@ def test_every_answer_names_version_and_request(api: Glare, method: str, path: s
 
 
 def test_missing_credentials_name_version_and_request(api: Glare) -> None:
-    """A 401 carries them too, and no challenge."""
+    """A 401 carries them too, and the ways to say who is calling."""
     answer = api.stranger.request("GET", "/schemas", headers={"OpenStack-API-Version": "artifact 1.1"})
     assert answer.status_code == 401
     assert answer.headers["openstack-api-version"] == "artifact 1.1"
     assert answer.headers["x-openstack-request-id"].startswith("req-")
-    assert "www-authenticate" not in answer.headers
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
 
 
 def test_request_ids_differ(api: Glare) -> None:

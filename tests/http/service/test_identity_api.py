@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from glare.app import create_application
+from glare.domain.actor import Actor
+from glare.errors import Unavailable
+from glare.identity.pipeline import Pipeline
 from glare.identity.token_file import TokenFile
+from support.identities import Asked
 from support.service import Glare, running
 
 ANONYMOUS = "[DEFAULT]\nallow_anonymous_access = true\n"
@@ -207,3 +213,56 @@ def test_a_proxy_names_one_project(tmp_path: Path) -> None:
         refused = client.get("/artifacts/images", headers={**said, "X-Tenant-Id": "two"})
         assert refused.status_code == 400
         assert "different projects" in refused.text
+
+
+def test_401_names_the_ways_in(tmp_path: Path) -> None:
+    """Every refusal of an identity has `WWW-Authenticate`, and says of a token that came that it is wrong."""
+    with running(tmp_path, TOKENS.format(tmp_path / "tokens.json")) as glare:
+        none = glare.stranger.request("GET", "/artifacts/images")
+        wrong = glare.actor("glare_wrong").request("GET", "/artifacts/images")
+        assert (none.status_code, none.headers["www-authenticate"]) == (401, 'Bearer realm="glare"')
+        assert wrong.status_code == 401
+        assert wrong.headers["www-authenticate"] == 'Bearer realm="glare", error="invalid_token"'
+
+
+@contextmanager
+def asking(glare: Glare, source: Asked) -> Iterator[Any]:
+    """A client of a service whose only source of identity has to wait."""
+    application = create_application(
+        glare.settings, with_worker=False, services=glare.services, identity=Pipeline([source])
+    )
+    yield TestClient(application, raise_server_exceptions=False)
+
+
+def test_a_source_that_waits_is_asked_in_a_thread_and_sees_the_request(tmp_path: Path) -> None:
+    """The event loop goes on meanwhile: a request whose caller is known is answered while another one's is not."""
+    go_on, began = threading.Event(), threading.Event()
+
+    def answer(token: str) -> Actor:
+        began.set()
+        assert go_on.wait(30)
+        return Actor("ann", "p1", frozenset({"member"}))
+
+    source = Asked("slow-", answer)
+    with running(tmp_path, ANONYMOUS) as glare, asking(glare, source) as client, client:
+        headers = {"X-Auth-Token": "slow-1"}
+        with ThreadPoolExecutor(1) as threads:
+            slow = threads.submit(client.get, "/artifacts/images", headers=headers)
+            assert began.wait(30)
+            assert client.get("/artifacts/images").status_code == 401
+            go_on.set()
+            assert slow.result(30).status_code == 200
+        [asked] = source.asked
+        assert (asked.method, asked.path, asked.peer) == ("GET", "/artifacts/images", "testclient")
+
+
+def test_a_source_that_is_down_is_503(tmp_path: Path) -> None:
+    """Whoever cannot be asked is not one who says no, and the answer says when to come back."""
+
+    def answer(token: str) -> Actor:
+        raise Unavailable("The identity service does not answer; try again.", retry_after=7)
+
+    with running(tmp_path, ANONYMOUS) as glare, asking(glare, Asked("", answer)) as client, client:
+        answer_ = client.get("/artifacts/images", headers={"X-Auth-Token": "any"})
+        assert (answer_.status_code, answer_.headers["retry-after"]) == (503, "7")
+        assert "www-authenticate" not in answer_.headers

@@ -7,13 +7,14 @@ from pathlib import Path
 from glare.settings.declare import (
     Network,
     Section,
-    choice,
     flag,
+    integer,
     networks,
     optional_choice,
     optional_path,
     path,
     section,
+    sources,
     text,
 )
 
@@ -22,13 +23,29 @@ from glare.settings.declare import (
 class IdentitySettings(Section):
     """Who is calling."""
 
-    pipeline: str = choice(
+    pipeline: tuple[str, ...] = sources(
         "token_file",
-        "`token_file`: tokens made with `glare-server token create`. `trusted_headers`: a proxy in `trusted_peers` "
-        "has authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. "
-        "`test_token`: anyone may be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only.",
+        "Sources that tell who is calling, with commas between them. The first that takes the credentials of a request "
+        "decides. `token_file`: tokens made with `glare-server token create`. `trusted_headers`: a proxy in "
+        "`trusted_peers` has authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and "
+        "X-Roles. `test_token`: anyone may be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only, "
+        "and alone.",
         ("token_file", "trusted_headers", "test_token"),
         planned={name: f"{name} is not part of this version" for name in ("keystone", "oidc", "keycloak")},
+    )
+    threads: int = integer(
+        "8",
+        "Threads per process that ask a source which has to wait for a network or a database. What is known already "
+        "needs none.",
+        at_least=1,
+        at_most=512,
+    )
+    threads_per_network: int = integer(
+        "6",
+        "How many of them the callers of one network (/24 or /64) may have. Behind a proxy, set `[DEFAULT] "
+        "trusted_proxies`, or all callers are one network.",
+        at_least=1,
+        at_most=512,
     )
     token_file: Path = path("$state_dir/tokens.json", "File of the hashed tokens.")
     trusted_peers: tuple[Network, ...] = networks(

@@ -1,0 +1,32 @@
+"""The table of identity sources: name in ``[identity] pipeline``, and how settings and services become the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from glare.identity.base import Source
+from glare.identity.test_token import TestTokenSource
+from glare.identity.token_file import TokenFile, TokenFileSource
+from glare.identity.trusted_headers import TrustedHeadersSource
+from glare.operations.services import Services
+from glare.settings import Settings
+
+
+def _token_file(settings: Settings, _: Services) -> Source:
+    return TokenFileSource(TokenFile(settings.identity.token_file))
+
+
+def _trusted_headers(settings: Settings, _: Services) -> Source:
+    return TrustedHeadersSource(settings.identity.trusted_peers)
+
+
+def _test_token(_: Settings, __: Services) -> Source:
+    return TestTokenSource()
+
+
+SOURCES: Final[Mapping[str, Callable[[Settings, Services], Source]]] = MappingProxyType(
+    {"token_file": _token_file, "trusted_headers": _trusted_headers, "test_token": _test_token}
+)
+"""An entry here, its name among the choices of `[identity] pipeline`, and the source is there."""
