@@ -17,7 +17,7 @@ from glare import errors
 from glare.cli.main import help_pages
 from glare.errors import GlareError
 from glare.http.problems import STATUS
-from glare.http.request_headers import CHANGES, DOCUMENTED, FORMS, REFUSED
+from glare.http.request_headers import CHANGES, DOCUMENTED, FORMS, READS, REFUSED
 from glare.policy.rules import RULES
 from glare.settings.declare import Declared
 from glare.settings.retired import RETIRED, RETIRED_GROUPS
@@ -136,7 +136,8 @@ def request_headers_page() -> str:
     """What becomes of each header of a request."""
     rows = [(row.header, row.where, str(row.answer), row.why) for row in DOCUMENTED]
     for refused in REFUSED:
-        where = "changes" if refused.methods == CHANGES else "everywhere"
+        places = {CHANGES: "changes", READS | CHANGES: "everywhere"}
+        where = places.get(refused.methods, ", ".join(sorted(refused.methods)))
         rows.append(
             (
                 refused.header,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -17,11 +18,29 @@ READ = re.compile(r"headers\.(?:get|getlist)\(\s*\"([a-z0-9-]+)\"|\"([a-z0-9-]+)
 DATA = b"0123456789"
 
 
+REGISTERED = """
+a-im accept accept-charset accept-datetime accept-encoding accept-language accept-signature alt-used authorization
+cache-control cdn-loop connection content-digest content-disposition content-encoding content-id content-language
+content-length content-location content-md5 content-range content-type cookie date depth destination digest early-data
+expect expires forwarded from host if if-match if-modified-since if-none-match if-range if-schedule-tag-match
+if-unmodified-since keep-alive link lock-token max-forwards mime-version negotiate origin overwrite pragma prefer
+priority proxy-authorization range referer repeatability-request-id repr-digest signature signature-input slug te
+traceparent tracestate trailer transfer-encoding upgrade user-agent via want-content-digest want-digest want-repr-digest
+"""
+"""Request fields of the IANA registry that ask a server for something, or say something about the body."""
+
+OF_THE_MESSAGE = ("content-length", "expect", "host", "transfer-encoding")
+"""Those that say where a message ends or goes: tests/server sends them."""
+
+
 @pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.header)
 def test_a_header_that_is_not_done_is_refused(api: Glare, row: Refused) -> None:
-    """An upload with it has the status of the page, a message with name, value and remedy, and stores nothing."""
+    """A change with it has the status of the page, a message with name, value and remedy, and changes nothing."""
     artifact = api.alice.create("images", name=f"refused {row.header}")
-    answer = api.alice.try_upload(artifact, "image", DATA, headers={row.header: row.sample})
+    if "PUT" in row.methods:
+        answer = api.alice.try_upload(artifact, "image", DATA, headers={row.header: row.sample})
+    else:
+        answer = api.alice.request(min(row.methods), path_of(artifact), headers={row.header: row.sample})
     assert answer.status_code == STATUS[row.error.category]
     message = answer.json()["error"]["message"]
     assert row.header in message.lower()
@@ -44,6 +63,11 @@ def test_a_header_that_is_not_done_is_refused(api: Glare, row: Refused) -> None:
         ("Accept", "application/xml"),
         ("TE", "trailers"),
         ("Content-Location", "/elsewhere"),
+        ("Content-Transfer-Encoding", "binary"),
+        ("Overwrite", "T"),
+        ("X-Checksum-Deploy", "false"),
+        ("X-Explode-Archive", "false"),
+        ("X-Amz-Checksum-CRC64NVME", "AAAAAAAAAAA="),
     ],
 )
 def test_a_header_that_asks_for_nothing_is_no_hindrance(api: Glare, header: str, value: str) -> None:
@@ -51,6 +75,19 @@ def test_a_header_that_asks_for_nothing_is_no_hindrance(api: Glare, header: str,
     artifact = api.alice.create("images", name=f"harmless {header}")
     api.alice.upload(artifact, "image", DATA, headers={header: value})
     assert api.alice.download(artifact, "image").content == DATA
+
+
+@pytest.mark.parametrize("method", sorted(CHANGES))
+def test_it_is_refused_with_every_method(api: Glare, method: str) -> None:
+    """POST, PATCH and DELETE with a header that is refused change nothing either."""
+    artifact = api.alice.create("images", name=f"method {method}")
+    path = {"POST": "/artifacts/images", "PUT": f"{path_of(artifact)}/image"}.get(method, path_of(artifact))
+    for row in REFUSED:
+        if method in row.methods:
+            answer = api.alice.request(method, path, content=b"[]", headers={row.header: row.sample})
+            assert answer.status_code == STATUS[row.error.category], row.header
+    assert api.alice.show(artifact) == artifact
+    assert api.alice.names("images", f"name={artifact['name']}") == [artifact["name"]]
 
 
 def test_the_tail_of_a_file_does_not_replace_it(api: Glare) -> None:
@@ -155,6 +192,33 @@ def test_every_header_that_is_read_is_on_the_page() -> None:
     assert {"range", "if-match", "x-auth-token", "prefer", "traceparent"} <= found
     assert found <= known
     assert set(DIGEST_HEADERS) <= known
+
+
+def test_the_registered_headers_are_on_the_page() -> None:
+    """Whatever the registry has is honoured, ignored for a reason, or refused."""
+    assert set(REGISTERED.split()) <= {row.header for row in DOCUMENTED} | {row.header for row in REFUSED}
+
+
+@pytest.mark.parametrize(
+    "header",
+    sorted({row.header for row in DOCUMENTED if row.answer is Answer.IGNORED} - {row.header for row in REFUSED}),
+)
+def test_an_ignored_header_changes_nothing(api: Glare, header: str) -> None:
+    """What the page calls ignored leaves the data, their type and their digests as they are without it."""
+    artifact = api.alice.create("images", name=f"ignored {header}")
+    blob = api.alice.upload(artifact, "image", DATA, headers={header: "1"})["image"]
+    assert (blob["size"], blob["content_type"], blob["sha256"]) == (
+        len(DATA),
+        "application/octet-stream",
+        hashlib.sha256(DATA).hexdigest(),
+    )
+    assert api.alice.download(artifact, "image", **{header: "1"}).content == DATA
+
+
+def test_what_ends_a_message_is_the_servers() -> None:
+    """Those headers are in the table too, as honoured."""
+    honoured = {row.header for row in DOCUMENTED if row.answer is Answer.HONOURED}
+    assert honoured >= set(OF_THE_MESSAGE)
 
 
 def test_rows_do_not_contradict() -> None:

@@ -72,11 +72,23 @@ def _part(header: str, sample: str, harmless: Callable[[str], bool] = _never) ->
     )
 
 
-def _copy(header: str, sample: str) -> Refused:
+def _copy(header: str, sample: str, harmless: Callable[[str], bool] = _never) -> Refused:
     """A header by which the data are somewhere else."""
     asks = "asks for a copy, which is not made here: the body of the request is stored"
     remedy = "send the data, or record a URL as an external location"
-    return Refused(header, CHANGES, asks, remedy, sample)
+    return Refused(header, CHANGES, asks, remedy, sample, harmless=harmless)
+
+
+def _condition(header: str, sample: str, harmless: Callable[[str], bool] = _never) -> Refused:
+    """A condition of another protocol, under which alone the client wants the change."""
+    asks = "is a condition of another protocol, which is not checked here"
+    return Refused(header, CHANGES, asks, "use If-Match with an ETag", sample, PreconditionFailed, harmless)
+
+
+def _secret(header: str, sample: str) -> Refused:
+    """A header by which the data are to be encrypted where they are stored."""
+    asks = "asks for encryption, and data are stored here as they come"
+    return Refused(header, _ANY_METHOD, asks, "encrypt the data before you send them, without this header", sample)
 
 
 def _is_whole_and_plain(value: str) -> bool:
@@ -99,11 +111,24 @@ REFUSED: Final[tuple[Refused, ...]] = (
     _part("x-goog-upload-command", "start"),
     _part("x-ms-range", "bytes=0-511"),
     _part("x-ms-blob-type", "AppendBlob", _is("blockblob")),
+    _part("x-amz-write-offset-bytes", "1000"),
     _part("x-object-manifest", "container/prefix"),
     _copy("x-amz-copy-source", "/bucket/key"),
     _copy("x-goog-copy-source", "/bucket/key"),
     _copy("x-ms-copy-source", "https://example.org/file"),
     _copy("x-copy-from", "/container/object"),
+    _copy("x-checksum-deploy", "true", _is("false")),
+    _copy("destination", "/elsewhere"),
+    _condition("if", '(["etag"])'),
+    _condition("if-schedule-tag-match", '"tag"'),
+    _condition("overwrite", "F", _is("t")),
+    _condition("x-goog-if-generation-match", "0"),
+    _condition("x-goog-if-metageneration-match", "1"),
+    _condition("x-ms-lease-id", "7b8e1a0c"),
+    _secret("x-amz-server-side-encryption", "AES256"),
+    _secret("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+    _secret("x-goog-encryption-algorithm", "AES256"),
+    _secret("x-ms-encryption-algorithm", "AES256"),
     Refused(
         "content-encoding",
         CHANGES,
@@ -112,6 +137,40 @@ REFUSED: Final[tuple[Refused, ...]] = (
         "gzip",
         UnsupportedContentCoding,
         _is("", "identity"),
+    ),
+    Refused(
+        "content-transfer-encoding",
+        CHANGES,
+        "says that the body is encoded as in mail, and bodies are stored and read here as they come",
+        "send the data without this coding",
+        "base64",
+        harmless=_is("", "binary", "8bit", "7bit", "identity"),
+    ),
+    Refused(
+        "depth",
+        frozenset({"DELETE"}),
+        "asks to delete a part of what is there, and all of it would be deleted",
+        "leave it out",
+        "0",
+        harmless=_is("infinity"),
+    ),
+    *(
+        Refused(
+            header,
+            CHANGES,
+            "asks to delete the data later, and they would stay",
+            "delete the artifact when its time has come, without this header",
+            sample,
+        )
+        for header, sample in (("x-delete-at", "1893456000"), ("x-delete-after", "86400"))
+    ),
+    Refused(
+        "x-explode-archive",
+        CHANGES,
+        "asks to unpack the body, which its type does or does not, whatever the client asks",
+        "upload to a field that unpacks, or upload the files one by one",
+        "true",
+        harmless=_is("false"),
     ),
     Refused(
         "x-amz-content-sha256",
@@ -200,6 +259,43 @@ DOCUMENTED: Final[tuple[Documented, ...]] = (
     Documented("x-auth-token", "everywhere", _H, "who is calling"),
     Documented("x-forwarded-for", "everywhere", _H, "the client's address, from trusted proxies"),
     Documented("x-openstack-request-id", "everywhere", _H, "a UUID to know the request by"),
+    Documented("a-im", "everywhere", _I, "answers are whole, and the client sees that (RFC 3229)"),
+    Documented("accept-datetime", "everywhere", _I, "what is there now is sent (RFC 7089, 4.5.3)"),
+    Documented("accept-signature", "everywhere", _I, "answers are not signed"),
+    Documented("alt-used", "everywhere", _I, "there is no alternative service"),
+    Documented("content-id", "changes", _I, "not kept"),
+    Documented("date", "everywhere", _I, "times are this service's own"),
+    Documented(
+        "early-data", "everywhere", _I, "a proxy forwards early data only to servers that know them (RFC 8470, 5.2)"
+    ),
+    Documented("expires", "changes", _I, "not kept"),
+    Documented("from", "everywhere", _I, "who is calling is known by the token"),
+    Documented("keep-alive", "everywhere", _I, "`[DEFAULT] keepalive_timeout` decides"),
+    Documented("link", "changes", _I, "not kept"),
+    Documented("lock-token", "everywhere", _I, "nothing can be locked, so no lock is broken"),
+    Documented("max-forwards", "everywhere", _I, "nothing is forwarded"),
+    Documented("mime-version", "everywhere", _I, "a body is data, and no mail"),
+    Documented("negotiate", "everywhere", _I, "each address has one representation"),
+    Documented("pragma", "everywhere", _I, "there is no cache in the way"),
+    Documented("priority", "everywhere", _I, "requests have their turn by project"),
+    Documented("proxy-authorization", "everywhere", _I, "this is no proxy"),
+    Documented("referer", "everywhere", _I, "who is calling is known by the token"),
+    Documented(
+        "repeatability-request-id", "changes", _I, "as `idempotency-key`; the answer has no `Repeatability-Result`"
+    ),
+    Documented("signature", "everywhere", _I, "a signature is not checked; `Content-Digest` is"),
+    Documented("signature-input", "everywhere", _I, "goes with `signature`"),
+    Documented("slug", "changes", _I, "the name of an artifact is in its document (RFC 5023, 9.7)"),
+    Documented("user-agent", "everywhere", _I, "all clients are served alike"),
+    Documented("via", "everywhere", _I, "`CDN-Loop` tells of loops"),
+    Documented("want-content-digest", "everywhere", _I, "a wish; blobs carry their sha256 in any case (RFC 9530, 4)"),
+    Documented("want-digest", "everywhere", _I, "a wish; blobs carry their sha256 in any case"),
+    Documented("x-amz-checksum-crc32", "blobs, PUT", _I, "a claim of an algorithm that is not computed (RFC 9530, 5)"),
+    Documented("x-amz-checksum-crc32c", "blobs, PUT", _I, "a claim of an algorithm that is not computed (RFC 9530, 5)"),
+    Documented(
+        "x-amz-checksum-crc64nvme", "blobs, PUT", _I, "a claim of an algorithm that is not computed (RFC 9530, 5)"
+    ),
+    Documented("x-amz-acl", "changes", _I, "access is by project and `visibility`; without it nobody else gets in"),
     *(
         Documented(header, "everywhere", _H, "who is calling, where identity is `trusted_headers`; from a proxy only")
         for header in (*IDENTITY_HEADERS, "x-service-catalog")
