@@ -53,12 +53,13 @@ RECEIVER = next(block.text for block in blocks_of(HOW_TO / "subscribe-to-events.
 
 SCENES = {
     ROOT / "README.md": Scene(refused={"403": 1, "broken off": 1}),
-    TUTORIAL / "mirror-an-image.md": Scene(files={"receiver.py": RECEIVER}),
+    TUTORIAL / "mirror-an-image.md": Scene(files={"receiver.py": RECEIVER}, needs=("curl", "openssl")),
     HOW_TO / "keep-replicas.md": Scene(
         replaced={"https://mirror.example.org/cirros.img": "http://127.0.0.1:8000/cirros.img"},
         serve=QUICKSTART,
         variables=OPEN,
         given=HERE + ARTIFACT + MIRROR,
+        needs=("curl", "aria2c"),
     ),
     HOW_TO / "promote-a-location.md": Scene(
         serve=QUICKSTART, variables=OPEN, given=HERE + ARTIFACT + ACTIVE + MIRROR + LOCATED + "export IMAGE=$ID\n"

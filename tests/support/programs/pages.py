@@ -40,6 +40,7 @@ import pytest
 from support.programs.client import find_commands
 from support.programs.command import environment, wait_for
 from support.programs.nginx import free_ports
+from support.programs.programs import find_program
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 90.0
@@ -123,8 +124,8 @@ class Scene:
 
     `replaced` are names of the page and what stands for them here; each must be on the page. `given` are commands that
     the reader has run before, `serve` how the service was started where the page does not, `files` what was saved
-    before, `programs` whose environment is first in the path. `refused` are the answers of
-    4xx and 5xx that the page brings about, by status.
+    before, `programs` whose environment is first in the path. `needs` are programs without which the test is skipped,
+    `refused` the answers of 4xx and 5xx that the page brings about, by status.
     """
 
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +134,7 @@ class Scene:
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     programs: str = ""
+    needs: Sequence[str] = ("curl",)
     ports: Sequence[str] = ("9494", "8000", "8001", "8002")
     refused: Mapping[str, int] = field(default_factory=dict)
 
@@ -141,6 +143,8 @@ class Reader:
     """Somebody who does what a page says, in an empty directory, with a terminal for the service and one to type in."""
 
     def __init__(self, directory: Path, scene: Scene) -> None:
+        for name in scene.needs:
+            find_program(name)
         self.directory = directory
         self.scene = scene
         self.printed = ""
