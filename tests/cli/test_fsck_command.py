@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def test_what_is_wrong_is_printed(tmp_path: Path, cli: Cli) -> None:
         ]
         assert "sha256" in lines[0][3]
         assert result.stderr.splitlines()[-1] == "glare-server: 1 blob checked; 1 different, 1 without a blob."
+        again = cli.program("fsck", "--config-file", "glare.conf", "--store", "file", "-o", "json")
+        assert again.returncode == 1
+        assert [
+            [each["kind"], f"{each['store']}/{each['object']}", each["blob"]] for each in json.loads(again.stdout)
+        ] == [
+            ["differs", f"file/{path.name}", f"sample_artifact/{artifact['id']}/blob"],
+            ["orphan", f"file/{orphan.name}", None],
+        ]
         path.write_bytes(b"right")
         result = cli.program("fsck", "--config-file", "glare.conf", "--remove-orphans")
         assert result.returncode == 0

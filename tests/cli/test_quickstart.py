@@ -38,10 +38,12 @@ def command_of(lines: list[str], word: str) -> list[str]:
     return shlex.split(line.removeprefix(word))
 
 
-def run(command: list[str], *options: str) -> str:
-    """What a command of the welcome prints; curl fails on a status of 400 or more unless told otherwise."""
+def run(command: list[str], *options: str, folder: Path | None = None) -> str:
+    """What a command of the welcome prints, run in `folder`; curl fails on a status of 400 or more unless `options`
+    say otherwise.
+    """
     return subprocess.run(
-        [*command, *(options or ("-s", "-f"))], capture_output=True, text=True, check=True, timeout=30
+        [*command, *(options or ("-s", "-f"))], capture_output=True, text=True, check=True, timeout=30, cwd=folder
     ).stdout
 
 
@@ -49,18 +51,22 @@ def test_the_lines_of_the_welcome_work(start: Start, free_port: int, cli: Cli, t
     """A newcomer can copy the lines as they are: look, create, upload, download; and stop."""
     process, lines = quickstart(start, free_port)
     assert f"http://127.0.0.1:{free_port}" in lines[1]
-    assert json.loads(run(command_of(lines, "Look:")))["artifacts"] == []
+    looked = run(command_of(lines, "Look:"))
+    assert json.loads(looked)["artifacts"] == []
+    assert looked.endswith("}\n")
     assert "swagger-ui" in run(["curl", *command_of(lines, "Browse:")])
     created = json.loads(run(command_of(lines, "Create:")))
     assert created["name"] == "first"
     (tmp_path / "data").write_bytes(b"bytes of mine")
-    upload = [
-        part.replace("/ID/", f"/{created['id']}/").replace("FILE", str(tmp_path / "data"))
-        for part in command_of(lines, "Upload:")
-    ]
+    upload, download = (
+        [part.replace("/ID/", f"/{created['id']}/").replace("FILE", str(tmp_path / "data")) for part in command]
+        for command in (command_of(lines, "Upload:"), command_of(lines, "Download:"))
+    )
     assert json.loads(run(upload))["image"]["size"] == len(b"bytes of mine")
-    again = upload.index("-T")
-    assert run(upload[:again] + upload[again + 2 :]) == "bytes of mine"
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    assert run(download, folder=folder) == ""
+    assert [(file.name, file.read_bytes()) for file in folder.iterdir()] == [("first-0.0.0-image", b"bytes of mine")]
     process.terminate()
     assert process.wait(15) == 0
 

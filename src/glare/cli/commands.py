@@ -274,6 +274,7 @@ COMMANDS = (
             "glare-server fsck --store file --rate 20MiB",
             "glare-server fsck --remove-orphans",
         ),
+        table=True,
     ),
     Command(
         ("db", "upgrade"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from glare.cli.configuration import read_settings
@@ -42,15 +45,41 @@ def fsck(args: Namespace) -> int:
     options = Options(
         settings.fsck.rate, settings.fsck.orphan_age, restart=args.restart, remove_orphans=args.remove_orphans
     )
-    summary = run_fsck(settings, stopped_by_signals(), options, args.store, _print, progress)
+    with _printed(as_json=args.output == "json") as found:
+        summary = run_fsck(settings, stopped_by_signals(), options, args.store, found, progress)
     announce(settings, _sentence(summary))
     return 0 if summary.sound else 1
 
 
-def _print(finding: Finding) -> None:
-    """A line on standard output: what, where, of which blob, and why."""
-    where = f"{finding.location.store}/{finding.location.object}"
-    print(f"{finding.kind}\t{where}\t{finding.blob or '-'}\t{finding.detail}", flush=True)
+@contextmanager
+def _printed(*, as_json: bool) -> Iterator[Callable[[Finding], None]]:
+    """Prints each finding as soon as it is there: what, where, of which blob, and why. One JSON array, or lines."""
+    count = 0
+
+    def line(finding: Finding) -> None:
+        where = f"{finding.location.store}/{finding.location.object}"
+        print(f"{finding.kind}\t{where}\t{finding.blob or '-'}\t{finding.detail}", flush=True)
+
+    def element(finding: Finding) -> None:
+        nonlocal count
+        document = {
+            "kind": str(finding.kind),
+            "store": finding.location.store,
+            "object": finding.location.object,
+            "blob": finding.blob,
+            "detail": finding.detail,
+        }
+        print("," if count else "", json.dumps(document, ensure_ascii=False), sep="\n", end="", flush=True)
+        count += 1
+
+    if not as_json:
+        yield line
+        return
+    print("[", end="")
+    try:
+        yield element
+    finally:
+        print("\n]" if count else "]", flush=True)
 
 
 def _progress(now: Progress) -> str:

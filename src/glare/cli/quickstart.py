@@ -71,12 +71,13 @@ The token is an ordinary member's, of the project `demo`, and stays until it is 
     return f"""
 Glare answers at {url}
 
-  Look:    curl {header}{url}/artifacts/images
-  Create:  curl {header}-H 'Content-Type: application/json' -d '{{"name": "first"}}' {url}/artifacts/images
-  Upload:  curl {header}-H 'Content-Type: application/octet-stream' -T FILE {url}/artifacts/images/ID/image
-           with the "id" of what was created; the same address without -T downloads it
-  Browse:  {url}/docs
-           the whole API, to read and to try in a browser, and the guides
+  Look:      curl -w '\\n' {header}{url}/artifacts/images
+  Create:    curl -w '\\n' {header}-H 'Content-Type: application/json' -d '{{"name": "first"}}' {url}/artifacts/images
+  Upload:    curl -w '\\n' {header}-H 'Content-Type: application/octet-stream' -T FILE {url}/artifacts/images/ID/image
+             with the "id" of what was created
+  Download:  curl -OJ {header}{url}/artifacts/images/ID/image
+  Browse:    {url}/docs
+             the whole API, to read and to try in a browser, and the guides
 
 {identity}
 Everything is kept in {settings.server.state_dir}. Ctrl-C stops the service.

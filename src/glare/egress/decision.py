@@ -20,7 +20,8 @@ Network = IPv4Network | IPv6Network
 
 UNREACHABLE: Final = (
     "The value of 'url' cannot be used: its host does not resolve, does not answer, or may not be reached from this "
-    "service. Check the name and the port, or ask the operator to open it."
+    "service. Check the name and the port. Only public addresses may be reached, unless the operator opens others with "
+    "[locations] allowed_networks; forbidden_networks and forbidden_hosts close them."
 )
 """The one sentence for a name that does not exist, a forbidden address and a closed port."""
 

@@ -60,7 +60,7 @@ class Acceptor:
             if closed_by_peer(sock):
                 # It waited for longer than its client did. What was sent on it is not read, and nobody would read an
                 # answer.
-                self._site.tally.turned_away("left")
+                self._site.tally.left()
                 sock.close()
                 continue
             self._admit(sock, peer[0] if isinstance(peer, tuple) else "")

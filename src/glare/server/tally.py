@@ -19,8 +19,8 @@ class Tally:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._counts: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._unreported: Counter[str] = Counter()
         self._reported_at: float | None = None
 
     def opened(self) -> None:
@@ -31,12 +31,16 @@ class Tally:
 
     def turned_away(self, reason: str) -> None:
         """A connection, or its request, was refused because of a bound."""
-        self._counts[f"refused: {reason}"] += 1
-        self._untold[reason] += 1
+        self._counts["refused", reason] += 1
+        self._unreported[reason] += 1
+
+    def left(self) -> None:
+        """A client had left before its connection was accepted. That is no fault of ours, and is counted only."""
+        self._unreported["left"] += 1
 
     def cut_off(self, reason: str) -> None:
         """A connection was ended that its client would have kept."""
-        self._counts[f"cut off: {reason}"] += 1
+        self._counts["cut_off", reason] += 1
         self._metrics.client_cut_off(reason)
 
     def refused(self, refusal: Refusal) -> None:
@@ -50,11 +54,14 @@ class Tally:
         """Hand on what was counted, and log it at most once a minute: each of them can be had by anybody, as often as
         he likes.
         """
-        for reason, count in self._untold.items():
+        for reason, count in self._unreported.items():
             self._metrics.client_refused(reason, count)
-        self._untold.clear()
+        self._unreported.clear()
         if not self._counts or (self._reported_at is not None and now - self._reported_at < _PERIOD):
             return
-        _log.warning("connections refused or cut off", extra=dict(sorted(self._counts.items())))
+        found: dict[str, dict[str, int]] = {}
+        for (what, reason), count in sorted(self._counts.items()):
+            found.setdefault(what, {})[reason] = count
+        _log.warning("connections refused or cut off", extra=found)
         self._counts.clear()
         self._reported_at = now
