@@ -12,6 +12,7 @@ from glare.db import blobs as blob_rows
 from glare.db import jobs, leases, location_hosts
 from glare.db import stores as store_rows
 from glare.db.engine import Database
+from glare.domain.moment import SECOND
 from glare.egress.client import EgressClient, Listeners
 from glare.egress.names import Resolver, system_resolve
 from glare.events.webhooks import SecretBox, make_key_file
@@ -56,7 +57,7 @@ def build_services(
         now = clock()
         db.transact(lambda connection: blob_rows.beat(connection, ids, now))
         db.transact(lambda connection: leases.beat(connection, ids, now))
-        until = now + int(settings.uploads.attempt_timeout * 1_000_000)
+        until = now + int(settings.uploads.attempt_timeout * SECOND)
         db.transact(lambda connection: location_hosts.keep_leases(connection, ids, until))
         db.transact(lambda connection: jobs.beat(connection, ids, until))
 
@@ -93,7 +94,7 @@ def build_services(
         beacons=Beacons(
             egress,
             settings.verification.beacons,
-            int(settings.verification.beacon_interval * 1_000_000),
+            int(settings.verification.beacon_interval * SECOND),
             lambda: services.clock(),
         ),
     )

@@ -18,11 +18,12 @@ from glare.db.dialects.later import later
 from glare.db.engine import Database
 from glare.db.tables import outbox
 from glare.domain.events import Event, RecordedEvent
+from glare.domain.moment import HOUR
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _columns = outbox.c
-_UNREADABLE_FOR: Final = 3600_000_000
+_UNREADABLE_FOR: Final = HOUR
 _log = logging.getLogger(__name__)
 
 

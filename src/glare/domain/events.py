@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from glare.domain.artifact import Artifact
+from glare.domain.moment import SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def naive_text(micros: int, separator: str = "T") -> str:
     """A time (microseconds) as receivers of notifications expect it: UTC without saying so, always with
     microseconds.
     """
-    moment = datetime.fromtimestamp(micros // 1_000_000, UTC).replace(tzinfo=None, microsecond=micros % 1_000_000)
+    moment = datetime.fromtimestamp(micros // SECOND, UTC).replace(tzinfo=None, microsecond=micros % SECOND)
     return moment.isoformat(separator, timespec="microseconds")
 
 

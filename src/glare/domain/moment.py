@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+SECOND: Final = 1_000_000
+"""Microseconds."""
+
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def text(micros: int) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ`` of a number of microseconds since the epoch."""
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat()[:19] + "Z"
+    return datetime.fromtimestamp(micros // SECOND, UTC).isoformat()[:19] + "Z"
 
 
 def read(text: str) -> int:

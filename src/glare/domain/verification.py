@@ -13,6 +13,7 @@ from typing import Final
 from glare.documents.locations import CheckKind as CheckKind
 from glare.documents.locations import CheckOutcome
 from glare.domain.blob import LocationState
+from glare.domain.moment import MINUTE
 from glare.domain.origins.sites import site_of
 from glare.errors import Cause, Contact
 
@@ -102,13 +103,15 @@ class Standing:
 class Rhythm:
     """How often locations are checked, as the operator has set it.
 
-    check_interval, full_interval
-        between checks of any kind, and between full ones, of a location that is well retry_first, retry_most after a
-        failed check: doubled with each further one, up to the second; also the most that ``Retry-After`` is obeyed
-        quarantine_interval between checks of a changed location recovery_gap between the two equal full checks that end
-        a quarantine failures how many failed checks in a row make it unreachable hint_interval least time between a
-        proof and the full check that a hint asks for; doubled with each hint that was refuted jitter the share by which
-        intervals vary, so that what was recorded together is not checked together
+    - `check_interval`, `full_interval`: between checks of any kind, and between full ones, of a location that is well;
+    - `retry_first`, `retry_most`: after a failed check, doubled with each further one up to the second, which is also
+      the most that ``Retry-After`` is obeyed;
+    - `quarantine_interval`: between checks of a changed location;
+    - `recovery_gap`: between the two equal full checks that end a quarantine;
+    - `failures`: how many failed checks in a row make it unreachable;
+    - `hint_interval`: least time between a proof and the full check that a hint asks for, doubled with each hint that
+      was refuted;
+    - `jitter`: the share by which intervals vary, so that what was recorded together is not checked together.
     """
 
     check_interval: int
@@ -118,7 +121,7 @@ class Rhythm:
     quarantine_interval: int
     recovery_gap: int
     failures: int
-    hint_interval: int = 300_000_000
+    hint_interval: int = 5 * MINUTE
     jitter: float = 0.1
 
     def spread(self, interval: int, chance: float) -> int:

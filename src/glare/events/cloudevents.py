@@ -14,12 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from glare.domain.events import Event
+from glare.domain.moment import SECOND
 from glare.domain.subscription import name_of
 from glare.trace import kept
 
 _encode = msgspec.json.Encoder().encode
 
-_SECOND: Final = 1_000_000
 _WEB: Final = re.compile(r"(https?)://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@]*)", re.IGNORECASE)
 _NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
 
@@ -75,5 +75,5 @@ def without_urls(payload: Any, may_show: Callable[[str], bool]) -> Any:
 
 
 def _time(micros: int) -> str:
-    moment = datetime.fromtimestamp(micros // _SECOND, UTC).replace(microsecond=micros % _SECOND)
+    moment = datetime.fromtimestamp(micros // SECOND, UTC).replace(microsecond=micros % SECOND)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

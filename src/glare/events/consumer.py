@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from glare.domain.events import RecordedEvent, notification_type
+from glare.domain.moment import MINUTE, SECOND
 
 _BATCH: Final = 100
-_LEASE: Final = 60_000_000
-_WORK: Final = 30_000_000
+_LEASE: Final = MINUTE
+_WORK: Final = 30 * SECOND
 """Microseconds of a lease in which a delivery may begin, so that it ends before somebody else has the events."""
 
 _log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class Consumer:
             "that failed",
             *(recorded.event_id, wait, recorded.failures + 1),
         )
-        self._outbox.set_aside(self._name, recorded.id, now + int(wait * 1_000_000))
+        self._outbox.set_aside(self._name, recorded.id, now + int(wait * SECOND))
 
     def _put_back(
         self, left: Sequence[RecordedEvent], failed: Sequence[RecordedEvent], now: int, failure: Exception | None
@@ -172,7 +173,7 @@ class Consumer:
         head, until = left[0], now - 1
         if failure is not None and head in failed:
             wait = self._backoff.after(head.failures + 1)
-            until = now + int(wait * 1_000_000)
+            until = now + int(wait * SECOND)
             _log.warning(
                 "events wait %g s, because delivery %d of event %s has failed: %s",
                 *(wait, head.failures + 1, head.event_id, _one_line(failure)),

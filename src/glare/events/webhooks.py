@@ -19,6 +19,7 @@ from typing import Final
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from glare import durable
+from glare.domain.moment import SECOND
 from glare.domain.origins import origin_text
 from glare.errors import Unavailable
 
@@ -28,7 +29,6 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 _MADE: Final = 32
 _LEAST: Final = 24
 _MOST: Final = 64
-_SECOND: Final = 1_000_000
 
 
 def new_secret() -> str:
@@ -48,7 +48,7 @@ def is_secret(text: str) -> bool:
 
 def signed_headers(message_id: str, now: int, body: bytes, keys: Iterable[str]) -> dict[str, str]:
     """The headers of one try at the time `now` (microseconds): one signature for each secret, the newest first."""
-    timestamp = str(now // _SECOND)
+    timestamp = str(now // SECOND)
     signed = f"{message_id}.{timestamp}.".encode() + body
     signatures = [
         "v1," + base64.b64encode(hmac.new(_key(key), signed, hashlib.sha256).digest()).decode() for key in keys
@@ -80,11 +80,11 @@ class Retries:
         """The time (microseconds) of the try after `tries` of them, None where it is given up. Spread, so that many do
         not come at once.
         """
-        if now - first_tried_at >= self.total * _SECOND:
+        if now - first_tried_at >= self.total * SECOND:
             return None
         pause = min(self.longest, self.first * 2 ** min(tries - 1, 40))
         pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, and is no secret
-        return now + int(max(pause, min(asked_pause(retry_after, now), self.asked)) * _SECOND)
+        return now + int(max(pause, min(asked_pause(retry_after, now), self.asked)) * SECOND)
 
 
 def asked_pause(retry_after: str | None, now: int) -> float:

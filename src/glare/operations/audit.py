@@ -18,6 +18,7 @@ from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry, AuditQuery, RecordedAudit
 from glare.domain.events import Event
+from glare.domain.moment import SECOND
 from glare.errors import InvalidParameterValue
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def represent_entry(entry: RecordedAudit) -> documents.AuditEntry:
     """An entry as the API shows it. Times have microseconds here: they order what one second holds."""
     return documents.AuditEntry(
         id=entry.id,
-        time=f"{moment.text(entry.occurred_at)[:-1]}.{entry.occurred_at % 1_000_000:06d}Z",
+        time=f"{moment.text(entry.occurred_at)[:-1]}.{entry.occurred_at % SECOND:06d}Z",
         request_id=entry.request_id,
         user=entry.user,
         project=entry.project,

@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from glare.db import counters, leases
 from glare.db.counters import UNLIMITED
 from glare.db.tables import outbound_hosts, outbound_usage
+from glare.domain.moment import SECOND
 from glare.egress.measure import Bound
 from glare.errors import TooManyRequests
 from glare.operations.services import Services
 
-_SECOND = 1_000_000
 _WRITE_EVERY = 64 << 20
 
 
@@ -71,9 +71,9 @@ def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
     """
     limits = services.rules.outbound
     now = services.clock()
-    period = now - now % (limits.window * _SECOND)
+    period = now - now % (limits.window * SECOND)
     lease_id = uuid.uuid4().hex
-    alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+    alive_since = now - int(services.rules.attempt_timeout * SECOND)
 
     def take(connection: Connection) -> int:
         # Counted first: whoever else asks for the same project or host now waits here, and then sees this lease.
@@ -108,7 +108,7 @@ def charge_request(services: Services, connection: Connection, project: str) -> 
     """
     limits = services.rules.outbound
     now = services.clock()
-    period = now - now % (limits.window * _SECOND)
+    period = now - now % (limits.window * SECOND)
     counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
     requests, _ = counters.outbound_used(connection, project, period)
     _require_below(limits.requests, requests - 1, f"outbound requests in {limits.window} seconds", "retry later")

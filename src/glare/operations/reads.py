@@ -23,6 +23,7 @@ from glare.db import counters
 from glare.db.counters import UNLIMITED
 from glare.db.engine import Database
 from glare.db.tables import outbound_usage
+from glare.domain.moment import SECOND
 from glare.egress.lately import Lately
 from glare.errors import GlareError, OutboundBusy, TooManyRequests
 from glare.shares import Party, Refused, no_listener
@@ -32,7 +33,6 @@ _log = logging.getLogger(__name__)
 NAME: Final = "reads"
 """What metrics call these bounds."""
 
-_SECOND: Final = 1_000_000
 _WRITE_BYTES: Final = 64 << 20
 _WRITE_SECONDS: Final = 30
 _MOST_ACCOUNTS: Final = 8192
@@ -168,7 +168,7 @@ class Reads:
             account.new_requests += requests
             account.new_bytes += size
             account.fetched += size
-            late = self._clock() - account.written_at >= _WRITE_SECONDS * _SECOND
+            late = self._clock() - account.written_at >= _WRITE_SECONDS * SECOND
             if not late and account.new_bytes < _WRITE_BYTES:
                 return
             written = self._written(account)
@@ -210,7 +210,7 @@ class Reads:
 
     def _account(self, key: str) -> _Account:
         now = self._clock()
-        period = now - now % (self.limits.window * _SECOND)
+        period = now - now % (self.limits.window * SECOND)
         accounts = self._accounts[key.startswith(_HOST)]
         with self._lock:
             found = accounts.get(key)
@@ -241,8 +241,8 @@ class Reads:
 
     def _left(self, account: _Account) -> int:
         """Seconds until the window ends."""
-        end = account.period + self.limits.window * _SECOND
-        return max(1, -(-(end - self._clock()) // _SECOND))
+        end = account.period + self.limits.window * SECOND
+        return max(1, -(-(end - self._clock()) // SECOND))
 
 
 def _key(party: Party) -> str:

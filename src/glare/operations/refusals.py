@@ -14,6 +14,7 @@ from glare.context import PARTY
 from glare.db import audit as audit_rows
 from glare.domain.actor import Actor
 from glare.domain.audit import REFUSED, AuditEntry
+from glare.domain.moment import MINUTE
 from glare.operations.services import Services
 from glare.shares import Party
 
@@ -23,7 +24,6 @@ DROPPED: Final = "refusals_not_recorded"
 """The action of the row that counts what was too much in a minute."""
 
 _ACTION: Final = 64  # As long as the column.
-_MINUTE: Final = 60_000_000
 _WRITE_EVERY: Final = 0.5
 _SHARE: Final = 4  # One party has a quarter of a minute's rows, so that it cannot hide the others.
 
@@ -113,7 +113,7 @@ class Refusals:
             _log.exception("refused requests are not in the audit log", extra={"refusals": len(waiting)})
 
     def _turn(self, now: int, *, closing: bool = False) -> None:
-        minute = now - now % _MINUTE
+        minute = now - now % MINUTE
         if minute == self._minute and not closing:
             return
         if self._dropped:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from glare.db.counters import ALL_TYPES, Limits
 from glare.domain.declared.hooks import UnpackLimits
+from glare.domain.moment import SECOND
 from glare.domain.query import QueryLimits
 from glare.domain.verification import Rhythm
 from glare.events.webhooks import Retries
@@ -108,7 +109,7 @@ def rules_of(settings: Settings) -> Rules:
         event_retention=settings.outbox.retention,
         audit_retention=settings.audit.retention,
         refusal_retention=settings.audit.refusal_retention,
-        removal_delay=int(settings.store.removal_delay * 1_000_000),
+        removal_delay=int(settings.store.removal_delay * SECOND),
         patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
         unchecked_stores=frozenset(_STORES[name] for name in settings.store.unchecked_files),
     )
@@ -118,7 +119,7 @@ def _verification(settings: Settings) -> Verification:
     v = settings.verification
 
     def micros(seconds: float) -> int:
-        return int(seconds * 1_000_000)
+        return int(seconds * SECOND)
 
     return Verification(
         rhythm=Rhythm(

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from glare.db import stored_objects as rows
 from glare.db.engine import Database
 from glare.db.stored_objects import StoredObject
+from glare.domain.moment import SECOND
 from glare.errors import NotFound, Unavailable
 from glare.stores.base import Entry, ObjectFailed
 from glare.stores.room import Room
@@ -91,13 +92,13 @@ class DatabaseDriver:
             with self._db.read() as connection:
                 page = rows.page(connection, after, _PAGE)
             for found in page:
-                yield Entry(found.name, found.size, found.stored_at / 1e6)
+                yield Entry(found.name, found.size, found.stored_at / SECOND)
             if len(page) < _PAGE:
                 return
             after = page[-1].name
 
     def sweep_temporaries(self, older_than: float) -> int:
-        before = _now() - int(older_than * 1e6)
+        before = _now() - int(older_than * SECOND)
         removed = 0
         while True:
             left = self._db.transact(

@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from typing import Final
 
+from glare.domain.moment import SECOND
+
 OCTETS: Final = "application/octet-stream"
 
 LONGEST_WAIT: Final = 10**9
 """Seconds that ``Retry-After`` can ask for; more is read as so many."""
 
-_SECOND: Final = 1_000_000
 _MAX_DATE: Final = 64
 _MAX_SECONDS_DIGITS: Final = 12
 _ZONE: Final = 24 * 3600
@@ -44,7 +45,7 @@ def date(text: str | None) -> int | None:
         zone = parts[9] or 0
         if not -_ZONE < zone < _ZONE:
             return None
-        return int((moment - timedelta(seconds=zone)).timestamp()) * _SECOND
+        return int((moment - timedelta(seconds=zone)).timestamp()) * SECOND
     except Exception:  # noqa: BLE001 - the library's parser promises nothing about nonsense, and no sender may choose our errors
         return None
 
@@ -57,7 +58,7 @@ def retry_after(text: str | None, now: int) -> int | None:
     if said.isascii() and said.isdigit():
         return min(int(said[:_MAX_SECONDS_DIGITS]), LONGEST_WAIT)
     until = date(said)
-    return None if until is None else min(max(0, -((now - until) // _SECOND)), LONGEST_WAIT)
+    return None if until is None else min(max(0, -((now - until) // SECOND)), LONGEST_WAIT)
 
 
 def last_modified(text: str | None) -> str | None:

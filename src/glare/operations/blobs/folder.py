@@ -11,6 +11,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
+from glare.domain.moment import SECOND
 from glare.domain.origins.replica_origin import origins_of
 from glare.domain.representation import represent_blob, represent_location
 from glare.domain.wording import visible_url
@@ -73,7 +74,7 @@ def _member(services: Services, folder: Folder, blob: Blob) -> documents.Member:
     member |= {"good": blob.good, "copied_from": _source(folder, blob)}
     if not isinstance(blob.location, External):
         return documents.Member(**member, reason=blob.damage.value if blob.damage else None)
-    stale_before = services.clock() - int(services.rules.verification.stale_after * 1_000_000)
+    stale_before = services.clock() - int(services.rules.verification.stale_after * SECOND)
     location = represent_location(
         folder.artifact, blob, full_url=folder.full_urls, to_operator=folder.to_operator, stale_before=stale_before
     )

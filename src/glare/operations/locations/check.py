@@ -12,6 +12,7 @@ from glare.db import contents
 from glare.db.checks import Target
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import AsSent
+from glare.domain.moment import SECOND
 from glare.domain.origins import origin_text
 from glare.domain.verification import CheckKind, Difference, Finding, Outcome
 from glare.egress import measure
@@ -29,7 +30,6 @@ _WHOLE: Final = frozenset({200, 203})
 
 _PIECE: Final = 256 << 10
 _DIGESTS_AT_ONCE: Final = contents.BLOCKS_PER_ROW
-_SECOND: Final = 1_000_000
 _BROKEN: Final = frozenset({Cause.INCOMPLETE})
 
 
@@ -248,7 +248,7 @@ class _Asking:
     def _refused(self, kind: CheckKind, response: Response) -> Finding:
         """A status that is no success. What it says of time is in seconds or a date."""
         wait = origin_text.retry_after(response.headers.get("retry-after"), self._services.clock())
-        asked = None if wait is None else wait * _SECOND
+        asked = None if wait is None else wait * SECOND
         return self._failed(kind, cause_of_status(response.status), asked)
 
 

@@ -15,13 +15,13 @@ from glare.db.jobs import Job, JobState
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
+from glare.domain.moment import SECOND
 from glare.egress.confidential import is_query_confidential
 from glare.errors import Blocked, Category, Cause, Conflict, GlareError, LocationRefused, OriginFailed, TooManyRequests
 from glare.operations import access
 from glare.operations.outbound import Charge, charged
 from glare.operations.services import Services
 
-_SECOND: Final = 1_000_000
 _PASSING: Final = frozenset(
     {
         *(Cause.DNS, Cause.POLICY, Cause.CONNECT, Cause.BUSY),  # Told apart they would tell about networks.
@@ -120,7 +120,7 @@ def watched(services: Services, job: Job, progress: Callable[[int], None]) -> Ca
     """`progress`, which now and then looks whether the claim is still there, so that nobody downloads for a job that
     was cancelled.
     """
-    pause = int(services.rules.attempt_timeout * _SECOND)
+    pause = int(services.rules.attempt_timeout * SECOND)
     looked = services.clock()
 
     def count(size: int) -> None:

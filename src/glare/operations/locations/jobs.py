@@ -20,6 +20,7 @@ from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
+from glare.domain.moment import SECOND
 from glare.domain.wording import visible_url
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError, OutboundBusy
@@ -32,7 +33,6 @@ from glare.trace import kept
 
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
 _STAGED: Final = 100
 _CANCELLED: Final[Mapping[str, Any]] = {
     "error": {"type": "Cancelled", "message": "It was cancelled: its blob or its artifact was deleted."}
@@ -75,7 +75,7 @@ def claim_job(
         if not jobs.any_due(connection, now):
             return None
     holder = uuid.uuid4().hex
-    until = now + int(services.rules.attempt_timeout * _SECOND)
+    until = now + int(services.rules.attempt_timeout * SECOND)
 
     def claim(connection: Connection) -> jobs.Claimed | None:
         for but in dict.fromkeys((full | present, full)):
@@ -119,7 +119,7 @@ def _put_off(services: Services, job_id: str, holder: str, error: Exception) -> 
     rules = services.rules.jobs
 
     def later(times: int) -> int:
-        first, most = int(rules.retry_first * _SECOND), int(rules.retry_most * _SECOND)
+        first, most = int(rules.retry_first * SECOND), int(rules.retry_most * SECOND)
         return services.clock() + putting_off.wait(first, most, times)
 
     putting_off.put_off(
@@ -171,7 +171,7 @@ def _failed(services: Services, job: Job, error: GlareError, *, passing: bool) -
 def _postpone(
     services: Services, job: Job, seconds: float, outcome: Mapping[str, Any] | None, *, counted: bool
 ) -> None:
-    due_at = services.clock() + int(seconds * _SECOND)
+    due_at = services.clock() + int(seconds * SECOND)
     services.db.transact(lambda connection: jobs.postpone(connection, job, due_at, outcome, counted=counted))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from glare.db import location_hosts
 from glare.db.checks import Target
+from glare.domain.moment import SECOND
 from glare.domain.verification import Finding, OutageRule, Outcome, is_outage
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
 _MOST_HOSTS: Final = 1000
 _NETWORK_AUTHENTICATION: Final = 511
 _ERRORS: Final = 500
@@ -39,12 +39,12 @@ def is_ours(services: Services, connection: Connection, target: Target, finding:
     rules = services.rules.verification
     if finding.outcome not in BAD:
         return False
-    patience = int(rules.outage_patience * _SECOND)
+    patience = int(rules.outage_patience * SECOND)
     withheld_at = target.standing.withheld_at
     if withheld_at is not None and now - withheld_at >= patience:
         return False
     failed, changed, reached = location_hosts.last_words(
-        connection, now - int(rules.outage_window * _SECOND), _MOST_HOSTS
+        connection, now - int(rules.outage_window * SECOND), _MOST_HOSTS
     )
     bad = changed if finding.outcome is Outcome.CHANGED else [*failed, *changed]
     rule = OutageRule(rules.outage_hosts, rules.outage_projects, rules.outage_share)

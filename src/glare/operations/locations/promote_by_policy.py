@@ -12,6 +12,7 @@ from glare.db.jobs import JobKind
 from glare.db.rows import fetch_artifact
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External, LocationState, Slot
+from glare.domain.moment import SECOND
 from glare.domain.origins.replica_origin import origins_of
 from glare.errors import GlareError
 from glare.operations import putting_off
@@ -21,7 +22,6 @@ from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
 _LOST: Final = (LocationState.CHANGED, LocationState.UNREACHABLE)
 
 
@@ -103,5 +103,5 @@ def _failed_lately(services: Services, location_id: str) -> bool:
     """Whether a promotion of it failed, or was cancelled, so lately that it is not tried again by itself."""
     with services.db.look() as connection:
         job = jobs.newest(connection, location_id, JobKind.PROMOTE)
-    since = services.clock() - int(services.rules.promotion.retry * _SECOND)
+    since = services.clock() - int(services.rules.promotion.retry * SECOND)
     return job is not None and job.finished_at is not None and job.finished_at >= since

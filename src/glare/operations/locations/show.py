@@ -21,6 +21,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
 from glare.domain.blob import Blob, External
 from glare.domain.events import artifact_event
+from glare.domain.moment import SECOND
 from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, visible_reason
 from glare.errors import Forbidden, NotFound, TooManyRequests, Unauthorized
@@ -33,7 +34,6 @@ from glare.policy.engine import target_of
 from glare.policy.scope import may_see
 
 _ID_LENGTH: Final = 32
-_SECOND: Final = 1_000_000
 D = TypeVar("D")
 
 
@@ -135,7 +135,7 @@ def ask_for_check(
 
 def _charge(services: Services, connection: Connection, target: Target, now: int) -> None:
     limits = services.rules.outbound
-    period = now - now % (limits.window * _SECOND)
+    period = now - now % (limits.window * SECOND)
     counters.add(connection, outbound_usage, {"project": target.project, "period": period}, {"requests": 1})
     requests, size = counters.outbound_used(connection, target.project, period)
     if limits.requests != UNLIMITED and requests > limits.requests:
@@ -179,7 +179,7 @@ def _document(services: Services, actor: Actor, artifact: Artifact, blob: Blob) 
         blob,
         full_url=admin or actor.project == artifact.owner,
         to_operator=admin,
-        stale_before=services.clock() - int(services.rules.verification.stale_after * _SECOND),
+        stale_before=services.clock() - int(services.rules.verification.stale_after * SECOND),
     )
 
 

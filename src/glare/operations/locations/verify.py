@@ -22,6 +22,7 @@ from glare.db.tables import outbound_usage
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
+from glare.domain.moment import DAY, SECOND
 from glare.domain.verification import AT_ONCE, CheckKind, Finding, Outcome, Standing, after
 from glare.egress.cancellation import Cancellation
 from glare.errors import Blocked, Cause, OutboundBusy, Phase, Unavailable
@@ -33,8 +34,6 @@ from glare.operations.locations.outage import BAD, is_ours
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
 
-_DAY: Final = 86_400_000_000
-_SECOND: Final = 1_000_000
 _STALE_BATCH: Final = 100
 _OWN: Final = ""
 """The project that the service's own checks are counted for."""
@@ -58,7 +57,7 @@ def claim_check(
     """
     holder = uuid.uuid4().hex
     now = services.clock()
-    until = now + int(services.rules.attempt_timeout * _SECOND)
+    until = now + int(services.rules.attempt_timeout * SECOND)
     with services.db.look() as connection:
         if not location_hosts.any_host_due(connection, now):
             return None
@@ -170,7 +169,7 @@ def verify(
     except Blocked:  # By where a redirect leads.
         finding = None
     except OutboundBusy as busy:  # Nothing was asked, so nothing is known, and its turn comes soon.
-        later = services.clock() + (busy.retry_after or 1) * _SECOND
+        later = services.clock() + (busy.retry_after or 1) * SECOND
         services.db.transact(lambda connection: checks.put_off(connection, target.id, later))
         return None
     if finding is None:
@@ -186,7 +185,7 @@ def verify(
 
 def tell_stale(services: Services) -> None:
     """Tell of proofs that have become too old."""
-    before = services.clock() - int(services.rules.verification.stale_after * _SECOND)
+    before = services.clock() - int(services.rules.verification.stale_after * SECOND)
     place = (0, "")
     while True:
         with services.db.read() as connection:
@@ -233,7 +232,7 @@ def _within_budget(services: Services, size: int, now: int) -> bool:
     if budget == UNLIMITED:
         return True
     with services.db.look() as connection:
-        _, used = counters.outbound_used(connection, _OWN, now - now % _DAY)
+        _, used = counters.outbound_used(connection, _OWN, now - now % DAY)
     return used + size <= budget
 
 
@@ -283,12 +282,12 @@ def _charge(services: Services, connection: Connection, target: Target, finding:
     if finding.kind is not CheckKind.FULL:
         return
     if target.asked:
-        period = now - now % (services.rules.outbound.window * _SECOND)
+        period = now - now % (services.rules.outbound.window * SECOND)
         counters.add(
             connection, outbound_usage, {"project": target.project, "period": period}, {"bytes": finding.bytes}
         )
         return
-    key = {"project": _OWN, "period": now - now % _DAY}
+    key = {"project": _OWN, "period": now - now % DAY}
     counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
 
 
@@ -327,7 +326,7 @@ def _host_waits(services: Services, failures: int) -> int:
     row.
     """
     rules = services.rules.verification
-    wait = int(rules.host_interval * _SECOND)
+    wait = int(rules.host_interval * SECOND)
     return services.clock() + max(wait, _backoff(services, failures))
 
 
@@ -338,7 +337,7 @@ def _turn_waits(services: Services, finding: Finding | None, failures: int) -> i
     wait = _backoff(services, failures)
     contact = None if finding is None else finding.contact
     if finding is not None and finding.reason == Cause.THROTTLED and contact is not None and contact.hop == 0:
-        most = int(services.rules.verification.busy_most * _SECOND)
+        most = int(services.rules.verification.busy_most * SECOND)
         wait = max(wait, most if finding.retry_after is None else min(finding.retry_after, most))
     return services.clock() + wait
 
@@ -347,7 +346,7 @@ def _backoff(services: Services, failures: int) -> int:
     rules = services.rules.verification
     if not failures:
         return 0
-    most = int(rules.host_retry_most * _SECOND)
+    most = int(rules.host_retry_most * SECOND)
     return rules.rhythm.spread(putting_off.wait(rules.rhythm.retry_first, most, failures), services.chance())
 
 

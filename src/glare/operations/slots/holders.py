@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import counters
+from glare.domain.moment import SECOND
 from glare.operations import access
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def end_attempt(
 
 
 def _alive_since(services: Services, now: int) -> int:
-    return now - int(services.rules.attempt_timeout * 1e6)
+    return now - int(services.rules.attempt_timeout * SECOND)

@@ -8,13 +8,14 @@ from typing import Final
 
 from glare.db import blobs as blob_rows
 from glare.domain.blob import Managed
+from glare.domain.moment import HOUR, MINUTE
 from glare.errors import GlareError
 from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
 
-_RETRY_FIRST: Final = 60_000_000
-_RETRY_LAST: Final = 6 * 3600 * 1_000_000
+_RETRY_FIRST: Final = MINUTE
+_RETRY_LAST: Final = 6 * HOUR
 
 
 def remove_doomed(services: Services, objects: Sequence[Managed]) -> None:

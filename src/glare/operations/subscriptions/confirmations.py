@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,13 +14,12 @@ from glare.db import subscriptions as rows
 from glare.documents.subscriptions import CONFIRMATION, SubscriptionState
 from glare.domain.actor import Actor
 from glare.domain.events import Event
+from glare.domain.moment import SECOND
 from glare.domain.subscription import NewDelivery, Subscription
 from glare.errors import Conflict, Forbidden
 from glare.operations.outbound import charge_request
 from glare.operations.services import Services
 from glare.operations.subscriptions.access import find, noted
-
-_SECOND: Final = 1_000_000
 
 
 def ask(services: Services, connection: Connection, subscription: Subscription) -> None:
@@ -34,7 +33,7 @@ def ask(services: Services, connection: Connection, subscription: Subscription) 
         "state": SubscriptionState.PENDING,
         "reason": None,
         "token": services.secrets.seal(secrets.token_urlsafe(32)),
-        "confirm_until": now + int(services.rules.subscriptions.confirmation_time * _SECOND),
+        "confirm_until": now + int(services.rules.subscriptions.confirmation_time * SECOND),
         "failing_since": None,
         "next_at": now,
     }

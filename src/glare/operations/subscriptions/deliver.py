@@ -20,6 +20,7 @@ from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
 from glare.documents.subscriptions import CONFIRMATION, SUSPENDED, DeliveryState, SubscriptionState
 from glare.domain.events import Event
+from glare.domain.moment import SECOND
 from glare.domain.subscription import Delivery, Subscription
 from glare.egress.asked import Asked
 from glare.egress.cancellation import Cancellation
@@ -36,7 +37,6 @@ from glare.trace import kept
 
 _log = logging.getLogger(__name__)
 
-_SECOND: Final = 1_000_000
 _AT_ONCE: Final = 20
 """Messages that one claim sends at most: then it is the turn of another project."""
 
@@ -68,7 +68,7 @@ class Deliverer:
         self._services = services
         self._cancellation = Cancellation()
         seconds = 2 * services.rules.subscriptions.delivery_timeout + services.webhooks.settings.refusal_floor_seconds
-        self._lease = int((seconds + _MARGIN) * _SECOND)
+        self._lease = int((seconds + _MARGIN) * SECOND)
 
     def stop(self) -> None:
         """Break off what is under way; it is sent again later."""
@@ -109,10 +109,10 @@ class Deliverer:
                 if self._cancellation.cancelled or not self._send_next(subscription_id, worker):
                     break
         except OutboundBusy as busy:  # Nothing was sent, and the target is not to blame.
-            later = {"next_at": self._services.clock() + (busy.retry_after or 1) * _SECOND}
+            later = {"next_at": self._services.clock() + (busy.retry_after or 1) * SECOND}
             self._services.db.transact(lambda connection: rows.change(connection, subscription_id, later))
         except Exception as error:  # noqa: BLE001 - it is ours, not the target's: the message waits, and other queues go on
-            later = {"next_at": self._services.clock() + _AFTER_ERROR * _SECOND}
+            later = {"next_at": self._services.clock() + _AFTER_ERROR * SECOND}
             putting_off.put_off(
                 self._services,
                 putting_off.MESSAGE,
@@ -264,7 +264,7 @@ def _settle(
     if gone or again is None:
         tried |= {"state": DeliveryState.FAILED.value, "finished_at": now}
     deliveries.change(connection, delivery.number, tried)
-    if gone or (now - since >= rules.suspend_after * _SECOND and outcome.reason != INTERNAL):
+    if gone or (now - since >= rules.suspend_after * SECOND and outcome.reason != INTERNAL):
         _suspend(services, connection, subscription, "gone" if gone else "failing")
         return "failed" if gone or again is None else "retried"
     if again is None:

@@ -19,6 +19,7 @@ from glare.db.rows import owners
 from glare.documents.subscriptions import SUSPENDED
 from glare.domain.artifact import Visibility
 from glare.domain.events import Event, RecordedEvent
+from glare.domain.moment import HOUR, SECOND
 from glare.domain.subscription import NewDelivery, Subscription
 from glare.domain.visibility import ListScope, visible
 from glare.errors import GlareError
@@ -26,8 +27,8 @@ from glare.operations import putting_off
 from glare.operations.services import Services
 
 _BATCH: Final = 100
-_RETRY_FIRST: Final = 5_000_000
-_RETRY_MOST: Final = 3600_000_000
+_RETRY_FIRST: Final = 5 * SECOND
+_RETRY_MOST: Final = HOUR
 
 _log = logging.getLogger(__name__)
 

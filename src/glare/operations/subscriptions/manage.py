@@ -19,6 +19,7 @@ from glare.documents.subscriptions import (
     SubscriptionState,
 )
 from glare.domain.actor import Actor
+from glare.domain.moment import SECOND
 from glare.domain.subscription import Scope, Subscription
 from glare.domain.visibility import ListScope, visible
 from glare.errors import ArtifactNotFound, Conflict, InvalidParameterValue
@@ -28,8 +29,6 @@ from glare.operations.services import Services
 from glare.operations.subscriptions import confirmations
 from glare.operations.subscriptions.access import find, noted, require_project
 from glare.operations.subscriptions.documents import values_of
-
-_SECOND: Final = 1_000_000
 
 
 def create_subscription(services: Services, actor: Actor, asked: NewSubscription) -> tuple[Subscription, str]:
@@ -169,7 +168,7 @@ def replace_secret(
     def work(connection: Connection) -> Subscription:
         found = find(services, connection, actor, subscription_id, "subscription:update", lock=True)
         now = services.clock()
-        until = now + int(services.rules.subscriptions.secret_overlap * _SECOND)
+        until = now + int(services.rules.subscriptions.secret_overlap * SECOND)
         values = {"secret": sealed, "old_secret": found.secret, "old_secret_until": until, "updated_at": now}
         rows.change(connection, found.id, values)
         noted(services, connection, actor, "subscription.secret", found)

@@ -15,6 +15,7 @@ from glare.db.jobs import JobKind, JobState
 from glare.db.tables import artifacts, blobs, deliveries, doomed_objects, jobs, location_hosts, outbox, subscriptions
 from glare.documents.subscriptions import DeliveryState, SubscriptionState
 from glare.domain.blob import LocationState
+from glare.domain.moment import SECOND
 from glare.errors import GlareError
 from glare.metrics import Depths
 from glare.operations.services import Services
@@ -22,7 +23,6 @@ from glare.operations.services import Services
 _log = logging.getLogger(__name__)
 
 _AT_MOST: Final = 10_000
-_SECOND: Final = 1_000_000
 
 
 def depths(services: Services) -> Depths:
@@ -62,14 +62,14 @@ def _stores(services: Services) -> dict[str, dict[tuple[str, ...], float]]:
 
 def _read(services: Services, connection: Connection) -> Depths:
     now = services.clock()
-    alive_since = now - int(services.rules.attempt_timeout * _SECOND)
+    alive_since = now - int(services.rules.attempt_timeout * SECOND)
     waiting, unfanned = outbox.c.consumed_at.is_(None), outbox.c.fanned_at.is_(None)
 
     def age(table: Table, since: str, order: str, *conditions: ColumnElement[Any]) -> float:
         """Seconds since the first row of those that meet the conditions; 0 where there is none."""
         first = select(table.c[since]).where(*conditions).order_by(table.c[order]).limit(1)
         found = connection.execute(first).scalar_one_or_none()
-        return 0 if found is None else max(0, now - found) / _SECOND
+        return 0 if found is None else max(0, now - found) / SECOND
 
     return {
         "glare_outbox_events": _count(connection, outbox, waiting),

@@ -27,6 +27,7 @@ from glare.db import fsck as rows
 from glare.db.fsck import Run, StoredBlob
 from glare.digest import BLOCK, DIGEST_LENGTH, block_count
 from glare.domain.blob import Damage, Managed
+from glare.domain.moment import MINUTE, SECOND
 from glare.errors import Conflict, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
 from glare.operations.damage import Unreadable, mark, read_again
 from glare.operations.services import Services
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 _PAGE: Final = 100
 _OBJECTS: Final = 500
 _SAVE_EVERY: Final = 5.0
-_DEAD_AFTER: Final = 60_000_000
+_DEAD_AFTER: Final = MINUTE
 _MOST_REMEMBERED: Final = 0.5
 """So many seconds of unused rate may be caught up with: a check that waited for a store must not then run at full
 speed."""
@@ -294,7 +295,7 @@ class _StoreCheck:
 
     def _check_objects(self) -> None:
         entries = self._store.entries(self._run.position)
-        oldest = self._services.clock() / 1e6 - self._check.options.orphan_age
+        oldest = self._services.clock() / SECOND - self._check.options.orphan_age
         while batch := list(islice(entries, _OBJECTS)):
             self._throttle.spend(0)
             self._check_entries([entry for entry in batch if entry.stored_at <= oldest])

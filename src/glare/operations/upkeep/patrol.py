@@ -20,6 +20,7 @@ from glare.db import patrols
 from glare.db.fsck import StoredBlob
 from glare.digest import block_count
 from glare.domain.blob import Damage
+from glare.domain.moment import MINUTE, SECOND
 from glare.errors import BlobDamaged, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
 from glare.operations import damage, putting_off
 from glare.operations.reading.block_digests import BlockDigests
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PAGE: Final = 100
-_SECOND: Final = 1_000_000
 _SAVE_EVERY: Final = 5.0
-_LEASE: Final = 60 * _SECOND
+_LEASE: Final = MINUTE
 
 
 class Outcome(StrEnum):
@@ -67,7 +67,7 @@ def patrol(services: Services, stop: threading.Event, clock: Callable[[], float]
 
 def _patrol_store(services: Services, store: Store, stop: threading.Event, clock: Callable[[], float]) -> None:
     rules, now, holder = services.rules.patrol, services.clock(), uuid.uuid4().hex
-    interval = int(rules.interval * _SECOND)
+    interval = int(rules.interval * SECOND)
 
     def claim(connection: Connection) -> patrols.Round | None:
         return patrols.claim(connection, store.name, holder, now, now + _LEASE, interval)

@@ -20,6 +20,7 @@ from glare.db.rows import fetch_artifact
 from glare.digest import block_count
 from glare.domain.blob import Managed
 from glare.domain.events import artifact_event
+from glare.domain.moment import HOUR
 from glare.errors import GlareError
 from glare.operations import audit
 from glare.operations.reading.block_digests import BlockDigests
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_SOURCES: Final = 8
-_ABANDONED_AFTER: Final = 3600 * 1_000_000
+_ABANDONED_AFTER: Final = HOUR
 """What is being written is doomed from then on (microseconds), so that a process that dies leaves nothing. It is put
 off while it is written."""
 

@@ -22,6 +22,7 @@ from glare.db import check_history, contents, counters, deliveries, jobs, leases
 from glare.db import subscriptions as subscription_rows
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
+from glare.domain.moment import DAY, SECOND
 from glare.errors import Conflict, GlareError, Unavailable
 from glare.operations import putting_off
 from glare.operations.artifacts.delete import remove
@@ -33,9 +34,8 @@ from glare.operations.subscriptions.confirmations import expire
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 100
-_SECOND: Final = 1_000_000
-_FORGET_CONTENT_AFTER: Final = 24 * 3600 * _SECOND
-_BUDGET_WINDOW: Final = 48 * 3600 * _SECOND  # The budget of checks is counted by the day.
+_FORGET_CONTENT_AFTER: Final = DAY
+_BUDGET_WINDOW: Final = 2 * DAY  # The budget of checks is counted by the day.
 _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 
 
@@ -52,7 +52,7 @@ def sweep(services: Services) -> None:
 
 def end_dead_attempts(services: Services) -> None:
     """Undo attempts whose heartbeat has stopped, and remove what they had staged."""
-    before = services.clock() - int(services.rules.attempt_timeout * _SECOND)
+    before = services.clock() - int(services.rules.attempt_timeout * SECOND)
     place = (0, "")
     while True:
         with services.db.read() as connection:
@@ -141,7 +141,7 @@ def scrub_deleted(services: Services) -> tuple[int, int]:
 
     One that cannot be removed is passed over and left to the next round.
     """
-    until = services.clock() - int(services.rules.scrub_time * _SECOND)
+    until = services.clock() - int(services.rules.scrub_time * SECOND)
     done: Counter[_Outcome] = Counter()
     last = (0, "")
     with ThreadPoolExecutor(services.rules.scrub_pool_size, "scrub") as pool:
@@ -186,18 +186,18 @@ def forget_contents(services: Services) -> None:
 def forget_outbound(services: Services) -> None:
     """Drop outbound counters of past windows, and leases whose holders are gone."""
     now = services.clock()
-    window = max(2 * services.rules.outbound.window * _SECOND, _BUDGET_WINDOW)
+    window = max(2 * services.rules.outbound.window * SECOND, _BUDGET_WINDOW)
 
     def forget(connection: Connection) -> None:
         counters.forget_outbound(connection, now - window)
-        leases.forget_dead(connection, now - int(services.rules.attempt_timeout * _SECOND))
+        leases.forget_dead(connection, now - int(services.rules.attempt_timeout * SECOND))
 
     services.db.transact(forget)
 
 
 def retire_events(services: Services) -> None:
     """Drop events that were consumed longer ago than their retention."""
-    before = services.clock() - int(services.rules.event_retention * _SECOND)
+    before = services.clock() - int(services.rules.event_retention * SECOND)
     while True:
         if services.db.transact(lambda connection: outbox.retire(connection, before, _BATCH * 10)) < _BATCH * 10:
             return
@@ -208,14 +208,14 @@ def retire_audit(services: Services) -> None:
     now = services.clock()
     rules = services.rules
     for outcome, retention in ((DONE, rules.audit_retention), (REFUSED, rules.refusal_retention)):
-        before = now - int(retention * _SECOND)
+        before = now - int(retention * SECOND)
         while _retire(services, outcome, before) == _BATCH * 10:
             pass
 
 
 def retire_checks(services: Services) -> None:
     """Drop entries of histories of locations that are older than their retention."""
-    before = services.clock() - int(services.rules.verification.history_retention * _SECOND)
+    before = services.clock() - int(services.rules.verification.history_retention * SECOND)
     while (
         services.db.transact(lambda connection: check_history.drop_old_checks(connection, before, _BATCH * 10))
         == _BATCH * 10
@@ -225,7 +225,7 @@ def retire_checks(services: Services) -> None:
 
 def retire_jobs(services: Services) -> None:
     """Drop jobs that ended longer ago than their retention."""
-    before = services.clock() - int(services.rules.jobs.retention * _SECOND)
+    before = services.clock() - int(services.rules.jobs.retention * SECOND)
     while services.db.transact(lambda connection: jobs.retire(connection, before, _BATCH * 10)) == _BATCH * 10:
         pass
 
@@ -250,6 +250,6 @@ def expire_subscriptions(services: Services) -> None:
 
 def retire_deliveries(services: Services) -> None:
     """Drop messages to subscribers that were finished longer ago than the retention of the log."""
-    before = services.clock() - int(services.rules.subscriptions.log_retention * _SECOND)
+    before = services.clock() - int(services.rules.subscriptions.log_retention * SECOND)
     while services.db.transact(lambda connection: deliveries.retire(connection, before, _BATCH)) == _BATCH:
         pass
