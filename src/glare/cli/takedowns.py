@@ -36,7 +36,7 @@ def list_takedowns(args: Namespace) -> int:
     given = [(name, value) for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None]
     with services_of(args) as services:
         page = read_takedowns(services, parse_query(TakedownQuery, given))
-    if not print_table(args, _COLUMNS, list(map(_row, page.takedowns)), list(map(_document, page.takedowns))):
+    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), list(map(_document, page.entries))):
         say("nothing is taken down.")
     if page.marker is not None:
         say(f"there may be more: --marker {page.marker}")

@@ -5,7 +5,6 @@ none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection
@@ -20,6 +19,7 @@ from glare.domain.audit import AuditEntry, AuditQuery, RecordedAudit
 from glare.domain.events import Event
 from glare.domain.moment import SECOND
 from glare.errors import InvalidParameterValue
+from glare.operations.page import Page, page_of
 
 if TYPE_CHECKING:
     from glare.operations.services import Services
@@ -83,15 +83,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     return {"fields": fields, "changes": changes}
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """One page. `marker` is where the next one begins, None after the last."""
-
-    entries: Sequence[RecordedAudit]
-    marker: str | None
-
-
-def list_audit(services: Services, actor: Actor, query: documents.AuditQuery) -> AuditPage:
+def list_audit(services: Services, actor: Actor, query: documents.AuditQuery) -> Page[RecordedAudit]:
     """One page of the audit log, newest first.
 
     Raises `PolicyException`, and `InvalidParameterValue` naming the parameter.
@@ -100,12 +92,11 @@ def list_audit(services: Services, actor: Actor, query: documents.AuditQuery) ->
     return read_audit(services, query_of(query, services.rules.query.max_page))
 
 
-def read_audit(services: Services, query: AuditQuery) -> AuditPage:
+def read_audit(services: Services, query: AuditQuery) -> Page[RecordedAudit]:
     """One page, for a caller that may see it."""
     with services.db.read() as connection:
         entries = audit_rows.page(connection, query)
-    last = entries[-1] if entries and len(entries) == query.limit else None
-    return AuditPage(entries, None if last is None else f"{last.occurred_at}-{last.id}")
+    return page_of(entries, query.limit, lambda entry: f"{entry.occurred_at}-{entry.id}")
 
 
 def represent_entry(entry: RecordedAudit) -> documents.AuditEntry:

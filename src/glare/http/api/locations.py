@@ -28,7 +28,7 @@ LOCATIONS: Final = Tag(
 )
 def list_page(call: Call, query: documents.LocationQuery) -> tuple[Sequence[documents.RecordedLocation], str | None]:
     page = locations.list_locations(call.services, call.actor, query)
-    return page.documents, page.marker
+    return page.entries, page.marker
 
 
 @Operation(
@@ -52,7 +52,7 @@ async def show(call: Call) -> documents.RecordedLocation | documents.Recording:
 )
 def list_checks(call: Call, query: documents.CheckQuery) -> tuple[Sequence[documents.RecordedCheck], str | None]:
     page = locations.list_checks(call.services, call.actor, _id(call), query)
-    return page.documents, page.marker
+    return page.entries, page.marker
 
 
 @Operation(

@@ -35,7 +35,7 @@ def _of_project(call: Call) -> None:
 )
 def list_page(call: Call, query: documents.SubscriptionQuery) -> tuple[Sequence[documents.Subscription], str | None]:
     page = manage.list_subscriptions(call.services, call.actor, query)
-    return [represent_subscription(one) for one in page.subscriptions], page.marker
+    return [represent_subscription(one) for one in page.entries], page.marker
 
 
 @Taking(
@@ -133,7 +133,7 @@ async def confirm(call: Call, asked: documents.Confirmation) -> documents.Subscr
 )
 def list_deliveries(call: Call, query: documents.DeliveryQuery) -> tuple[Sequence[documents.Delivery], str | None]:
     page = deliveries.list_deliveries(call.services, call.actor, _id(call), query)
-    return [represent_delivery(one) for one in page.deliveries], page.marker
+    return [represent_delivery(one) for one in page.entries], page.marker
 
 
 @Operation(

@@ -32,7 +32,7 @@ TAKEDOWNS: Final = Tag(
 )
 def list_page(call: Call, query: TakedownQuery) -> tuple[Sequence[Takedown], str | None]:
     page = manage.list_takedowns(call.services, call.actor, query)
-    return [represent_takedown(takedown) for takedown in page.takedowns], page.marker
+    return [represent_takedown(takedown) for takedown in page.entries], page.marker
 
 
 @Taking(

@@ -35,6 +35,7 @@ from glare.errors import Conflict, Forbidden, GlareError, LocationChanged, NotFo
 from glare.operations import access, audit
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.claimed_jobs import ClaimLost
+from glare.operations.locations.find import find_location, may_be_id, missing
 from glare.operations.place import Place
 from glare.operations.reading.candidates import candidates_of
 from glare.operations.reading.checked_blocks import CheckedBlocks
@@ -58,7 +59,7 @@ def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> doc
     no good copy is there, `Blocked` where it is taken down, `Conflict` where it was not measured or the slot is busy,
     `TooManyRequests` beyond the project's jobs.
     """
-    artifact, blob = _find(services, actor, location_id)
+    artifact, blob = find_location(services, actor, location_id)
     access.require_writer(services, actor, artifact)
     access.require(services, RULE, actor, artifact)
     running = _newest(services, location_id)
@@ -135,7 +136,7 @@ def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Bl
 def _require_promotable(services: Services, location_id: str, place: Place) -> None:
     artifact, slot, blob = place.artifact, place.slot, place.blob
     if blob is None or not isinstance(blob.location, External) or blob.location.id != location_id:
-        raise _missing(location_id)
+        raise missing(location_id)
     if artifact.status is Status.DELETED:
         raise Forbidden(f"Artifact '{artifact.id}' is deleted; its locations are not promoted.")
     if blob.digests is None:
@@ -155,7 +156,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     place = access.find_place(spec, artifact, job.slot.path)
     slot, blob = place.slot, place.blob
     if blob is None or blob.digests is None or blob.size is None or not isinstance(blob.location, External):
-        raise _missing(job.location_id)
+        raise missing(job.location_id)
     with services.db.read() as connection:
         candidates = takedowns.open_ones(connection, candidates_of(place, blob))
     if not candidates:
@@ -325,26 +326,7 @@ def _document(services: Services, actor: Actor, artifact: Artifact, job: Job) ->
 
 
 def _newest(services: Services, location_id: str) -> Job | None:
-    if len(location_id) != 32 or not location_id.isascii() or not location_id.isalnum():
-        raise _missing(location_id)
+    if not may_be_id(location_id):
+        raise missing(location_id)
     with services.db.read() as connection:
         return jobs.newest(connection, location_id, JobKind.PROMOTE)
-
-
-def _find(services: Services, actor: Actor, location_id: str) -> tuple[Artifact, Blob]:
-    if len(location_id) != 32 or not location_id.isascii() or not location_id.isalnum():
-        raise _missing(location_id)
-    with services.db.read() as connection:
-        target = checks.find(connection, location_id)
-        artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
-    if artifact is None or target is None or not may_see(services.policy, actor, artifact):
-        raise _missing(location_id)
-    blob = artifact.blobs.get(target.slot)
-    if blob is None:
-        raise _missing(location_id)
-    services.policy.require("location:get", actor, target_of(artifact))
-    return artifact, blob
-
-
-def _missing(location_id: str) -> NotFound:
-    return NotFound(f"There is no external location '{location_id[:40]}'; list them at /locations.")

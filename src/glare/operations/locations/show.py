@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
-
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
@@ -13,36 +9,25 @@ from glare.db import check_history, checks, counters, location_hosts
 from glare.db.check_history import RecordedCheck
 from glare.db.checks import LocationQuery, Target
 from glare.db.counters import UNLIMITED
-from glare.db.rows import fetch_artifact, fetch_artifacts
+from glare.db.rows import fetch_artifacts
 from glare.db.tables import outbound_usage
 from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.blob import Blob, External
+from glare.domain.blob import Blob
 from glare.domain.events import artifact_event
 from glare.domain.moment import SECOND
 from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, visible_reason
-from glare.errors import Forbidden, NotFound, TooManyRequests, Unauthorized
+from glare.errors import Forbidden, TooManyRequests, Unauthorized
 from glare.operations import access, audit
+from glare.operations.locations.find import blob_at, find_location, may_be_id, missing
 from glare.operations.locations.jobs import find_recording
 from glare.operations.locations.unmeasured import ask_for_measuring
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
-from glare.policy.engine import target_of
-from glare.policy.scope import may_see
-
-_ID_LENGTH: Final = 32
-D = TypeVar("D")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[D]):
-    """One page. `marker` is where the next one begins, None after the last."""
-
-    documents: Sequence[D]
-    marker: str | None
 
 
 def list_locations(
@@ -64,10 +49,10 @@ def read_locations(services: Services, actor: Actor, query: LocationQuery) -> Pa
     listed = []
     for location_id, artifact_id in found:
         artifact = artifacts.get(artifact_id)
-        blob = _blob_of(artifact, location_id) if artifact is not None else None
+        blob = blob_at(artifact, location_id) if artifact is not None else None
         if artifact is not None and blob is not None:
             listed.append(_document(services, actor, artifact, blob))
-    return Page(listed, found[-1][0] if len(found) == query.limit else None)
+    return Page(listed, page_of(found, query.limit, lambda one: one[0]).marker)
 
 
 def show_location(
@@ -76,10 +61,10 @@ def show_location(
     """One location, also one that is still being recorded, or could not be. Raises `NotFound`, also where the caller
     may not see its artifact.
     """
-    recording = find_recording(services, actor, location_id) if _may_be_id(location_id) else None
+    recording = find_recording(services, actor, location_id) if may_be_id(location_id) else None
     if recording is not None:
         return recording
-    artifact, blob = _find(services, actor, location_id)
+    artifact, blob = find_location(services, actor, location_id)
     return _document(services, actor, artifact, blob)
 
 
@@ -89,12 +74,12 @@ def list_checks(
     """One page of the history of a location, newest first. Raises as `show_location` does."""
     limit = min(query.limit, services.rules.query.max_page)
     before = int(query.marker) if query.marker else None
-    _find(services, actor, location_id)
+    find_location(services, actor, location_id)
     with services.db.read() as connection:
         entries = check_history.list_checks(connection, location_id, limit, before)
     to_operator = services.policy.is_admin(actor)
-    listed = [represent_check(entry, to_operator=to_operator) for entry in entries]
-    return Page(listed, str(entries[-1].id) if len(entries) == limit else None)
+    page = page_of(entries, limit, lambda entry: str(entry.id))
+    return Page([represent_check(entry, to_operator=to_operator) for entry in page.entries], page.marker)
 
 
 def ask_for_check(
@@ -105,7 +90,7 @@ def ask_for_check(
     Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and
     `TooManyRequests` where the project has used up its measurements.
     """
-    artifact, blob = _find(services, actor, location_id)
+    artifact, blob = find_location(services, actor, location_id)
     access.require_writer(services, actor, artifact)
     access.require(services, "location:check", actor, artifact)
     if artifact.status is Status.DELETED:
@@ -116,7 +101,7 @@ def ask_for_check(
         artifact_rows.lock(connection, artifact.id)
         target = checks.find(connection, location_id, lock=True)
         if target is None:
-            raise _missing(location_id)
+            raise missing(location_id)
         takedowns.require_open(connection, sha256=target.sha256, url=target.url)
         if blob.digests is None:
             ask_for_measuring(services, connection, artifact, blob)
@@ -146,30 +131,6 @@ def _charge(services: Services, connection: Connection, target: Target, now: int
         raise TooManyRequests(
             f"The project may have at most {limits.bytes} bytes measured in {limits.window} seconds; retry later."
         )
-
-
-def _find(services: Services, actor: Actor, location_id: str) -> tuple[Artifact, Blob]:
-    if not _may_be_id(location_id):
-        raise _missing(location_id)
-    with services.db.read() as connection:
-        target = checks.find(connection, location_id)
-        artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
-    blob = _blob_of(artifact, location_id) if artifact is not None else None
-    if artifact is None or blob is None or not may_see(services.policy, actor, artifact):
-        raise _missing(location_id)
-    services.policy.require("location:get", actor, target_of(artifact))
-    return artifact, blob
-
-
-def _may_be_id(text: str) -> bool:
-    return len(text) == _ID_LENGTH and text.isalnum() and text.isascii()
-
-
-def _blob_of(artifact: Artifact, location_id: str) -> Blob | None:
-    for blob in artifact.blobs.values():
-        if isinstance(blob.location, External) and blob.location.id == location_id:
-            return blob
-    return None
 
 
 def _document(services: Services, actor: Actor, artifact: Artifact, blob: Blob) -> documents.RecordedLocation:
@@ -221,7 +182,3 @@ def query_of(asked: documents.LocationQuery, most: int, *, project: str | None) 
         artifact_id=asked.artifact,
         after=asked.marker,
     )
-
-
-def _missing(location_id: str) -> NotFound:
-    return NotFound(f"There is no location '{location_id[:40]}'; list them at /locations.")

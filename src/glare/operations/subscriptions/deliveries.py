@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from sqlalchemy import Connection
 
 from glare.db import deliveries
@@ -13,26 +10,19 @@ from glare.documents.subscriptions import CONFIRMATION, DeliveryQuery, DeliveryS
 from glare.domain.actor import Actor
 from glare.domain.subscription import Delivery, Subscription
 from glare.errors import Conflict, NotFound
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.subscriptions.access import find, noted
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    """One page, newest first. `marker` is where the next one begins, None after the last."""
-
-    deliveries: Sequence[Delivery]
-    marker: str | None
-
-
-def list_deliveries(services: Services, actor: Actor, subscription_id: str, query: DeliveryQuery) -> DeliveryPage:
+def list_deliveries(services: Services, actor: Actor, subscription_id: str, query: DeliveryQuery) -> Page[Delivery]:
     """One page of a subscription's log. Raises `NotFound`, `PolicyException`, `InvalidParameterValue`."""
     limit = min(query.limit, services.rules.query.max_page)
     before = None if query.marker is None else int(query.marker)
     with services.db.read() as connection:
         subscription = find(services, connection, actor, subscription_id, "subscription:get")
         found = deliveries.page(connection, subscription.id, query.state, before, limit)
-    return DeliveryPage(found, str(found[-1].number) if len(found) == limit else None)
+    return page_of(found, limit, lambda delivery: str(delivery.number))
 
 
 def show_delivery(services: Services, actor: Actor, subscription_id: str, message_id: str) -> Delivery:

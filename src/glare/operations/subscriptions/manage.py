@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from glare.domain.visibility import ListScope, visible
 from glare.errors import ArtifactNotFound, Conflict, InvalidParameterValue
 from glare.events.webhooks import new_secret
 from glare.operations import access
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.subscriptions import confirmations
 from glare.operations.subscriptions.access import find, noted, require_project
@@ -81,15 +82,7 @@ def show_subscription(services: Services, actor: Actor, subscription_id: str) ->
         return find(services, connection, actor, subscription_id, "subscription:get")
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionPage:
-    """One page, newest first. `marker` is where the next one begins, None after the last."""
-
-    subscriptions: Sequence[Subscription]
-    marker: str | None
-
-
-def list_subscriptions(services: Services, actor: Actor, query: SubscriptionQuery) -> SubscriptionPage:
+def list_subscriptions(services: Services, actor: Actor, query: SubscriptionQuery) -> Page[Subscription]:
     """One page of a project's subscriptions, of the caller's where the parameters name no other. Raises what they are
     wrong in.
     """
@@ -99,8 +92,7 @@ def list_subscriptions(services: Services, actor: Actor, query: SubscriptionQuer
     after = _place(query.marker)
     with services.db.read() as connection:
         found = rows.page(connection, project, query.state, after, limit)
-    last = found[-1] if len(found) == limit else None
-    return SubscriptionPage(found, None if last is None else f"{last.created_at}_{last.id}")
+    return page_of(found, limit, lambda one: f"{one.created_at}_{one.id}")
 
 
 def change_subscription(

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -23,19 +21,12 @@ from glare.domain.takedown import Takedown
 from glare.domain.wording import visible_url
 from glare.egress.url import ANY_URL, parse
 from glare.errors import Conflict, InvalidParameterValue, LocationRefused, NotFound
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 
 _MAX_USER: Final = 255
 _SCHEME: Final = "http"
 _SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page. `marker` is where the next one begins, None after the last."""
-
-    takedowns: Sequence[Takedown]
-    marker: str | None
 
 
 def create_takedown(services: Services, actor: Actor, asked: NewTakedown) -> Takedown:
@@ -63,13 +54,13 @@ def take_down(services: Services, actor: Actor, asked: NewTakedown) -> Takedown:
     return services.db.transact(store, done=lambda connection: rows.find(connection, takedown.id))
 
 
-def list_takedowns(services: Services, actor: Actor, query: TakedownQuery) -> Page:
+def list_takedowns(services: Services, actor: Actor, query: TakedownQuery) -> Page[Takedown]:
     """One page, by id. Raises `PolicyException`, and `InvalidParameterValue` naming the parameter."""
     services.policy.require("takedown:list", actor, {})
     return read_takedowns(services, query)
 
 
-def read_takedowns(services: Services, query: TakedownQuery) -> Page:
+def read_takedowns(services: Services, query: TakedownQuery) -> Page[Takedown]:
     """One page, for a caller that may see it. Raises `InvalidParameterValue`."""
     after = query.marker
     if after is not None and not _may_be_id(after):
@@ -77,7 +68,7 @@ def read_takedowns(services: Services, query: TakedownQuery) -> Page:
     limit = min(query.limit, services.rules.query.max_page)
     with services.db.read() as connection:
         found = rows.page(connection, limit=limit, kind=query.kind, after=after)
-    return Page(found, found[-1].id if len(found) == limit else None)
+    return page_of(found, limit, lambda takedown: takedown.id)
 
 
 def show_takedown(services: Services, actor: Actor, takedown_id: str) -> Takedown:
