@@ -1,7 +1,8 @@
-"""Importing a module has no effect."""
+"""Importing a module has no effect, and who may import what beyond the layers."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -79,3 +80,20 @@ def test_an_effect_is_noticed(tmp_path: Path) -> None:
         "busy changes the threads",
         "busy changes the root log handlers",
     ]
+
+
+def test_statements_stand_in_the_layer_of_the_database(checkout: Path) -> None:
+    """Operations hand a connection on and write no SQL: of SQLAlchemy they know `Connection` alone."""
+    known: dict[str, set[str]] = {}
+    for path in (checkout / "src/glare/operations").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names if alias.name.partition(".")[0] == "sqlalchemy"}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sqlalchemy":
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+            else:
+                continue
+            if names:
+                known.setdefault(path.relative_to(checkout).as_posix(), set()).update(names)
+    assert len(known) > 10
+    assert {path: names for path, names in known.items() if names != {"sqlalchemy.Connection"}} == {}

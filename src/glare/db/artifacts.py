@@ -113,6 +113,11 @@ def remove_artifact(connection: Connection, artifact: Artifact) -> None:
         counters.count_artifacts(connection, artifact.type_name, _scope(artifact), -1)
 
 
+def require_schema(connection: Connection) -> None:
+    """Raise where the database has no artifacts, not even a place for them."""
+    connection.execute(select(artifacts.c.id).limit(1))
+
+
 def name_is_taken(connection: Connection, artifact: Artifact) -> bool:
     """Whether another artifact holds the name and version in the artifact's scope. Only the constraint decides."""
     return bool(

@@ -36,13 +36,6 @@ class Limits:
     bytes: int = UNLIMITED
 
 
-def add(connection: Connection, table: Table, key: Mapping[str, Any], amounts: Mapping[str, int]) -> None:
-    """Add `amounts` to the counter row of `key`, which comes into being at zero; before the next statement, or with the
-    commit.
-    """
-    add_up(connection, table, key, amounts)
-
-
 @lru_cache
 def _increase(table: Table, amounts: tuple[str, ...], limits: tuple[str, ...] = ()) -> Update:
     """Add to columns of one row, where those in `limits` stay within theirs. Made once: building it costs more than its
@@ -68,13 +61,15 @@ def _parameters(
 
 def count_artifacts(connection: Connection, type_name: str, scope: str, delta: int) -> None:
     """Change the plain total of the list of (type, scope)."""
-    add(connection, artifact_counts, {"type_name": type_name, "scope": scope}, {"total": delta})
+    add_up(connection, artifact_counts, {"type_name": type_name, "scope": scope}, {"total": delta})
 
 
 def use(connection: Connection, project: str, type_name: str, *, artifacts: int = 0, size: int = 0) -> None:
     """Change what `project` uses, without asking for a limit (to release, or to settle what was reserved)."""
     for name in (ALL_TYPES, type_name):
-        add(connection, quota_usage, {"project": project, "type_name": name}, {"artifacts": artifacts, "bytes": size})
+        add_up(
+            connection, quota_usage, {"project": project, "type_name": name}, {"artifacts": artifacts, "bytes": size}
+        )
 
 
 def use_within(
@@ -97,13 +92,13 @@ def use_within(
         bounds = {column: most for column, most in asked.items() if amounts[column] > 0 and most != UNLIMITED}
         key = {"project": project, "type_name": name}
         if not bounds:
-            add(connection, quota_usage, key, amounts)
+            add_up(connection, quota_usage, key, amounts)
             continue
         statement = _increase(quota_usage, tuple(amounts), tuple(bounds))
         values = _parameters(key, amounts, bounds)
         if connection.execute(statement, values).rowcount:
             continue
-        add(connection, quota_usage, key, {"artifacts": 0, "bytes": 0})
+        add_up(connection, quota_usage, key, {"artifacts": 0, "bytes": 0})
         if not connection.execute(statement, values).rowcount:
             return name
     return None
@@ -144,6 +139,18 @@ def replace_quota_records(connection: Connection, project: str, records: Mapping
     if records:
         rows = [{"project": project, "name": name, "value": value} for name, value in records.items()]
         connection.execute(insert(quotas), rows)
+
+
+def add_outbound(connection: Connection, project: str, period: int, *, requests: int = 0, size: int = 0) -> None:
+    """Add outbound requests and bytes to those of a project in the window that starts at `period`; before the next
+    statement, or with the commit.
+    """
+    add_up(connection, outbound_usage, {"project": project, "period": period}, {"requests": requests, "bytes": size})
+
+
+def add_outbound_host(connection: Connection, host: str, period: int) -> None:
+    """Add one outbound request to those of a host, as `add_outbound` does."""
+    add_up(connection, outbound_hosts, {"host": host, "period": period}, {"requests": 1})
 
 
 def outbound_used(connection: Connection, project: str, period: int) -> tuple[int, int]:

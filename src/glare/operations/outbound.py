@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from glare.db import counters, leases
 from glare.db.counters import UNLIMITED
-from glare.db.tables import outbound_hosts, outbound_usage
 from glare.domain.moment import SECOND
 from glare.egress.measure import Bound
 from glare.errors import TooManyRequests
@@ -28,7 +27,7 @@ class Charge:
 
     def __init__(self, services: Services, project: str, period: int, left: int | None) -> None:
         self._services = services
-        self._key = {"project": project, "period": period}
+        self._key = project, period
         self._unwritten = 0
         self._spent = 0
         self.left = left
@@ -55,7 +54,7 @@ class Charge:
 
     def write(self, connection: Connection) -> None:
         """Add what was counted since the last time to the counter."""
-        counters.add(connection, outbound_usage, self._key, {"bytes": self._unwritten})
+        counters.add_outbound(connection, *self._key, size=self._unwritten)
 
     def over(self) -> TooManyRequests:
         """The error for a body that is larger than what is left."""
@@ -77,8 +76,8 @@ def charged(services: Services, project: str, host: str) -> Iterator[Charge]:
 
     def take(connection: Connection) -> int:
         # Counted first: whoever else asks for the same project or host now waits here, and then sees this lease.
-        counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
-        counters.add(connection, outbound_hosts, {"host": host, "period": period}, {"requests": 1})
+        counters.add_outbound(connection, project, period, requests=1)
+        counters.add_outbound_host(connection, host, period)
         of_project, of_host = leases.running(connection, project, host, alive_since)
         requests, size = counters.outbound_used(connection, project, period)
         _require_below(limits.concurrency, of_project, "measurements at the same time", "wait for one to end")
@@ -109,7 +108,7 @@ def charge_request(services: Services, connection: Connection, project: str) -> 
     limits = services.rules.outbound
     now = services.clock()
     period = now - now % (limits.window * SECOND)
-    counters.add(connection, outbound_usage, {"project": project, "period": period}, {"requests": 1})
+    counters.add_outbound(connection, project, period, requests=1)
     requests, _ = counters.outbound_used(connection, project, period)
     _require_below(limits.requests, requests - 1, f"outbound requests in {limits.window} seconds", "retry later")
 

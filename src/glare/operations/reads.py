@@ -22,7 +22,6 @@ from sqlalchemy import Connection
 from glare.db import counters
 from glare.db.counters import UNLIMITED
 from glare.db.engine import Database
-from glare.db.tables import outbound_usage
 from glare.domain.moment import SECOND
 from glare.egress.lately import Lately
 from glare.errors import GlareError, OutboundBusy, TooManyRequests
@@ -194,10 +193,9 @@ class Reads:
 
     def _write(self, key: str, account: _Account, requests: int, size: int) -> None:
         """Tell the other nodes, and learn of them. What cannot be told stays known here."""
-        row = {"project": key, "period": account.period}
 
         def tell(connection: Connection) -> tuple[int, int]:
-            counters.add(connection, outbound_usage, row, {"requests": requests, "bytes": size})
+            counters.add_outbound(connection, key, account.period, requests=requests, size=size)
             return counters.outbound_used(connection, key, account.period)
 
         try:

@@ -10,7 +10,6 @@ from glare.db.check_history import RecordedCheck
 from glare.db.checks import LocationQuery, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifacts
-from glare.db.tables import outbound_usage
 from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.actor import Actor
@@ -121,7 +120,7 @@ def ask_for_check(
 def _charge(services: Services, connection: Connection, target: Target, now: int) -> None:
     limits = services.rules.outbound
     period = now - now % (limits.window * SECOND)
-    counters.add(connection, outbound_usage, {"project": target.project, "period": period}, {"requests": 1})
+    counters.add_outbound(connection, target.project, period, requests=1)
     requests, size = counters.outbound_used(connection, target.project, period)
     if limits.requests != UNLIMITED and requests > limits.requests:
         raise TooManyRequests(

@@ -18,7 +18,6 @@ from glare.db import check_history, checks, counters, location_hosts
 from glare.db.checks import Aged, Target
 from glare.db.counters import UNLIMITED
 from glare.db.rows import fetch_artifact
-from glare.db.tables import outbound_usage
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, LocationState
 from glare.domain.events import Event
@@ -283,12 +282,9 @@ def _charge(services: Services, connection: Connection, target: Target, finding:
         return
     if target.asked:
         period = now - now % (services.rules.outbound.window * SECOND)
-        counters.add(
-            connection, outbound_usage, {"project": target.project, "period": period}, {"bytes": finding.bytes}
-        )
+        counters.add_outbound(connection, target.project, period, size=finding.bytes)
         return
-    key = {"project": _OWN, "period": now - now % DAY}
-    counters.add(connection, outbound_usage, key, {"requests": 1, "bytes": finding.bytes})
+    counters.add_outbound(connection, _OWN, now - now % DAY, requests=1, size=finding.bytes)
 
 
 def _judge_host(

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import text
-
+from glare.db.artifacts import require_schema
 from glare.errors import GlareError, StoreFull, StoreMistaken, StoreReadOnly
 from glare.operations.services import Services
 
@@ -42,7 +41,7 @@ def readiness(services: Services) -> Readiness:
     limits: dict[str, str] = {}
     try:
         with services.aside.read() as connection:
-            connection.execute(text("SELECT id FROM artifacts LIMIT 1"))
+            require_schema(connection)
         for database in (services.db, services.aside):
             database.require_file()
     except Exception:  # noqa: BLE001 - whatever it is, the database is not ready
