@@ -82,6 +82,7 @@ SCENES = {
         given=HERE,
     ),
     HOW_TO / "write-your-own-type.md": Scene(),
+    HOW_TO / "add-a-store.md": Scene(),
     HOW_TO / "operate.md": Scene(
         replaced={"/etc/glare/glare.conf": "glare.conf"},
         serve=f"{QUICKSTART} --config-file glare.conf",

@@ -27,11 +27,10 @@ from glare.operations.takedowns import lookup as takedowns
 from glare.operations.upkeep.prepare_stores import prepare_stores
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
-from glare.settings.rules import DATABASE, FILE, read_limits_of, rules_of
+from glare.settings.rules import read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
-from glare.stores.database import DatabaseDriver
-from glare.stores.filesystem import FilesystemDriver
+from glare.stores.drivers import DriverSettings, make_stores
 
 _HASH_THREADS: Final = 8
 
@@ -163,7 +162,7 @@ def _now() -> int:
 
 
 def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database | None = None) -> Mapping[str, Store]:
-    """All stores by name, whichever is for new blobs now: another one was before, and has some.
+    """All stores by name.
 
     `aside` is asked which place is which store: each works at the place only that the database knows. Without it they
     do not ask.
@@ -173,16 +172,18 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database 
         log_call(call)
         metrics.store_called(call.store, call.action, call.failed, call.bytes)
 
-    def recorded() -> str | None:
+    def recorded(name: str) -> str | None:
         if aside is None:
             return None
         with aside.read() as connection:
-            known = store_rows.find(connection, FILE)
+            known = store_rows.find(connection, name)
         return None if known is None else known.identity
 
-    reserve = settings.store.free_space_reserve
-    directory = settings.glance_store.filesystem_store_datadir
-    return {
-        FILE: Store(FilesystemDriver(directory, name=FILE, reserve=reserve, recorded=recorded), observe),
-        DATABASE: Store(DatabaseDriver(db, name=DATABASE, reserve=reserve, aside=aside), observe),
-    }
+    options = DriverSettings(
+        directory=settings.glance_store.filesystem_store_datadir,
+        reserve=settings.store.free_space_reserve,
+        db=db,
+        aside=aside,
+        recorded=recorded,
+    )
+    return make_stores(options, observe)

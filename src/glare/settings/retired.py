@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from glare.stores.drivers import DRIVERS
+
 _LOGS = (
     "Glare logs to standard error and leaves files and rotation to the service manager; see [logging] level and format"
 )
 _OIDC = "Keycloak becomes OIDC with verified signatures, which is not part of this version; see [identity] pipeline"
-_STORES = "the stores of this version, file and database, are always there; see [glance_store] default_store"
+_STORES = f"the stores of this version, {' and '.join(DRIVERS)}, are always there; see [glance_store] default_store"
 
 RETIRED = MappingProxyType(
     {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import quote
 
 from glare.db.counters import ALL_TYPES, Limits
@@ -23,12 +22,7 @@ from glare.operations.rules import (
     Verification,
 )
 from glare.settings.values import Settings
-
-FILE: Final = "file"
-DATABASE: Final = "database"
-"""Names of the stores."""
-
-_STORES: Final = {"file": FILE, "filesystem": FILE, "database": DATABASE}
+from glare.stores.drivers import name_of
 
 
 def read_limits_of(settings: Settings) -> ReadLimits:
@@ -53,10 +47,10 @@ def rules_of(settings: Settings) -> Rules:
     delayed = {ALL_TYPES: settings.quotas.delayed_delete}
     redirect = {ALL_TYPES: settings.locations.redirect}
     promoting = {ALL_TYPES: Promoting(settings.promotion.when)}
-    default_store = {ALL_TYPES: _STORES[settings.glance_store.default_store]}
+    default_store = {ALL_TYPES: name_of(settings.glance_store.default_store)}
     for name, section in settings.artifact_types.items():
         if section.default_store is not None:
-            default_store[name] = _STORES[section.default_store]
+            default_store[name] = name_of(section.default_store)
         quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
         if section.redirect is not None:
             redirect[name] = section.redirect
@@ -111,7 +105,7 @@ def rules_of(settings: Settings) -> Rules:
         refusal_retention=settings.audit.refusal_retention,
         removal_delay=int(settings.store.removal_delay * SECOND),
         patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
-        unchecked_stores=frozenset(_STORES[name] for name in settings.store.unchecked_files),
+        unchecked_stores=frozenset(name_of(name) for name in settings.store.unchecked_files),
     )
 
 

@@ -22,12 +22,13 @@ from glare.settings.declare import (
     words,
 )
 from glare.settings.units import DAY, GIB, MIB
+from glare.stores.drivers import names
 
 PROMOTE_WHEN = ("never", "unreachable", "last_good")
 """When locations are promoted by themselves."""
 
-STORES = ("file", "filesystem", "database")
-"""Names of the stores; the first two are one store, the local file system."""
+STORES = names()
+"""Names of the stores; some have two."""
 
 LATER_STORES = {
     name: f"the {name} store is not part of this version"
@@ -35,6 +36,7 @@ LATER_STORES = {
         *("http", "https", "swift", "swift+http", "swift+https", "swift+config"),
         *("rbd", "sheepdog", "cinder", "vsphere", "s3"),
     )
+    if name not in STORES
 }
 
 
@@ -123,7 +125,7 @@ class StoreSettings(Section):
         "store here only if its file system checks what it reads (ZFS, Btrfs), or if you trust it as it is. By "
         "default each block is compared with its recorded sha256 before it leaves, from every store; ranges always "
         "are.",
-        allowed=("file", "filesystem"),
+        allowed=names(serving_files=True),
     )
     removal_delay: float = seconds(
         "10 min",
