@@ -32,7 +32,8 @@ from sample import find_sample, same_bytes
 from service import Installation, Service
 from world import World
 
-from client_environment import NoClientError, client_environment, site_packages
+from client_environment import client_environment, site_packages
+from environments import NoEnvironmentError
 
 NEEDED = ("curl", "cmp", "dd", "md5sum", "sha1sum", "sha256sum", "head", "tail", "sh")
 PEOPLE = (("alice", "alpha", "member"), ("bob", "beta", "member"), ("admin", "operators", "admin"))
@@ -72,7 +73,7 @@ def main() -> int:
         try:
             with ExitStack() as stack:
                 demonstrate(narrator, work, stack)
-        except (Surprise, NoClientError) as failure:
+        except (Surprise, NoEnvironmentError) as failure:
             logs = {"the service's log": work / "glare.log", "the web server's log": work / "origin" / "access.log"}
             narrator.surprise(failure, {name: _text(path) for name, path in logs.items()})
             return 1

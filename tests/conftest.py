@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from support import databases
 from support.origins.origin import Origin
+from support.programs.keystone import Keystone, running_keystone
 from support.service import Glare, running
 
 # How fast the machine is, and who else works on it, is no property of the code.
@@ -33,6 +34,15 @@ def glare(tmp_path: Path, origin: Origin) -> Iterator[Glare]:
         assert service.leftovers() == {}
 
 
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    """A real Keystone on loopback, one for all tests of this process: what they put into it is their own, and who stops
+    it starts it again.
+    """
+    with running_keystone(tmp_path_factory.mktemp("keystone")) as server:
+        yield server
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Once a test's own directory is done with, its database may serve another test."""
@@ -44,6 +54,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about another database; without the one that was asked for, say so for each test."""
+    for item in items:
+        if "keystone" in getattr(item, "fixturenames", ()):
+            # The first may have to make its environment, which takes as long as its packages take to come.
+            item.add_marker(pytest.mark.timeout(600))
     marker = "server" if databases.KIND == "sqlite" else "sqlite"
     other = {item for item in items if item.get_closest_marker(marker) is not None}
     config.hook.pytest_deselected(items=list(other))

@@ -19,7 +19,8 @@ from typing import Any, Final, Self
 
 import pytest
 
-from client_environment import NoClientError, client_environment
+from client_environment import client_environment
+from environments import NoEnvironmentError
 from support.service import ACTORS, Json
 
 PROGRAMS: Final = ("openstack", "glare")
@@ -43,7 +44,7 @@ def find_commands() -> Path | str:
     """The folder of the client's commands, or the reason why there is none."""
     try:
         return client_environment(print)
-    except NoClientError as reason:
+    except NoEnvironmentError as reason:
         return str(reason)
 
 

@@ -1,0 +1,30 @@
+"""The Keystone that tests start: `tools/keystone_server.py`, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from environments import NoEnvironmentError
+from keystone_server import Account, Keystone, RefusedError
+
+__all__ = ["Account", "Keystone", "RefusedError", "running_keystone"]
+
+
+@contextmanager
+def running_keystone(folder: Path, *, expiration: int = 3600, beside: Keystone | None = None) -> Iterator[Keystone]:
+    """A Keystone until the block ends, see `Keystone`. Where there can be none, the test is skipped, or fails if
+    everything is required.
+    """
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(Keystone(folder, expiration=expiration, beside=beside))
+        except NoEnvironmentError as reason:
+            if os.environ.get("GLARE_TEST_REQUIRE") == "all":
+                pytest.fail(str(reason), pytrace=False)
+            pytest.skip(str(reason))
+        yield server
