@@ -14,7 +14,6 @@ from glare.db.tables import blobs, doomed_objects
 from glare.domain.actor import Actor
 from glare.operations import access
 from glare.operations.slots import attempts, holders
-from glare.operations.slots.staging import Stored, stage
 from support.runs.clock import Clock
 from support.service import Glare, running
 
@@ -36,8 +35,8 @@ class Slot:
         return attempts.reserve(self.services, ALICE, place, coming, partial(holders.require_idle_slot, self.services))
 
     def store(self, reservation: attempts.Reservation, data: bytes) -> None:
-        content = stage(self.services, reservation, io.BytesIO(data), expected=len(data))
-        filling = Stored(reservation, content, "application/octet-stream").filling
+        content = attempts.stage(self.services, reservation, io.BytesIO(data), expected=len(data))
+        filling = attempts.Stored(reservation, content, "application/octet-stream").filling
         attempts.publish(self.services, reservation, filling, "upload", {})
 
     def status(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from glare.operations.blobs import unpack as unpacking
-from glare.operations.slots.staging import StagedData
+from glare.operations.slots.staged_data import StagedData
 from glare.stores.base import Writer
 from support.conversation import Conversation, eventually
 from support.origins.origin import Origin

@@ -62,7 +62,6 @@ from glare.operations.locations.show import ask_for_check
 from glare.operations.locations.verify import verify_next
 from glare.operations.services import Services
 from glare.operations.slots import attempts
-from glare.operations.slots.staging import staged_of
 from glare.operations.upkeep.sweep import scrub, sweep
 from support.databases import KIND
 from support.origins.torn import COMMIT, Torn
@@ -169,7 +168,7 @@ def _die(services: Services, artifact_id: str) -> None:
         artifact = fetch_artifact(connection, artifact_id)
     assert artifact is not None
     coming = attempts.Coming(len(OLD), None, "file")
-    staged = staged_of(attempts.reserve(past, OWNER, find_place(spec, artifact, "image"), coming, lambda _: None))
+    staged = attempts.reserve(past, OWNER, find_place(spec, artifact, "image"), coming, lambda _: None).object
     with services.stores[staged.store].create(staged.object) as writer:
         writer.write(OLD)
         writer.commit()

@@ -29,8 +29,9 @@ from glare.errors import BadRequest, GlareError, RequestEntityTooLarge
 from glare.operations import access, audit, quotas
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders
+from glare.operations.slots.attempts import Stored
 from glare.operations.slots.objects import remove_doomed
-from glare.operations.slots.staging import StagedData, Stored, stage, staged_of
+from glare.operations.slots.staged_data import StagedData
 from glare.operations.takedowns import lookup as takedowns
 
 _log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def _prepared(upload: Stored, field: FieldSpec, member: Member) -> attempts.Rese
         limited_by="the maximum of the field",
         reserved=member.size or 0,
         replaced=0,
-        staged=Managed(staged_of(upload.reservation).store, uuid.uuid4().hex),
+        staged=Managed(upload.reservation.object.store, uuid.uuid4().hex),
     )
     if reservation.reserved > reservation.limit:
         raise reservation.over()
@@ -223,7 +224,7 @@ def _stage(services: Services, group: _Group) -> list[Stored]:
             (rest, _UNPACKED),
         )
         reservation.limit, reservation.limited_by = min(bounds)
-        content = stage(services, reservation, member.stream, expected=member.size)
+        content = attempts.stage(services, reservation, member.stream, expected=member.size)
         used[folder.name] += content.size
         rest -= content.size
         stored.append(Stored(reservation, content, member.content_type))
@@ -277,7 +278,7 @@ def _publish(
         return None if after is None else (after, [])
 
     after, objects = services.db.transact(store, done=published_after_all)
-    remove_doomed(services, objects if keep else [*objects, staged_of(upload)])
+    remove_doomed(services, objects if keep else [*objects, upload.object])
     return after
 
 
@@ -319,7 +320,7 @@ def _undo(services: Services, reservations: Sequence[attempts.Reservation]) -> N
     if first is None or access.is_published(services, first.place.artifact.id, first.place.slot, first.staged):
         return  # All are: a commit whose answer got lost may have happened.
     # Where an attempt had been given up before, nothing is doomed, and its object is removed directly.
-    staged = [staged_of(reservation) for reservation in reservations]
+    staged = [reservation.object for reservation in reservations]
     for location in staged:
         services.stores[location.store].delete(location.object)
     remove_doomed(services, staged)

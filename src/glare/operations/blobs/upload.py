@@ -18,7 +18,6 @@ from glare.operations.blobs.unpack import unpack
 from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
-from glare.operations.slots.staging import Stored, stage
 
 
 class Body(Protocol):
@@ -64,14 +63,14 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
             change = hooks.of_blob(ChangeKind.UPLOAD, actor, slot)
             values = hooks.before(spec, change, place.artifact)
             ingested = _ingest(services, reservation, request, body)
-            content = stage(
+            content = attempts.stage(
                 services,
                 reservation,
                 ingested.stream,
                 expected=body.declared,
                 check=partial(request.claims.check, source=f"the data of blob '{slot.path}'"),
             )
-            stored = Stored(reservation, content, request.content_type)
+            stored = attempts.Stored(reservation, content, request.content_type)
             if ingested.members is None:
                 after = attempts.publish(services, reservation, stored.filling, "upload", values)
             else:

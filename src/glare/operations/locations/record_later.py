@@ -26,7 +26,7 @@ from glare.operations import access, audit, hooks
 from glare.operations.locations import claimed_jobs
 from glare.operations.locations.add import LocationRequest, Measuring, authorise, fill, require_takeable
 from glare.operations.services import Services
-from glare.operations.slots import attempts, holders, replicas
+from glare.operations.slots import attempts, holders, replicas, room
 from glare.operations.takedowns import lookup as takedowns
 
 
@@ -82,7 +82,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     artifact = claimed_jobs.artifact_of(services, job)
     spec = services.types.get(job.type_name)
     place = access.find_place(spec, artifact, job.slot.path)
-    limit, limited_by = attempts.size_limit(place)
+    limit, limited_by = room.size_limit(place)
     reservation = attempts.Reservation(
         actor=claimed_jobs.actor_of(job) or ANONYMOUS,
         place=place,

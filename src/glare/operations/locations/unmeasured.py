@@ -33,7 +33,7 @@ from glare.operations.locations import claimed_jobs
 from glare.operations.locations.events import location_event
 from glare.operations.locations.proof import proven
 from glare.operations.services import Services
-from glare.operations.slots import attempts, replicas
+from glare.operations.slots import attempts, replicas, room
 from glare.operations.takedowns import lookup as takedowns
 
 MISMATCH: Final = "claim_mismatch"
@@ -136,7 +136,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
         return
     place = access.find_place(services.types.get(job.type_name), artifact, job.slot.path)
     slot = place.slot
-    limit, _ = attempts.size_limit(place)
+    limit, _ = room.size_limit(place)
     url = services.egress.parse(location.url)
     claims = Claims(**job.payload["claims"])
     too_large = Conflict(f"Blob '{slot.path}' may have at most {limit} bytes; its external location has more.")

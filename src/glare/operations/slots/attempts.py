@@ -78,18 +78,19 @@ from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import contents, counters
 from glare.db.rows import fetch_artifact
-from glare.digest import Content
+from glare.digest import BLOCK, Content, HashingPass
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, BlobStatus, External, Managed, Slot
 from glare.domain.declared.artifact_type import TypeSpec
+from glare.domain.declared.hooks import Reader
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
 from glare.errors import BadRequest, Conflict, GlareError, RequestEntityTooLarge
 from glare.operations import access, audit, quotas
 from glare.operations.place import Place
 from glare.operations.services import Services
-from glare.operations.slots import holders, replicas
+from glare.operations.slots import holders, replicas, room
 from glare.operations.slots.objects import remove_doomed
 from glare.operations.takedowns import lookup as takedowns
 
@@ -97,8 +98,6 @@ _log = logging.getLogger(__name__)
 
 _RESERVE_TRIES = 20
 """Uploads into other slots of the same artifact change its revision; each such race is decided again, so many times."""
-
-_FOLDER_REST = "what is left of the folder's maximum"
 
 
 @dataclass(slots=True)
@@ -121,6 +120,13 @@ class Reservation:
     staged: Managed | None
     fixed: replicas.Fixed | None = None
     removal_delay: int = 0
+
+    @property
+    def object(self) -> Managed:
+        """Where the bytes of an upload go, before and after they are published."""
+        if self.staged is None:
+            raise AssertionError("an upload always goes to a store")
+        return self.staged
 
     def over(self) -> RequestEntityTooLarge | Conflict:
         """The error for data beyond the limit."""
@@ -161,6 +167,20 @@ class Filling:
     host: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What `stage` has stored for one slot."""
+
+    reservation: Reservation
+    content: Content
+    content_type: str
+
+    @property
+    def filling(self) -> Filling:
+        """What is published of it."""
+        return Filling(self.content, self.reservation.object, self.content_type)
+
+
 def reserve(services: Services, actor: Actor, place: Place, coming: Coming, check: Check) -> Reservation:
     """Take the slot, and quota for what is coming.
 
@@ -193,7 +213,7 @@ def _reserve_once(services: Services, actor: Actor, place: Place, coming: Coming
     replaced = 0
     if present is not None and isinstance(present.location, Managed):
         replaced = present.size or 0
-    limit, limited_by = size_limit(place)
+    limit, limited_by = room.size_limit(place)
     if field.is_folder and present is None:
         field.validate_key(slot.key or "")
         used = sum(1 for other in artifact.blobs if other.field == slot.field)
@@ -249,23 +269,31 @@ def _reserve_once(services: Services, actor: Actor, place: Place, coming: Coming
     return reservation
 
 
-def size_limit(place: Place) -> tuple[int, str]:
-    """How many bytes a blob in `place` may have by its type, and which limit that is, in words."""
-    field, slot = place.field, place.slot
-    limit, limited_by = field.max_blob_size, "the maximum of the field"
-    fixed = replicas.fixed_by_others(place)
-    if fixed is not None:
-        limit, limited_by = fixed.size, f"the size of the other blobs of folder '{slot.field}'"
-    if field.is_folder:
-        others = sum(
-            (blob.size or 0) + (blob.attempt.reserved if blob.attempt else 0)
-            for other, blob in place.artifact.blobs.items()
-            if other.field == slot.field and other != slot
-        )
-        rest = max(0, field.max_folder_size - others)
-        if rest < limit:
-            limit, limited_by = rest, _FOLDER_REST
-    return limit, limited_by
+def stage(
+    services: Services,
+    reservation: Reservation,
+    source: Reader,
+    *,
+    expected: int | None,
+    check: Callable[[Content], None] = lambda content: None,
+) -> Content:
+    """Store what `source` gives as the reservation's object, durable and visible to nobody yet; `expected` is its size
+    in bytes where it is announced.
+
+    Quota is reserved as the data grows. `check` may refuse what was measured. Raises `RequestEntityTooLarge` beyond the
+    reservation's limit, `StoreFull`, and what `source` and `check` raise; nothing is left of the object then.
+    """
+    staged = reservation.object
+    measured = HashingPass(services.hashing, reservation.limit, reservation.over)
+    with services.stores[staged.store].create(staged.object, expected_size=expected) as writer:
+        while data := source.read(BLOCK):
+            measured.update(data)
+            grow(services, reservation, measured.size)
+            writer.write(data)
+        content = measured.finish()
+        check(content)
+        writer.commit()
+    return content
 
 
 def grow(services: Services, reservation: Reservation, size: int) -> None:
@@ -400,14 +428,12 @@ def changed(connection: Connection, spec: TypeSpec, artifact_id: str, values: Ma
 
 def _require_folder_room(reservation: Reservation, after: Artifact, size: int) -> None:
     """What is stored at the same time without an announced length may fit each by itself, and together be too much."""
-    field, slot = reservation.place.field, reservation.place.slot
-    if not field.is_folder:
-        return
-    others = sum(blob.size or 0 for other, blob in after.blobs.items() if other.field == slot.field and other != slot)
-    rest = max(0, field.max_folder_size - others)
-    if size > rest:
-        reservation.limit, reservation.limited_by = rest, _FOLDER_REST
-        raise reservation.over()
+    place = reservation.place
+    if place.field.is_folder:
+        rest = room.rest_of_folder(place.field, place.slot, after.blobs, under_way=False)
+        if size > rest:
+            reservation.limit, reservation.limited_by = rest, room.FOLDER_REST
+            raise reservation.over()
 
 
 def lost(reservation: Reservation) -> Conflict:
