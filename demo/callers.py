@@ -150,7 +150,8 @@ class Caller:
         Raises:
             Surprise: there is none.
         """
-        request = urllib.request.Request(self.programs.glare + path, headers={"X-Auth-Token": self.token})  # noqa: S310 - the service's own http address
+        token = {"X-Auth-Token": self.token}
+        request = urllib.request.Request(self.programs.glare + path, headers=token)  # noqa: S310 - the service's own
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:

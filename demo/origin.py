@@ -54,7 +54,8 @@ class Origin:
     def content_type(self, url: str) -> str:
         """The type that the server gives to a file."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(urllib.request.Request(url, method="HEAD"), timeout=30) as answer:  # noqa: S310 - the server's own http address
+        head = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the server's own http address
+        with opener.open(head, timeout=30) as answer:
             return str(answer.headers["Content-Type"])
 
     def methods(self) -> dict[str, int]:

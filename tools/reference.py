@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -54,11 +53,10 @@ Durations are written `90`, `90 s`, `5 m`, `2 h` or `7 d`; sizes `1048576`, `64 
         yield from _option(declared)
     yield "## Options of the original service that have no effect\n"
     yield "They are accepted with a warning, so that an existing configuration file starts the service.\n"
-    yield "| option | in its place |\n|---|---|"
     for (group_name, name), text in RETIRED.items():
-        yield f"| `[{group_name}] {name}` | {_cell(text)} |"
+        yield _item(f"`[{group_name}] {name}`: {text}")
     for group_name, text in RETIRED_GROUPS.items():
-        yield f"| `[{group_name}]`, all of it | {_cell(text)} |"
+        yield _item(f"`[{group_name}]`, all of it: {text}")
     yield ""
 
 
@@ -66,16 +64,21 @@ def _option(declared: Declared) -> Iterator[str]:
     option = declared.option
     yield f"### {declared.name}\n"
     yield f"{_wrapped(option.help)}\n"
-    yield _wrapped(f"- Value: {option.kind.words}", "  ")
-    yield _wrapped(f"- Default: {f'`{option.default}`' if option.default else 'unset'}", "  ")
+    yield _item(f"Value: {option.kind.words}")
+    yield _item(f"Default: {f'`{option.default}`' if option.default else 'unset'}")
     if not declared.group.endswith(":T"):
-        yield f"- Environment: `{declared.environment}`"
+        yield _item(f"Environment: `{declared.environment}`")
     yield ""
 
 
 def _wrapped(text: str, indent: str = "") -> str:
     """A paragraph in lines of at most 120 columns."""
     return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _item(text: str) -> str:
+    """An entry of a list, in such lines. Tables are for short cells: a row is one line, however long."""
+    return _wrapped(f"- {text}", "  ")
 
 
 def policy_page() -> str:
@@ -87,14 +90,14 @@ def policy_page() -> str:
 
 The language is oslo.policy's. A file named by `[oslo_policy] policy_file` holds the rules that differ from these
 defaults; `glare-server policy sample` prints them all as a file. `@` is everyone.
-
-| rule | what it allows | default | requests |
-|---|---|---|---|"""
+"""
     ]
     for rule in RULES:
-        requests = "<br>".join(f"`{operation}`" for operation in rule.operations)
-        lines.append(f"| `{rule.name}` | {_cell(rule.description)} | `{_cell(rule.check)}` | {requests} |")
-    return "\n".join([*lines, ""])
+        lines += [f"## {rule.name}\n", f"{_wrapped(rule.description)}\n", _item(f"Default: `{rule.check}`")]
+        if rule.operations:
+            lines.append(_item(f"Requests: {', '.join(f'`{operation}`' for operation in rule.operations)}"))
+        lines.append("")
+    return "\n".join(lines)
 
 
 def errors_page() -> str:
@@ -108,16 +111,16 @@ An error answer is JSON. `code` is the HTTP status, `error.message` a sentence f
 `error.type` a name that does not change. Where old clients know an error by the name of its parent, `error.type` is
 that one, and the header `X-Glare-Error-Code` carries the finer name. The sentences below stand where nothing more can
 be said.
-
-| code | HTTP | `error.type` | category | kind of | sentence |
-|---|---|---|---|---|---|"""
+"""
     ]
     for error in error_tree():
         parent = error.__bases__[0]
-        kind = f"`{parent.code}`" if issubclass(parent, GlareError) else ""
-        wire = f"`{error.wire_type or error.code}`"
-        cells = (f"`{error.code}`", str(STATUS[error.category]), wire, error.category, kind, _cell(error.sentence))
-        lines.append(f"| {' | '.join(cells)} |")
+        said = [f"{STATUS[error.category]}, {error.category}"]
+        if issubclass(parent, GlareError):
+            said.append(f"a kind of `{parent.code}`")
+        if error.wire_type not in (None, error.code):
+            said.append(f"`error.type` is `{error.wire_type}`")
+        lines.append(_item(f"`{error.code}` ({'; '.join(said)}): {error.sentence}"))
     return "\n".join([*lines, ""])
 
 
@@ -146,6 +149,10 @@ def request_headers_page() -> str:
                 f"{refused.asks}; {refused.remedy}",
             )
         )
+    forms = _wrapped(
+        "A change takes no query parameters: any is 400. Data with one of these content types are 415, as the envelope "
+        f"would be stored with them, or the data were changed on their way: {', '.join(f'`{name}`' for name in FORMS)}."
+    )
     lines = [
         f"""{_MADE}
 
@@ -158,18 +165,11 @@ A header is refused where to ignore it would store something else than the clien
 prevent: a `curl -C 1000 -T FILE` says in `Content-Range` that only the tail of the file is coming, and nothing must
 take that for the whole.
 
-A change takes no query parameters: any is 400. Data with one of these content types are 415, as the envelope would be
-stored with them, or the data were changed on their way: {", ".join(f"`{name}`" for name in FORMS)}.
-
-| header | where | answer | why |
-|---|---|---|---|"""
+{forms}
+"""
     ]
-    lines += [f"| `{header}` | {where} | {answer} | {_cell(why)} |" for header, where, answer, why in sorted(rows)]
+    lines += [_item(f"`{header}` ({where}), {answer}: {why}") for header, where, answer, why in sorted(rows)]
     return "\n".join([*lines, ""])
-
-
-def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -103,7 +103,8 @@ def test_fewer_connections_than_wanted_serve_all(few: str) -> None:
     go_on.set()
     for thread in (*threads, *holders):
         thread.join()
-    assert (failures, counter(database), database.engine.pool.limit) == ([], 30, GRANTED)  # type: ignore[attr-defined]  # the pool is ours
+    limit = database.engine.pool.limit  # type: ignore[attr-defined]  # the pool is ours
+    assert (failures, counter(database), limit) == ([], 30, GRANTED)
     database.dispose()
 
 
@@ -182,7 +183,7 @@ def test_threads_are_not_kept_by_a_silent_server(url: str, relay: Relay) -> None
         trying.set()
         return create()
 
-    database.engine.pool._create_connection = connecting  # type: ignore[method-assign,assignment]  # to see when it tries
+    database.engine.pool._create_connection = connecting  # type: ignore[method-assign,assignment]  # to see its tries
     outcomes: list[str] = []
 
     def look() -> None:

@@ -111,7 +111,7 @@ def test_the_microversions_are_those_of_the_code() -> None:
     """The page names the lowest and the highest version, each in between with what it adds, and folders at theirs."""
     text = API_PAGE.read_text("utf-8")
     assert f"The API has the microversions {MINIMUM} to {MAXIMUM}." in text
-    rows = dict(re.findall(r"^\| (\d\.\d) \| (.*) \|$", text, re.MULTILINE))
+    rows = dict(re.findall(r"^- (\d\.\d): (.*)$", text, re.MULTILINE))
     assert list(rows) == [f"{MINIMUM.major}.{minor}" for minor in range(MINIMUM.minor + 1, MAXIMUM.minor + 1)]
     assert "folders" in rows[str(SINCE)]
     said = re.findall(r"\(since (\d\.\d)\)|since API version (\d\.\d)", text)

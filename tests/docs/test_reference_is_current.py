@@ -53,7 +53,7 @@ def test_every_rule_is_explained(reference: ModuleType) -> None:
     """Each policy rule has a description, and says which requests ask for it unless it is a building block."""
     page = reference.policy_page()
     for rule in RULES:
-        assert f"| `{rule.name}` |" in page
+        assert f"\n## {rule.name}\n" in page
         assert rule.description.endswith("."), rule.name
         assert rule.operations or not rule.name.startswith("artifact:"), rule.name
 
@@ -64,7 +64,7 @@ def test_every_error_is_explained(reference: ModuleType) -> None:
     tree = reference.error_tree()
     assert len({error.code for error in tree}) == len(tree)
     for error in tree:
-        assert f"| `{error.code}` |" in page
+        assert f"\n- `{error.code}` (" in page
         assert error.sentence.endswith("."), error.code
         assert "sentence" in vars(error), f"{error.code} says the same as its parent"
 

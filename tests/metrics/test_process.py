@@ -20,7 +20,9 @@ def test_this_process_is_described() -> None:
     }
     assert found["glare_process_threads"][label] >= threading.active_count()
     age = time.time() - found["glare_process_start_time_seconds"][label]
-    assert found["glare_process_cpu_seconds"][label] / os.cpu_count() < age < 3600 * 24  # type: ignore[operator]  # it is known on Linux
+    processors = os.cpu_count()
+    assert processors is not None
+    assert found["glare_process_cpu_seconds"][label] / processors < age < 3600 * 24
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert largest / 10 < found["glare_process_resident_bytes"][label] < 2 * largest
     assert 0 < found["glare_process_open_fds"][label] < found["glare_process_max_fds"][label]

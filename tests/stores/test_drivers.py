@@ -56,7 +56,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def settings_of(database: Database | None, directory: Path) -> DriverSettings:
-    return DriverSettings(directory / "blobs", 0, database, None, lambda _: None)  # type: ignore[arg-type]  # the store in files asks for no database
+    blobs = directory / "blobs"
+    return DriverSettings(blobs, 0, database, None, lambda _: None)  # type: ignore[arg-type]  # files need no database
 
 
 def settings_in(directory: Path) -> DriverSettings:

@@ -65,7 +65,7 @@ def represent_location(
     """
     location, digests = blob.location, blob.digests or blob.claimed
     if not isinstance(location, External):
-        raise AssertionError("only an external blob is shown so")  # noqa: TRY004 - a defect of ours, and no argument's type
+        raise AssertionError("only an external blob is shown so")  # noqa: TRY004 - a defect of ours, no argument's type
     old = stale_before is not None and location.proven_at is not None and location.proven_at < stale_before
     return documents.RecordedLocation(
         id=location.id,

@@ -15,8 +15,8 @@ from typing import Final
 from glare.errors import BadRequest
 
 _ABOUT_CALLERS: Final = re.compile(
-    r"authorization|x-(?:auth|service|subject|storage)-token|openstack-system-scope|x-is-admin-project|x-service-catalog"
-    r"|x-(?:service-)?(?:identity-status|user|project|tenant|domain|roles?)(?:-.*)?"
+    r"authorization|x-(?:auth|service|subject|storage)-token|openstack-system-scope|x-is-admin-project"
+    r"|x-service-catalog|x-(?:service-)?(?:identity-status|user|project|tenant|domain|roles?)(?:-.*)?"
 )
 
 

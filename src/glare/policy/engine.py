@@ -114,7 +114,7 @@ def _parse(name: str, text: Any, source: str) -> Any:
     with _parse_errors() as errors:
         try:
             check = policy.RuleDefault(name, cast("str", text)).check
-        except Exception as error:  # noqa: BLE001 - a plug-in's check, or a list of anything, may raise whatever it likes
+        except Exception as error:  # noqa: BLE001 - a plug-in's check, or a list of anything, may raise anything
             errors.append(str(error))
             check = None
     if errors or check is None:

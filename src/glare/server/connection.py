@@ -367,7 +367,7 @@ class Connection(asyncio.BufferedProtocol):
             await self._site.application(exchange.scope, exchange.receive, exchange.send)
         except ClientDisconnected:
             pass  # Nobody is left to be answered.
-        except Exception:  # noqa: BLE001 - the application answers its own errors, so this is a defect; the connection must end
+        except Exception:  # noqa: BLE001 - the application answers its errors: this is ours, and ends the connection
             _log.exception("the application failed")
         finally:
             self._after(exchange)

@@ -11,7 +11,8 @@ from typing import Final
 
 _GROUPS: Final = re.compile(
     r"oslo_\w+|keystone\w*|keycloak\w*|profiler\w*|healthcheck|cache|matchmaker_redis|barbican|key_manager|vault"
-    r"|service_(user|auth|token)|trustee|ssl|wsgi|eventlet_opts|privsep\w*|coordination|cinder|glance|nova|neutron|swift"
+    r"|service_(user|auth|token)|trustee|ssl|wsgi|eventlet_opts|privsep\w*|coordination|cinder|glance|nova|neutron"
+    r"|swift"
 )
 """Groups that belong to libraries and other services, as a whole."""
 
@@ -24,7 +25,8 @@ _NAMES: Final = MappingProxyType(
             r"|api_paste_config|run_external_periodic_tasks|config_(file|dir|source)|notification_\w+"
         ),
         "database": re.compile(
-            r"sqlite_\w+|backend|slave_connection|(asyncio_)?(slave_)?connection_?(parameters|debug|trace|recycle_time)?"
+            r"sqlite_\w+|backend|slave_connection"
+            r"|(asyncio_)?(slave_)?connection_?(parameters|debug|trace|recycle_time)?"
             r"|asyncio_\w+|mysql_\w+|idle_timeout|min_pool_size|max_retries|retry_interval|max_overflow|db_\w+"
             r"|use_(db_reconnect|tpool)|synchronous_reader"
         ),

@@ -329,6 +329,6 @@ def _identity(marker: bytes) -> str:
 def _names_in(directory: Path, first: str) -> list[str]:
     """The names in a directory from `first` on, in order; none where it is gone."""
     try:
-        return sorted(name for name in os.listdir(directory) if name >= first)  # noqa: PTH208 - texts are what is wanted
+        return sorted(name for name in os.listdir(directory) if name >= first)  # noqa: PTH208 - texts are wanted
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -145,7 +145,7 @@ def _place(failure: Exception) -> str:
 def _types_of_entry_point(entry_point: EntryPoint) -> list[type[ArtifactType]]:
     try:
         loaded = entry_point.load()
-    except Exception as failure:  # noqa: BLE001 - a package of somebody else's may fail in any way, and stops nobody else's
+    except Exception as failure:  # noqa: BLE001 - somebody's package may fail in any way, and stops nobody else's
         _log.error(
             "entry point of artifact types failed", extra={"entry_point": entry_point.value, "reason": str(failure)}
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import httpx2
 import pytest
 
 from support.service import BYTES, PATCH, Glare, Json, path_of
@@ -388,14 +390,14 @@ def test_all_takes_no_changes(api: Glare, sample: Json) -> None:
     assert api.admin.set(under_all, description="x").status_code == 403
 
 
-def together(actions: list[Callable[[], int]]) -> list[int]:
+def together(actions: list[Callable[[], httpx2.Response]]) -> list[int]:
     """The statuses of requests that start at the same moment."""
     barrier = threading.Barrier(len(actions))
     statuses: list[int] = []
 
-    def run(action: Callable[[], int]) -> None:
+    def run(action: Callable[[], httpx2.Response]) -> None:
         barrier.wait()
-        statuses.append(action())
+        statuses.append(action().status_code)
 
     threads = [threading.Thread(target=run, args=(action,)) for action in actions]
     for thread in threads:
@@ -409,7 +411,7 @@ def test_racing_creates_of_a_name(api: Glare, unique: Unique) -> None:
     """Of racing creators of one name exactly one wins, and the others hear 409."""
     for _ in range(5):
         name = unique()
-        statuses = together([lambda name=name: api.alice.try_create("images", name=name).status_code] * 4)  # type: ignore[misc]  # mypy infers no lambda with a default
+        statuses = together([partial(api.alice.try_create, "images", name=name)] * 4)
         assert statuses == [201, 409, 409, 409]
         assert api.alice.names("images", f"name={name}") == [name]
 
@@ -420,9 +422,7 @@ def test_racing_patches_lose_nothing(api: Glare, unique: Unique) -> None:
     outcomes = []
     for number in range(8):
         patches = [operation("add", f"/dict_of_str/{number}-{side}", value="x") for side in "ab"]
-        outcomes.append(
-            together([lambda one=one: api.alice.patch(artifact, one).status_code for one in patches])  # type: ignore[misc]  # mypy infers no lambda with a default
-        )
+        outcomes.append(together([partial(api.alice.patch, artifact, one) for one in patches]))
     assert {tuple(outcome) for outcome in outcomes} <= {(200, 200), (200, 409)}
     stored = len(api.alice.show(artifact)["dict_of_str"])
     assert stored == sum(outcome.count(200) for outcome in outcomes)
@@ -442,6 +442,6 @@ def test_lost_race_is_409(api: Glare, unique: Unique, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(module, "_store", store_together)
     patches = [operation("add", f"/dict_of_str/{side}", value="x") for side in "ab"]
-    statuses = together([lambda one=one: api.alice.patch(artifact, one).status_code for one in patches])  # type: ignore[misc]  # mypy infers no lambda with a default
+    statuses = together([partial(api.alice.patch, artifact, one) for one in patches])
     assert statuses == [200, 409]
     assert len(api.alice.show(artifact)["dict_of_str"]) == 1

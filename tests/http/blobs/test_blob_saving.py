@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_uploads_without_lengths_do_not_overfill_a_folder(glare: Glare) -> None:
     ):
         for key, upload in (("a", first), ("b", second)):
             upload.feed(bytes(1500))
-            eventually(lambda key=key: is_saving(glare, artifact, f"dict_of_blobs/{key}"))  # type: ignore[misc]  # mypy infers no lambda with a default
+            eventually(partial(is_saving, glare, artifact, f"dict_of_blobs/{key}"))
         second.end()
         assert second.answer().status == 200
         first.end()

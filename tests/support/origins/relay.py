@@ -77,7 +77,7 @@ class Relay:
         _end(sink)
 
     def _start(self, target: object, *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]  # one of the methods above
+        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]  # our own methods
         thread.start()
         self._threads.append(thread)
 

@@ -99,7 +99,7 @@ def wait_for(
         if process.poll() is not None:
             raise AssertionError(f"the program ended with {process.returncode}: {process.communicate()}")
         try:
-            with urllib.request.urlopen(url, timeout=5, context=context) as response:  # noqa: S310 - the URL is written in a test
+            with urllib.request.urlopen(url, timeout=5, context=context) as response:  # noqa: S310 - a test wrote it
                 return response.read()
         except OSError:
             time.sleep(0.05)

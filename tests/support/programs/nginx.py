@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,7 @@ def running(servers: str, ports: Sequence[int], folder: Path) -> Iterator[None]:
         )
     try:
         for listening in ports:
-            eventually(lambda at=listening: _listens(at, process))  # type: ignore[misc]  # mypy infers no default of a lambda
+            eventually(partial(_listens, listening, process))
         yield
     finally:
         process.terminate()

@@ -39,7 +39,8 @@ class Sqlite(Dialect):
     def create_engine(self, url: URL, sizes: Sizes) -> Engine:
         if url.database in (None, "", ":memory:"):
             raise GlareError(
-                "A SQLite database in memory cannot be shared by threads and processes; name a file, as in 'sqlite:////path/to/glare.db'."
+                "A SQLite database in memory cannot be shared by threads and processes; name a file, as in "
+                "'sqlite:////path/to/glare.db'."
             )
         engine = super().create_engine(url, sizes)
         event.listen(engine, "do_connect", _make_private)

@@ -46,7 +46,7 @@ def date(text: str | None) -> int | None:
         if not -_ZONE < zone < _ZONE:
             return None
         return int((moment - timedelta(seconds=zone)).timestamp()) * SECOND
-    except Exception:  # noqa: BLE001 - the library's parser promises nothing about nonsense, and no sender may choose our errors
+    except Exception:  # noqa: BLE001 - the library promises nothing about nonsense, and no sender chooses our errors
         return None
 
 

@@ -111,7 +111,7 @@ class Deliverer:
         except OutboundBusy as busy:  # Nothing was sent, and the target is not to blame.
             later = {"next_at": self._services.clock() + (busy.retry_after or 1) * SECOND}
             self._services.db.transact(lambda connection: rows.change(connection, subscription_id, later))
-        except Exception as error:  # noqa: BLE001 - it is ours, not the target's: the message waits, and other queues go on
+        except Exception as error:  # noqa: BLE001 - it is ours, not the target's: the message waits, others go on
             later = {"next_at": self._services.clock() + _AFTER_ERROR * SECOND}
             putting_off.put_off(
                 self._services,
