@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from glare.db import outbox
+from glare.domain.events import Event
 from glare.operations.subscriptions.deliver import Deliverer
 from glare.operations.subscriptions.fan_out import fan_out
-from support.origins.receiver import Receiver
+from support.origins.receiver import Answer, Message, Receiver, willing
 from support.runs.clock import Clock
 from support.service import ActorClient, Glare, Json, running
 
@@ -83,3 +85,30 @@ def log(actor: ActorClient, subscription: Json, query: str = "") -> list[Json]:
     assert answer.status_code == 200, answer.text
     found: list[Json] = answer.json()["deliveries"]
     return [one for one in reversed(found) if one["type"] != "subscription.confirmation"]
+
+
+def refusing(*statuses: int, **headers: str) -> Any:
+    """Confirms; then answers with these statuses, the last of them for ever."""
+    left = list(statuses)
+
+    def answer(message: Message) -> Answer:
+        if message.type == "subscription.confirmation":
+            return willing(message)
+        return Answer(left.pop(0) if len(left) > 1 else left[0], headers)
+
+    return answer
+
+
+def states(actor: Any, subscription: Json) -> list[tuple[str, str | None, int]]:
+    """State, reason and tries of each delivery of an event, oldest first."""
+    return [(one["state"], one["reason"], one["tries"]) for one in log(actor, subscription)]
+
+
+def image(glare: Glare, name: str) -> Json:
+    """An image of Alice's that can be activated once it has data."""
+    return glare.alice.create("images", name=name, container_format="bare", disk_format="raw")
+
+
+def happen(glare: Glare, *events: Event) -> None:
+    """Record events as the service does."""
+    glare.services.db.transact(lambda connection: outbox.record(connection, events))
