@@ -28,8 +28,9 @@ from glare.errors import (
     StoreReadOnly,
     Unavailable,
 )
-from glare.stores.base import ObjectFailed, Store, StoreCall
+from glare.stores.base import Store, StoreCall
 from glare.stores.conformance import StoreConformance
+from glare.stores.contract import ObjectFailed
 from glare.stores.filesystem import MARKER, STEP, FilesystemDriver
 
 NAME = "0123456789abcdef0123456789abcdef"

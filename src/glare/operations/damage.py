@@ -17,7 +17,7 @@ from glare.domain.blob import Damage, Managed
 from glare.domain.events import artifact_event
 from glare.errors import BlobDamaged, GlareError, NotFound, StoreFull, StoreReadOnly, Unavailable
 from glare.operations import audit
-from glare.stores.base import ObjectFailed
+from glare.stores.contract import ObjectFailed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

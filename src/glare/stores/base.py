@@ -1,8 +1,8 @@
-"""What a store of blobs is, and the one wrapper that stands around every driver.
+"""The one wrapper that stands around every driver of a store.
 
-A *driver* (`Driver`, `DriverWriter`, `DriverReader`) keeps bytes under names that it is given. `Store` wraps a driver
-once: it validates names, keeps the order of a writer's life, turns operating system errors into Glare's, and reports
-every call. Operations only ever see `Store`; who writes a driver runs `glare.stores.conformance` on it.
+A driver (`glare.stores.contract`) keeps bytes under names that it is given. `Store` wraps it once: it validates names,
+keeps the order of a writer's life, turns operating system errors into Glare's, and reports every call. Operations only
+ever see `Store`.
 
 All of it is synchronous and runs in worker threads. One writer or reader belongs to one thread at a time; a store and
 its driver are used by many threads and processes at once.
@@ -10,9 +10,7 @@ its driver are used by many threads and processes at once.
 
 from __future__ import annotations
 
-import errno
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,114 +18,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
-from glare.errors import Conflict, GlareError, NotFound, StoreFailed, StoreFull, StoreReadOnly
+from glare.errors import GlareError, NotFound
+from glare.stores import failures
+from glare.stores.contract import OBJECT_NAME, Driver, DriverReader, DriverWriter, Entry, ObjectFailed
 
 LOG = logging.getLogger(__name__)
 
-OBJECT_NAME: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,120}")
-"""Names of objects: lower-case hex, dashes allowed after the eighth, up to 128 characters. None can leave a
-directory."""
-
-
-class ObjectFailed(GlareError):
-    """An object could not be read, and what went wrong says nothing yet about the store: a bad sector, perhaps."""
-
-
-class DriverWriter(Protocol):
-    """One object being written. `Store` calls `write` any number of times, then `commit` or `cancel`, once."""
-
-    def write(self, data: bytes) -> None:
-        """Add all of `data`. Raises `OSError` or a `GlareError`; the writer is cancelled afterwards."""
-
-    def commit(self) -> None:
-        """Make the bytes durable and readable under the object's name, all or nothing, and never over an object that
-        exists.
-        """
-
-    def cancel(self) -> None:
-        """Forget everything that was written. Called after a failed `write` or `commit` too."""
-
-
-class DriverReader(Protocol):
-    """A stream out of one object."""
-
-    def read(self, n: int) -> bytes:
-        """At most `n` bytes, at least one unless the end is reached: then b"" for ever."""
-
-    def close(self) -> None:
-        """Let go of what the reader holds. Called once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A committed object: its size in bytes, and when it was committed, in seconds since the epoch."""
-
-    name: str
-    size: int
-    stored_at: float
-
-
-class Driver(Protocol):
-    """Keeps the bytes of objects. Raises `OSError` (named by `Store`) or a `GlareError` with a sentence of its own:
-    `ObjectFailed` where it is one object that cannot be read.
-    """
-
-    @property
-    def name(self) -> str:
-        """The store's name in the configuration; blobs remember it."""
-
-    def initialise(self, known: Sequence[str], identity: str | None) -> None:
-        """Make the store's place ready, once in its life; harmless afterwards, and in several processes at once.
-
-        `known` are some objects that the store has by what the database says, and `identity` is what its place is known
-        by; none and None for a new store. Raises `Unavailable` where the place is not ready and has none of these
-        objects, though the store is not new: it is not the store's.
-        """
-
-    def identity(self) -> str | None:
-        """What the store's place is known by, 1 to 128 printable ASCII characters: another place has another, a moved
-        one the same.
-
-        Asked once it is initialised. None for a store whose place cannot be mistaken, as that in the database itself.
-        """
-
-    def check(self) -> None:
-        """Raise `OSError` or `GlareError` when the store cannot be used; `StoreFull` and `StoreReadOnly` where only new
-        data is refused.
-        """
-
-    def create(self, object_name: str, expected_size: int | None) -> DriverWriter:
-        """Start an object. `expected_size` is in bytes, None when unknown; `StoreFull` when it cannot fit."""
-
-    def open(self, object_name: str, offset: int, length: int | None) -> DriverReader:
-        """Read from `offset` at most `length` bytes (None: to the end). `FileNotFoundError` or `NotFound` without the
-        object.
-        """
-
-    def delete(self, object_name: str) -> bool:
-        """Remove the object durably; False when there is none."""
-
-    def size(self, object_name: str) -> int:
-        """The object's bytes. `FileNotFoundError` or `NotFound` without the object."""
-
-    def path(self, object_name: str) -> Path | None:
-        """The file that is exactly the object, for sending it whole; None when the store has no such files."""
-
-    def free_space(self) -> int | None:
-        """The bytes that the store still takes, after its reserve; None when it cannot tell."""
-
-    def entries(self, after: str) -> Iterator[Entry]:
-        """Committed objects in the order of their names, those after `after`, with bounded memory.
-
-        Objects that come or go meanwhile may be among them or not.
-        """
-
-    def sweep_temporaries(self, older_than: float) -> int:
-        """Remove what crashed writers left and nobody touched for `older_than` seconds; the number of things
-        removed.
-        """
+_FAILING: Final = 3
+"""So many objects that cannot be read, and none in between that can, are the store's fault until one can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +322,7 @@ class _Call:
     ) -> None:
         if isinstance(error, GeneratorExit):
             error = None  # Whoever lists needs no more of it.
-        named = _named(error, self._store.name, self._action) if isinstance(error, OSError) else error
+        named = failures.named(error, self._store.name, self._action) if isinstance(error, OSError) else error
         failed = None if named is None else named.code if isinstance(named, GlareError) else type(named).__name__
         if isinstance(named, ObjectFailed) and self._object is not None:
             self._store.note(self._object, failed=True)
@@ -439,78 +339,3 @@ def _validate(object_name: str) -> None:
             f"{object_name!r} cannot name an object of a store: it must be 8 lower-case hex digits, and up to 120 "
             "more or dashes"
         )
-
-
-def _named(error: OSError, store: str, action: str) -> GlareError:
-    """The error of the tree for one of the operating system's. It names the store, and no path: the log has that.
-
-    None of them is the client's fault, except that what was asked for may have been deleted meanwhile.
-    """
-    reason = _reason(error)
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return StoreFull(
-                f"Store {store!r} is full ({reason}); nothing was stored. Retry after its operator has made room."
-            )
-        case errno.EFBIG:
-            return StoreFull(
-                f"Store {store!r} takes no object this large ({reason}); nothing was stored. Its operator may "
-                "raise the limit on file sizes."
-            )
-        case errno.ENOENT if action in ("open", "size", "path", "read"):
-            # A download may lose a race with a deletion; more than that is bytes that are lost.
-            LOG.warning("Store %s does not have what was asked of it: %s", store, error)
-            return NotFound(
-                f"Store {store!r} does not have these bytes; tell its operator, who may have a copy of them."
-            )
-        case errno.EEXIST:
-            return Conflict(f"Store {store!r} has an object of this name already; retry the request.")
-    LOG.error("Store %s fails at %s: %s", store, action, error)
-    if error.errno == errno.EROFS:
-        return StoreReadOnly(
-            f"Store {store!r} takes no data now ({reason}); nothing was stored. Retry after its operator has made its "
-            "file system writable again."
-        )
-    if error.errno in _REFUSED:
-        return StoreFailed(
-            f"Store {store!r} denies this to the service ({reason}). Retry after its operator has given the service's "
-            "user the right to read and write there."
-        )
-    if error.errno in _SHORT:
-        return StoreFailed(
-            f"The server is short of what it needs for store {store!r} ({reason}); retry. Its operator may raise the "
-            "limits of the process on open files and memory."
-        )
-    if error.errno in _AWAY:
-        return StoreFailed(
-            f"Store {store!r} is out of reach ({reason}). Retry after its operator has mounted its volume again."
-        )
-    kind = ObjectFailed if action in _OF_ONE_OBJECT else GlareError
-    return kind(
-        f"Store {store!r} failed ({reason}). Tell its operator, who has to look at its disk and at the service's log."
-    )
-
-
-_FAILING: Final = 3
-"""So many objects that cannot be read, and none in between that can, are the store's fault until one can be read."""
-
-_OF_ONE_OBJECT: Final = frozenset({"open", "size", "read"})
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
-_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
-_AWAY: Final = frozenset(
-    {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
-    | {
-        errno.ENOTCONN,
-        errno.ECONNREFUSED,
-        errno.ECONNRESET,
-        errno.ECONNABORTED,
-        errno.ENODEV,
-        errno.ENXIO,
-        errno.ESHUTDOWN,
-    }
-)
-"""What network file systems say when their server is away, and others when their device is."""
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__

@@ -19,7 +19,7 @@ from glare.db.engine import Database
 from glare.db.stored_objects import StoredObject
 from glare.domain.moment import SECOND
 from glare.errors import NotFound, Unavailable
-from glare.stores.base import Entry, ObjectFailed
+from glare.stores.contract import Entry, ObjectFailed
 from glare.stores.room import Room
 
 CHUNK: Final = 1 << 20

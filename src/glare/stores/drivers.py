@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from glare.db.engine import Database
-from glare.stores.base import Driver, Observer, Store, log_call
+from glare.stores.base import Observer, Store, log_call
+from glare.stores.contract import Driver
 from glare.stores.database import DatabaseDriver
 from glare.stores.filesystem import FilesystemDriver
 

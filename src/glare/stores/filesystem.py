@@ -31,7 +31,7 @@ from typing import Final
 
 from glare import durable
 from glare.errors import StoreMistaken, Unavailable
-from glare.stores.base import OBJECT_NAME, Entry
+from glare.stores.contract import OBJECT_NAME, Entry
 from glare.stores.room import Room
 
 _log = logging.getLogger(__name__)

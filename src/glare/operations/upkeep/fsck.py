@@ -32,7 +32,8 @@ from glare.errors import Conflict, GlareError, NotFound, StoreFull, StoreReadOnl
 from glare.operations.damage import Unreadable, mark, read_again
 from glare.operations.services import Services
 from glare.operations.slots.objects import remove_doomed
-from glare.stores.base import Entry, Store
+from glare.stores.base import Store
+from glare.stores.contract import Entry
 
 _log = logging.getLogger(__name__)
 
