@@ -28,7 +28,14 @@ DEFAULT = PolicyEngine()
 ADMIN = Actor("root", "ops", frozenset({"admin", "x"}))
 OWNER = Actor("ann", "p1", frozenset({"member"}))
 OTHER = Actor("bob", "p2", frozenset({"member"}))
-ACTORS = {"admin": ADMIN, "owner": OWNER, "other": OTHER, "anonymous": ANONYMOUS}
+READER = Actor("eve", "p1", frozenset({"reader"}))
+MANAGER = Actor("mia", "p1", frozenset({"manager", "member", "reader"}))
+OVERSEER = Actor("sue", None, frozenset({"reader"}), system=True)
+SERVED = Actor("ann", "p1", frozenset({"member", "reader"}), service_roles=frozenset({"service"}))
+ACTORS = {
+    "admin": ADMIN, "owner": OWNER, "other": OTHER, "anonymous": ANONYMOUS,
+    "reader": READER, "manager": MANAGER, "overseer": OVERSEER, "served": SERVED,
+}  # fmt: skip
 
 
 def target(visibility: str = "private", status: str = "active") -> dict[str, str]:
@@ -38,14 +45,21 @@ def target(visibility: str = "private", status: str = "active") -> dict[str, str
     }  # fmt: skip
 
 
-ALL = {"admin", "owner", "other", "anonymous"}
-OWNERS = {"admin", "owner"}
+WRITING = {"owner", "manager", "served"}
+ALL = set(ACTORS)
+WRITERS = {"admin", "other", "anonymous", *WRITING}  # The anonymous reader is refused before any rule is asked.
+PROJECT = {"admin", "reader", *WRITING}
+OWNERS = {"admin", *WRITING}
+SEERS = {"admin", "overseer"}
 ADMINS = {"admin"}
 TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("context_is_admin", {}, ADMINS),
-    ("admin_or_owner", target(), OWNERS),
+    ("admin_or_owner", target(), PROJECT),
+    ("writer", target(), WRITERS),
+    ("project_manager", target(), {"admin", "manager"}),
+    ("system_reader", {}, {"overseer"}),
     ("artifact:type_list", {}, ALL),
-    ("artifact:create", {"name": "n"}, ALL),
+    ("artifact:create", {"name": "n"}, WRITERS),
     ("artifact:update_public", target(), ALL),
     ("artifact:update_public", target("public"), ADMINS),
     ("artifact:update", target(), OWNERS),
@@ -55,15 +69,16 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("artifact:deactivate", target(), ADMINS),
     ("artifact:publish", target(), ADMINS),
     ("location:list", {}, ALL),
-    ("location:list_all", {}, ADMINS),
+    ("location:list_all", {}, SEERS),
     ("location:get", target(), ALL),
     ("location:check", target("public"), OWNERS),
     ("artifact:promote_location", target("public"), OWNERS),
-    *((f"takedown:{verb}", {}, ADMINS) for verb in ("create", "list", "get", "delete")),
+    *((f"takedown:{verb}", {}, ADMINS) for verb in ("create", "delete")),
+    *((f"takedown:{verb}", {}, SEERS) for verb in ("list", "get")),
     ("artifact:get", target(), ALL),
     ("artifact:list", {}, ALL),
-    ("artifact:get_any_artifact", target(), ADMINS),
-    ("artifact:list_all_artifacts", {}, ADMINS),
+    ("artifact:get_any_artifact", target(), SEERS),
+    ("artifact:list_all_artifacts", {}, SEERS),
     ("artifact:delete_public", target(), ALL),
     ("artifact:delete_public", target("public"), ADMINS),
     ("artifact:delete_deactivated", target(), ALL),
@@ -73,20 +88,21 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("artifact:delete", target(status="deactivated"), ADMINS),
     ("artifact:upload", target("public"), OWNERS),
     ("artifact:set_location", target(), OWNERS),
-    ("artifact:set_internal_location", target(), ADMINS),
+    ("artifact:set_internal_location", target(), {"admin", "served"}),
     ("artifact:download_deactivated", target(), ALL),
     ("artifact:download_deactivated", target(status="deactivated"), ADMINS),
-    ("artifact:download", target(), OWNERS),
+    ("artifact:download", target(), PROJECT),
     ("artifact:download", target("public"), ALL),
     ("artifact:download", target("public", "deactivated"), ADMINS),
     ("artifact:download", target("private", "deactivated"), ADMINS),
     ("artifact:download_from_any_artifact", target(), ADMINS),
     ("artifact:delete_blob", target(), OWNERS),
     ("artifact:set_quotas", {}, ADMINS),
-    ("artifact:list_all_quotas", {}, ADMINS),
-    ("artifact:list_project_quotas", {"project_id": "p1"}, OWNERS),
-    ("audit:list", {}, ADMINS),
-    *((f"subscription:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "list", "get", "update", "delete")),
+    ("artifact:list_all_quotas", {}, SEERS),
+    ("artifact:list_project_quotas", {"project_id": "p1"}, {*PROJECT, "overseer"}),
+    ("audit:list", {}, SEERS),
+    *((f"subscription:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "update", "delete")),
+    *((f"subscription:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
 ]
 
 
@@ -136,7 +152,9 @@ ATOMS = [
     "rule:admin_or_owner", "rule:artifact:download", "rule:helper", "project_id:%(owner)s", "tenant:%(owner)s",
     "user_id:ann", "user:%(name)s", "user_id:%(missing)s", "'public':%(visibility)s", "\"public\":%(visibility)s",
     "'a':a", "'a':b", "1:%(count)s", "True:%(flag)s", "None:%(nothing)s", "roles:member", "roles:%(owner)s",
-    "is_admin:True", "system_scope:all", "project_id:x%%", "project_id:p%(count)s", "'p1-active':%(owner)s-%(status)s",
+    "is_admin:True", "system_scope:all",
+    "service_roles:service", "service_roles:%(owner)s", "project_domain_id:p1",
+    "project_id:x%%", "project_id:p%(count)s", "'p1-active':%(owner)s-%(status)s",
     "artifact:x",
 ]  # fmt: skip
 
@@ -157,6 +175,9 @@ actors = st.builds(
     st.none() | names,
     st.none() | names,
     st.frozensets(st.sampled_from(["admin", "Admin", "member", "Member", "p1", "x"]), max_size=3),
+    domain=st.none() | names,
+    system=st.booleans(),
+    service_roles=st.frozensets(st.sampled_from(["service", "Service", "p1"]), max_size=2),
 )
 targets = st.dictionaries(
     st.sampled_from(["owner", "name", "visibility", "status", "count", "flag", "nothing"]),

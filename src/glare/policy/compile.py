@@ -29,9 +29,16 @@ CREDENTIALS: Final[Mapping[str, Callable[[Actor], Any]]] = MappingProxyType(
         "user": attrgetter("user"),
         "project_id": attrgetter("project"),
         "tenant": attrgetter("project"),
+        "project_domain_id": attrgetter("domain"),
+        "system_scope": lambda actor: "all" if actor.system else None,
     }
 )
 """What a rule may compare of its caller, besides roles. One that is None (the anonymous reader's) equals nothing."""
+
+ROLES: Final[Mapping[str, Callable[[Actor], frozenset[str]]]] = MappingProxyType(
+    {"roles": attrgetter("roles"), "service_roles": attrgetter("service_roles")}
+)
+"""What a rule may look for something in: the caller's roles, and those of the service that acts for the caller."""
 
 
 class RuleError(Exception):
@@ -41,7 +48,7 @@ class RuleError(Exception):
 def credentials_of(actor: Actor) -> dict[str, Any]:
     """The caller as the library wants to see it."""
     known = {name: value for name, get in CREDENTIALS.items() if (value := get(actor)) is not None}
-    return {**known, "roles": sorted(actor.roles)}
+    return {**known, **{name: sorted(get(actor)) for name, get in ROLES.items()}}
 
 
 class Compiler:
@@ -198,17 +205,16 @@ def _generic(kind: str, right: Text, rule: str) -> Decision:
     except (SyntaxError, TypeError, MemoryError, RecursionError):
         raise RuleError(f"compares {kind!r}, which is neither a quoted text nor something that a caller has") from None
     name, dot, _ = kind.partition(".")
-    if dot and (name == "roles" or name in CREDENTIALS):
+    if dot and (name in ROLES or name in CREDENTIALS):
         raise RuleError(f"compares {kind!r}, but {name} of a caller has no parts")
-    if name == "roles":
-        return _has_exact_role(right)
+    if name in ROLES:
+        return _has_exact_role(ROLES[name], right)
     if name not in CREDENTIALS:
         LOG.warning(
-            "Policy rule %s compares %r, which no caller has, so that this part of it never holds. A caller has: %s, "
-            "roles.",
+            "Policy rule %s compares %r, which no caller has, so that this part of it never holds. A caller has: %s.",
             rule,
             kind,
-            ", ".join(CREDENTIALS),
+            ", ".join((*CREDENTIALS, *ROLES)),
         )
         return _never
     get = CREDENTIALS[name]
@@ -225,10 +231,10 @@ def _generic(kind: str, right: Text, rule: str) -> Decision:
     return decide
 
 
-def _has_exact_role(right: Text) -> Decision:
+def _has_exact_role(roles: Callable[[Actor], frozenset[str]], right: Text) -> Decision:
     def decide(actor: Actor, target: Mapping[str, Any]) -> bool:
         try:
-            return (right if isinstance(right, str) else right(target)) in actor.roles
+            return (right if isinstance(right, str) else right(target)) in roles(actor)
         except KeyError:
             return False
 

@@ -1,8 +1,9 @@
 """Every policy rule: its default, what it means and what it governs. The sample file and the reference come from this
 table.
 
-The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…`` and
-``roles:…`` (``user`` and ``tenant`` are older names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``,
+The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…``,
+``project_domain_id:…``, ``roles:…``, ``system_scope:all`` and ``service_roles:…`` (``user`` and ``tenant`` are older
+names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``,
 ``%(name)s``, ``%(version)s``, ``%(owner)s``, ``%(visibility)s`` and ``%(status)s``. A rule whose target differs says
 so.
 """
@@ -25,6 +26,9 @@ class Rule:
 
 ADMIN: Final = "rule:context_is_admin"
 OWNER: Final = "rule:admin_or_owner"
+WRITER: Final = "rule:writer"
+CHANGER: Final = f"{OWNER} and {WRITER}"
+OVERSEER: Final = f"{ADMIN} or rule:system_reader"
 EVERYONE: Final = "@"
 
 _SCHEMAS = ("GET /schemas", "GET /schemas/{type}")
@@ -36,8 +40,20 @@ _SUBSCRIPTION = "/subscriptions/{subscription}"
 RULES: Final[tuple[Rule, ...]] = (
     Rule("context_is_admin", "role:admin", "Who is an administrator."),
     Rule("admin_or_owner", f"{ADMIN} or project_id:%(owner)s", "An administrator, or somebody of the owning project."),
+    Rule(
+        "writer",
+        "role:admin or role:manager or role:member or role:service or not role:reader",
+        "Who may change anything at all: not who is only a reader. A caller without any of these roles may, as before "
+        "there were readers; set it to 'role:admin or role:manager or role:member or role:service' to want one.",
+    ),
+    Rule(
+        "project_manager",
+        f"{ADMIN} or (role:manager and project_id:%(owner)s)",
+        "An administrator, or a manager of the owning project.",
+    ),
+    Rule("system_reader", "role:reader and system_scope:all", "Who may see, and not change, what all projects have."),
     Rule("artifact:type_list", EVERYONE, "See the artifact types and their schemas. There is no target.", _SCHEMAS),
-    Rule("artifact:create", EVERYONE, "Create an artifact. The target is the body of the request.", (f"POST {_TYPE}",)),
+    Rule("artifact:create", WRITER, "Create an artifact. The target is the body of the request.", (f"POST {_TYPE}",)),
     Rule(
         "artifact:update_public",
         f"{ADMIN} or not 'public':%(visibility)s",
@@ -46,11 +62,11 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "artifact:update",
-        f"{OWNER} and rule:artifact:update_public",
+        f"{CHANGER} and rule:artifact:update_public",
         "Change an artifact in any way.",
         (f"PATCH {_ARTIFACT}",),
     ),
-    Rule("artifact:activate", OWNER, "Set the status of a drafted artifact to active.", (f"PATCH {_ARTIFACT}",)),
+    Rule("artifact:activate", CHANGER, "Set the status of a drafted artifact to active.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:reactivate", ADMIN, "Set the status of a deactivated artifact to active.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:deactivate", ADMIN, "Set the status of an artifact to deactivated.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:publish", ADMIN, "Set the visibility of an artifact to public.", (f"PATCH {_ARTIFACT}",)),
@@ -62,7 +78,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "location:list_all",
-        ADMIN,
+        OVERSEER,
         "List the external locations of all projects, and filter them by host. There is no target.",
         ("GET /locations",),
     ),
@@ -74,13 +90,13 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "location:check",
-        OWNER,
+        CHANGER,
         "Have an external location checked now, at the expense of its project.",
         ("POST /locations/{id}/checks",),
     ),
     Rule(
         "artifact:promote_location",
-        OWNER,
+        CHANGER,
         "Have an external location copied into a store, within the quota of its project.",
         ("POST /locations/{id}/promotion",),
     ),
@@ -88,13 +104,13 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("artifact:list", EVERYONE, "List artifacts. There is no target.", (f"GET {_TYPE}",)),
     Rule(
         "artifact:get_any_artifact",
-        ADMIN,
+        OVERSEER,
         "See a private artifact of another project, and so be able to do with it what the other rules allow.",
         (f"GET {_ARTIFACT}",),
     ),
     Rule(
         "artifact:list_all_artifacts",
-        ADMIN,
+        OVERSEER,
         "See private artifacts of all projects in lists. There is no target.",
         (f"GET {_TYPE}",),
     ),
@@ -112,13 +128,19 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "artifact:delete",
-        f"{OWNER} and rule:artifact:delete_public and rule:artifact:delete_deactivated",
+        f"{CHANGER} and rule:artifact:delete_public and rule:artifact:delete_deactivated",
         "Delete an artifact.",
         (f"DELETE {_ARTIFACT}",),
     ),
-    Rule("artifact:upload", OWNER, "Upload data into a blob.", (f"PUT {_BLOB}",)),
-    Rule("artifact:set_location", OWNER, "Record an external location as a blob.", (f"PUT {_BLOB}",)),
-    Rule("artifact:set_internal_location", ADMIN, "Adopt data that is in a store as a blob.", (f"PUT {_BLOB}",)),
+    Rule("artifact:upload", CHANGER, "Upload data into a blob.", (f"PUT {_BLOB}",)),
+    Rule("artifact:set_location", CHANGER, "Record an external location as a blob.", (f"PUT {_BLOB}",)),
+    Rule(
+        "artifact:set_internal_location",
+        f"{ADMIN} or ({CHANGER} and service_roles:service)",
+        "Adopt data that is in a store as a blob. A service that acts for the owner may, such as one that has written "
+        "the data.",
+        (f"PUT {_BLOB}",),
+    ),
     Rule(
         "artifact:download_deactivated",
         f"{ADMIN} or not 'deactivated':%(status)s",
@@ -137,12 +159,12 @@ RULES: Final[tuple[Rule, ...]] = (
         "Download any blob of any artifact that the caller may see, whatever artifact:download says.",
         (f"GET {_BLOB}",),
     ),
-    Rule("artifact:delete_blob", OWNER, "Remove an external location.", (f"DELETE {_BLOB}",)),
+    Rule("artifact:delete_blob", CHANGER, "Remove an external location.", (f"DELETE {_BLOB}",)),
     Rule("artifact:set_quotas", ADMIN, "Set the quotas of projects. There is no target.", ("PUT /quotas",)),
-    Rule("artifact:list_all_quotas", ADMIN, "See the quotas of all projects. There is no target.", ("GET /quotas",)),
+    Rule("artifact:list_all_quotas", OVERSEER, "See the quotas of all projects. There is no target.", ("GET /quotas",)),
     Rule(
         "artifact:list_project_quotas",
-        f"{ADMIN} or project_id:%(project_id)s",
+        f"{OVERSEER} or project_id:%(project_id)s",
         "See the quotas of one project. The target is %(project_id)s.",
         ("GET /project-quotas", "GET /project-quotas/{project}"),
     ),
@@ -152,31 +174,31 @@ RULES: Final[tuple[Rule, ...]] = (
         "Take down a content, a host or a URL. There is no target.",
         ("POST /takedowns",),
     ),
-    Rule("takedown:list", ADMIN, "List what is taken down. There is no target.", ("GET /takedowns",)),
-    Rule("takedown:get", ADMIN, "Show a takedown. There is no target.", ("GET /takedowns/{id}",)),
+    Rule("takedown:list", OVERSEER, "List what is taken down. There is no target.", ("GET /takedowns",)),
+    Rule("takedown:get", OVERSEER, "Show a takedown. There is no target.", ("GET /takedowns/{id}",)),
     Rule("takedown:delete", ADMIN, "Undo a takedown. There is no target.", ("DELETE /takedowns/{id}",)),
-    Rule("audit:list", ADMIN, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
+    Rule("audit:list", OVERSEER, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
     Rule(
         "subscription:create",
-        OWNER,
+        CHANGER,
         "Subscribe to events. The target is the caller's project as %(owner)s.",
         ("POST /subscriptions",),
     ),
     Rule(
         "subscription:list",
-        OWNER,
+        f"{OWNER} or rule:system_reader",
         "See the subscriptions of one project. The target is that project as %(owner)s.",
         ("GET /subscriptions",),
     ),
     Rule(
         "subscription:get",
-        OWNER,
+        f"{OWNER} or rule:system_reader",
         "See a subscription and its deliveries. The target is its %(id)s and its project as %(owner)s.",
         (f"GET {_SUBSCRIPTION}", f"GET {_SUBSCRIPTION}/deliveries", f"GET {_SUBSCRIPTION}/deliveries/{{delivery}}"),
     ),
     Rule(
         "subscription:update",
-        OWNER,
+        CHANGER,
         "Change a subscription, replace its secret, confirm its target, and have deliveries sent again. The target "
         "is as before.",
         (
@@ -186,5 +208,7 @@ RULES: Final[tuple[Rule, ...]] = (
             f"POST {_SUBSCRIPTION}/deliveries/{{delivery}}/redelivery",
         ),
     ),
-    Rule("subscription:delete", OWNER, "Delete a subscription. The target is as before.", (f"DELETE {_SUBSCRIPTION}",)),
+    Rule(
+        "subscription:delete", CHANGER, "Delete a subscription. The target is as before.", (f"DELETE {_SUBSCRIPTION}",)
+    ),
 )

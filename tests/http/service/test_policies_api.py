@@ -124,8 +124,13 @@ def test_rule_decides(
 
 
 def test_every_rule_has_an_override_in_the_table() -> None:
-    """No rule of the policy goes untested. Locations, subscriptions and lists of everything have tests of their own."""
+    """No rule of the policy goes untested. Personas, locations, subscriptions and lists of everything have tests of
+    their own.
+    """
     elsewhere = {
+        "writer",
+        "project_manager",
+        "system_reader",
         "artifact:set_location",
         "artifact:set_internal_location",
         "artifact:get_any_artifact",

@@ -1,0 +1,201 @@
+"""Every persona at every path: who may do what by the default rules, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from starlette.testclient import TestClient
+from support.origins.servers import FileServer
+
+from glare.app import create_application
+from glare.domain.actor import ANONYMOUS, Actor
+from glare.http.routes import API
+from glare.identity.pipeline import Pipeline
+from support.identities import Asked
+from support.service import BYTES, LOCATION, PATCH, ActorClient, Glare, Json, running
+
+
+def member(project: str | None, *roles: str, **more: Any) -> Actor:
+    return Actor(f"user-{project}", project, frozenset(roles), **more)
+
+
+PERSONAS: Final[Mapping[str, Actor]] = {
+    "reader": member("p1", "reader"),
+    "member": member("p1", "member", "reader"),
+    "without roles": member("p1"),
+    "manager": member("p1", "manager", "member", "reader"),
+    "served": member("p1", "member", "reader", service_roles=frozenset({"service"})),
+    "service": member("services", "service"),
+    "admin": member("cloud", "admin", "manager", "member", "reader"),
+    "system reader": member(None, "reader", system=True),
+    "system admin": member(None, "admin", "reader", system=True),
+    "other member": member("p2", "member", "reader"),
+    "other manager": member("p2", "manager", "member", "reader"),
+    "without project": member(None),
+    "anonymous": ANONYMOUS,
+}
+
+ALL: Final = frozenset(PERSONAS)
+OURS: Final = frozenset({"reader", "member", "without roles", "manager", "served"})
+WRITERS: Final = OURS - {"reader"}
+ADMINS: Final = frozenset({"admin", "system admin"})
+SEERS: Final = ADMINS | {"system reader"}
+WITH_PROJECT: Final = OURS | {"service", "admin", "other member", "other manager"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request on what project p1 has, and the personas that the service lets do it. The others are told that it is
+    forbidden, or that there is nothing.
+    """
+
+    method: str
+    route: str
+    allowed: frozenset[str]
+    path: str = ""
+    json: Any = None
+    content: bytes | None = None
+    media_type: str | None = None
+
+    def send(self, client: ActorClient, names: Mapping[str, str]) -> Any:
+        headers = {"OpenStack-API-Version": "artifact latest"}
+        if self.media_type:
+            headers["Content-Type"] = self.media_type
+        path = (self.path or self.route).format_map(names)
+        options = {"json": self.json} if self.json is not None else {"content": self.content}
+        if isinstance(options.get("content"), bytes):
+            options["content"] = options["content"].replace(b"ORIGIN", names["origin"].encode())
+        return client.request(self.method, path, headers=headers, **options)
+
+
+ARTIFACT = "/artifacts/{type_name}/{id}"
+BLOB = "/artifacts/{type_name}/{id}/{blob_path:path}"
+SUBSCRIPTION = "/subscriptions/{subscription}"
+DELIVERY = SUBSCRIPTION + "/deliveries/{delivery}"
+TAKEN = {"kind": "host", "value": "taken.example", "reason": "other"}
+HOOK = {"target": "https://hook.example/x"}
+
+TABLE: Final = (
+    Row("GET", "/schemas", ALL),
+    Row("GET", "/schemas/{type_name}", ALL),
+    Row("GET", "/artifacts/{type_name}", ALL),
+    Row("POST", "/artifacts/{type_name}", WITH_PROJECT - {"reader"}, json={"name": "new"}),
+    Row("GET", ARTIFACT, OURS | SEERS),
+    Row(
+        "PATCH",
+        ARTIFACT,
+        WRITERS | ADMINS,
+        content=b'[{"op": "replace", "path": "/description", "value": "changed"}]',
+        media_type=PATCH,
+    ),
+    Row("DELETE", ARTIFACT, WRITERS | ADMINS, path="/artifacts/images/{doomed}"),
+    Row("GET", BLOB, OURS | ADMINS, path="/artifacts/images/{id}/image"),
+    Row("PUT", BLOB, WRITERS | ADMINS, path="/artifacts/images/{empty}/image", content=b"data", media_type=BYTES),
+    Row(
+        "PUT",
+        BLOB,
+        WRITERS | ADMINS,
+        path="/artifacts/images/{unlocated}/image",
+        content=b'{"url": "ORIGIN"}',
+        media_type=LOCATION,
+    ),
+    Row("DELETE", BLOB, WRITERS | ADMINS, path="/artifacts/images/{located}/image"),
+    Row("GET", "/quotas", SEERS),
+    Row(
+        "PUT", "/quotas", ADMINS, json=[{"project_id": "p9", "project_quotas": [{"quota_name": "x", "quota_value": 1}]}]
+    ),
+    Row("GET", "/project-quotas", WITH_PROJECT),
+    Row("GET", "/project-quotas/{project}", OURS | SEERS),
+    Row("GET", "/locations", WITH_PROJECT | SEERS),
+    Row("GET", "/locations/{location_id}", OURS | SEERS),
+    Row("GET", "/locations/{location_id}/checks", OURS | SEERS),
+    Row("POST", "/locations/{location_id}/checks", WRITERS | ADMINS),
+    Row("GET", "/locations/{location_id}/promotion", OURS | SEERS),
+    Row("POST", "/locations/{location_id}/promotion", WRITERS | ADMINS),
+    Row("GET", "/takedowns", SEERS),
+    Row("POST", "/takedowns", ADMINS, json=TAKEN),
+    Row("GET", "/takedowns/{takedown_id}", SEERS),
+    Row("DELETE", "/takedowns/{takedown_id}", ADMINS),
+    Row("GET", "/audit", SEERS),
+    Row("GET", "/subscriptions", WITH_PROJECT),
+    Row("POST", "/subscriptions", WITH_PROJECT - {"reader"}, json=HOOK),
+    Row("GET", SUBSCRIPTION, OURS | {"admin"}),
+    Row("PATCH", SUBSCRIPTION, WRITERS | {"admin"}, json={"state": "disabled"}),
+    Row("DELETE", SUBSCRIPTION, WRITERS | {"admin"}),
+    Row("POST", SUBSCRIPTION + "/secret", WRITERS | {"admin"}),
+    Row("POST", SUBSCRIPTION + "/confirmation", WRITERS | {"admin"}),
+    Row("GET", SUBSCRIPTION + "/deliveries", OURS | {"admin"}),
+    Row("GET", DELIVERY, frozenset(), path=SUBSCRIPTION + "/deliveries/none"),
+    Row("POST", DELIVERY + "/redelivery", frozenset(), path=SUBSCRIPTION + "/deliveries/none/redelivery"),
+)
+
+
+class World:
+    """What project p1 has, in one service; and the personas as its callers."""
+
+    def __init__(self, glare: Glare, client: TestClient, origin: str) -> None:
+        self.callers = {name: ActorClient(client, name) for name in PERSONAS}
+        owner = self.callers["member"]
+        made = {name: owner.create("images", name=name)["id"] for name in ("id", "doomed", "empty", "unlocated")}
+        artifact = {"type_name": "images", "id": made["id"]}
+        owner.upload(artifact, "image", b"bytes")
+        located = owner.create("images", name="located")
+        owner.locate(located, "image", origin)
+        admin = self.callers["admin"]
+        latest = {"OpenStack-API-Version": "artifact latest"}
+        [location] = owner.request("GET", "/locations", headers=latest).json()["locations"]
+        subscription = owner.request("POST", "/subscriptions", json=HOOK, headers=latest)
+        assert subscription.status_code == 201, subscription.text
+        takedown = admin.request("POST", "/takedowns", json={**TAKEN, "value": "first.example"}, headers=latest)
+        assert takedown.status_code == 201, takedown.text
+        self.names: Json = {
+            **made,
+            "type_name": "images",
+            "located": located["id"],
+            "location_id": location["id"],
+            "project": "p1",
+            "subscription": subscription.json()["id"],
+            "takedown_id": takedown.json()["id"],
+            "origin": origin,
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with FileServer({"/a": b"elsewhere"}) as server, running(tmp_path, ports=(server.port,)) as glare:
+        identity = Pipeline([Asked("", PERSONAS.__getitem__)])
+        application = create_application(glare.settings, with_worker=False, services=glare.services, identity=identity)
+        yield World(glare, TestClient(application, raise_server_exceptions=False), server.url("/a"))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.method} {row.path or row.route}")
+def test_a_request_is_for_the_personas_of_the_table(world: World, row: Row) -> None:
+    """Who is not in the row is refused, and whoever is in it is not. The refused come first: they leave things as they
+    are.
+    """
+    for name in sorted(ALL - row.allowed):
+        answer = row.send(world.callers[name], world.names)
+        assert answer.status_code in (403, 404), f"{name}: {answer.status_code} {answer.text}"
+    reading = row.method == "GET"
+    for name in sorted(row.allowed):
+        answer = row.send(world.callers[name], world.names)
+        assert answer.status_code not in (401, 403), f"{name}: {answer.status_code} {answer.text}"
+        if reading:
+            assert answer.status_code in (200, 204), f"{name}: {answer.status_code} {answer.text}"
+        elif name == min(row.allowed):
+            assert answer.status_code < 500, answer.text
+            assert answer.status_code != 404, answer.text
+
+
+def test_every_path_is_in_the_table() -> None:
+    """A path that is added says whom it is for."""
+    routes = {
+        (method, route.path)  # type: ignore[attr-defined]  # all of them are routes
+        for route in API
+        for method in route.endpoint.handlers  # type: ignore[attr-defined]  # and endpoints
+    }
+    assert {(row.method, row.route) for row in TABLE} == routes
