@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,6 @@ def test_the_wheel_brings_licence_and_command(wheel: zipfile.Path) -> None:
     """The wheel holds the licence's text and the command `glare-server`, and no `glare`, which is the client's."""
     (metadata,) = (path for path in wheel.iterdir() if path.name.endswith(".dist-info"))
     assert "Apache License" in (metadata / "licenses" / "LICENSE").read_text("utf-8")
-    assert (metadata / "entry_points.txt").read_text("utf-8").split() == [
-        *("[console_scripts]", "glare-server", "=", "glare.cli.main:main")
-    ]
+    offered = ConfigParser(delimiters="=")
+    offered.read_string((metadata / "entry_points.txt").read_text("utf-8"))
+    assert dict(offered["console_scripts"]) == {"glare-server": "glare.cli.main:main"}

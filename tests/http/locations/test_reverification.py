@@ -288,7 +288,7 @@ def test_lists_show_ones_own_and_page(site: Verifying) -> None:
     assert site.glare.alice.request("GET", "/locations?host=127.0.0.1").status_code == 403
     for wrong in ("state=odd", "limit=0", "colour=red", "state=changed&state=changed", "host=%00"):
         assert site.glare.admin.request("GET", f"/locations?{wrong}").status_code == 400
-    assert site.glare.anonymous.request("GET", "/locations").status_code == 401
+    assert site.glare.anonymous.request("GET", "/locations").status_code == 403
 
 
 @pytest.mark.sqlite

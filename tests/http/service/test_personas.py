@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pytest
 from starlette.testclient import TestClient
-from support.origins.servers import FileServer
 
 from glare.app import create_application
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.http.routes import API
 from glare.identity.pipeline import Pipeline
 from support.identities import Asked
+from support.origins.crooked import Crooked, honest
 from support.service import BYTES, LOCATION, PATCH, ActorClient, Glare, Json, running
 
 
@@ -66,10 +66,10 @@ class Row:
         if self.media_type:
             headers["Content-Type"] = self.media_type
         path = (self.path or self.route).format_map(names)
-        options = {"json": self.json} if self.json is not None else {"content": self.content}
-        if isinstance(options.get("content"), bytes):
-            options["content"] = options["content"].replace(b"ORIGIN", names["origin"].encode())
-        return client.request(self.method, path, headers=headers, **options)
+        if self.json is not None:
+            return client.request(self.method, path, headers=headers, json=self.json)
+        content = self.content and self.content.replace(b"ORIGIN", names["origin"].encode())
+        return client.request(self.method, path, headers=headers, content=content)
 
 
 ARTIFACT = "/artifacts/{type_name}/{id}"
@@ -77,6 +77,7 @@ BLOB = "/artifacts/{type_name}/{id}/{blob_path:path}"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 DELIVERY = SUBSCRIPTION + "/deliveries/{delivery}"
 TAKEN = {"kind": "host", "value": "taken.example", "reason": "other"}
+QUOTAS = [{"project_id": "p9", "project_quotas": [{"quota_name": "max_artifact_number", "quota_value": 1}]}]
 HOOK = {"target": "https://hook.example/x"}
 
 TABLE: Final = (
@@ -124,10 +125,10 @@ TABLE: Final = (
     Row("GET", "/subscriptions", WITH_PROJECT),
     Row("POST", "/subscriptions", WITH_PROJECT - {"reader"}, json=HOOK),
     Row("GET", SUBSCRIPTION, OURS | {"admin"}),
-    Row("PATCH", SUBSCRIPTION, WRITERS | {"admin"}, json={"state": "disabled"}),
+    Row("PATCH", SUBSCRIPTION, WRITERS | {"admin"}, json={"enabled": False}),
     Row("DELETE", SUBSCRIPTION, WRITERS | {"admin"}),
-    Row("POST", SUBSCRIPTION + "/secret", WRITERS | {"admin"}),
-    Row("POST", SUBSCRIPTION + "/confirmation", WRITERS | {"admin"}),
+    Row("POST", SUBSCRIPTION + "/secret", WRITERS | {"admin"}, json={}),
+    Row("POST", SUBSCRIPTION + "/confirmation", WRITERS | {"admin"}, json={"token": "x"}),
     Row("GET", SUBSCRIPTION + "/deliveries", OURS | {"admin"}),
     Row("GET", DELIVERY, frozenset(), path=SUBSCRIPTION + "/deliveries/none"),
     Row("POST", DELIVERY + "/redelivery", frozenset(), path=SUBSCRIPTION + "/deliveries/none/redelivery"),
@@ -150,6 +151,8 @@ class World:
         [location] = owner.request("GET", "/locations", headers=latest).json()["locations"]
         subscription = owner.request("POST", "/subscriptions", json=HOOK, headers=latest)
         assert subscription.status_code == 201, subscription.text
+        promotion = owner.request("POST", f"/locations/{location['id']}/promotion", headers=latest)
+        assert promotion.status_code == 202, promotion.text
         takedown = admin.request("POST", "/takedowns", json={**TAKEN, "value": "first.example"}, headers=latest)
         assert takedown.status_code == 201, takedown.text
         self.names: Json = {
@@ -166,10 +169,10 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with FileServer({"/a": b"elsewhere"}) as server, running(tmp_path, ports=(server.port,)) as glare:
+    with Crooked(honest(b"elsewhere")) as origin, running(tmp_path, ports=(origin.port,)) as glare:
         identity = Pipeline([Asked("", PERSONAS.__getitem__)])
         application = create_application(glare.settings, with_worker=False, services=glare.services, identity=identity)
-        yield World(glare, TestClient(application, raise_server_exceptions=False), server.url("/a"))
+        yield World(glare, TestClient(application, raise_server_exceptions=False), origin.url)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.method} {row.path or row.route}")
@@ -179,7 +182,8 @@ def test_a_request_is_for_the_personas_of_the_table(world: World, row: Row) -> N
     """
     for name in sorted(ALL - row.allowed):
         answer = row.send(world.callers[name], world.names)
-        assert answer.status_code in (403, 404), f"{name}: {answer.status_code} {answer.text}"
+        refusals = (401, 403, 404) if name == "anonymous" else (403, 404)
+        assert answer.status_code in refusals, f"{name}: {answer.status_code} {answer.text}"
     reading = row.method == "GET"
     for name in sorted(row.allowed):
         answer = row.send(world.callers[name], world.names)
@@ -196,6 +200,6 @@ def test_every_path_is_in_the_table() -> None:
     routes = {
         (method, route.path)  # type: ignore[attr-defined]  # all of them are routes
         for route in API
-        for method in route.endpoint.handlers  # type: ignore[attr-defined]  # and endpoints
+        for method in route.endpoint.handlers  # type: ignore[attr-defined]  # whose app is an endpoint
     }
     assert {(row.method, row.route) for row in TABLE} == routes

@@ -19,7 +19,7 @@ from glare.domain.events import artifact_event
 from glare.domain.moment import SECOND
 from glare.domain.representation import represent_location
 from glare.domain.verification import AT_ONCE, visible_reason
-from glare.errors import Forbidden, TooManyRequests, Unauthorized
+from glare.errors import Forbidden, TooManyRequests
 from glare.operations import access, audit
 from glare.operations.locations.find import blob_at, find_location, may_be_id, missing
 from glare.operations.locations.jobs import find_recording
@@ -162,7 +162,7 @@ def _query(services: Services, actor: Actor, asked: documents.LocationQuery) -> 
     if services.policy.allows("location:list_all", actor, {}):
         return query_of(asked, most, project=asked.project)
     if actor.project is None:
-        raise Unauthorized("A list of locations needs a token of a project.")
+        raise Forbidden("Locations belong to projects, and your request names none; use a token of a project.")
     for name, value in (("host", asked.host), ("project", asked.project)):
         if value is not None:
             raise Forbidden(
