@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 from glare.documents.parts import Page, entries_of
 from glare.domain.query import first_link, next_link
 from glare.errors import ClientDisconnected, TooManyRequests, Unavailable
-from glare.http.call import JSON_TYPE, Call, encode, json_response, send_in_parts
+from glare.http.call import Call, encode, json_response, send_in_parts
+from glare.http.media_types import JSON_ANSWER
 from glare.http.query import query_pairs
 
 PIECE: Final = 256 << 10
@@ -46,7 +47,7 @@ class StreamedJson(Response):
         self._call = call
         self._first = first
         self._rest = rest
-        super().__init__(None, 200, {"content-type": JSON_TYPE})
+        super().__init__(None, 200, {"content-type": JSON_ANSWER})
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

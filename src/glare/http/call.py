@@ -33,6 +33,7 @@ from glare.errors import (
 from glare.http.drain import Drain
 from glare.http.inbox import Inbox
 from glare.http.lanes import ANSWER_UNIT, BODY_UNIT, Lane, Lanes, weight_of_list
+from glare.http.media_types import JSON_ANSWER
 from glare.http.pace import Pace
 from glare.http.parties import Parties
 from glare.http.probes import Probe
@@ -57,7 +58,6 @@ _LARGE: Final = (
 PART: Final = 64 << 10
 """Bytes of an answer that the server is given at once. What is not larger is not counted: the server would hold as much
 anyway."""
-JSON_TYPE: Final = "application/json; charset=UTF-8"
 
 encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -423,7 +423,7 @@ def peer_of(scope: Scope) -> str | None:
     return client[0] if client else None
 
 
-def json_response(document: Any, status: int = 200, media_type: str = JSON_TYPE) -> Response:
+def json_response(document: Any, status: int = 200, media_type: str = JSON_ANSWER) -> Response:
     """A JSON response; non-ASCII text stays as it is."""
     return Response(encode(document), status, {"content-type": media_type})
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from glare.errors import Forbidden, NotFound
 from glare.http.call import Call
+from glare.http.media_types import PLAIN
 from glare.http.operation import SERVICE, Answer, Public
 from glare.metrics.listener import CONTENT_TYPE, FORWARDED, is_allowed
 
@@ -14,7 +15,7 @@ from glare.metrics.listener import CONTENT_TYPE, FORWARDED, is_allowed
     id="metrics",
     about=SERVICE,
     summary="Numbers for Prometheus; for the addresses that the operator has named",
-    answer=Answer(200, "The numbers, in the text format of Prometheus.", str, media_type="text/plain"),
+    answer=Answer(200, "The numbers, in the text format of Prometheus.", str, media_type=PLAIN),
     errors=(403, 404),
 )
 async def show(call: Call) -> Response:

@@ -7,12 +7,12 @@ from typing import Final
 
 from glare.domain.microversion import Microversion
 from glare.errors import BadRequest, InvalidGlobalAPIVersion
+from glare.http.media_types import VERSIONED
 
 MINIMUM: Final = Microversion(1, 0)
 MAXIMUM: Final = Microversion(1, 3)
 DEFAULT: Final = MINIMUM
 
-_MEDIA_TYPE: Final = "application/vnd.openstack.artifacts-"
 _SERVICE: Final = "artifact"
 _WELL_FORMED: Final = re.compile(r"([1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 
@@ -23,8 +23,8 @@ def negotiate(accept: str | None, api_version: str) -> Microversion:
     ``Accept`` wins where it starts with the artifacts media type. Raises `BadRequest` for a malformed version,
     `InvalidGlobalAPIVersion` for one that is out of range.
     """
-    if accept is not None and accept.startswith(_MEDIA_TYPE):
-        return _parse(accept[len(_MEDIA_TYPE) :])
+    if accept is not None and accept.startswith(VERSIONED):
+        return _parse(accept[len(VERSIONED) :])
     for entry in api_version.split(","):
         service, *version = entry.split() or [""]
         if service.lower() == _SERVICE:

@@ -17,8 +17,7 @@ from glare.documents.parse import parse, parse_query
 from glare.documents.parts import PageQuery
 from glare.http.answers import page_in_parts
 from glare.http.call import Call, Handler, json_response
-
-JSON: Final = "application/json"
+from glare.http.media_types import JSON
 
 B = TypeVar("B")
 Q = TypeVar("Q", bound=PageQuery)

@@ -22,6 +22,7 @@ from glare.errors import (
     Unauthorized,
     UnsupportedContentCoding,
 )
+from glare.http.media_types import JSON
 from glare.http.microversion import MAXIMUM, MINIMUM
 
 _log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ def _response(error: GlareError, trace: Exception | None) -> Response:
     body = Error(status, title, explanation, detail)
     if isinstance(error, InvalidGlobalAPIVersion):
         body = VersionError(status, title, explanation, detail, str(MINIMUM), str(MAXIMUM))
-    response = Response(_encode(body), status, media_type="application/json")
+    response = Response(_encode(body), status, media_type=JSON)
     # The wire's `error.type` keeps the names that old clients know; this header carries the finer stable one.
     response.headers["X-Glare-Error-Code"] = error.code
     retry_after = error.retry_after

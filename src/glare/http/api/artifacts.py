@@ -15,9 +15,9 @@ from glare.domain.query import first_link, next_link
 from glare.domain.representation import represent, represent_for_all
 from glare.errors import PreconditionFailed
 from glare.http.answers import PIECE, StreamedJson
-from glare.http.call import JSON_TYPE, Call, encode
+from glare.http.call import Call, encode
 from glare.http.conditions import Tags, parse_tags
-from glare.http.operation import JSON
+from glare.http.media_types import JSON, JSON_ANSWER, JSON_PATCH
 from glare.http.query import query_pairs
 from glare.operations import access
 from glare.operations.access import revision_tag, sees_full_urls
@@ -27,7 +27,6 @@ from glare.operations.artifacts.list import Listed, further, list_artifacts
 from glare.operations.artifacts.show import show_artifact
 from glare.operations.artifacts.update import PatchRequest, update_artifact
 
-JSON_PATCH: Final = "application/json-patch+json"
 _WEB: Final = ("http://", "https://")
 
 Operation = Callable[[], tuple[TypeSpec, Artifact]]
@@ -121,7 +120,7 @@ def _list(call: Call) -> Response:
     first = b'{"artifacts":[' + b",".join(listed)
     if not page.rest:
         body = first + _end_of_list(call, page, page.artifacts[-1] if page.artifacts else None)
-        return Response(body, headers={"content-type": JSON_TYPE})
+        return Response(body, headers={"content-type": JSON_ANSWER})
     return StreamedJson(call, first, _rest_of_list(call, page))
 
 
@@ -168,7 +167,7 @@ def represented(call: Call, spec: TypeSpec, artifact: Artifact, status: int = 20
     """The artifact as the caller may see it, with its ETag; 304 where a GET's If-None-Match holds it already."""
     full_urls = sees_full_urls(call.services, call.actor, artifact)
     tag = entity_tag(call, artifact, full_urls=full_urls)
-    headers = {"content-type": JSON_TYPE, "etag": f'"{tag}"', "cache-control": "private, no-cache"}
+    headers = {"content-type": JSON_ANSWER, "etag": f'"{tag}"', "cache-control": "private, no-cache"}
     if status == 200 and call.is_read:
         wanted = named_revisions(call)
         if wanted is not None and not wanted & {"*", tag.partition(".")[0]}:

@@ -23,6 +23,7 @@ from glare.http.call import Call
 from glare.http.claims import claims_of
 from glare.http.conditions import parse_range, parse_tags
 from glare.http.disposition import attachment
+from glare.http.media_types import LOCATION, OCTETS
 from glare.http.query import query_pairs
 from glare.http.request_headers import refuse_form
 from glare.operations.access import Expected, Named
@@ -31,8 +32,6 @@ from glare.operations.blobs.download import Download, Unmeasured, find_blob, red
 from glare.operations.blobs.upload import UploadRequest, upload_blob
 from glare.operations.locations.add import LocationRequest, add_location, parse_location
 from glare.operations.locations.record_later import record_later
-
-LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
 
 _MAX_CONTENT_TYPE: Final = 255
 _CREDENTIALS: Final = ("x-auth-token", "authorization", "cookie", "x-service-token")
@@ -52,7 +51,7 @@ async def put(call: Call) -> Response:
 async def _put_data(call: Call) -> Response:
     content_type = call.headers.get("content-type", "").partition(";")[0].strip()
     if not content_type:
-        raise BadRequest("Content-Type is required; use 'application/octet-stream' when nothing better is known.")
+        raise BadRequest(f"Content-Type is required; use '{OCTETS}' when nothing better is known.")
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
     refuse_form(call.media_type())
@@ -182,7 +181,7 @@ def _expected(call: Call) -> Expected:
 def _safe_headers(found: Download) -> dict[str, str]:
     """What keeps a browser from running or guessing at somebody's bytes."""
     return {
-        "content-type": found.blob.content_type or "application/octet-stream",
+        "content-type": found.blob.content_type or OCTETS,
         "content-disposition": attachment(found.file_name),
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox",

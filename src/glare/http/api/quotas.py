@@ -11,7 +11,8 @@ from starlette.responses import Response
 from glare.documents.quotas import AllQuotas, ProjectQuotas
 from glare.domain.declared import legacy
 from glare.http.call import Call, json_response
-from glare.http.operation import JSON, Answer, Operation, Tag, Taking, allowed
+from glare.http.media_types import JSON
+from glare.http.operation import Answer, Operation, Tag, Taking, allowed
 from glare.operations.quotas import all_quotas, project_quotas, set_quotas
 
 QUOTAS: Final = Tag(

@@ -11,10 +11,11 @@ from glare.documents.service import TypeSchemas
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.http.answers import shared_body
 from glare.http.call import Call, encode
+from glare.http.media_types import JSON_SCHEMA
 from glare.http.operation import Answer, Operation, Tag
 from glare.operations.access import find_type
 
-_SCHEMA: Final = "application/schema+json; charset=UTF-8"
+_SCHEMA: Final = f"{JSON_SCHEMA}; charset=UTF-8"
 
 
 SCHEMAS: Final = Tag(
@@ -28,7 +29,7 @@ SCHEMAS: Final = Tag(
     id="schemas.list",
     about=SCHEMAS,
     summary="The schemas of all types",
-    answer=Answer(200, "The schemas.", TypeSchemas, media_type="application/schema+json"),
+    answer=Answer(200, "The schemas.", TypeSchemas, media_type=JSON_SCHEMA),
     errors=(403,),
 )
 async def list_schemas(call: Call) -> Response:
@@ -41,7 +42,7 @@ async def list_schemas(call: Call) -> Response:
     id="schemas.show",
     about=SCHEMAS,
     summary="The schema of one type",
-    answer=Answer(200, "The schema.", TypeSchemas, media_type="application/schema+json"),
+    answer=Answer(200, "The schema.", TypeSchemas, media_type=JSON_SCHEMA),
     errors=(403, 404),
 )
 async def show_schema(call: Call) -> Response:

@@ -12,8 +12,9 @@ from glare.documents.service import Health, Link, Readiness, Version, Versions
 from glare.domain.declared import legacy
 from glare.domain.microversion import Microversion
 from glare.http.call import Call, json_response
+from glare.http.media_types import HTML, JSON, PLAIN, VERSIONED
 from glare.http.microversion import MAXIMUM, MINIMUM
-from glare.http.operation import JSON, SERVICE, Answer, Handled, Public
+from glare.http.operation import SERVICE, Answer, Handled, Public
 from glare.operations.upkeep.health import Readiness as Found
 
 _VERSIONS: tuple[tuple[Any, str], ...] = (
@@ -38,8 +39,8 @@ async def versions(call: Call) -> Response:
         Version(
             version=str(version),
             status=status,
-            links=[Link("describedby", "text/html", legacy.VERSIONS_LINK)],
-            media_type=f"application/vnd.openstack.artifacts-{version}",
+            links=[Link("describedby", HTML, legacy.VERSIONS_LINK)],
+            media_type=f"{VERSIONED}{version}",
         )
         for version, status in _VERSIONS
     ]
@@ -55,7 +56,7 @@ async def _health(call: Call) -> Response:
 
 def _declared_health(name: str) -> Handled:
     answer = Answer(200, "It does.", Health)
-    plain = Answer(200, "It does.", Literal["OK"], media_type="text/plain")
+    plain = Answer(200, "It does.", Literal["OK"], media_type=PLAIN)
     return Public(id=name, about=SERVICE, summary="Whether this process answers", answer=answer, more=(plain,))(_health)
 
 

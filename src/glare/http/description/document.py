@@ -18,7 +18,8 @@ from glare.http.description.parts import SECURITY_SCHEME, shared_components
 from glare.http.description.paths import base_filters, type_paths
 from glare.http.description.schemas import component_schemas
 from glare.http.description.table import Table
-from glare.http.operation import JSON, SERVICE, Answer, Public, Tag
+from glare.http.media_types import JSON
+from glare.http.operation import SERVICE, Answer, Public, Tag
 from glare.types.registry import TypeRegistry
 
 _FIRST: Final = ("locations", "subscriptions")

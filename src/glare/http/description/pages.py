@@ -26,6 +26,7 @@ from glare.http.api.service import VERSIONS, versions
 from glare.http.call import Call
 from glare.http.conditions import parse_tags
 from glare.http.description.markdown import title_of, to_html
+from glare.http.media_types import HTML, JSON
 from glare.http.operation import SERVICE, Answer, Public
 
 _STATIC: Final = resources.files("glare.http") / "static"
@@ -36,7 +37,6 @@ _FOLDERS: Final[Mapping[str, str]] = {
     "explanation": "Explanations",
     "reference": "Reference",
 }
-_HTML: Final = "text/html"
 _ASSETS: Final[Mapping[str, tuple[str, str]]] = {
     "page.css": ("page.css", "text/css; charset=UTF-8"),
     "start.js": ("start.js", "text/javascript; charset=UTF-8"),
@@ -62,7 +62,7 @@ class Guide:
     about=SERVICE,
     summary="The versions of the API; every method answers alike",
     answer=VERSIONS,
-    more=(Answer(200, "A page, for who takes HTML before JSON.", media_type="text/html"),),
+    more=(Answer(200, "A page, for who takes HTML before JSON.", media_type=HTML),),
 )
 async def root(call: Call) -> Response:
     if not (call.is_read and wants_page(call.headers.get("accept"))):
@@ -76,7 +76,7 @@ async def root(call: Call) -> Response:
     id="docs",
     about=SERVICE,
     summary="A page to read this document, and to try it",
-    answer=Answer(200, "The page.", media_type="text/html"),
+    answer=Answer(200, "The page.", media_type=HTML),
 )
 async def docs(call: Call) -> Response:
     return await call.run(_docs)
@@ -86,7 +86,7 @@ async def docs(call: Call) -> Response:
     id="docs.guide",
     about=SERVICE,
     summary="A guide",
-    answer=Answer(200, "The guide as a page.", media_type="text/html"),
+    answer=Answer(200, "The guide as a page.", media_type=HTML),
     errors=(404,),
 )
 async def guide(call: Call) -> Response:
@@ -112,8 +112,8 @@ def wants_page(accept: str | None) -> bool:
     for part in (accept or "").lower().split(","):
         media_type, *parameters = (piece.strip() for piece in part.split(";"))
         weights[media_type] = _weight(parameters)
-    html = weights.get(_HTML, 0.0)
-    return html > 0 and html >= weights.get("application/json", 0.0)
+    html = weights.get(HTML, 0.0)
+    return html > 0 and html >= weights.get(JSON, 0.0)
 
 
 def _weight(parameters: list[str]) -> float:

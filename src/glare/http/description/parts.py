@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from glare.errors import GlareError, InvalidDeclaration
 from glare.http.description.documents import reference
+from glare.http.media_types import JSON
+from glare.http.media_types import VERSIONED as VERSIONED_TYPE
 from glare.http.microversion import MAXIMUM, MINIMUM
-from glare.http.operation import JSON
 from glare.http.problems import status_of
 
 Part = dict[str, Any]
@@ -67,7 +68,7 @@ _PARAMETERS: Final[Mapping[str, Part]] = {
     "ApiVersion": _header(
         "OpenStack-API-Version",
         f"The version of the API to speak: `artifact latest` or `artifact X.Y`, from {MINIMUM} (the default) to "
-        f"{MAXIMUM}. An Accept header that begins with `application/vnd.openstack.artifacts-` and ends in the version "
+        f"{MAXIMUM}. An Accept header that begins with `{VERSIONED_TYPE}` and ends in the version "
         "wins.",
         examples=[f"artifact {MAXIMUM}"],
     ),

@@ -10,8 +10,6 @@ from glare.documents.blobs import Folder
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.compile import ALL
 from glare.domain.metalink import MEDIA_TYPE as METALINK
-from glare.http.api.artifacts import JSON_PATCH
-from glare.http.api.blobs import LOCATION
 from glare.http.api.folders import SINCE
 from glare.http.description.documents import reference
 from glare.http.description.parts import (
@@ -26,11 +24,11 @@ from glare.http.description.parts import (
     problems,
 )
 from glare.http.description.schemas import answer_name, new_name, page_name
+from glare.http.media_types import ANY, JSON_PATCH, LOCATION, OCTETS
 from glare.http.microversion import MAXIMUM
 
 _KEY_OPERATORS: Final = ("eq", "in")
 _TAGS: Final = "tags"
-_ANYTHING: Final = "*/*"
 
 
 def type_paths(spec: TypeSpec) -> Iterator[tuple[str, Part]]:
@@ -168,7 +166,7 @@ def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part
     sent = (*VERSIONED, "Content-Disposition")
     if spec.rewrites_downloads:
         content = {"description": "The data as the type rewrites it.", "headers": headers(sent)}
-        responses: Part = {"200": content | {"content": {_ANYTHING: {}}}}
+        responses: Part = {"200": content | {"content": {ANY: {}}}}
         conditions: list[Part] = []
         statuses: tuple[int, ...] = (403, 404, 409, 451, 502)
     else:
@@ -176,8 +174,8 @@ def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part
         whole = headers((*known, "Content-Length", "Content-Digest"))
         part = headers((*known, "Content-Length", "Content-Range"))
         responses = {
-            "200": {"description": "The whole data.", "headers": whole, "content": {_ANYTHING: {}}},
-            "206": {"description": "The range that was asked for.", "headers": part, "content": {_ANYTHING: {}}},
+            "200": {"description": "The whole data.", "headers": whole, "content": {ANY: {}}},
+            "206": {"description": "The range that was asked for.", "headers": part, "content": {ANY: {}}},
             "304": {"description": "The data is still what If-None-Match says.", "headers": headers(known)},
         }
         conditions = parameters("Range", "IfRange", "IfMatch", "IfNoneMatch")
@@ -215,7 +213,7 @@ def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
         parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "Digest", "IfMatch", "Prefer"),
         requestBody={
             "required": True,
-            "content": {"application/octet-stream": {}, LOCATION: {"schema": reference("Location")}},
+            "content": {OCTETS: {}, LOCATION: {"schema": reference("Location")}},
         },
     )
 

@@ -13,7 +13,8 @@ from glare.documents.errors import Error, VersionError
 from glare.http.call import Endpoint
 from glare.http.description.document_schemas import DocumentSchemas
 from glare.http.description.parts import ANSWERED, VERSIONED, VERSIONING, Part, headers, parameters, problems
-from glare.http.operation import JSON, Answer, Declared, Handled, Tag
+from glare.http.media_types import JSON
+from glare.http.operation import Answer, Declared, Handled, Tag
 
 _SHARED: Final = (Error, VersionError, Blob, Folder, Location)
 """Documents of errors, and of paths that follow from the registered types."""
