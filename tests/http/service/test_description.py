@@ -22,6 +22,7 @@ from glare.http.description.document import describe
 from glare.http.operation import Handled, Listing
 from glare.http.problems import STATUS
 from glare.http.routes import API, PUBLIC
+from glare.http.type_operation import OfTypes
 from glare.types.registry import TypeRegistry
 from support.sample_types import HooksArtifact, NonNullableFieldsArtifact, SampleArtifact
 from support.service import Glare, Json
@@ -88,16 +89,20 @@ def test_every_route_is_described_for_every_type_and_blob(types: TypeRegistry, d
 
 
 def test_every_endpoint_declares_what_it_takes_and_answers() -> None:
-    """Each handler of the table has its declaration, but those whose paths follow from the registered types."""
+    """Each handler of the table has its declaration, those too whose paths follow from the registered types."""
     endpoints = [
         (route.path, method, handler)
         for route in (*PUBLIC, *API)
         if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
         for method, handler in route.endpoint.handlers.items()
-        if not route.path.startswith("/artifacts/")
     ]
-    assert len(endpoints) > 30
-    assert [(path, method) for path, method, handler in endpoints if not isinstance(handler, Handled)] == []
+    assert len(endpoints) > 38
+    assert [(path, method) for path, method, handler in endpoints if not isinstance(handler, Handled | OfTypes)] == []
+    assert {path for path, _, handler in endpoints if isinstance(handler, OfTypes)} == {
+        "/artifacts/{type_name}",
+        "/artifacts/{type_name}/{id}",
+        "/artifacts/{type_name}/{id}/{blob_path:path}",
+    }
 
 
 def test_handlers_return_what_they_declare() -> None:

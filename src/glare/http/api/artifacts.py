@@ -19,6 +19,7 @@ from glare.http.call import Call, encode
 from glare.http.conditions import Tags, parse_tags
 from glare.http.media_types import JSON, JSON_ANSWER, JSON_PATCH
 from glare.http.query import query_pairs
+from glare.http.type_operation import Own, TypeAnswer, TypeOperation
 from glare.operations import access
 from glare.operations.access import revision_tag, sees_full_urls
 from glare.operations.artifacts.create import create_artifact, require_owner
@@ -32,8 +33,14 @@ _WEB: Final = ("http://", "https://")
 Operation = Callable[[], tuple[TypeSpec, Artifact]]
 
 
+@TypeOperation(
+    name="create",
+    summary="Create an artifact",
+    body={JSON: Own.NEW},
+    answers=(TypeAnswer(201, "The artifact, drafted and private.", Own.ARTIFACT, ("ETag",)),),
+    errors=(403, 404, 408, 409, 413, 415),
+)
 async def create(call: Call) -> Response:
-    """POST /artifacts/T"""
     call.require_media_type(JSON)
     require_owner(call.actor)
     body = await call.document()
@@ -43,14 +50,31 @@ async def create(call: Call) -> Response:
     return await _write(call, body, operation, 201)
 
 
+@TypeOperation(
+    name="show",
+    summary="Show an artifact",
+    for_all="Show an artifact of any type",
+    takes=("IfNoneMatch",),
+    answers=(
+        TypeAnswer(200, "The artifact.", Own.ARTIFACT, ("ETag",)),
+        TypeAnswer(304, "It is still as If-None-Match says.", None, ("ETag",)),
+    ),
+    errors=(403, 404),
+)
 async def show(call: Call) -> Response:
-    """GET /artifacts/T/ID"""
     await call.require_no_body()
     return await call.run(answer, call, partial(show_artifact, call.services, call.actor, *named(call)))
 
 
+@TypeOperation(
+    name="update",
+    summary="Change an artifact, or move it through its life cycle",
+    takes=("IfMatch",),
+    body={JSON_PATCH: "JsonPatch"},
+    answers=(TypeAnswer(200, "The artifact as it is now.", Own.ARTIFACT, ("ETag",)),),
+    errors=(403, 404, 408, 409, 412, 413, 415),
+)
 async def update(call: Call) -> Response:
-    """PATCH /artifacts/T/ID"""
     call.require_media_type(JSON_PATCH)
     await refuse_anonymous(call)
     body = await call.document()
@@ -92,15 +116,30 @@ def _may_follow_links(body: Any) -> bool:
     return False
 
 
+@TypeOperation(
+    name="delete",
+    summary="Delete an artifact with its stored data",
+    takes=("IfMatch",),
+    answers=(TypeAnswer(204, "It is gone."),),
+    errors=(403, 404, 409, 412),
+)
 async def delete(call: Call) -> Response:
-    """DELETE /artifacts/T/ID"""
     await call.require_no_body()
     await call.run(delete_artifact, call.services, call.actor, *named(call), wanted_revisions(call))
     return Response(status_code=204, headers={"content-type": legacy.EMPTY_CONTENT_TYPE})
 
 
+@TypeOperation(
+    name="list",
+    summary="List artifacts",
+    for_all="Artifacts of all types",
+    description="Each field is a filter. Its value is `[and:|or:][operator:]operand`; filters are joined by and, "
+    "those marked `or:` among each other by or. `in:` takes a list with commas, whose items may stand in double "
+    "quotes.",
+    answers=(TypeAnswer(200, "A page of artifacts.", Own.PAGE),),
+    errors=(403, 404),
+)
 async def list_page(call: Call) -> Response:
-    """GET /artifacts/T"""
     await call.require_no_body()
     return await call.run_list(_list, call)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from glare.documents.blobs import Location
 from glare.domain.blob import External
 from glare.domain.declared import legacy
 from glare.domain.microversion import NEWEST
@@ -23,9 +24,10 @@ from glare.http.call import Call
 from glare.http.claims import claims_of
 from glare.http.conditions import parse_range, parse_tags
 from glare.http.disposition import attachment
-from glare.http.media_types import LOCATION, OCTETS
+from glare.http.media_types import ANY, LOCATION, OCTETS
 from glare.http.query import query_pairs
 from glare.http.request_headers import refuse_form
+from glare.http.type_operation import Own, TypeAnswer, TypeOperation
 from glare.operations.access import Expected, Named
 from glare.operations.blobs.delete import delete_blob
 from glare.operations.blobs.download import Download, Unmeasured, find_blob, redirect_target
@@ -39,8 +41,27 @@ _TRIES: Final = 5
 _SMALL: Final = 64 << 10  # So many bytes are read and sent at once, which costs less than handing a file to the server.
 
 
+@TypeOperation(
+    name="{field}.upload",
+    summary="Upload `{field}`, or record where it lives",
+    description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads "
+    "once to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the "
+    "answer. Any other type: the data itself, with its type. Stored without the type's parameters. At most {limit} "
+    "bytes.",
+    takes=("ReprDigest", "ContentDigest", "ContentMd5", "Digest", "IfMatch", "Prefer"),
+    body={OCTETS: None, LOCATION: Location.__name__},
+    answers=(
+        TypeAnswer(200, "The artifact with the blob.", Own.ARTIFACT, ("ETag",)),
+        TypeAnswer(
+            202,
+            "A worker will measure the location; until then the blob is `saving`.",
+            Own.ARTIFACT,
+            ("ETag", "Location", "Preference-Applied"),
+        ),
+    ),
+    errors=(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
+)
 async def put(call: Call) -> Response:
-    """PUT /artifacts/T/ID/<blob path>"""
     call.declared_length()
     await refuse_anonymous(call)
     if call.media_type() == LOCATION:
@@ -97,14 +118,46 @@ def prefers_async(prefer: str | None) -> bool:
     return any(name.strip().lower() == "respond-async" for name in preferences)
 
 
+@TypeOperation(
+    name="{field}.delete",
+    summary="Take the external location away from `{field}`",
+    takes=("IfMatch",),
+    answers=(TypeAnswer(200, "The artifact without it. Nothing is asked of the location.", Own.ARTIFACT, ("ETag",)),),
+    errors=(403, 404, 409, 412),
+)
 async def delete(call: Call) -> Response:
-    """DELETE /artifacts/T/ID/<blob path>"""
     operation = partial(delete_blob, call.services, call.actor, _named(call), _expected(call))
     return await call.run(answer, call, operation)
 
 
+REWRITTEN: Final = TypeOperation(
+    name="{field}.download",
+    summary="Download `{field}`",
+    description="Data at an external location is checked block by block on its way: what differs from what was "
+    "recorded is never sent. A broken origin is 502, one that is known to have changed 409, and 451 what an "
+    "administrator has taken down.",
+    answers=(TypeAnswer(200, "The data as the type rewrites it.", None, ("Content-Disposition",), (ANY,)),),
+    errors=(403, 404, 409, 451, 502),
+)
+"""A download of a type whose `download` hook makes other bytes: nothing is known of them beforehand."""
+
+_KNOWN: Final = (
+    *("Content-Disposition", "ETag", "Accept-Ranges", "Repr-Digest", "Content-MD5"),
+    *("X-Openstack-Glare-Content-SHA1", "X-Openstack-Glare-Content-SHA256"),
+)
+
+
+@replace(
+    REWRITTEN,
+    takes=("Range", "IfRange", "IfMatch", "IfNoneMatch"),
+    answers=(
+        TypeAnswer(200, "The whole data.", None, (*_KNOWN, "Content-Length", "Content-Digest"), (ANY,)),
+        TypeAnswer(206, "The range that was asked for.", None, (*_KNOWN, "Content-Length", "Content-Range"), (ANY,)),
+        TypeAnswer(304, "The data is still what If-None-Match says.", None, _KNOWN),
+    ),
+    errors=(403, 404, 409, 412, 416, 451, 502),
+)
 async def get(call: Call) -> Response:
-    """GET /artifacts/T/ID/<blob path>"""
     await call.require_no_body()
     return await call.run(folders.show if folders.names_folder(call) else _get, call)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
 from starlette.responses import Response
 
+from glare.documents.blobs import Folder as FolderDocument
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External, Slot
 from glare.domain.file_names import file_name
@@ -17,6 +19,7 @@ from glare.domain.microversion import NEWEST, Microversion
 from glare.errors import Conflict, NotFound
 from glare.http.bodies import StreamBody
 from glare.http.call import Call, json_response
+from glare.http.type_operation import TypeAnswer, TypeOperation
 from glare.operations.access import Named
 from glare.operations.blobs.download import Download
 from glare.operations.blobs.folder import Folder, find_folder, represent_folder
@@ -24,6 +27,26 @@ from glare.operations.slots.replicas import good_ones, runs_of_digests
 
 SINCE: Final = Microversion(1, 2)
 _MAX_LINKS: Final = 16
+
+
+_DOCUMENT: Final = FolderDocument.__name__
+
+SHOWN: Final = TypeOperation(
+    name="{field}.show",
+    summary="What `{field}` holds",
+    description=f"From API version {SINCE} on.",
+    answers=(
+        TypeAnswer(200, "All blobs of the folder, with what is known of their locations.", FolderDocument.__name__),
+    ),
+    errors=(403, 404, 409),
+)
+"""A folder as a whole, at the address of its blobs without a key: `show`."""
+
+SHOWN_REPLICAS: Final = replace(
+    SHOWN,
+    description=f"{SHOWN.description} With `Accept: {MEDIA_TYPE}`, which needs no version, a Metalink (RFC 5854).",
+    answers=tuple(replace(answer, media_types=(MEDIA_TYPE,)) for answer in SHOWN.answers),
+)
 
 
 def names_folder(call: Call) -> bool:
@@ -49,7 +72,7 @@ def of_replicas(call: Call) -> bool:
 
 
 def show(call: Call) -> Response:
-    """GET /artifacts/T/ID/<folder>"""
+    """GET of a folder, as `SHOWN` says."""
     wants_metalink = _wants_metalink(call)
     microversion = NEWEST if wants_metalink else call.microversion
     name = call.parameters["blob_path"].rstrip("/")

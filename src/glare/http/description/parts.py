@@ -48,13 +48,6 @@ ANSWERED: Final = ("x-openstack-request-id",)
 VERSIONED: Final = (*ANSWERED, "OpenStack-API-Version", "Vary")
 """Headers of every response of the API proper."""
 
-DIGESTS: Final = (
-    "Repr-Digest",
-    "Content-MD5",
-    "X-Openstack-Glare-Content-SHA1",
-    "X-Openstack-Glare-Content-SHA256",
-)
-
 
 def _header(name: str, description: str, **schema: Any) -> Part:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"} | schema}
@@ -118,25 +111,11 @@ def headers(names: Iterable[str]) -> Part:
     return {name: {"$ref": f"#/components/headers/{_HEADERS[name][0]}"} for name in names}
 
 
-def answer(description: str, schema: str | None, *more_headers: str, media_type: str = JSON) -> Part:
-    """A successful response of the API with a component schema as its body, or without a body."""
-    described: Part = {"description": description, "headers": headers((*VERSIONED, *more_headers))}
-    if schema is not None:
-        described["content"] = {media_type: {"schema": reference(schema)}}
-    return described
-
-
 def problems(*statuses: int, common: Iterable[int] = _PROBLEMS) -> Part:
     """References to the error responses of an operation, ascending, with those that every operation has."""
     return {
         str(status): {"$ref": f"#/components/responses/{_named(status)}"} for status in sorted({*statuses, *common})
     }
-
-
-def body(schema: str, media_type: str = JSON, description: str | None = None) -> Part:
-    """A required request body."""
-    described: Part = {"required": True, "content": {media_type: {"schema": reference(schema)}}}
-    return described | ({"description": description} if description else {})
 
 
 def shared_components(filters: Mapping[str, Part]) -> Part:

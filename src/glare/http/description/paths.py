@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from glare.documents.blobs import Folder
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.compile import ALL
-from glare.domain.metalink import MEDIA_TYPE as METALINK
-from glare.http.api.folders import SINCE
+from glare.http.api import artifacts, blobs, folders
 from glare.http.description.documents import reference
-from glare.http.description.parts import (
-    DIGESTS,
-    VERSIONED,
-    VERSIONING,
-    Part,
-    answer,
-    body,
-    headers,
-    parameters,
-    problems,
-)
+from glare.http.description.parts import VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.description.schemas import answer_name, new_name, page_name
-from glare.http.media_types import ANY, JSON_PATCH, LOCATION, OCTETS
+from glare.http.media_types import JSON
 from glare.http.microversion import MAXIMUM
+from glare.http.type_operation import Own, TypeAnswer, TypeOperation
 
+_PARTIAL: Final = 206
+_NO_SUCH_RANGE: Final = 416
+_NAMES: Final = {Own.NEW: new_name, Own.ARTIFACT: answer_name, Own.PAGE: page_name}
 _KEY_OPERATORS: Final = ("eq", "in")
 _TAGS: Final = "tags"
 
@@ -35,89 +28,28 @@ def type_paths(spec: TypeSpec) -> Iterator[tuple[str, Part]]:
     """The addresses of a type, with what can be done there."""
     root = f"/artifacts/{spec.name}"
     shared = parameters(*VERSIONING)
-    collection: Part = {"parameters": shared, "get": _list(spec)}
-    artifact: Part = {"parameters": [*parameters("Id"), *shared], "get": _show(spec)}
-    if spec.name != ALL:
-        collection["post"] = _create(spec)
-        artifact |= {"patch": _update(spec), "delete": _delete(spec)}
-    yield root, collection
-    yield f"{root}/{{id}}", artifact
+    listed = [*parameters("Limit", "Marker"), _sort(spec), *parameters("Tags", "TagsAny"), *_filters(spec)]
+    yield (
+        root,
+        {"parameters": shared}
+        | _operations(
+            spec, get=replace(artifacts.list_page.declared, parameters=listed), post=artifacts.create.declared
+        ),
+    )
+    yield (
+        f"{root}/{{id}}",
+        {"parameters": [*parameters("Id"), *shared]}
+        | _operations(
+            spec, get=artifacts.show.declared, patch=artifacts.update.declared, delete=artifacts.delete.declared
+        ),
+    )
     for field in spec.fields.values():
         if field.is_blob:
             yield _blob_path(root, field), _blob(spec, field, shared)
         if field.is_folder:
-            item: Part = {"parameters": [*parameters("Id"), *shared], "get": _folder(spec, field)}
+            shown = folders.SHOWN_REPLICAS if field.replicas else folders.SHOWN
+            item: Part = {"parameters": [*parameters("Id"), *shared], "get": _operation(spec, shown, field)}
             yield f"{root}/{{id}}/{field.name}", item
-
-
-def _operation(spec: TypeSpec, name: str, summary: str, responses: Part, **more: Any) -> Part:
-    return {
-        "operationId": f"{spec.name}.{name}",
-        "tags": [spec.name],
-        "summary": summary,
-        **more,
-        "responses": responses,
-    }
-
-
-def _list(spec: TypeSpec) -> Part:
-    return _operation(
-        spec,
-        "list",
-        "Artifacts of all types" if spec.name == ALL else "List artifacts",
-        {"200": answer("A page of artifacts.", page_name(spec))} | problems(403, 404),
-        description="Each field is a filter. Its value is `[and:|or:][operator:]operand`; filters are joined by and, "
-        "those marked `or:` among each other by or. `in:` takes a list with commas, whose items may stand in double "
-        "quotes.",
-        parameters=[*parameters("Limit", "Marker"), _sort(spec), *parameters("Tags", "TagsAny"), *_filters(spec)],
-    )
-
-
-def _create(spec: TypeSpec) -> Part:
-    return _operation(
-        spec,
-        "create",
-        "Create an artifact",
-        {"201": answer("The artifact, drafted and private.", answer_name(spec), "ETag")}
-        | problems(403, 404, 408, 409, 413, 415),
-        requestBody=body(new_name(spec)),
-    )
-
-
-def _show(spec: TypeSpec) -> Part:
-    return _operation(
-        spec,
-        "show",
-        "Show an artifact of any type" if spec.name == ALL else "Show an artifact",
-        {
-            "200": answer("The artifact.", answer_name(spec), "ETag"),
-            "304": answer("It is still as If-None-Match says.", None, "ETag"),
-        }
-        | problems(403, 404),
-        parameters=parameters("IfNoneMatch"),
-    )
-
-
-def _update(spec: TypeSpec) -> Part:
-    return _operation(
-        spec,
-        "update",
-        "Change an artifact, or move it through its life cycle",
-        {"200": answer("The artifact as it is now.", answer_name(spec), "ETag")}
-        | problems(403, 404, 408, 409, 412, 413, 415),
-        parameters=parameters("IfMatch"),
-        requestBody=body("JsonPatch", JSON_PATCH),
-    )
-
-
-def _delete(spec: TypeSpec) -> Part:
-    return _operation(
-        spec,
-        "delete",
-        "Delete an artifact with its stored data",
-        {"204": answer("It is gone.", None)} | problems(403, 404, 409, 412),
-        parameters=parameters("IfMatch"),
-    )
 
 
 def _blob_path(root: str, field: FieldSpec) -> str:
@@ -126,96 +58,64 @@ def _blob_path(root: str, field: FieldSpec) -> str:
 
 def _blob(spec: TypeSpec, field: FieldSpec, shared: list[Part]) -> Part:
     own = [_key(field)] if field.is_folder else []
-    head = _download(spec, field, "head", f"Size and digests of `{field.name}`")
-    described: Part = {
+    download = blobs.REWRITTEN if spec.rewrites_downloads else blobs.get.declared
+    return {
         "parameters": [*parameters("Id"), *own, *shared],
-        "get": _download(spec, field, "download", f"Download `{field.name}`"),
-        "head": head,
-        "put": _upload(spec, field),
-        "delete": _operation(
-            spec,
-            f"{field.name}.delete",
-            f"Take the external location away from `{field.name}`",
-            {"200": answer("The artifact without it. Nothing is asked of the location.", answer_name(spec), "ETag")}
-            | problems(403, 404, 409, 412),
-            parameters=parameters("IfMatch"),
-        ),
+        "get": _operation(spec, download, field),
+        "head": _operation(spec, _head_of(download), field),
+        "put": _operation(spec, blobs.put.declared, field),
+        "delete": _operation(spec, blobs.delete.declared, field),
     }
-    for status in ("206", "416"):  # A range means nothing to HEAD.
-        head["responses"].pop(status, None)
-    for response in head["responses"].values():
-        response.pop("content", None)
-    return described
 
 
-def _folder(spec: TypeSpec, field: FieldSpec) -> Part:
-    described = answer("All blobs of the folder, with what is known of their locations.", Folder.__name__)
-    if field.replicas:
-        described["content"][METALINK] = {}
-    return _operation(
-        spec,
-        f"{field.name}.show",
-        f"What `{field.name}` holds",
-        {"200": described} | problems(403, 404, 409),
-        description=f"From API version {SINCE} on."
-        + (f" With `Accept: {METALINK}`, which needs no version, a Metalink (RFC 5854)." if field.replicas else ""),
+def _head_of(download: TypeOperation) -> TypeOperation:
+    """What HEAD answers where GET is a download. A range means nothing to it."""
+    return replace(
+        download,
+        name="{field}.head",
+        summary="Size and digests of `{field}`",
+        answers=[replace(one, media_types=()) for one in download.answers if one.status != _PARTIAL],
+        errors=[status for status in download.errors if status != _NO_SUCH_RANGE],
     )
 
 
-def _download(spec: TypeSpec, field: FieldSpec, name: str, summary: str) -> Part:
-    sent = (*VERSIONED, "Content-Disposition")
-    if spec.rewrites_downloads:
-        content = {"description": "The data as the type rewrites it.", "headers": headers(sent)}
-        responses: Part = {"200": content | {"content": {ANY: {}}}}
-        conditions: list[Part] = []
-        statuses: tuple[int, ...] = (403, 404, 409, 451, 502)
-    else:
-        known = (*sent, "ETag", "Accept-Ranges", *DIGESTS)
-        whole = headers((*known, "Content-Length", "Content-Digest"))
-        part = headers((*known, "Content-Length", "Content-Range"))
-        responses = {
-            "200": {"description": "The whole data.", "headers": whole, "content": {ANY: {}}},
-            "206": {"description": "The range that was asked for.", "headers": part, "content": {ANY: {}}},
-            "304": {"description": "The data is still what If-None-Match says.", "headers": headers(known)},
-        }
-        conditions = parameters("Range", "IfRange", "IfMatch", "IfNoneMatch")
-        statuses = (403, 404, 409, 412, 416, 451, 502)
-    return _operation(
-        spec,
-        f"{field.name}.{name}",
-        summary,
-        responses | problems(*statuses),
-        description="Data at an external location is checked block by block on its way: what differs from what was "
-        "recorded is never sent. A broken origin is 502, one that is known to have changed 409, and 451 what an "
-        "administrator has taken down.",
-        parameters=conditions,
-    )
+def _operations(spec: TypeSpec, **declared: TypeOperation) -> Part:
+    """Operations by method; those that the type ``all`` does not have are left out for it."""
+    there = {method: one for method, one in declared.items() if spec.name != ALL or one.for_all is not None}
+    return {method: _operation(spec, one) for method, one in there.items()}
 
 
-def _upload(spec: TypeSpec, field: FieldSpec) -> Part:
-    data = "Any other type: the data itself, with its type. Stored without the type's parameters."
-    return _operation(
-        spec,
-        f"{field.name}.upload",
-        f"Upload `{field.name}`, or record where it lives",
-        {
-            "200": answer("The artifact with the blob.", answer_name(spec), "ETag"),
-            "202": answer(
-                "A worker will measure the location; until then the blob is `saving`.",
-                answer_name(spec),
-                *("ETag", "Location", "Preference-Applied"),
-            ),
-        }
-        | problems(403, 404, 408, 409, 412, 413, 429, 451, 502, 507),
-        description=f"The content type decides. `{LOCATION}` records an external location, which the service downloads "
-        "once to measure it; nothing is kept where that fails. With `Prefer: respond-async` a worker does so after the "
-        f"answer. {data} At most {field.max_blob_size} bytes.",
-        parameters=parameters("ReprDigest", "ContentDigest", "ContentMd5", "Digest", "IfMatch", "Prefer"),
-        requestBody={
-            "required": True,
-            "content": {OCTETS: {}, LOCATION: {"schema": reference("Location")}},
-        },
-    )
+def _operation(spec: TypeSpec, declared: TypeOperation, field: FieldSpec | None = None) -> Part:
+    """What is declared of all types, of one of them and, where it is about one, of its blob or folder."""
+    names = {} if field is None else {"field": field.name, "limit": field.max_blob_size}
+    summary = declared.for_all if spec.name == ALL and declared.for_all is not None else declared.summary
+    described: Part = {
+        "operationId": f"{spec.name}.{declared.name.format(**names)}",
+        "tags": [spec.name],
+        "summary": summary.format(**names),
+    }
+    if declared.description:
+        described["description"] = declared.description.format(**names)
+    if declared.takes or declared.parameters:
+        described["parameters"] = [*parameters(*declared.takes), *declared.parameters]
+    if declared.body:
+        content = {kind: _content(spec, document) for kind, document in declared.body.items()}
+        described["requestBody"] = {"required": True, "content": content}
+    answers = {str(one.status): _answer(spec, one) for one in declared.answers}
+    return described | {"responses": answers | problems(*declared.errors)}
+
+
+def _answer(spec: TypeSpec, declared: TypeAnswer) -> Part:
+    described: Part = {"description": declared.description, "headers": headers((*VERSIONED, *declared.headers))}
+    content = {JSON: _content(spec, declared.document)} if declared.document is not None else {}
+    content |= {media_type: {} for media_type in declared.media_types}
+    return described | ({"content": content} if content else {})
+
+
+def _content(spec: TypeSpec, document: Own | str | None) -> Part:
+    if document is None:
+        return {}
+    return {"schema": reference(_NAMES[document](spec) if isinstance(document, Own) else document)}
 
 
 def _key(field: FieldSpec) -> Part:
