@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from glare.app.oidc import oidc_source
 from glare.identity.base import Source
 from glare.identity.test_token import TestTokenSource
 from glare.identity.token_file import TokenFile, TokenFileSource
@@ -26,7 +27,11 @@ def _test_token(_: Settings, __: Services) -> Source:
     return TestTokenSource()
 
 
+def _oidc(settings: Settings, services: Services) -> Source:
+    return oidc_source(settings, services)
+
+
 SOURCES: Final[Mapping[str, Callable[[Settings, Services], Source]]] = MappingProxyType(
-    {"token_file": _token_file, "trusted_headers": _trusted_headers, "test_token": _test_token}
+    {"token_file": _token_file, "trusted_headers": _trusted_headers, "test_token": _test_token, "oidc": _oidc}
 )
 """An entry here, its name among the choices of `[identity] pipeline`, and the source is there."""

@@ -27,6 +27,7 @@ from glare.operations.takedowns import lookup as takedowns
 from glare.operations.upkeep.prepare_stores import prepare_stores
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
+from glare.settings.issuers import load_issuers
 from glare.settings.rules import read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
@@ -90,6 +91,7 @@ def build_services(
         metrics=metrics,
         fetches=Fetches(settings.locations.shared_memory),
         reads=Reads(read_limits_of(settings), db, refused=metrics.refused, clock=lambda: services.clock()),
+        issuers=load_issuers(settings),
         beacons=Beacons(
             egress,
             settings.verification.beacons,

@@ -29,6 +29,8 @@ class Command:
 GROUPS: Mapping[tuple[str, ...], str] = {
     ("db",): "bring the database to this version, or look whether it is there",
     ("token",): "make, list and revoke the tokens of the token file",
+    ("identity",): "see who a caller would be",
+    ("publishers",): "let builds publish with the token of their platform",
     ("audit",): "see who changed what",
     ("locations",): "see external locations, and have them checked",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
@@ -126,6 +128,47 @@ def _token_create(parser: ArgumentParser) -> None:
 
 def _token_revoke(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="id of the token, as `glare-server token list` prints it")
+
+
+def _identity_explain(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--token", default="-", metavar="FILE", help="file with the token, or - for standard input (default: -)"
+    )
+    parser.add_argument("--project", metavar="ID", help="the project that X-Glare-Project would name")
+
+
+def _publishers_add(parser: ArgumentParser) -> None:
+    parser.add_argument("--project", required=True, metavar="ID", help="project that builds may publish into")
+    parser.add_argument("--issuer", required=True, metavar="NAME", help="name of the issuer in the file of issuers")
+    parser.add_argument(
+        "--claim",
+        action="append",
+        required=True,
+        metavar="NAME=PATTERN",
+        help="what a claim must be, such as ref=refs/heads/main; may be repeated, and all must match",
+    )
+    for name, text in (
+        ("role", "role of the builds (default: member)"),
+        ("type", "type of artifacts that they may see and change (default: all)"),
+        ("name", "name of artifacts that they may change, in which * stands for any characters (default: all)"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar=name.upper(), help=f"{text}; may be repeated"
+        )
+    parser.add_argument("--description", default="", metavar="TEXT", help="a note, shown in the list")
+
+
+def _publishers_list(parser: ArgumentParser) -> None:
+    for name, metavar, text in (
+        ("project", "ID", "of this project"),
+        ("limit", "N", "so many at most (default: 100)"),
+        ("marker", "MARKER", "after this place"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _publishers_remove(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="id of the publisher, as `glare-server publishers list` prints it")
 
 
 def _audit_list(parser: ArgumentParser) -> None:
@@ -340,6 +383,48 @@ COMMANDS = (
         "glare.cli.tokens:revoke",
         _token_revoke,
         ("glare-server token revoke 4f1c2a",),
+    ),
+    Command(
+        ("identity", "explain"),
+        "see who a signed token would be, and why",
+        "Verify a signed token as the service does with [oidc], and print each step: form, issuer, signature, times, "
+        "each rule, each publisher. Nothing is changed. Exit code 1 where the token lets nobody in.",
+        "glare.cli.identity.explain:explain",
+        _identity_explain,
+        (
+            "glare-server identity explain --token token.jwt",
+            "glare-server identity explain --project images < token.jwt",
+        ),
+        table=True,
+    ),
+    Command(
+        ("publishers", "add"),
+        "let builds publish into a project",
+        "Let builds whose tokens have these claims publish into a project. Managers of a project do the same through "
+        "the API, at /publishers. The id is printed.",
+        "glare.cli.identity.publishers:add",
+        _publishers_add,
+        (
+            "glare-server publishers add --project demo --issuer github --claim repository_id=1 --claim ref=main",
+            "glare-server publishers add --project demo --issuer ci --claim sub=system:serviceaccount:ci:build",
+        ),
+    ),
+    Command(
+        ("publishers", "list"),
+        "list the builds that may publish",
+        "List the publishers of all projects, or of one, newest first.",
+        "glare.cli.identity.publishers:list_publishers",
+        _publishers_list,
+        ("glare-server publishers list --project images",),
+        table=True,
+    ),
+    Command(
+        ("publishers", "remove"),
+        "let builds publish no more",
+        "Delete a publisher. All nodes refuse its builds within [oidc] publisher_time.",
+        "glare.cli.identity.publishers:remove",
+        _publishers_remove,
+        ("glare-server publishers remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
     ),
     Command(
         ("audit", "list"),

@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
@@ -555,3 +556,26 @@ takedowns = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", _text(255)),  # the user, null where the service does not know
 )
+
+publishers = Table(
+    "publishers",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("project", _text(255), nullable=False),
+    Column("place", Integer, nullable=False),  # from 0 up to the most that a project may have
+    Column("issuer", _ascii(32), nullable=False),  # its name in the operator's file
+    # sha256 (hex) of issuer, name and value of one exact claim: what each new token of a build asks for.
+    Column("anchor", _ascii(64), nullable=False),
+    Column("claims", _bytes(), nullable=False),  # JSON: patterns by the names of claims
+    Column("roles", _bytes(), nullable=False),  # JSON: a list of names
+    Column("types", _bytes()),  # JSON: a list of names; null is all
+    Column("names", _bytes()),  # JSON: a list of patterns; null is all
+    Column("description", _text(255), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", _text(255)),
+    UniqueConstraint("project", "place"),
+    Index("ix_publishers_anchor", "anchor", "id"),
+    Index("ix_publishers_project", "project", "created_at", "id"),
+    Index("ix_publishers_created_at", "created_at", "id"),
+)
+"""Builds that may write into a project with the token of their platform."""

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route
 
 from glare.http import metrics
-from glare.http.api import artifacts, audit, blobs, locations, quotas, schemas, service, subscriptions, takedowns
+from glare.http.api import (
+    artifacts,
+    audit,
+    blobs,
+    locations,
+    publishers,
+    quotas,
+    schemas,
+    service,
+    subscriptions,
+    takedowns,
+)
 from glare.http.call import Endpoint
 from glare.http.description import document as description
 from glare.http.description import pages
@@ -47,6 +58,8 @@ API: Sequence[BaseRoute] = (
     Route("/locations/{location_id}/promotion", Endpoint(GET=locations.show_promotion, POST=locations.promote)),
     Route("/takedowns", Endpoint(GET=takedowns.list_page, POST=takedowns.create)),
     Route("/takedowns/{takedown_id}", Endpoint(GET=takedowns.show, DELETE=takedowns.delete)),
+    Route("/publishers", Endpoint(GET=publishers.list_page, POST=publishers.create)),
+    Route("/publishers/{publisher}", Endpoint(GET=publishers.show, DELETE=publishers.delete)),
     Route("/audit", Endpoint(GET=audit.list_page)),
     Route("/subscriptions", Endpoint(GET=subscriptions.list_page, POST=subscriptions.create)),
     Route(

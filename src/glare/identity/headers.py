@@ -15,7 +15,7 @@ from typing import Final
 from glare.errors import BadRequest
 
 _ABOUT_CALLERS: Final = re.compile(
-    r"authorization|x-(?:auth|service|subject|storage)-token|openstack-system-scope|x-is-admin-project"
+    r"authorization|x-glare-project|x-(?:auth|service|subject|storage)-token|openstack-system-scope|x-is-admin-project"
     r"|x-service-catalog|x-(?:service-)?(?:identity-status|user|project|tenant|domain|roles?)(?:-.*)?"
 )
 

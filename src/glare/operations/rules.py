@@ -157,6 +157,7 @@ class Rules:
     removal_delay: int
     unchecked_stores: frozenset[str]
     patrol: PatrolRules
+    publishers_per_project: int
 
     def quota_defaults(self, type_name: str) -> dict[str, Limits]:
         """The configured limits that apply to an artifact of this type."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from glare.domain.blob import Managed
 from glare.egress.client import EgressClient
 from glare.errors import NotFound
 from glare.events.webhooks import SecretBox
+from glare.identity.oidc.issuers import Issuer
 from glare.metrics import Metrics
 from glare.operations.beacons import Beacons
 from glare.operations.heartbeats import Heartbeats
@@ -32,6 +33,7 @@ class Services:
     `aside` is the same database as `db`, with a connection of its own for probes and numbers: who is asked whether all
     is well must not wait behind what is not. `chance`, between 0 and 1, spreads work over time and over kinds of
     checks. `webhooks` is the guarded client for targets of subscriptions, `secrets` keeps their secrets.
+    `issuers` are those whose tokens are accepted.
     """
 
     db: Database
@@ -49,6 +51,7 @@ class Services:
     fetches: Fetches
     reads: Reads
     beacons: Beacons
+    issuers: Sequence[Issuer] = ()
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random

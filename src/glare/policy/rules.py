@@ -30,12 +30,14 @@ WRITER: Final = "rule:writer"
 CHANGER: Final = f"{OWNER} and {WRITER}"
 OVERSEER: Final = f"{ADMIN} or rule:system_reader"
 EVERYONE: Final = "@"
+MANAGER: Final = "rule:project_manager"
 
 _SCHEMAS = ("GET /schemas", "GET /schemas/{type}")
 _TYPE = "/artifacts/{type}"
 _ARTIFACT = "/artifacts/{type}/{id}"
 _BLOB = "/artifacts/{type}/{id}/{blob path}"
 _SUBSCRIPTION = "/subscriptions/{subscription}"
+_PUBLISHER = "/publishers/{publisher}"
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("context_is_admin", "role:admin", "Who is an administrator."),
@@ -211,4 +213,24 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "subscription:delete", CHANGER, "Delete a subscription. The target is as before.", (f"DELETE {_SUBSCRIPTION}",)
     ),
+    Rule(
+        "publisher:create",
+        MANAGER,
+        "Let builds publish into a project with the tokens of their platform. The target is the caller's project as "
+        "%(owner)s.",
+        ("POST /publishers",),
+    ),
+    Rule(
+        "publisher:list",
+        f"{OWNER} or rule:system_reader",
+        "See the publishers of one project. The target is that project as %(owner)s.",
+        ("GET /publishers",),
+    ),
+    Rule(
+        "publisher:get",
+        f"{OWNER} or rule:system_reader",
+        "See a publisher. The target is its %(id)s and its project as %(owner)s.",
+        (f"GET {_PUBLISHER}",),
+    ),
+    Rule("publisher:delete", MANAGER, "Delete a publisher. The target is as before.", (f"DELETE {_PUBLISHER}",)),
 )

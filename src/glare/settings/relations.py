@@ -17,6 +17,7 @@ from glare.db.dialects.registry import DIALECTS
 from glare.errors import GlareError
 from glare.events.messaging import EXTRA, FORMATS, MessagingSink, installed
 from glare.settings.errors import SettingsError
+from glare.settings.issuers import load_issuers
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
 
@@ -249,6 +250,14 @@ def _policy_file(settings: Settings) -> str | None:
     )
 
 
+def _issuers(settings: Settings) -> str | None:
+    try:
+        load_issuers(settings)
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
 def _directories(settings: Settings) -> str | None:
     return _writable("[DEFAULT] state_dir", settings.server.state_dir) or _writable(
         "[glance_store] filesystem_store_datadir", settings.glance_store.filesystem_store_datadir
@@ -282,4 +291,4 @@ RELATIONS: Sequence[Rule] = (
     _notifications,
     _outbox,
 )
-MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories, _bus)
+MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories, _bus, _issuers)

@@ -30,6 +30,7 @@ from glare.settings.options.jobs import JobsSettings, PromotionSettings
 from glare.settings.options.listening import ServerSettings
 from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
+from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
@@ -51,6 +52,7 @@ class Settings:
     metrics: MetricsSettings
     audit: AuditSettings
     identity: IdentitySettings
+    oidc: OidcSettings
     anonymous: AnonymousSettings
     paste_deploy: PasteDeploySettings
     database: DatabaseSettings

@@ -11,7 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from glare.app import create_application
+from glare.db.callers.publishers import add as add_publisher
 from glare.domain.actor import ANONYMOUS, Actor
+from glare.domain.publisher import Publisher
 from glare.http.routes import API
 from glare.identity.pipeline import Pipeline
 from support.identities import Asked
@@ -78,6 +80,7 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 DELIVERY = SUBSCRIPTION + "/deliveries/{delivery}"
 TAKEN = {"kind": "host", "value": "taken.example", "reason": "other"}
 QUOTAS = [{"project_id": "p9", "project_quotas": [{"quota_name": "max_artifact_number", "quota_value": 1}]}]
+BUILDS: Final[Any] = {"issuer": "github", "claims": {"repository_id": "7"}}
 HOOK = {"target": "https://hook.example/x"}
 
 TABLE: Final = (
@@ -121,6 +124,10 @@ TABLE: Final = (
     Row("POST", "/takedowns", ADMINS, json=TAKEN),
     Row("GET", "/takedowns/{takedown_id}", SEERS),
     Row("DELETE", "/takedowns/{takedown_id}", ADMINS),
+    Row("GET", "/publishers", WITH_PROJECT),
+    Row("POST", "/publishers", frozenset({"manager", "other manager", "admin"}), json=BUILDS),
+    Row("GET", "/publishers/{publisher}", OURS | SEERS),
+    Row("DELETE", "/publishers/{publisher}", frozenset({"manager"}) | ADMINS),
     Row("GET", "/audit", SEERS),
     Row("GET", "/subscriptions", WITH_PROJECT),
     Row("POST", "/subscriptions", WITH_PROJECT - {"reader"}, json=HOOK),
@@ -155,7 +162,10 @@ class World:
         assert promotion.status_code == 202, promotion.text
         takedown = admin.request("POST", "/takedowns", json={**TAKEN, "value": "first.example"}, headers=latest)
         assert takedown.status_code == 201, takedown.text
+        builds = Publisher("pub", "p1", "github", BUILDS["claims"], "a" * 64, ("member",), None, None, "", 1, None)
+        assert glare.services.db.transact(lambda connection: add_publisher(connection, builds, 9))
         self.names: Json = {
+            "publisher": builds.id,
             **made,
             "type_name": "images",
             "located": located["id"],

@@ -26,12 +26,12 @@ class IdentitySettings(Section):
     pipeline: tuple[str, ...] = sources(
         "token_file",
         "Sources that tell who is calling, with commas between them. The first that takes the credentials of a request "
-        "decides. `token_file`: tokens made with `glare-server token create`. `trusted_headers`: a proxy in "
-        "`trusted_peers` has authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and "
-        "X-Roles. `test_token`: anyone may be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only, "
-        "and alone.",
-        ("token_file", "trusted_headers", "test_token"),
-        planned={name: f"{name} is not part of this version" for name in ("keystone", "oidc", "keycloak")},
+        "decides. `token_file`: tokens made with `glare-server token create`. `oidc`: signed tokens of the issuers in "
+        "`[oidc] issuers`. `trusted_headers`: a proxy in `trusted_peers` has authenticated the caller and says so in "
+        "X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. `test_token`: anyone may be anybody with "
+        "`X-Auth-Token: user:project:role1,role2`; for tests only, and alone.",
+        ("token_file", "trusted_headers", "test_token", "oidc"),
+        planned={name: f"{name} is not part of this version" for name in ("keystone", "keycloak")},
     )
     threads: int = integer(
         "8",
