@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import ValidationError, convert
 
+from glare.documents.patches import JsonPatch
 from glare.domain.patch import Op, Operation, apply, json_equal, parse
 from glare.errors import BadRequest
 
@@ -173,6 +175,44 @@ def test_a_malformed_operation_is_refused_before_any_is_done(member: Any, reason
     with pytest.raises(BadRequest, match="Operation 1 of the patch") as raised:
         parse([{"op": "test", "path": "/name", "value": "n"}, member])
     assert reason in raised.value.message
+
+
+def is_read(member: Any) -> bool:
+    """Whether `parse` takes a patch of this one operation."""
+    try:
+        parse([member])
+    except BadRequest:
+        return False
+    return True
+
+
+def is_declared(member: Any) -> bool:
+    """Whether the document that clients import, and that the description has, takes it."""
+    try:
+        convert([member], JsonPatch)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("member", [member for member, _ in (*FITTING, *MISFIT, *MALFORMED)])
+def test_the_declared_document_takes_what_is_read(member: Any) -> None:
+    """What is declared and what is read are the same operations."""
+    assert is_declared(member) == is_read(member)
+
+
+POINTERS = st.text(alphabet="/~01a", max_size=6) | st.sampled_from(["/name", "/meta/k", "/a/b/c", "/tags/-"])
+
+
+@given(
+    st.fixed_dictionaries(
+        {"op": st.sampled_from([*(one.value for one in Op), "other"])},
+        optional={"path": POINTERS | st.none(), "from": POINTERS | st.none(), "value": st.none() | st.integers()},
+    )
+)
+def test_the_declared_document_takes_any_that_is_read(member: dict[str, Any]) -> None:
+    """The same for whatever has the form of an operation."""
+    assert is_declared(member) == is_read(member)
 
 
 @pytest.mark.parametrize("body", [None, {}, "[]", 5, {"op": "add"}])

@@ -12,6 +12,11 @@ Schema = dict[str, Any]
 _REFERENCES: Final = "#/components/schemas/{name}"
 
 
+def reference(name: str) -> Schema:
+    """A reference to a component schema."""
+    return {"$ref": _REFERENCES.format(name=name)}
+
+
 class DocumentSchemas:
     """The schemas of these types. `components` are those that have names: documents, and words out of a few."""
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from glare.errors import GlareError, InvalidDeclaration
-from glare.http.description.documents import reference
+from glare.http.description.document_schemas import reference
 from glare.http.media_types import JSON
 from glare.http.media_types import VERSIONED as VERSIONED_TYPE
 from glare.http.microversion import MAXIMUM, MINIMUM

@@ -10,7 +10,7 @@ from typing import Final
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.declared.compile import ALL
 from glare.http.api import artifacts, blobs, folders
-from glare.http.description.documents import reference
+from glare.http.description.document_schemas import reference
 from glare.http.description.parts import VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.description.schemas import answer_name, new_name, page_name
 from glare.http.media_types import JSON

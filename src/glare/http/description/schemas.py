@@ -14,7 +14,7 @@ from glare.domain.declared.base_fields import BASE_FIELDS
 from glare.domain.declared.coercion import Kind
 from glare.domain.declared.compile import ALL
 from glare.domain.declared.validators import UUID_PATTERN
-from glare.http.description.documents import DOCUMENTS, Schema, reference
+from glare.http.description.document_schemas import Schema, reference
 from glare.http.microversion import MAXIMUM
 from glare.types.registry import TypeRegistry
 
@@ -39,7 +39,6 @@ def component_schemas(types: TypeRegistry) -> dict[str, Schema]:
     """All component schemas: those that every service has, and three for each type (two for ``all``)."""
     schemas: dict[str, Schema] = {
         BASE: {"description": "What artifacts of all types have in common.", **_represented(types.all, BASE_FIELDS)},
-        **DOCUMENTS,
     }
     for spec in (*types.specs.values(), types.all):
         own = {"description": spec.description, **_represented(spec, spec.fields.keys() - BASE_FIELDS.keys())}

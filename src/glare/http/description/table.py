@@ -10,14 +10,18 @@ from starlette.routing import BaseRoute, Route
 
 from glare.documents.blobs import Blob, Folder, Location
 from glare.documents.errors import Error, VersionError
+from glare.documents.patches import JsonPatch
 from glare.http.call import Endpoint
 from glare.http.description.document_schemas import DocumentSchemas
 from glare.http.description.parts import ANSWERED, VERSIONED, VERSIONING, Part, headers, parameters, problems
 from glare.http.media_types import JSON
 from glare.http.operation import Answer, Declared, Handled, Tag
 
-_SHARED: Final = (Error, VersionError, Blob, Folder, Location)
+_SHARED: Final = (Error, VersionError, Blob, Folder, Location, JsonPatch)
 """Documents of errors, and of paths that follow from the registered types."""
+
+_PATCH: Final = "JsonPatch"
+"""What `JsonPatch` is called: a list has no name of its own."""
 
 _OF_PUBLIC: Final = (500, 508)
 """What every operation may answer that needs no credentials."""
@@ -39,7 +43,7 @@ class Table:
     @property
     def components(self) -> dict[str, Part]:
         """The schemas that have names."""
-        return dict(self._schemas.components)
+        return {**self._schemas.components, _PATCH: self._schemas.of(JsonPatch)}
 
     def paths(self) -> dict[str, Part]:
         """The paths, by address."""
