@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_files_and_functions_exist(page: Path) -> None:
             missing.append(f"{name}:{function}" if function else name)
     missing += [name for name in FOLDER.findall(text) if not ((ROOT / name).is_dir() or (SOURCE / name).is_dir())]
     assert missing == []
+
+
+def test_the_pieces_are_the_layers_of_the_import_contract() -> None:
+    """The table of packages has each package of the code, in the order in which imports point, layer by layer."""
+    pieces = (ROOT / "docs/architecture.md").read_text("utf-8").split("## The pieces\n")[1].split("\n## ")[0]
+    groups = re.split(r"^\| \| \|$", pieces, flags=re.MULTILINE)
+    said = [set(re.findall(r"^\| `glare\.(\w+)` \|", group, re.MULTILINE)) for group in groups]
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in configured if contract["id"] == "layers"]
+    assert said == [set(re.findall(r"\w+", layer)) - {"__main__"} for layer in layers]
 
 
 def test_what_is_missing_is_found() -> None:
