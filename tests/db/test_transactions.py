@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select, update
 
+from glare.db.dialects import marks
 from glare.db.engine import Database, OutcomeUnknown
+from glare.db.tables import marks as table
 from glare.db.tables import quotas
 from glare.errors import Conflict, Unavailable
 from support.conversation import eventually
@@ -190,12 +192,58 @@ def test_a_commit_that_is_never_settled_is_said(
     assert values(database) == [0, 0]
 
 
-def test_a_commit_that_nobody_can_look_up_is_not_repeated(database: Database, torn: Torn) -> None:
-    """Without a way to tell, the caller learns that the outcome is unknown: twice would be wrong."""
-    torn.cut_at(COMMIT, delivered=True)
-    with pytest.raises(OutcomeUnknown, match="look whether"):
+@pytest.mark.parametrize("delivered", [False, True], ids=["before", "after"])
+def test_a_commit_is_found_by_its_mark(database: Database, torn: Torn, delivered: bool) -> None:
+    """Any transaction happens once, whichever side of the commit the connection broke on, and its result is that of
+    the try that happened.
+    """
+    tries: list[int] = []
+
+    def work(connection: Connection) -> int:
+        add(connection, "a")
+        tries.append(1)
+        return len(tries)
+
+    torn.cut_at(COMMIT, delivered=delivered)
+    assert database.transact(work) == (1 if delivered else 2)
+    assert (values(database), torn.cuts) == ([1, 0], 1)
+
+
+def test_a_mark_keeps_a_late_commit_from_happening_twice(
+    database: Database, torn: Torn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the session of a commit cannot be seen, and it lands after it was looked for, the retry finds the mark in
+    its way; the result is that of the first try.
+    """
+    monkeypatch.setattr(database._dialect, "is_at_work", lambda *_: False)
+    late = threading.Event()
+    torn.cut_at(COMMIT, late=late)
+    tries: list[int] = []
+
+    def work(connection: Connection) -> int:
+        tries.append(1)
+        if len(tries) == 2:
+            late.set()
+            eventually(lambda: values(database) == [1, 0])
+        add(connection, "a")
+        return len(tries)
+
+    assert database.transact(work) == 1
+    assert (values(database), len(tries)) == ([1, 0], 2)
+
+
+def test_marks_are_forgotten(database: Database) -> None:
+    """The oldest first, and none that is younger than was said."""
+    for _ in range(3):
         database.transact(lambda connection: add(connection, "a"))
-    eventually(lambda: values(database) == [1, 0])
+    with database.read() as connection:
+        made = sorted(connection.execute(select(table.c.id)).scalars())
+    assert len(made) == 4
+    before = int(made[2][:14], 16)
+    assert database.transact(lambda connection: marks.forget(connection, before, 1)) == 1
+    assert database.transact(lambda connection: marks.forget(connection, before, 10)) == 1
+    with database.read() as connection:
+        assert set(made[2:]) < set(connection.execute(select(table.c.id)).scalars())
 
 
 def test_a_server_that_is_away_is_said_and_comes_back(database: Database, torn: Torn) -> None:

@@ -16,7 +16,7 @@ from glare.db.tables import blobs, location_hosts, location_turns
 from glare.digest import BLOCK
 from glare.egress.cancellation import Cancellation
 from glare.egress.race import begin_connect
-from glare.operations.locations.verify import verify_next
+from glare.operations.locations.verify import claim_check, verify_next
 from support.runs.verifying import HOUR, Verifying, verifying
 from support.service import Json
 
@@ -225,6 +225,55 @@ def test_a_turn_costs_the_same_however_many_locations_there_are(site: Verifying)
             for line in plan:
                 assert not line.startswith("SCAN ") or " INDEX " in line or "CONSTANT" in line, (text, plan)
                 assert "TEMP B-TREE" not in line, (text, plan)
+
+
+@pytest.mark.sqlite
+def test_hosts_of_a_full_project_are_passed_over_in_an_index(site: Verifying) -> None:
+    """However many hosts of it are due, a claim for another project looks at none of them."""
+    for number in range(4):
+        host = f"mirror.site{number}.example"
+        site.record(f"/m{number}", DATA, host=host, name=f"m{number}", project="mallory")
+    site.clock.forward(60)
+    site.record("/a", DATA, host="mirror.site4.example", name="a", project="alice")
+    site.clock.forward(7 * HOUR)
+    seen: list[tuple[str, Any]] = []
+
+    def noted(*args: Any) -> None:
+        seen.append((args[2], args[3]))
+
+    engine = site.glare.services.db.engine
+    event.listen(engine, "before_cursor_execute", noted)
+    claimed = claim_check(site.glare.services, frozenset({"mallory"}))
+    event.remove(engine, "before_cursor_execute", noted)
+    assert claimed is not None
+    assert claimed.due is not None
+    assert claimed.due.project == "alice"
+    walks = [(text, values) for text, values in seen if "JOIN location_turns" in text]
+    assert len(walks) == 1
+    with site.glare.services.db.read() as connection:
+        plan = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {walks[0][0]}", walks[0][1])]
+    assert "COVERING INDEX ix_location_turns_line (due_at<?)" in plan[0]
+    assert plan[1].startswith("SEARCH location_hosts"), "only where the turn is not passed over"
+
+
+@pytest.mark.sqlite
+def test_turns_at_a_host_that_is_away_are_not_due(site: Verifying) -> None:
+    """A host to which no connection can be made waits, and so do the turns of all projects there: nobody looks at them
+    again and again.
+    """
+    for name, project in (("a", "alice"), ("b", "bob")):
+        record(site, name, project)
+    site.clock.forward(7 * HOUR)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    vars(site.glare.services.egress.connector)["_connect"] = lambda address, _: begin_connect(address, port)
+    assert step(site) == ""
+    with site.glare.services.db.read() as connection:
+        host = connection.execute(select(location_hosts.c.due_at, location_hosts.c.failures)).one()
+        turns = connection.execute(select(location_turns.c.due_at)).scalars().all()
+    assert host.failures == 1
+    assert host.due_at > site.clock.micros
+    assert [due_at >= host.due_at for due_at in turns] == [True, True]
 
 
 @pytest.mark.sqlite

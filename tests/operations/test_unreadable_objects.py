@@ -367,3 +367,14 @@ def test_a_stored_replica_of_an_origin_is_judged_with_care(tmp_path: Path, fault
         expected = {"bytes": "differs", "medium": "unreadable"}.get(fault)
         assert row(glare, made).damage == expected
         assert recorded(glare) == before
+
+
+@pytest.mark.sqlite
+def test_a_damage_of_a_later_release_is_some_damage(glare: Glare) -> None:
+    """Two releases run beside each other during an upgrade: a word that this one does not know fails no list."""
+    made = image(glare)
+    with glare.services.db.write() as connection:
+        connection.execute(update(blobs).values(damage="eaten"))
+    assert [one["id"] for one in glare.alice.page("images")["artifacts"]] == [made["id"]]
+    refused = glare.alice.request("GET", f"{path_of(made)}/image")
+    assert (refused.status_code, refused.headers["X-Glare-Error-Code"]) == (500, "BlobDamaged")

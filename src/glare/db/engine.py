@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from glare.db.dialects import marks
 from glare.db.dialects.failures import BROKEN
 from glare.db.dialects.pool import Connections, NoneGranted, Observer, Silent
 from glare.db.dialects.registry import DIALECTS, Failure, Sizes, failure_of
@@ -140,7 +141,7 @@ class Database:
     @contextmanager
     def look(self) -> Iterator[Connection]:
         """A connection for one statement that reads: it sees one state by itself, without a transaction around it.
-        Raises as `read`.
+        Or for several, each of which may see a newer state than the one before. Raises as `read`.
         """
         with self._errors(), self.engine.connect() as connection, self._dialect.begin_look(connection):
             yield connection
@@ -149,8 +150,9 @@ class Database:
         """Run `work` in a transaction that may change things, and again from its start where the database undid it.
 
         So `work` must do nothing but read and write the database. On SQLite it runs once: the write lock is held from
-        its start. Where the connection breaks at the commit, `done` looks whether `work` happened, and gives its result
-        or None.
+        its start. Elsewhere a connection may break at the commit. Whether `work` happened is then told by the mark that
+        it has left (`glare.db.dialects.marks`), and its result is that of the try; with `done`, which gives the result
+        or None, no mark is needed.
 
         Raises what `work` raises, `Unavailable` when the lock cannot be had in time or others win again and again,
         `OutcomeUnknown` where nobody can tell, `StoreFull` when the disk is full.
@@ -158,23 +160,35 @@ class Database:
         deadline = time.monotonic() + self._sizes.patience
         pause = _FIRST_PAUSE
         collisions = 0
+        marking = done is None and not self.is_sqlite
+        mark = marks.new_mark() if marking else ""
         unknown: OutcomeUnknown | None = None
+        made: tuple[T, ...] = ()  # By the last try that came to its end,
+        in_doubt: tuple[T, ...] = ()  # and by the one of which nobody knows whether it was kept.
+
+        def look(connection: Connection) -> tuple[T, ...] | None:
+            if done is None:
+                return in_doubt if marks.is_there(connection, mark) else None
+            found = done(connection)
+            return None if found is None else (found,)
+
         while True:
             try:
                 with self.write() as connection:
-                    return work(connection)
+                    made = (work(connection),)
+                    if marking:
+                        marks.leave(connection, mark)
+                return made[0]
             except OutcomeUnknown as error:
-                if done is None:
-                    raise
-                unknown = error
-                result = self._outcome(error, done, deadline)
+                unknown, in_doubt = error, made
+                result = self._outcome(error, look, deadline)
                 if result is not None:
-                    return result
+                    return result[0]
             except (GlareError, IntegrityError) as error:
                 # What the try met may be its own forerunner, which has happened after all.
-                result = None if unknown is None or done is None else self._outcome(unknown, done, deadline)
+                result = None if unknown is None else self._outcome(unknown, look, deadline)
                 if result is not None:
-                    return result
+                    return result[0]
                 if isinstance(error, Undone):
                     if time.monotonic() + pause > deadline:
                         raise

@@ -153,7 +153,7 @@ def _stored_blob(row: Row[Any]) -> StoredBlob:
         Managed(row.store, row.object),
         row.size,
         row.sha256,
-        Damage(row.damage) if row.damage is not None else None,
+        Damage.read(row.damage),
     )
 
 

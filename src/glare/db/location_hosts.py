@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, or_, select, true, update
 
 from glare.db.dialects.later import later
 from glare.db.dialects.upsert import insert_new, keep_least
@@ -22,6 +22,7 @@ _hosts = location_hosts.c
 _turns = location_turns.c
 
 _EMPTY_AT_ONCE: Final = 20
+_LOOKED_AT: Final = 5  # Others may be claiming the first ones at this moment.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +67,29 @@ def lease_host(
 ) -> str | None:
     """Lease the host that is due longest, until the time `until`; None where none is due.
 
-    It has a location of another project than those in `full`, and of another than those in `present`, where there is
-    such a host.
+    With `full` and `present` it is the one where it has been for longest the turn of a project in neither of them, or
+    else of one that is not in `full`.
     """
-    host = None
     for but in dict.fromkeys((frozenset(full) | frozenset(present), frozenset(full))):
-        longest = select(_hosts.host).where(_free(now)).order_by(_hosts.due_at).limit(1)
-        if but:
-            others = exists().where(
-                _turns.host == _hosts.host, _turns.due_at <= now, _turns.project.not_in(sorted(but))
-            )
-            longest = longest.where(others)
-        host = connection.execute(longest.with_for_update(skip_locked=True)).scalar_one_or_none()
-        if host is not None:
-            held = update(location_hosts).where(_hosts.host == host).values(claimed_by=holder, claimed_until=until)
-            later(connection, held)
-            break
-    return host
+        for wanted in _due_longest(connection, now, but) if but else [true()]:
+            free = select(_hosts.host).where(_free(now), wanted).order_by(_hosts.due_at).limit(1)
+            host: str | None = connection.execute(free.with_for_update(skip_locked=True)).scalar_one_or_none()
+            if host is not None:
+                held = update(location_hosts).where(_hosts.host == host).values(claimed_by=holder, claimed_until=until)
+                later(connection, held)
+                return host
+    return None
+
+
+def _due_longest(connection: Connection, now: int, but: Collection[str]) -> list[ColumnElement[bool]]:
+    """The hosts where it has been for longest the turn of a project that is not in `but`, as conditions.
+
+    Found along the line of all turns: those of the others are passed over in an index, and nothing is locked.
+    """
+    turns = and_(_turns.due_at <= now, _turns.project.not_in(sorted(but)))
+    first = select(_hosts.host).join(location_turns, _turns.host == _hosts.host).where(turns, _free(now))
+    found = connection.execute(first.order_by(_turns.due_at).limit(_LOOKED_AT)).scalars()
+    return [_hosts.host == host for host in dict.fromkeys(found)]
 
 
 def keep_leases(connection: Connection, holders: Sequence[str], until: int) -> None:
@@ -138,6 +145,9 @@ def release_host(connection: Connection, holder: str, turn: Turn, now: int, wait
         first = {"host": turn.host, "project": known.project, "due_at": known.first_at, "failures": 0}
         following = known.first_at if insert_new(connection, location_turns, first) else following
     due_at = max(following or now, waits.of_host(host.failures))
+    if host.failures:  # Turns at a host that waits are not due either, so that no claim has to pass over them.
+        behind = update(location_turns).where(_turns.host == turn.host, _turns.due_at < due_at)
+        later(connection, behind.values(due_at=due_at))
     connection.execute(update(location_hosts).where(mine).values(claimed_by=None, due_at=due_at))
 
 

@@ -186,7 +186,7 @@ def _blob(row: Sequence[Any]) -> Blob:
         Digests(md5, sha1, sha256) if measured else None,
         location,
         Attempt(attempt_id, attempt_heartbeat, attempt_reserved) if attempt_id is not None else None,
-        Damage(damage) if damage is not None else None,
+        Damage.read(damage),
         Source(source_url, bool(source_confidential)) if source_url is not None else None,
         ClaimedDigests(md5, sha1, sha256) if location is not None and not measured else None,
     )

@@ -201,6 +201,7 @@ location_turns = Table(
     Column("due_at", BigInteger, nullable=False),  # its place in the line: not before a location of it is due
     Column("failures", Integer, nullable=False, server_default="0"),  # checks of it in a row that met silence
     Index("ix_location_turns_due", "host", "due_at"),
+    Index("ix_location_turns_line", "due_at", "project", "host"),
 )
 
 contents = Table(
@@ -341,6 +342,13 @@ outbound_leases = Table(
     Column("project", _text(255), nullable=False, index=True),
     Column("host", _ascii(255), nullable=False, index=True),
     Column("heartbeat", BigInteger, nullable=False, index=True),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    # One of each change, for as long as somebody may ask whether it was kept. See `glare.db.dialects.marks`.
+    Column("id", _ascii(32), primary_key=True),
 )
 
 jobs = Table(

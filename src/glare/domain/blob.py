@@ -30,6 +30,14 @@ class Damage(StrEnum):
     DIFFERS = "differs"
     UNREADABLE = "unreadable"
 
+    @classmethod
+    def read(cls, word: str | None) -> Damage | None:
+        """The damage that a row names, None for none. A word of a later release is some damage."""
+        try:
+            return None if word is None else cls(word)
+        except ValueError:
+            return cls.DIFFERS
+
 
 @dataclass(frozen=True, slots=True)
 class Managed:

@@ -157,7 +157,7 @@ def seen(services: Services, location: Managed, failed: GlareError, detail: str)
     if found is None:
         return
     try:
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             blob = rows.blob_with(connection, location)
         if blob is not None and blob.damage is None:
             mark(services, blob, found, detail)

@@ -76,7 +76,7 @@ def _text(value: str, member: str, *, any_text: bool) -> str:
 def all_quotas(services: Services, actor: Actor) -> AllQuotas:
     """Every project's records and the global limits, in the words of the API. Raises `PolicyException`."""
     services.policy.require("artifact:list_all_quotas", actor, {})
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         records = counters.all_quota_records(connection)
     return AllQuotas([_listed(project, values) for project, values in records.items()], global_quotas(services))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import Connection
 
+from glare.db.engine import Undone
 from glare.db.tables import blobs
 from support.conversation import Conversation, eventually
 from support.service import Glare, Json, path_of, running
@@ -52,6 +55,38 @@ def test_an_active_artifact_does_not_take_the_bytes_of_a_paused_upload(glare: Gl
         assert paused.answer().status == 409
     assert glare.alice.download(artifact, "image").content == b"old"
     assert glare.alice.show(artifact)["image"]["content_type"] == "application/octet-stream"
+    glare.alice.delete(artifact)
+
+
+@pytest.mark.parametrize("by", ["another upload", "an update"])
+def test_a_dead_upload_counts_once(glare: Glare, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """However often the transaction that ends it has to be done again."""
+    artifact = glare.alice.create("images", name=by, **IMAGE)
+    database, ended = glare.services.db, list[str]()
+    write = database.write
+    undone = iter([True, True, True])
+
+    @contextmanager
+    def write_in_vain() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+            if next(undone, False):
+                raise Undone("Others were faster.")
+
+    with paused_upload(glare, artifact) as paused:
+        paused.feed(b"half")
+        let_it_die(glare)
+        monkeypatch.setattr(glare.services.metrics, "attempt_ended", ended.append)
+        monkeypatch.setattr(database, "write", write_in_vain)
+        if by == "another upload":
+            glare.alice.upload(artifact, "image", b"new")
+        else:
+            glare.alice.set(artifact, description="new")
+        assert next(undone, None) is None
+        assert ended.count("dead") == 1
+        paused.end(b"half")
+        assert paused.answer().status == 409
+    assert ended.count("dead") == 1
     glare.alice.delete(artifact)
 
 

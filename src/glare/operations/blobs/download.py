@@ -74,7 +74,8 @@ def find_blob(services: Services, actor: Actor, named: access.Named) -> Download
     being stored), `Unmeasured`, `LocationChanged`, `BlobDamaged` and `Blocked`.
     """
     spec = access.find_type(services, named.type_name)
-    with services.db.read() as connection:
+    # Takedowns are looked up after the artifact, and may be newer: what was taken down meanwhile is not served.
+    with services.db.look() as connection:
         artifact = access.read_artifact(services, connection, actor, spec, named.artifact_id)
         require_readable(services, actor, artifact)
         place = access.find_place(spec, artifact, named.path, named.microversion)
@@ -103,7 +104,7 @@ def find_blob(services: Services, actor: Actor, named: access.Named) -> Download
 
 def was_replaced(services: Services, found: Download) -> bool:
     """Whether the blob that `found` names has other bytes, or none, by now."""
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         artifact = fetch_artifact(connection, found.artifact.id)
     blob = artifact.blobs.get(found.slot) if artifact is not None else None
     return blob is None or blob.location != found.artifact.blobs[found.slot].location

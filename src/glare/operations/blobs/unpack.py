@@ -138,23 +138,25 @@ def _reserve(services: Services, group: _Group) -> None:
     upload, now = group.upload.reservation.place, services.clock()
     artifact = upload.artifact
 
-    def take(connection: Connection) -> None:
+    def take(connection: Connection) -> int:
         artifact_rows.lock(connection, artifact.id)
         current = access.reread(connection, artifact.id)
+        dead = 0
         for field in group.folders.values():
             access.require_field_changeable(field, current, by_hook=True)
             _require_room(field, current, group)
         for slot in current.blobs:
             if group.goes(slot):
-                holders.take_over_dead(services, connection, current, slot, now)
+                dead += holders.take_over_dead(services, connection, current, slot, now)
         for member, reservation in sorted(group.members, key=lambda pair: pair[1].place.slot):
             _take(services, connection, current, member, reservation, now)
         total = sum(reservation.reserved for _, reservation in group.members)
         if total:
             quotas.take(services, connection, artifact, upload.slot, total)
         artifact_rows.touch_any(connection, artifact.id, now)
+        return dead
 
-    services.db.transact(take)
+    holders.count_dead(services, services.db.transact(take))
 
 
 def _take(
@@ -239,13 +241,13 @@ def _publish(
     place = upload.place
     published = [group.upload, *stored] if keep else stored
 
-    def store(connection: Connection) -> tuple[Artifact, list[Managed]]:
+    def store(connection: Connection) -> tuple[Artifact, list[Managed], int]:
         artifact_rows.lock(connection, place.artifact.id)
         takedowns.require_open(connection, sha256=group.upload.content.digests.sha256)
         before = access.reread(connection, place.artifact.id)
         if not keep and not holders.end_attempt(services, connection, place.artifact, upload.attempt_id):
             raise attempts.lost(upload)
-        gone = _clear(services, connection, before, group, now)
+        gone, dead = _clear(services, connection, before, group, now)
         settle = -sum(blob.size or 0 for blob in gone if isinstance(blob.location, Managed))
         coming = {one.reservation.place.slot for one in published}
         for one in published:
@@ -268,33 +270,29 @@ def _publish(
         replaced = [
             before.blobs[slot] for slot in before.blobs.keys() & {one.reservation.place.slot for one in published}
         ]
-        return after, [blob.location for blob in (*gone, *replaced) if isinstance(blob.location, Managed)]
+        return after, [blob.location for blob in (*gone, *replaced) if isinstance(blob.location, Managed)], dead
 
-    def published_after_all(connection: Connection) -> tuple[Artifact, list[Managed]] | None:
-        if not published:
-            return None
-        one = published[0].reservation  # All or nothing, so one of them tells.
-        after = access.published_after_all(connection, one.place.artifact.id, one.place.slot, one.staged)
-        return None if after is None else (after, [])
-
-    after, objects = services.db.transact(store, done=published_after_all)
+    after, objects, dead = services.db.transact(store)
+    holders.count_dead(services, dead)
     remove_doomed(services, objects if keep else [*objects, upload.object])
     return after
 
 
-def _clear(services: Services, connection: Connection, before: Artifact, group: _Group, now: int) -> list[Blob]:
-    """Remove what the members replace as a whole; returns what was published of it."""
-    gone = []
+def _clear(
+    services: Services, connection: Connection, before: Artifact, group: _Group, now: int
+) -> tuple[list[Blob], int]:
+    """Remove what the members replace as a whole; returns what was published of it, and how many attempts were dead."""
+    gone, dead = [], 0
     for slot, blob in before.blobs.items():
         if not group.goes(slot):
             continue
-        holders.take_over_dead(services, connection, before, slot, now)
+        dead += holders.take_over_dead(services, connection, before, slot, now)
         if blob.location is None:
             continue  # It was a dead attempt only.
         if not blob_rows.drop_blob(connection, before.id, blob, now + services.rules.removal_delay):
             raise artifact_rows.lost_race(before.id)
         gone.append(blob)
-    return gone
+    return gone, dead
 
 
 @contextmanager

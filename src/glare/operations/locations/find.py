@@ -23,7 +23,7 @@ def find_location(services: Services, actor: Actor, location_id: str) -> tuple[A
     """
     if not may_be_id(location_id):
         raise missing(location_id)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         target = checks.find(connection, location_id)
         artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
     blob = blob_at(artifact, location_id) if artifact is not None else None

@@ -9,16 +9,14 @@ one, and gives up the lease.
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from sqlalchemy import Connection
 
 from glare.db import checks, leases, location_hosts
 from glare.db.checks import Target
 from glare.db.location_hosts import Turn, Waits
+from glare.domain.moment import SECOND
 from glare.operations.services import Services
-
-_SECOND: Final = 1_000_000
 
 
 class HostTurn:
@@ -54,7 +52,7 @@ class HostTurn:
         self._until = time.monotonic() + self._pause  # Where it may not leave, it looks again then.
         settings = self._services.egress.settings
         longest = settings.header_seconds + settings.body_seconds + self._services.rules.attempt_timeout
-        self._away_until = self._services.clock() + int(longest * _SECOND)
+        self._away_until = self._services.clock() + int(longest * SECOND)
         self.left = self._services.db.transact(self._leave, done=self._has_left)
 
     def end(self) -> None:
@@ -68,7 +66,7 @@ class HostTurn:
         leases.take(connection, self._holder, self._turn.project, leases.beside(self._turn.host), now)
         # Nobody else begins with it meanwhile. Where this process dies it is due again when it had to be over.
         checks.put_off(connection, self._location_id, self._away_until)
-        pause = int(services.rules.verification.host_interval * _SECOND)
+        pause = int(services.rules.verification.host_interval * SECOND)
         waits = Waits(lambda _: now + pause, lambda _: now)  # It has answered, so nobody has to wait for it.
         location_hosts.release_host(connection, self._holder, self._turn, now, waits)
         return True
@@ -86,7 +84,7 @@ class HostTurn:
     def _is_room(self, connection: Connection) -> bool:
         """Whether there is a place for a long check of this project. Only who has leased the host takes one there."""
         services = self._services
-        alive_since = services.clock() - int(services.rules.attempt_timeout * _SECOND)
+        alive_since = services.clock() - int(services.rules.attempt_timeout * SECOND)
         projects = leases.projects_at(connection, leases.beside(self._turn.host), alive_since)
         most = services.rules.outbound.host_concurrency
         return self._turn.project not in projects and (self.must or len(projects) < most)

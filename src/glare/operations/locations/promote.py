@@ -157,7 +157,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
     slot, blob = place.slot, place.blob
     if blob is None or blob.digests is None or blob.size is None or not isinstance(blob.location, External):
         raise missing(job.location_id)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         candidates = takedowns.open_ones(connection, candidates_of(place, blob))
     if not candidates:
         raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
@@ -328,5 +328,5 @@ def _document(services: Services, actor: Actor, artifact: Artifact, job: Job) ->
 def _newest(services: Services, location_id: str) -> Job | None:
     if not may_be_id(location_id):
         raise missing(location_id)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         return jobs.newest(connection, location_id, JobKind.PROMOTE)

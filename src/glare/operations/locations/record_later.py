@@ -73,7 +73,7 @@ def record_later(services: Services, actor: Actor, request: LocationRequest) -> 
 
     check = partial(require_takeable, services, request)
     reservation = attempts.reserve(services, actor, place, attempts.Coming(None, OCTETS, None, record), check)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         return place.spec, access.reread(connection, artifact.id), reservation.attempt_id
 
 

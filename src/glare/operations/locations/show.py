@@ -74,7 +74,7 @@ def list_checks(
     limit = min(query.limit, services.rules.query.max_page)
     before = int(query.marker) if query.marker else None
     find_location(services, actor, location_id)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         entries = check_history.list_checks(connection, location_id, limit, before)
     to_operator = services.policy.is_admin(actor)
     page = page_of(entries, limit, lambda entry: str(entry.id))

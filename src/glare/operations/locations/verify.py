@@ -156,7 +156,7 @@ def verify(
     """Check one location now, and store what came of it; None where its artifact is gone, or a takedown forbids to
     ask. `turn` is that of who has leased the host.
     """
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         kept = checks.is_kept(connection, target.artifact_id)
         blocked = takedowns.closed(connection, sha256=target.sha256, url=target.url) is not None
     if not kept or target.size is None:  # What was never measured has a job of its own.
@@ -187,7 +187,7 @@ def tell_stale(services: Services) -> None:
     before = services.clock() - int(services.rules.verification.stale_after * SECOND)
     place = (0, "")
     while True:
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             found = checks.find_stale(connection, before, _STALE_BATCH, place)
         for aged in found:
             place = (aged.proven_at, aged.id)

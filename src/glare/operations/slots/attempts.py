@@ -26,7 +26,8 @@ The rules:
    the true size in the one that publishes. Each of them happens once, because each needs the attempt's id in the row.
 5. Nothing of an attempt is seen before `publish`. That is one transaction: the blob, what it replaces, quota, block
    digests, audit entry and event are there together, or not at all. Readers have the old or the new bytes.
-6. A commit that was not answered is looked for by the location in the slot, which no other attempt has.
+6. A commit that was not answered is looked for by its mark (`glare.db.dialects.marks`). Whoever undoes looks for the
+   location in the slot, which no other attempt has.
 7. Each transaction locks the artifact's row first. `reserve` decides on an artifact that was read before: where its
    revision is another one under the lock, `check` decides again.
 8. Death between any two lines leaves an attempt without a heartbeat, or a doomed object: both are found by the sweep.
@@ -237,14 +238,14 @@ def _reserve_once(services: Services, actor: Actor, place: Place, coming: Coming
         removal_delay=services.rules.removal_delay,
     )
 
-    def take(connection: Connection) -> None:
+    def take(connection: Connection) -> bool:
         artifact_rows.lock(connection, artifact.id)
         current = fetch_artifact(connection, artifact.id)
         if current is None:
             raise access.not_found(artifact.id)
         if current.revision != artifact.revision:
             raise _RevisionRace
-        holders.take_over_dead(services, connection, current, slot, now)
+        was_dead = holders.take_over_dead(services, connection, current, slot, now)
         blob_rows.begin_attempt(
             connection,
             artifact.id,
@@ -264,8 +265,9 @@ def _reserve_once(services: Services, actor: Actor, place: Place, coming: Coming
             quotas.take(services, connection, artifact, slot, reservation.reserved)
         if coming.job is not None:
             coming.job(connection, reservation)
+        return was_dead
 
-    services.db.transact(take)
+    holders.count_dead(services, services.db.transact(take))
     return reservation
 
 
@@ -348,10 +350,7 @@ def publish(
         audit.changed(connection, reservation.actor, [event], target=place.slot.path, detail=detail)
         return after
 
-    def published(connection: Connection) -> Artifact | None:
-        return access.published_after_all(connection, artifact.id, place.slot, filling.location)
-
-    after = services.db.transact(store, done=published)
+    after = services.db.transact(store)
     before = place.blob
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])

@@ -50,15 +50,22 @@ def require_no_attempt(artifact: Artifact, *, but_of_jobs: bool = False) -> None
             raise blob_rows.slot_busy(slot)
 
 
-def take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> None:
-    """End a dead attempt in `slot`, in the caller's transaction. Raises `Conflict` where it is a living one."""
+def take_over_dead(services: Services, connection: Connection, artifact: Artifact, slot: Slot, now: int) -> bool:
+    """End a dead attempt in `slot`, in the caller's transaction, who counts it after the commit; False without one.
+    Raises `Conflict` where it is a living one.
+    """
     blob = artifact.blobs.get(slot)
     if blob is None or blob.attempt is None:
-        return
+        return False
     if not is_dead(services, blob, now):
         raise blob_rows.slot_busy(slot)
-    end_attempt(services, connection, artifact, blob.attempt.id)
-    services.metrics.attempt_ended("dead")
+    return end_attempt(services, connection, artifact, blob.attempt.id)
+
+
+def count_dead(services: Services, number: int) -> None:
+    """Count dead attempts that a transaction has ended."""
+    for _ in range(number):
+        services.metrics.attempt_ended("dead")
 
 
 def without_dead(services: Services, artifact: Artifact) -> Artifact:
@@ -72,12 +79,13 @@ def without_dead(services: Services, artifact: Artifact) -> Artifact:
     if not dead:
         return artifact
 
-    def end(connection: Connection) -> Artifact:
-        for attempt_id in dead:
-            end_attempt(services, connection, artifact, attempt_id, beaten_before=before)
-        return access.reread(connection, artifact.id)
+    def end(connection: Connection) -> tuple[Artifact, int]:
+        ended = [end_attempt(services, connection, artifact, each, beaten_before=before) for each in dead]
+        return access.reread(connection, artifact.id), sum(ended)
 
-    return services.db.transact(end)
+    after, number = services.db.transact(end)
+    count_dead(services, number)
+    return after
 
 
 def end_attempt(
@@ -99,8 +107,6 @@ def end_attempt(
     if released:
         counters.use(connection, artifact.owner, artifact.type_name, size=-released)
     artifact_rows.touch_any(connection, artifact.id, services.clock())
-    if beaten_before is not None:
-        services.metrics.attempt_ended("dead")
     return True
 
 

@@ -88,7 +88,7 @@ class Deliverer:
         """
         services = self._services
         now = services.clock()
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             due = rows.due(connection, now, _CANDIDATES, full, present)
         for subscription_id, project in due:
             worker = uuid.uuid4().hex

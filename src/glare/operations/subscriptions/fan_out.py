@@ -40,7 +40,7 @@ def fan_out(services: Services) -> int:
     Where one of them raises, each has a transaction of its own, and the one that does waits and lets the others pass.
     """
     now = services.clock()
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         waiting = outbox.unfanned(connection, now, _BATCH)
     if not waiting:
         return 0

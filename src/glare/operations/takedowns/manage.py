@@ -66,7 +66,7 @@ def read_takedowns(services: Services, query: TakedownQuery) -> Page[Takedown]:
     if after is not None and not _may_be_id(after):
         raise InvalidParameterValue(f"Parameter 'marker' is '{after[:40]}'; take it from 'next' of an earlier page.")
     limit = min(query.limit, services.rules.query.max_page)
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         found = rows.page(connection, limit=limit, kind=query.kind, after=after)
     return page_of(found, limit, lambda takedown: takedown.id)
 
@@ -74,7 +74,7 @@ def read_takedowns(services: Services, query: TakedownQuery) -> Page[Takedown]:
 def show_takedown(services: Services, actor: Actor, takedown_id: str) -> Takedown:
     """One takedown. Raises `PolicyException`, `NotFound`."""
     services.policy.require("takedown:get", actor, {})
-    with services.db.read() as connection:
+    with services.db.look() as connection:
         return _find(connection, takedown_id)
 
 

@@ -20,9 +20,10 @@ from glare.db import audit as audit_rows
 from glare.db import blobs as blob_rows
 from glare.db import check_history, contents, counters, deliveries, jobs, leases, outbox
 from glare.db import subscriptions as subscription_rows
+from glare.db.dialects import marks
 from glare.db.rows import fetch_artifact
 from glare.domain.audit import DONE, REFUSED
-from glare.domain.moment import DAY, SECOND
+from glare.domain.moment import DAY, HOUR, SECOND
 from glare.errors import Conflict, GlareError, Unavailable
 from glare.operations import putting_off
 from glare.operations.artifacts.delete import remove
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _BATCH: Final = 100
 _FORGET_CONTENT_AFTER: Final = DAY
+_FORGET_MARKS_AFTER: Final = HOUR  # Nobody waits for a commit longer than `pool_timeout`.
 _BUDGET_WINDOW: Final = 2 * DAY  # The budget of checks is counted by the day.
 _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 
@@ -42,7 +44,7 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    retiring = (retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs)
+    retiring = (forget_marks, retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs)
     for step in (*steps, *retiring, tell_stale, expire_subscriptions):
         try:
             step(services)
@@ -193,6 +195,13 @@ def forget_outbound(services: Services) -> None:
         leases.forget_dead(connection, now - int(services.rules.attempt_timeout * SECOND))
 
     services.db.transact(forget)
+
+
+def forget_marks(services: Services) -> None:
+    """Drop marks of changes after which nobody asks any more."""
+    before = services.clock() - _FORGET_MARKS_AFTER
+    while services.db.transact(lambda connection: marks.forget(connection, before, _BATCH * 10)) == _BATCH * 10:
+        pass
 
 
 def retire_events(services: Services) -> None:
