@@ -12,7 +12,7 @@ import pytest
 from glare.egress.asked import Asked
 from glare.egress.client import EgressClient
 from glare.errors import Cause, OriginFailed
-from support.origins.crooked import Crooked
+from support.origins.crooked import Crooked, Visit
 from support.origins.egress import quick
 
 DATA = b"0123456789"
@@ -53,11 +53,21 @@ TAKEN = {
     "100": b"HTTP/1.1 100 Continue\r\n\r\n" + answer(LENGTH),
     "102 and 103": b"HTTP/1.1 102 \r\n\r\nHTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n" + answer(LENGTH),
     "an unknown 1xx": b"HTTP/1.1 199 What\r\n\r\n" + answer(LENGTH),
+    "an interim length": b"HTTP/1.1 103 Early\r\nContent-Length: 3\r\n\r\n" + answer(LENGTH),
+    # 14.4: a range means something in a 206 and a 416 only. 14.6: nor is a whole of this type made of parts.
+    "a range of a whole": answer(LENGTH, "Content-Range: bytes 0-4/10"),
+    "a type of parts": answer(LENGTH, "Content-Type: multipart/byteranges; boundary=x"),
     # 8.4: identity is no coding. 8.3: a type is not needed. 14.3: neither are ranges.
     "identity": answer(LENGTH, "Content-Encoding: identity"),
+    "Identity": answer(LENGTH, "Content-Encoding: Identity"),
+    "an empty coding": answer(LENGTH, "Content-Encoding: "),
+    "a list of none": answer(LENGTH, "Content-Encoding: , identity", "Content-Encoding: identity"),
     "no ranges": answer(LENGTH, "Accept-Ranges: none"),
     # 12.5.5, 8.7: what a cache or an author's tool wants to know.
     "for others": answer(LENGTH, "Vary: *", "Content-Location: /other", "Connection: close", "Keep-Alive: timeout=5"),
+    "for browsers": answer(
+        LENGTH, "Set-Cookie: a=b", "Refresh: 0; url=http://10.0.0.1/", 'Alt-Svc: h2=":1"', "Link: <http://10.0.0.1/>"
+    ),
     "keep-alive": answer(LENGTH, "Connection: keep-alive"),
     "an odd date": answer(LENGTH, "Last-Modified: Sunday, 06-Nov-94 08:49:37 GMT", "Date: soon"),
 }
@@ -89,6 +99,26 @@ REFUSED = {
     "404 without a length": (answer(status="HTTP/1.1 404 Gone"), "status 404"),
     "404 under a coding": (answer(LENGTH, "Content-Encoding: gzip", status="HTTP/1.1 404 Gone"), "status 404"),
     "416": (answer(LENGTH, "Content-Range: bytes */0", status="HTTP/1.1 416 No"), "status 416"),
+    "416 that says nothing": (answer(LENGTH, status="HTTP/1.1 416 No"), "status 416"),
+    **{
+        f"{status} without a place": (answer(LENGTH, status=f"HTTP/1.1 {status} Go"), f"status {status}")
+        for status in (301, 302, 303, 307, 308)
+    },
+    # 13 and 15.5: conditions that nobody has made, and errors that are none of a file's.
+    **{
+        f"{status}": (answer(LENGTH, status=f"HTTP/1.1 {status} No"), f"status {status}")
+        for status in (226, 400, 401, 402, 403, 405, 406, 407, 408, 410, 412, 417, 421, 425, 429, 451, 500, 503, 511)
+    },
+    # 8.4: codings, in any case, in a list, in several fields, known or not.
+    **{
+        f"coded {'; '.join(lines)}": (answer(LENGTH, *lines), "content encoding")
+        for lines in (
+            ("Content-Encoding: GZIP",),
+            ("Content-Encoding: identity, br",),
+            ("Content-Encoding: identity", "Content-Encoding: zstd"),
+            ("Content-Encoding: gzip;q=1",),
+        )
+    },
     "an unknown status": (answer(LENGTH, status="HTTP/1.1 299 What"), "status 299"),
 }
 
@@ -111,6 +141,10 @@ NO_PARTS = {
     "no range": (answer("Content-Length: 4", "Content-Range: bytes */10", body=b"2345"), "another range"),
     "of other units": (answer("Content-Length: 4", "Content-Range: lines 2-5/10", body=b"2345"), "another range"),
     "beyond the whole": (answer("Content-Length: 4", "Content-Range: bytes 2-5/5", body=b"2345"), "another range"),
+    **{
+        f"said as {said}": (answer("Content-Length: 4", f"Content-Range: {said}", body=b"2345"), "another range")
+        for said in ("bytes */*", "bytes=2-5/10", "2-5/10", "bytes 2-5", "bytes 2-5/", "bytes 2-5/10, bytes 2-5/10")
+    },
     "backwards": (answer("Content-Length: 0", "Content-Range: bytes 2-1/10", body=b""), "another range"),
     "of negative numbers": (answer("Content-Length: 4", "Content-Range: bytes -2-5/10", body=b"2345"), "another range"),
     "of a length that differs": (
@@ -196,6 +230,43 @@ def test_parts_that_are_not_whole(client: EgressClient, crooked: Crooked, name: 
     raw, said = BROKEN_PARTS[name]
     with pytest.raises(OriginFailed, match=said):
         read(client, crooked, raw.replace(b"200 OK", b"206 Partial Content"), byte_range=(2, 5))
+
+
+@pytest.mark.parametrize(
+    "lines", [("Content-Range: bytes */10",), ("Content-Range: bytes */*",), ("Content-Range: items */10",), ()]
+)
+@pytest.mark.parametrize("status", [204, 205, 304, 412, 416])
+def test_a_range_that_is_answered_with_nothing(
+    client: EgressClient, crooked: Crooked, status: int, lines: tuple[str, ...]
+) -> None:
+    """What is no content is none, whatever it says of ranges (RFC 9110, 15.5.17)."""
+    raw = answer("Content-Length: 0", *lines, body=b"", status=f"HTTP/1.1 {status} No")
+    with pytest.raises(OriginFailed, match=f"status {status}"):
+        read(client, crooked, raw, byte_range=(2, 5))
+
+
+@pytest.mark.parametrize("first", [300, 301, 302, 303, 307, 308])
+def test_a_chain_of_redirects_asks_for_the_same(client: EgressClient, crooked: Crooked, first: int) -> None:
+    """Of a GET all of them lead on with a GET (RFC 9110, 15.4), for the same range, without the fragment; dots of the
+    path are resolved, and no body on the way is read.
+    """
+    seen: list[tuple[str, str, str | None]] = []
+    steps = {"/file": (first, "./a/../b/c?x#one"), "/b/c?x": (307, "?y"), "/b/c?y": (303, "../d;#two")}
+
+    def behave(visit: Visit) -> None:
+        seen.append((visit.command, visit.path, visit.headers.get("Range")))
+        if visit.path in steps:
+            status, location = steps[visit.path]
+            visit.head(status, Location=location, Content_Length=10**9)
+            visit.send(b"<a href='/elsewhere'>")
+            return
+        visit.send(PARTS["as asked"].replace(b"200 OK", b"206 Partial Content"))
+
+    crooked.behave = behave
+    with client.open(client.parse(crooked.url), Asked(byte_range=(2, 5))) as response:
+        assert response.read(10) == b"2345"
+        assert response.url.target == "/d;"
+    assert seen == [("GET", path, "bytes=2-5") for path in ("/file", "/b/c?x", "/b/c?y", "/d;")]
 
 
 def test_a_beginning_is_taken_where_it_is_asked_for(client: EgressClient, crooked: Crooked) -> None:
