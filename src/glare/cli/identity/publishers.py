@@ -42,8 +42,8 @@ def list_publishers(args: Namespace) -> int:
     with services_of(args) as services:
         query = parse_query(PublisherQuery, given)
         page = read_publishers(services, args.project, query.limit, query.marker)
-    documents = [msgspec.to_builtins(represent_publisher(one)) for one in page.publishers]
-    if not print_table(args, _COLUMNS, list(map(_row, page.publishers)), documents):
+    documents = [msgspec.to_builtins(represent_publisher(one)) for one in page.entries]
+    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), documents):
         say("there are no publishers.")
     if page.marker is not None:
         say(f"there may be more: --marker {page.marker}")

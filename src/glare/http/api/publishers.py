@@ -50,7 +50,7 @@ def _of_project(call: Call) -> None:
 )
 def list_page(call: Call, query: documents.PublisherQuery) -> tuple[Sequence[documents.Publisher], str | None]:
     page = manage.list_publishers(call.services, call.actor, query)
-    return [represent_publisher(one) for one in page.publishers], page.marker
+    return [represent_publisher(one) for one in page.entries], page.marker
 
 
 @Taking(

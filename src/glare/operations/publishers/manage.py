@@ -6,8 +6,6 @@ name one claim exactly that tells builds apart for good, so that nobody comes in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -27,19 +25,12 @@ from glare.domain.wording import quoted
 from glare.errors import BadRequest, Conflict, Forbidden, NotFound
 from glare.identity.oidc.issuers import Issuer
 from glare.identity.oidc.mapping import Condition
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 
 _MAX_USER: Final = 255
 _USUAL: Final = frozenset({"reader", "member"})
 """Roles that whoever manages a project may give, whether they have them by name or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublisherPage:
-    """One page, newest first. `marker` is where the next one begins, None after the last."""
-
-    publishers: Sequence[Publisher]
-    marker: str | None
 
 
 def create_publisher(services: Services, actor: Actor, asked: NewPublisher) -> Publisher:
@@ -85,14 +76,14 @@ def register(services: Services, actor: Actor, project: str, roles: tuple[str, .
     return services.db.transact(work, done=lambda connection: rows.find(connection, publisher.id))
 
 
-def list_publishers(services: Services, actor: Actor, query: PublisherQuery) -> PublisherPage:
+def list_publishers(services: Services, actor: Actor, query: PublisherQuery) -> Page[Publisher]:
     """One page of the publishers of a project. Raises `Forbidden`, `PolicyException`."""
     project = query.project or require_project(actor)
     services.policy.require("publisher:list", actor, {"owner": project})
     return read_publishers(services, project, query.limit, query.marker)
 
 
-def read_publishers(services: Services, project: str | None, limit: int, marker: str | None) -> PublisherPage:
+def read_publishers(services: Services, project: str | None, limit: int, marker: str | None) -> Page[Publisher]:
     """One page of a project's (None: of all), for a caller that may see it."""
     limit = min(limit, services.rules.query.max_page)
     after = None
@@ -101,8 +92,7 @@ def read_publishers(services: Services, project: str | None, limit: int, marker:
         after = (int(time), last)
     with services.db.read() as connection:
         found = rows.page(connection, project, after, limit)
-    last_one = found[-1] if len(found) == limit else None
-    return PublisherPage(found, None if last_one is None else f"{last_one.created_at}_{last_one.id}")
+    return page_of(found, limit, lambda one: f"{one.created_at}_{one.id}")
 
 
 def show_publisher(services: Services, actor: Actor, publisher_id: str) -> Publisher:
