@@ -47,7 +47,7 @@ _WANTED: Final = {
     "refusal p99, ms": 100.0,
 }
 _REFUSED: Final = ("closers", "listers")
-"""Attacks in which the attacker's queue is full, and it is seen how soon it is told so."""
+"""Attacks in which the attacker's queue is full, and which measure how soon it is refused."""
 
 
 class Client:

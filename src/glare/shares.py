@@ -11,7 +11,7 @@ one party delay another by no more than one of them. The rules, in the order in 
 4. Who has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
 5. Who has gone while it waited is not begun.
 
-All refusals carry `retry_after`, and are told to `refused`. Nothing here blocks but `hold`, which is for worker
+All refusals carry `retry_after`, and are reported to `refused`. Nothing here blocks but `hold`, which is for worker
 threads; the event loop uses `share`. Both may be used on one `Shares` at the same time.
 
     >>> shares = Shares("example", Bounds(together=2, of_party=1, waiting=10, waiting_of_party=5, patience=1.0))

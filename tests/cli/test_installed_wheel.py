@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from glare import __version__
 from support.programs.command import Start, environment, wait_for
 from support.programs.wheel import CHECKOUT, build_wheel
+
+pytestmark = pytest.mark.timeout(300)  # Builds the wheel and makes an environment.
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +88,12 @@ def test_the_installed_command_runs(installed: Path, tmp_path: Path) -> None:
 
 
 def test_the_installed_service_answers(installed: Path, tmp_path: Path, start: Start, free_port: int) -> None:
-    """The installed service makes its database, and answers."""
+    """The installed service makes its database, answers, and has the guides."""
     code = "import os, sys; os.environ.pop('PYTHONPATH', None); os.execv(sys.argv[1], sys.argv[1:])"
     process = start("-c", code, str(installed / "glare-server"), "serve", "--quickstart", "--bind-port", str(free_port))
     assert wait_for(f"http://127.0.0.1:{free_port}/healthz", process)
     assert (tmp_path / "var" / "glare.sqlite").is_file()
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/docs/guides/how-to/operate.md", timeout=20) as page:
+        assert b"<h1" in page.read()
     process.terminate()
     assert process.wait(15) == 0

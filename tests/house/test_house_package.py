@@ -8,13 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from support.programs.wheel import build_wheel
+from support.programs.wheel import build_wheel, unpacked_sdist
+
+pytestmark = pytest.mark.timeout(300)  # Builds each distribution.
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     """The wheel."""
     return zipfile.Path(build_wheel(tmp_path_factory.mktemp("build")))
+
+
+def contents(wheel: zipfile.Path) -> dict[str, bytes]:
+    """The files of the package in a wheel."""
+    names = wheel.root.namelist()
+    return {name: wheel.root.read(name) for name in names if name.startswith("glare/") and name[-1] != "/"}
 
 
 def test_the_wheel_holds_the_whole_package(wheel: zipfile.Path, checkout: Path) -> None:
@@ -48,3 +56,17 @@ def test_the_wheel_brings_licence_and_command(wheel: zipfile.Path) -> None:
     offered = ConfigParser(delimiters="=")
     offered.read_string((metadata / "entry_points.txt").read_text("utf-8"))
     assert dict(offered["console_scripts"]) == {"glare-server": "glare.cli.main:main"}
+
+
+def test_the_source_distribution_is_whole(
+    wheel: zipfile.Path, checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The source distribution has the guides as files, not as a link to what is outside the package, and the wheel that
+    is built from it is the one that is built from a clone.
+    """
+    source = unpacked_sdist(tmp_path_factory.mktemp("sdist"))
+    guide = source / "src/glare/http/guides/how-to/operate.md"
+    assert guide.read_bytes() == (checkout / "docs/how-to/operate.md").read_bytes()
+    assert not any(path.is_symlink() for path in source.rglob("*"))
+    built = zipfile.Path(build_wheel(tmp_path_factory.mktemp("built"), source))
+    assert contents(built) == contents(wheel)

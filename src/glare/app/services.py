@@ -41,7 +41,7 @@ _PROBE_PATIENCE: Final = 3.0
 
 
 SAMPLE_SECONDS: Final = 1.0
-"""How often levels are told: a moment of each second will do."""
+"""How often levels are reported: a moment of each second will do."""
 
 
 def build_services(

@@ -1,4 +1,4 @@
-"""Settings for a command: read from where its arguments say, with what an operator should know told on standard
+"""Settings for a command: read from where its arguments say, with warnings for the operator on standard
 error.
 """
 

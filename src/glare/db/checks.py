@@ -300,7 +300,7 @@ def _target(row: Row[Any]) -> Target:
 
 
 def _withheld(row: Row[Any]) -> Outcome | None:
-    """Which finding waits. The release before has noted only since when: a mismatch is told by its reason."""
+    """Which finding waits. The release before has noted only since when: a mismatch is known by its reason."""
     if row.withheld_at is None:
         return None
     if row.withheld is not None:

@@ -48,7 +48,7 @@ _GRANTED = (
     "The {granted} connections that the database grants this process (too many connections) stayed in use for "
     "{seconds:g} s; retry later."
 )
-_UNKNOWN = "The database broke off while it was told to keep a change; look whether the change is there, then retry."
+_UNKNOWN = "The connection to the database broke off during a commit; look whether the change is there, then retry."
 _NO_CONNECTION = "All {pool_size} database connections stayed in use for {seconds:g} s; retry later."
 _FULL = "The disk of the database is full and nothing was changed; free some space, then retry."
 _CLOSED = (

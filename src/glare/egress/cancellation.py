@@ -26,7 +26,7 @@ class Cancellation:
 
     @property
     def reason(self) -> GlareError:
-        """What whoever waits is told."""
+        """The error that whoever waits gets."""
         return self._reason or ClientDisconnected()
 
     def cancel(self, reason: GlareError | None = None) -> None:

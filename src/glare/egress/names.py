@@ -3,7 +3,7 @@
 A look-up cannot be broken off: the system answers when it likes, and its thread is held until then. So three bounds
 stand on what is under way: for one party, for one site (the registered domain), and for all. A look-up that is not
 answered soon gives its place to the next and goes on in the slow lane. The wait for a place is no part of the time that
-a look-up has, and who gets none is told that it is our fault.
+a look-up has, and whoever gets none is refused with an error of ours, which counts against nobody.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class _LookUp:
 class Names:
     """Look-ups with a deadline, bounded by `bounds` and fair by the party of the context. Safe for threads.
 
-    Who asks for a name that is being looked up already waits for that answer. `refused` is told of every look-up that
-    got no place.
+    Who asks for a name that is being looked up already waits for that answer. `refused` is called for every look-up
+    that got no place.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class Names:
     def addresses(
         self, host: str, seconds: float, *, waited: Callable[[float], None] = lambda _: None
     ) -> Sequence[Address]:
-        """The addresses of `host`, within `seconds` of the begin of its look-up. `waited` is told the seconds until
-        there was a place.
+        """The addresses of `host`, within `seconds` of the begin of its look-up. `waited` is called with the seconds
+        until there was a place.
 
         Raises `LocationRefused` with the message that all unreachable places share, and `OutboundBusy` where we have no
         place for it.

@@ -36,7 +36,7 @@ class Pace:
         self._left = settings.body_seconds
 
     def patience(self) -> float:
-        """Seconds to wait at most before `took` must be told."""
+        """Seconds to wait at most before `took` must be called."""
         return max(0.001, min(self._window - self._waited, self._left))
 
     def took(self, seconds: float, size: int) -> None:

@@ -69,7 +69,7 @@ class EgressSettings:
     name_bounds: NameBounds = field(default_factory=NameBounds)
     """How many look-ups may run at once, of whom."""
     refusal_floor_seconds: float = 1.0
-    """The least time that a refusal takes whose cause must not be told: unknown name, forbidden address, closed
+    """The least time that a refusal takes whose cause must not be revealed: unknown name, forbidden address, closed
     port."""
     cdn_loop_id: str = "glare"
     """Our id in ``CDN-Loop`` (RFC 8586); unique to this service."""

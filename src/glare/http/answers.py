@@ -123,8 +123,8 @@ def _further(call: Call, pairs: Pairs, read: Read, wanted: int, marker: str | No
 
 
 def _wanted(pairs: Pairs, most: int) -> int:
-    """The entries that are asked for, where they are more than one reading gives; else 0, and what is wrong is told by
-    who reads.
+    """The entries that are asked for, where they are more than one reading gives; else 0, and whoever reads says what
+    is wrong.
     """
     limits = [value for name, value in pairs if name == "limit"]
     if len(limits) != 1 or not (limits[0].isascii() and limits[0].isdigit()):

@@ -75,7 +75,7 @@ class Lanes:
 
     @classmethod
     def of(cls, settings: LaneSettings, refused: Refused) -> Lanes:
-        """Lanes with these bounds; refusals are told to `refused`."""
+        """Lanes with these bounds; refusals are reported to `refused`."""
 
         def lane(name: str, threads: tuple[int, int]) -> Lane:
             together, of_party = threads

@@ -1,4 +1,4 @@
-"""What is told of every request when it is over: one line in the log, and its numbers."""
+"""What is reported of every request when it is over: one line in the log, and its numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _TYPE: Final = re.compile(r"[a-z0-9_]{1,64}")
 class Watch:
     """Counts one request's bytes on their way, and tells of it at the end.
 
-    Of the path only the route is told, with the artifact's type and id: people put passwords and tokens into paths too.
+    Of the path only the route is logged, with the artifact's type and id: people put passwords and tokens into paths
+    too.
     """
 
     def __init__(self, scope: Scope, receive: Receive, metrics: Metrics) -> None:

@@ -29,7 +29,7 @@ RULE: Final = "audit:list"
 NOTHING: Final[Mapping[str, Any]] = {}
 
 _RECORDED: Final = ("name", "version", "status", "visibility")
-"""Fields whose values are told. Any other may hold what its owner keeps to itself: only its name is told."""
+"""Fields whose values are recorded. Any other may hold what its owner keeps to itself: only its name is recorded."""
 
 
 def changed(

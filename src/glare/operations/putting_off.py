@@ -1,4 +1,4 @@
-"""Background work that ends with an error which is no outcome of it: it is told of, and waits, so that the work behind
+"""Background work that ends with an error which is no outcome of it: it is reported, and waits, so that the work behind
 it has its turn.
 
 Whatever is wrong, with a server, a row or this program, it comes back each time the same work is tried. What is tried

@@ -184,7 +184,7 @@ class Reads:
                     return
 
     def _written(self, account: _Account) -> tuple[int, int]:
-        """What is to be told of an account; from now on it counts as told."""
+        """What is to be reported of an account; from now on it counts as reported."""
         written = account.new_requests, account.new_bytes
         account.new_requests, account.new_bytes, account.written_at = 0, 0, self._clock()
         account.requests += written[0]
@@ -192,7 +192,7 @@ class Reads:
         return written
 
     def _write(self, key: str, account: _Account, requests: int, size: int) -> None:
-        """Tell the other nodes, and learn of them. What cannot be told stays known here."""
+        """Tell the other nodes, and learn of them. What cannot be reported stays known here."""
 
         def tell(connection: Connection) -> tuple[int, int]:
             counters.add_outbound(connection, key, account.period, requests=requests, size=size)

@@ -43,7 +43,7 @@ class Outlet:
         self._waiter: asyncio.Future[None] | None = None
 
     def watch(self) -> None:
-        """Be told of waiting bytes from now on: at once, where the handshake has left some."""
+        """Be notified of waiting bytes from now on: at once, where the handshake has left some."""
         # The least that asyncio can be told: `pause_writing` comes whenever a byte waits.
         self._transport.set_write_buffer_limits(high=0 if self._socket is not None else 1, low=0)
 

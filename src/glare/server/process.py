@@ -57,8 +57,8 @@ class Spec:
 
 
 def serve_process(spec: Spec, listeners: Sequence[socket.socket], ready: Pipe, alive: Pipe, parent: int) -> None:
-    """Serve until a signal. `ready` is told when that begins; the process ends at once when `alive` does, for then the
-    first process is dead.
+    """Serve until a signal. `ready` is signalled when that begins; the process ends at once when `alive` does, for then
+    the first process is dead.
     """
     # Ctrl-C reaches every process of a terminal; before there is something to finish, it just ends this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,6 +1,6 @@
 """Options of OpenStack libraries that Glare does not read. They stand in files that several services share.
 
-What no table can hold, because the libraries have hundreds, is told by the form of its name.
+What no table can hold, because the libraries have hundreds, is recognised by the form of its name.
 """
 
 from __future__ import annotations

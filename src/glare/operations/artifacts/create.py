@@ -108,7 +108,7 @@ def _drafted(services: Services, owner: str, spec: TypeSpec, values: dict[str, A
 
 
 def _require_settable(services: Services, face: Face, artifact: Artifact, body: dict[str, Any]) -> None:
-    """Refuse the first key that a client may not set. Where there is one, a taken name or a full quota is told
+    """Refuse the first key that a client may not set. Where there is one, a taken name or a full quota is reported
     first.
     """
     refusal = next((error for error in (_refusal(face, name) for name in body) if error is not None), None)

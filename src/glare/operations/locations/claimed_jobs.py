@@ -1,5 +1,5 @@
 """What the jobs have in common: who asked, whether the claim is still ours, and how their waits and failures are
-told.
+reported.
 """
 
 from __future__ import annotations

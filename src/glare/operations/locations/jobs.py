@@ -219,7 +219,7 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> docume
     """A location that is still to be recorded, or could not be, for its owner's project and admins; None for everybody
     else.
 
-    One that was recorded is not told of here, but by its record.
+    One that was recorded is not reported here, but by its record.
     """
     with services.db.look() as connection:
         job = jobs.find(connection, location_id)

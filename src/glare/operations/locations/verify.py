@@ -78,7 +78,7 @@ def claim_check(
 def do_check(services: Services, claimed: ClaimedCheck, cancellation: Cancellation) -> None:
     """Do a claimed check. One that is cancelled leaves everything as it was, and raises.
 
-    It raises, too, what the database does. A check that ends with any other error is told of and comes again later.
+    It raises, too, what the database does. A check that ends with any other error is reported and comes again later.
     """
     finding: Finding | None = None
     turn: HostTurn | None = None

@@ -45,7 +45,7 @@ class CheckedObject:
     """An object that should be what was recorded. Its reader is opened where it is needed, and goes on from block to
     block.
 
-    `pace` is told the size of each piece that was read, and may wait.
+    `pace` is called with the size of each piece that was read, and may wait.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class EqualObjects:
     """Checked blocks from the first of the `objects` that delivers each. Who has delivered is asked first for the next
     one. `path` names the blob for people.
 
-    What does not deliver is told of, and marked where that is certain: a block that is not what was recorded of it is
+    What does not deliver is reported, and marked where that is certain: a block that is not what was recorded of it is
     the fault of its object where another one has the block as it was recorded. Where none has, each is read whole:
     it may be the record that is wrong, which is then put right.
     """

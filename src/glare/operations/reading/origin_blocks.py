@@ -26,9 +26,10 @@ class RangesUnknown(OriginFailed):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """On whose behalf an origin is asked. `took` is told the bytes of each piece, those that are dropped included.
+    """On whose behalf an origin is asked. `took` is called with the bytes of each piece, those that are dropped
+    included.
 
-    `skip` bytes may be dropped before a range where the origin knows none; `rangeless` is told when that shows.
+    `skip` bytes may be dropped before a range where the origin knows none; `rangeless` is called when that shows.
     """
 
     cdn_loop: str
@@ -43,8 +44,9 @@ class OriginBlocks:
 
     It may answer a range with the whole: then what comes before is read and dropped. It may answer it in parts (RFC
     9110, 15.3.7): then it is asked for the rest. Whoever reads proves the bytes by recorded digests, so whatever coding
-    they are said to have does not matter, and neither does how the end of a body is told. Raises as `EgressClient.open`
-    does, and `OriginFailed` where the origin ends early or announces another content, `RangesUnknown`.
+    they are said to have does not matter, and neither does how the end of a body is marked. Raises as
+    `EgressClient.open` does, and `OriginFailed` where the origin ends early or announces another content,
+    `RangesUnknown`.
     """
 
     def __init__(

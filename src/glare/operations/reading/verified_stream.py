@@ -79,7 +79,7 @@ class VerifiedStream:
         except GlareError as failed:
             self.close()
             if isinstance(failed, (Blocked, RangesUnknown, Unavailable)):
-                raise  # What is wrong with us is told as such, and counts against no origin.
+                raise  # What is wrong with us is reported as such, and counts against no origin.
             if not self._cancellation.cancelled:
                 self._services.metrics.verified_download_failed()
             reason = getattr(failed, "reason", failed.message)

@@ -130,7 +130,7 @@ def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visi
     """Whether the subscribed project may know of the event: by the state that the event tells of, and by the state now.
 
     What happened to a private artifact is its owner's alone for ever, whatever it is now. `artifact` is owner and
-    visibility as they are now, None where it is gone: then what was told decides alone.
+    visibility as they are now, None where it is gone: then the state in the event decides alone.
     """
     if event.project != subscription.project and not _was_public(event):
         return False

@@ -135,8 +135,8 @@ class Throttle:
 class Check:
     """A check of all that is in some stores.
 
-    `found` is told each finding, `progress` now and then how far it is. `stop` ends it after the piece that is being
-    read.
+    `found` is called with each finding, `progress` now and then with how far it is. `stop` ends it after the piece that
+    is being read.
     """
 
     services: Services

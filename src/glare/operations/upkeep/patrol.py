@@ -135,7 +135,7 @@ class _Round:
                 return
 
     def _outcome(self, blob: StoredBlob) -> Outcome:
-        """What came of a blob. An error that nobody foresaw is told, and those behind it are read all the same."""
+        """What came of a blob. An error that nobody foresaw is reported, and those behind it are read all the same."""
         try:
             return self._look_at(blob)
         except (Unavailable, Stopped, _LeaseLost):

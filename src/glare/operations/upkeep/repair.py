@@ -43,8 +43,8 @@ _FOUND: Final = "it was repaired from an equal stored blob"
 
 
 def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None]) -> bool:
-    """Whether a damaged blob has right bytes now. `pace` is told the size of each piece that was read, and may wait or
-    raise.
+    """Whether a damaged blob has right bytes now. `pace` is called with the size of each piece that was read, and may
+    wait or raise.
 
     Raises `StoreFull` and other errors of the store that it writes to; the blob is then as it was.
     """

@@ -71,7 +71,7 @@ def end_dead_attempts(services: Services) -> None:
 
 @contextmanager
 def _passed_over(services: Services, **names: Any) -> Iterator[None]:
-    """What raises in the block is told of and left to the next round; those behind it have their turn in this one.
+    """What raises in the block is reported and left to the next round; those behind it have their turn in this one.
 
     Only the database's own errors end the round.
     """

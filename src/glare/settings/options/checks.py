@@ -156,7 +156,10 @@ class VerificationSettings(Section):
     )
     outage_window: float = seconds("15 min", "How long ago is together.", at_least=1, at_most=DAY)
     stale_after: float = seconds(
-        "90 d", "Age at which a proof is called stale, and its subscribers are told.", at_least=1, at_most=3650 * DAY
+        "90 d",
+        "Age at which a proof is called stale, and its subscribers are notified.",
+        at_least=1,
+        at_most=3650 * DAY,
     )
     history_retention: float = seconds(
         "365 d",

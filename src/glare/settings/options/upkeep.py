@@ -34,8 +34,8 @@ class FsckSettings(Section):
 
 @section("patrol")
 class PatrolSettings(Section):
-    """Reading all stored bytes again in the background, as `glare-server fsck` does: what is wrong is marked, told, and
-    repaired from an equal stored blob.
+    """Reading all stored bytes again in the background, as `glare-server fsck` does: what is wrong is marked, reported,
+    and repaired from an equal stored blob.
 
     One object of a store is read at a time, over all nodes.
     """

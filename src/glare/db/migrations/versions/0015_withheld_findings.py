@@ -21,7 +21,7 @@ def _ascii(length: int) -> TypeEngine[str]:
 
 
 def upgrade() -> None:
-    """What waits already is told by its reason."""
+    """What waits already is known by its reason."""
     op.add_column("blobs", sa.Column("withheld", _ascii(16), nullable=True))
 
 
