@@ -200,7 +200,7 @@ def _hint(spec: QueryType, name: str) -> str:
     """What is said behind a field that cannot be asked for, with the end of the sentence."""
     since = spec.later.get(name)
     if since is not None:
-        return f"; it is there since API version {since}: send the header OpenStack-API-Version: artifact {since}."
+        return f"; it exists since API version {since}: send the header OpenStack-API-Version: artifact {since}."
     return did_you_mean(name, spec.fields.keys() - {name}) or "."
 
 

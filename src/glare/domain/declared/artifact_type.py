@@ -231,7 +231,7 @@ class Face:
         """Why there is no field of this name: what stands behind the name in a refusal, without the full stop."""
         since = self.later.get(name)
         if since is not None:
-            return f"; it has it since API version {since}: send the header OpenStack-API-Version: artifact {since}"
+            return f"; it exists since API version {since}: send the header OpenStack-API-Version: artifact {since}"
         meant = did_you_mean(name, self.fields)
         return f"{f'{meant} See' if meant else '; see'} /schemas/{self.name} for those it has"
 
