@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs.programs import find_program
+
 # The tests themselves may have been started by make, which passes its options on and says more when it is nested.
 ALONE = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 
@@ -64,3 +66,24 @@ def test_run_takes_a_port_and_an_address(checkout: Path) -> None:
         check=True,
     )
     assert plain.stdout.split()[-1] == "--quickstart"
+
+
+def test_a_checkout_that_may_not_be_written_to_is_named(checkout: Path, tmp_path: Path) -> None:
+    """Whoever may not write there reads which folder it is, and what to do; nothing is made."""
+    folder = tmp_path / "checkout"
+    folder.mkdir(mode=0o555)
+    # Root may write anywhere.
+    somebody = [find_program("setpriv"), "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*somebody, "sh", "-s", "--", ".venv"],
+        cwd=folder,
+        input=(checkout / "tools" / "make-venv").read_text("utf-8"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert " may not be written to by " in done.stderr
+    assert f"git clone {folder} " in done.stderr
+    assert list(folder.iterdir()) == []
