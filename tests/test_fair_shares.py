@@ -244,7 +244,9 @@ def test_the_anonymous_are_told_apart_by_network(address: str | None, name: str)
 
 
 def test_who_has_gone_while_it_waited_is_not_begun() -> None:
-    """A task is told so at once, leaves the queue, and counts as refused; who is let in at once watches for nothing."""
+    """A task is told so at once, leaves the queue, and counts as refused; whoever is let in at once watches for
+    nothing.
+    """
 
     async def run() -> None:
         refusals: list[str] = []

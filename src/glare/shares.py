@@ -1,15 +1,15 @@
 """Fair shares of something that there is little of: threads, transfers, look-ups, the writer's turn.
 
-Whoever wants a part says for which `Party`. Parts in use are bounded in all and for each party; who has to wait stands
-in a queue that is bounded likewise. The next part goes to the party that has had least, so that a thousand waiting for
-one party delay another by no more than one of them. The rules, in the order in which they are asked:
+Whoever wants a part says for which `Party`. Parts in use are bounded in all and for each party; whoever has to wait
+stands in a queue that is bounded likewise. The next part goes to the party that has had least, so that a thousand
+waiting for one party delay another by no more than one of them. The rules, in the order in which they are asked:
 
 1. Who fits into what is free, and into its party's share, goes in at once unless others wait who fit too.
 2. A party whose queue is full is refused with `TooManyRequests`: it is alone to blame.
 3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party
    that comes, it is refused itself. Both with `Unavailable`.
-4. Who has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
-5. Who has gone while it waited is not begun.
+4. Whoever has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
+5. Whoever has gone while it waited is not begun.
 
 All refusals carry `retry_after`, and are reported to `refused`. Nothing here blocks but `hold`, which is for worker
 threads; the event loop uses `share`. Both may be used on one `Shares` at the same time.
@@ -199,8 +199,8 @@ class Shares:
 
     @contextmanager
     def take(self, party: Party, weight: int) -> Iterator[None]:
-        """A part for the block, at once and whatever the bounds: for what is there already. Who comes later waits for
-        it.
+        """A part for the block, at once and whatever the bounds: for what is there already. Whoever comes later waits
+        for it.
         """
         ticket = _Ticket(party, weight, lambda _: None)
         with self._lock:
@@ -226,7 +226,7 @@ class Shares:
     async def share(
         self, party: Party, weight: int = 1, *, gone: Callable[[], Awaitable[None]] | None = None
     ) -> AsyncIterator[None]:
-        """A part for the block; waits for it on the event loop. Who is cancelled while it waits leaves the queue at
+        """A part for the block; waits for it on the event loop. Whoever is cancelled while it waits leaves the queue at
         once.
 
         `gone` is awaited only where there is a wait, and returns when nobody wants the work any more; it is cancelled

@@ -95,7 +95,7 @@ def test_options_of_libraries_stop_nothing(cli: Cli) -> None:
 
 
 def test_a_check_says_all_that_is_wrong(cli: Cli) -> None:
-    """Every wrong value is told at once, not the first alone; then what does not fit, and what the machine lacks."""
+    """All wrong values are reported, not the first alone; then what does not fit, and what the machine lacks."""
     conf = cli.directory / "a.conf"
     conf.write_text("[DEFAULT]\nbind_port = x\nworkers = -1\n")
     result = cli("config", "check", "--config-file", "a.conf")

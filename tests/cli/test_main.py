@@ -79,7 +79,7 @@ def test_a_command_line_that_is_not_understood_ends_with_two(
 def test_an_option_that_is_not_understood_points_at_the_help_of_its_command(
     arguments: list[str], page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who misspells an option of a command is sent to the page that lists its options."""
+    """Whoever misspells an option of a command is sent to the page that lists its options."""
     with pytest.raises(SystemExit):
         main(arguments)
     assert capsys.readouterr().err == f"glare-server: unrecognized arguments: --nonsense; see `{page}`.\n"

@@ -52,7 +52,7 @@ def test_who_restores_the_same_content_at_once_waits(database: Database, kept: b
         assert written.wait(60)
         try:
             database.transact(follow)
-        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 - reported by the test's own thread
             failed.append(error)
         finished.set()
 

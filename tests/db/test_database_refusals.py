@@ -40,7 +40,7 @@ def test_a_database_that_is_not_there_is_named(cli: Cli) -> None:
 
 @pytest.mark.server
 def test_a_server_that_is_not_there_is_named(cli: Cli) -> None:
-    """Where nothing listens, host, port and the system's reason are told."""
+    """Where nothing listens, host, port and the system's reason are named."""
     assert "127.0.0.1 port 1, which [database] connection names, cannot be reached" in said(
         cli, host="127.0.0.1", port=1, username="u", password="hunter2"
     )

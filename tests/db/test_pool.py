@@ -153,7 +153,7 @@ class Asking:
 
 
 def test_a_refused_connection_is_waited_for(pool: Connections, server: Server) -> None:
-    """Who is refused because there are too many gets one that is given back, and the pool knows its bound."""
+    """Whoever is refused because there are too many gets one that is given back, and the pool knows its bound."""
     server.most = 2
     held = [pool.connect(), pool.connect()]
     asking = Asking(pool)
@@ -211,7 +211,7 @@ def test_a_server_that_grants_none_is_asked_again(server: Server) -> None:
 
 
 def test_waiting_for_nothing_says_how_many_are_granted(server: Server) -> None:
-    """Who waits in vain learns whether the server grants too few, or whether the pool itself is too small."""
+    """Whoever waits in vain learns whether the server grants too few, or whether the pool itself is too small."""
     pool = made(server, lambda: 0.0, patience=0)
     held = [pool.connect() for _ in range(4)]
     with pytest.raises(PoolTimeoutError) as full:
@@ -231,7 +231,7 @@ def test_waiting_for_nothing_says_how_many_are_granted(server: Server) -> None:
 
 
 def test_connections_are_given_in_the_order_of_asking(pool: Connections) -> None:
-    """Who comes later does not pass those who wait."""
+    """Whoever comes later does not pass those who wait."""
     held = [pool.connect() for _ in range(4)]
     asking = Asking(pool)
     names = [f"number {number}" for number in range(6)]
@@ -399,7 +399,7 @@ def test_a_connection_that_broke_does_not_end_the_silence(
 def test_the_result_of_the_trial_is_waited_for(
     pool: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asks while somebody tries the server is not told that it is silent where the trial ends well in a moment."""
+    """Whoever asks while somebody tries the server is not refused where the trial ends well in a moment."""
     monkeypatch.setattr("glare.db.dialects.pool._HOPE", 30)
     pool.fell_silent()
     reached, go_on = hanging(pool, server, monkeypatch)

@@ -64,7 +64,7 @@ def test_many_writers_of_one_project_delay_another_by_a_change_or_two(url: str) 
 
 
 def test_refusals_are_counted(url: str) -> None:
-    """Who waits for the turn in vain is refused, and that is told by the name of the bound."""
+    """Whoever waits for the turn in vain is refused, with the name of the bound."""
     database = Database(url, pool_size=2, busy_timeout=0.05)
     reported: list[tuple[str, str]] = []
     database.refused = lambda what, reason: reported.append((what, reason))

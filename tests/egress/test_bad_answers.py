@@ -86,7 +86,7 @@ def test_bad_answers(impatient: EgressClient, hostile: Hostile, behaviour: str, 
 def test_a_body_that_ends_with_the_connection_is_taken_where_it_is_asked_for(
     client: EgressClient, hostile: Hostile
 ) -> None:
-    """Who wants the status above all gets such an answer with its body; everybody else has it refused."""
+    """Whoever wants the status above all gets such an answer with its body; everybody else has it refused."""
     url = client.parse(hostile.url("no_length"))
     with client.open(url, Asked(provable=True)) as response:
         assert (response.status, response.length) == (200, None)

@@ -110,7 +110,7 @@ def test_what_is_wrong_is_said(authority: trustme.CA, trusting: ssl.SSLContext, 
 def test_an_address_that_the_certificate_does_not_name(
     certified: Callable[..., ssl.SSLContext], trusting: ssl.SSLContext
 ) -> None:
-    """A URL with an address is told alike."""
+    """A URL with an address is reported alike."""
     with Origin(certified(NAME)) as origin:
         client = EgressClient(quick(origin.port), tls=trusting)
         with pytest.raises(OriginFailed, match="for another name than that of the URL"):

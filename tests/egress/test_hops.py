@@ -78,7 +78,7 @@ def test_once_and_no_more(client: EgressClient, crooked: Crooked, hostile: Hosti
 
 
 def test_any_status_is_wanted(client: EgressClient, crooked: Crooked, hostile: Hostile, origin: Origin) -> None:
-    """Who wants the status of the answer, as a check does, gets that of the second mirror."""
+    """Whoever wants the status of the answer, as a check does, gets that of the second mirror."""
     crooked.behave = Redirector(hostile.url("missing"), origin.url("/a"), hostile.url("missing"))
     url = client.parse(crooked.url)
     with client.open(url, Asked(statuses=None)) as response:

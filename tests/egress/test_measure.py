@@ -106,7 +106,7 @@ def test_endless_body_stops_at_the_limit(client: EgressClient, hostile: Hostile,
 
 
 def test_progress_counts_what_was_read(client: EgressClient, hostile: Hostile, pool: Executor) -> None:
-    """Every byte that was read is told, also of a body that is refused in the end."""
+    """Every byte that was read is reported, also of a body that is refused in the end."""
     counts: list[int] = []
     take(client, hostile.url("honest"), pool, counts=counts)
     assert sum(counts) == len(CONTENT)

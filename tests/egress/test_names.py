@@ -1,4 +1,4 @@
-"""Name look-ups: shared fairly, bounded by party and by site, and our own shortage told as ours."""
+"""Name look-ups: shared fairly, bounded by party and by site, and our own shortage reported as ours."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_slow_look_up_gives_its_place_to_the_next(server: Server, threads: Thr
 
 
 def test_the_wait_for_a_place_is_not_the_time_of_the_look_up(server: Server, threads: ThreadPoolExecutor) -> None:
-    """Who had to wait has all of its time left, and the caller is told how long it was."""
+    """Whoever had to wait has all of its time left, and the caller is told how long it was."""
     names = Names(server, NameBounds(threads=1, slow_threads=1, patience=LONG, quick=LONG))
     first = threads.submit(ask, names, "a", "held.one.example")
     until(lambda: names.under_way == 1)
@@ -128,7 +128,7 @@ def test_one_party_has_a_bounded_part(server: Server, threads: ThreadPoolExecuto
 
 
 def test_the_same_name_is_asked_for_once(server: Server, threads: ThreadPoolExecutor) -> None:
-    """Who comes while a name is looked up waits for that answer."""
+    """Whoever comes while a name is looked up waits for that answer."""
     names = Names(server, NameBounds(threads=1, of_party=1))
     asked: list[Future[Sequence[Address]]] = [threads.submit(ask, names, "a", "held.example")]
     until(lambda: names.under_way == 1)
@@ -163,7 +163,7 @@ def test_what_is_remembered_is_bounded(server: Server, monkeypatch: pytest.Monke
 
 
 def test_refusals_are_counted(server: Server, threads: ThreadPoolExecutor) -> None:
-    """Each look-up that got no place is told to the metrics, with the bound that it met."""
+    """Each look-up that got no place is counted in the metrics, with the bound that it met."""
     reported: list[tuple[str, str]] = []
     names = Names(
         server,

@@ -116,7 +116,7 @@ def test_no_more_addresses_than_allowed(lately: Lately, origin: Origin) -> None:
 
 
 def test_a_race_that_is_cancelled_begins_nothing(lately: Lately, origin: Origin) -> None:
-    """Who has gone wants no connection, and nothing is held against the addresses."""
+    """Whoever has gone wants no connection, and nothing is held against the addresses."""
     tried: list[str] = []
     cancellation = Cancellation()
 

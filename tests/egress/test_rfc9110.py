@@ -226,7 +226,7 @@ def test_other_parts(client: EgressClient, crooked: Crooked, name: str) -> None:
 
 @pytest.mark.parametrize("name", BROKEN_PARTS)
 def test_parts_that_are_not_whole(client: EgressClient, crooked: Crooked, name: str) -> None:
-    """The range says how long its body is, however the body's end is told."""
+    """The range says how long its body is, however the body's end is marked."""
     raw, said = BROKEN_PARTS[name]
     with pytest.raises(OriginFailed, match=said):
         read(client, crooked, raw.replace(b"200 OK", b"206 Partial Content"), byte_range=(2, 5))

@@ -95,7 +95,7 @@ def test_an_access_line_tells_what_was_asked_and_answered(glare: Glare, logged: 
 def test_an_access_line_tells_nothing_that_a_client_made_up(
     glare: Glare, logged: Lines, method: str, path: str, route: str, status: int
 ) -> None:
-    """Of a path only the route is told, since people put secrets into paths; the line is there whatever the answer."""
+    """Of a path only the route is logged, since people put secrets into paths; there is a line whatever the answer."""
     answer = glare.alice.request(method, path)
     assert answer.status_code == status
     [entry] = access(logged)
@@ -193,7 +193,9 @@ def test_who_leaves_with_all_bytes_has_a_whole_answer(
 
 
 def test_probes_that_are_well_are_no_news(glare: Glare, logged: Lines) -> None:
-    """Probes, which come every few seconds, leave their lines at level debug; one that is refused is told."""
+    """Probes, which come every few seconds, leave their lines at level debug; one that is refused leaves it at any
+    level.
+    """
     for path in ("/healthz", "/readyz", "/metrics"):
         assert glare.alice.request("GET", path).status_code == 200
     assert [entry["level"] for entry in access(logged)] == ["debug"] * 3

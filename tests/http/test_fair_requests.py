@@ -200,7 +200,7 @@ def test_costly_lists_weigh_more(query: list[tuple[str, str]], weight: int) -> N
 
 
 def test_requests_that_wait_too_long_are_refused(tmp_path: Path) -> None:
-    """Who has waited for as long as the setting says hears 503 and when to come back."""
+    """Whoever has waited for as long as the setting says hears 503 and when to come back."""
     with running(tmp_path, "[api]\nrequest_threads = 1\nmax_wait = 0.1 s\n") as glare:
         artifact = glare.alice.create("images", name="a")
         with glare.lanes.short.shares.hold(BOB):

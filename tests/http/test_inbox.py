@@ -104,8 +104,8 @@ def test_a_message_that_watch_and_reader_both_wait_for_is_read_once() -> None:
 
 
 def test_leaving_is_seen_behind_the_end_of_a_body() -> None:
-    """A request without a body, or whose body is whole, is watched for its client's leaving; who reads later is told so
-    too.
+    """A request without a body, or whose body is whole, is watched for its client's leaving; whoever reads later is
+    told so too.
     """
 
     async def main() -> None:

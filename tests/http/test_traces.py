@@ -95,7 +95,7 @@ def test_a_subscriber_of_the_project_is_told_the_trace(tmp_path: Path) -> None:
 
 
 def test_other_projects_are_not_told_the_trace(tmp_path: Path) -> None:
-    """What happens to a public artifact is told to everybody who wants to know; which trace it was part of, to its own
+    """What happens to a public artifact is sent to everybody who wants to know; which trace it was part of, to its own
     project only.
     """
     with Receiver() as mine, Receiver() as theirs, telling(tmp_path, mine, theirs) as glare:

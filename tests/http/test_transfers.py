@@ -391,7 +391,7 @@ def test_a_json_body_that_drips_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_large_document_is_read_in_a_thread(tmp_path: Path) -> None:
-    """It is the same as a small one: what is wrong with it is told, and what is right is stored."""
+    """It is the same as a small one: what is wrong with it is reported, and what is right is stored."""
     with running(tmp_path, "") as glare:
         artifact = glare.alice.create("images", name="a")
         patch = [{"op": "replace", "path": "/description", "value": "x" * 200}] * 400

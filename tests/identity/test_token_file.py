@@ -35,7 +35,7 @@ def user_of(source: TokenFileSource, token: str) -> str | None:
 
 
 def test_a_token_names_its_actor(file: TokenFile) -> None:
-    """Who sends a token that was made for somebody is that somebody, in either header."""
+    """Whoever sends a token that was made for somebody is that somebody, in either header."""
     token, _ = file.create("p1", "ann", ("member", "Admin"))
     source = TokenFileSource(file)
     expected = Actor("ann", "p1", frozenset({"member", "Admin"}))

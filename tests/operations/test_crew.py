@@ -173,7 +173,7 @@ def test_the_end_of_work_makes_room_at_once() -> None:
 
 
 def test_errors_end_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    """A claim or a task that raises is told of, and the next one is done."""
+    """A claim or a task that raises is reported, and the next one is done."""
     crew = Crew("test", CrewBounds(places=1, most=1, of_project=1, slow_after=1.0))
     rounds = iter(["claim", "task", "well"])
     done = threading.Event()

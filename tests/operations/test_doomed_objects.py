@@ -65,7 +65,7 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -
 
 
 def test_what_is_needed_again_is_not_removed(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who takes an object back after it was found, and before it was taken, has it."""
+    """Whoever takes an object back after it was found, and before it was taken, has it."""
     [location] = doomed(glare)
     taken_back: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""Checking stored bytes: what is found, marked, told and repaired, and how a check is interrupted and gone on with."""
+"""Checking stored bytes: what is found, marked, reported and repaired, and how an interrupted check goes on."""
 
 from __future__ import annotations
 

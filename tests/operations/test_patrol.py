@@ -87,7 +87,7 @@ def counts(glare: Glare) -> dict[str, float]:
 @pytest.mark.parametrize("kind", ["images", "heat_templates"])
 @pytest.mark.parametrize("at", [3, 2 * MIB + 1])
 def test_damage_is_found_before_a_reader_comes(glare: Glare, kind: str, at: int) -> None:
-    """A flipped bit is marked and told, once; what is right stays as it is; restored bytes take the mark away."""
+    """A flipped bit is marked and reported, once; what is right stays as it is; restored bytes take the mark away."""
     bad, good = stored(glare, secrets.token_bytes(2 * MIB + 7), kind), stored(glare, b"right", kind)
     flip(glare, bad, at)
     for _ in range(2):
@@ -218,7 +218,7 @@ def test_a_round_goes_on_at_the_block_where_it_stopped(glare: Glare, monkeypatch
 
 
 def test_one_that_raises_does_not_stop_those_behind_it(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is told and counted; the others are read, and the round ends."""
+    """An error that nobody foresaw is reported and counted; the others are read, and the round ends."""
     made = [stored(glare, secrets.token_bytes(9)) for _ in range(3)]
     with glare.services.db.read() as connection:
         first = connection.execute(select(blobs.c.object).order_by(blobs.c.slot_id).limit(1)).scalar_one()

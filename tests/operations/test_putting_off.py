@@ -88,7 +88,7 @@ def test_a_validator_that_cannot_be_sent_is_none(site: Working) -> None:
 
 
 def test_a_check_that_raises_keeps_nobody_waiting(site: Working, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it raises: it is told of and waits, twice as long each time; the other location of its host is checked
+    """Whatever it raises: it is reported and waits, twice as long each time; the other location of its host is checked
     at once.
     """
     counted = Counted(site.glare, monkeypatch)
@@ -169,7 +169,7 @@ def test_a_job_that_cannot_be_read_or_ended_lets_others_pass(site: Working, monk
 
 
 def test_an_event_that_cannot_become_messages_lets_others_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those behind it are told at once; it is tried again later, and told once the defect is gone."""
+    """Those behind it are told at once; it is tried again later, and delivered once the defect is gone."""
     with Receiver() as receiver, telling(tmp_path, receiver) as glare:
         clock = now_clock(glare)
         counted = Counted(glare, monkeypatch)

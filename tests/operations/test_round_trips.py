@@ -102,8 +102,8 @@ COSTS: dict[str, tuple[tuple[int, int], tuple[int, int, int]]] = {
 }
 """Transactions and statements on SQLite; transactions, statements and round trips on the servers.
 
-The download of an external blob falls into another window than the one before: two accounts of reads are told, and two
-begun. Within a window it is two transactions.
+The download of an external blob falls into another window than the one before: two accounts of reads are reported, and
+two begun. Within a window it is two transactions.
 """
 
 

@@ -104,7 +104,7 @@ def found_by_fsck(glare: Glare) -> list[Finding]:
 
 @pytest.mark.parametrize("how", ["read", "open", "size"])
 def test_the_patrol_marks_what_cannot_be_read_and_repairs_it(glare: Glare, how: str) -> None:
-    """One object under which the disk fails is marked and told, and gets the bytes of an equal blob; another node's
+    """One object under which the disk fails is marked and reported, and gets the bytes of an equal blob; another node's
     reader is served again.
     """
     bad, equal, other = image(glare), image(glare, actor="bob"), image(glare, b"something else")

@@ -301,7 +301,7 @@ def test_the_end_of_the_last_answer_is_read_as_slowly_as_any(
 def test_who_does_not_read_the_end_of_the_last_answer_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, encrypted: bool
 ) -> None:
-    """As anywhere else: who takes nothing for the time of a stall is sent away."""
+    """As anywhere else: whoever takes nothing for the time of a stall is sent away."""
     monkeypatch.setattr(connection, "_LINGER_SECONDS", 0.1)
     ours, theirs = contexts() if encrypted else (None, None)
     with small_host(last, Limits(stall_seconds=0.4), ours) as host, host.connect(tls=theirs) as client:

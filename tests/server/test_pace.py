@@ -59,7 +59,7 @@ def test_time_in_which_nothing_waits_does_not_count() -> None:
 
 
 def test_short_waits_add_up() -> None:
-    """Who makes the server wait again and again, and takes little, is as slow as who does it in one piece."""
+    """Whoever makes the server wait again and again, and takes little, is as slow as who does it in one piece."""
     pace = Pace(STALL, RATE)
     found = None
     taken = 0

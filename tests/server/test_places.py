@@ -209,6 +209,6 @@ def test_connections_leave_descriptors_for_everything_else() -> None:
     ],
 )
 def test_neighbours_share_their_turns(one: str, other: str, same: bool) -> None:
-    """Who has a whole /24 gets no more turns than who has one address of another; bounds are counted by address."""
+    """Whoever has a whole /24 gets no more turns than who has one address of another; bounds are counted by address."""
     hall = Hall(Limits())
     assert (hall.enter(one).neighbours == hall.enter(other).neighbours) == same

@@ -56,7 +56,7 @@ def stored(server: Server, name: str = "large") -> Json:
 
 
 def number(server: Server, metric: str) -> float:
-    """A metric, as it is told at `/metrics`."""
+    """A metric, as `/metrics` has it."""
     with server.connect() as client:
         client.ask("GET", "/metrics", {"Connection": "close"})
         text = client.answer()[2].decode()

@@ -71,7 +71,7 @@ def external(server: Server, crooked: Crooked) -> Json:
 def test_a_slow_reader_costs_no_memory(
     server: Server, crooked: Crooked, request: pytest.FixtureRequest, kind: str, asked: str | None
 ) -> None:
-    """Who reads slowly gets every byte, and the server holds a few blocks of it, not the whole."""
+    """Whoever reads slowly gets every byte, and the server holds a few blocks of it, not the whole."""
     image = request.getfixturevalue(kind)
     crooked.behave = honest(DATA)
     server.alice.download(image, "image", Range="bytes=0-99")

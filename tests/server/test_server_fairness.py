@@ -43,8 +43,8 @@ def test_slow_uploads_make_room(tmp_path: Path) -> None:
 
 
 def test_unread_lists_cost_little_memory(tmp_path: Path) -> None:
-    """Lists of megabytes that their clients do not read hold a piece each; who reads then gets all of it, and others
-    are answered meanwhile.
+    """Lists of megabytes that their clients do not read hold a piece each; whoever reads then gets all of it, and
+    others are answered meanwhile.
     """
     with Server(tmp_path) as server, ExitStack() as stack:
         large = {f"{number:03}" + "€" * 252: "€" * 255 for number in range(250)}

@@ -146,7 +146,7 @@ def test_a_wrong_value_is_refused_in_one_sentence(
 
 
 def test_a_wrong_value_of_the_environment_names_its_variable(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a value came from is told, so that it is looked for in the right place."""
+    """Where a value came from is said, so that it is looked for in the right place."""
     monkeypatch.setenv("OS_UPLOADS__MAX_CONCURRENT", "0")
     with pytest.raises(
         SettingsError, match=r"max_concurrent is '0' \(in the environment, OS_UPLOADS__MAX_CONCURRENT\)"
@@ -202,7 +202,7 @@ def test_what_has_no_effect_is_told(read: Read, tmp_path: Path, text: str, warni
 
 
 def test_a_variable_that_names_no_option_is_told(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A misspelt variable of one of Glare's groups is told; those of other programs are left alone."""
+    """A misspelt variable of one of Glare's groups is named; those of other programs are left alone."""
     monkeypatch.setenv("OS_UPLOADS__STALL_TIMOUT", "1")
     monkeypatch.setenv("OS_KEYSTONE__SOMETHING", "1")
     monkeypatch.setenv("OS_AUTH_URL", "https://keystone.example")

@@ -506,7 +506,7 @@ def test_only_objects_are_listed(tmp_path: Path) -> None:
 
 
 def test_a_list_that_is_left_early_is_no_error(tmp_path: Path) -> None:
-    """Who has seen enough of a list is not counted as a failure of the store; a store that fails meanwhile is."""
+    """Whoever has seen enough of a list is not counted as a failure of the store; a store that fails meanwhile is."""
     calls: list[StoreCall] = []
     store = Store(FilesystemDriver(tmp_path / "store", name="local"), calls.append)
     store.initialise()

@@ -36,7 +36,7 @@ def restore(connection: Connection, sha256: str, size: int, blocks: bytes, now: 
     """Keep these block digests of a content whatever was kept before: they were computed from bytes that have this
     sha256.
     """
-    # The content's row is held before its blocks are looked for: who restores it at this moment has committed them
+    # The content's row is held before its blocks are looked for: whoever restores it at this moment has committed them
     # then, or waits.
     held = update(contents).where(contents.c.sha256 == sha256).values(size=size, touched_at=now)
     if not connection.execute(held).rowcount and not insert_new(

@@ -76,7 +76,7 @@ class _LookUp:
 class Names:
     """Look-ups with a deadline, bounded by `bounds` and fair by the party of the context. Safe for threads.
 
-    Who asks for a name that is being looked up already waits for that answer. `refused` is called for every look-up
+    Whoever asks for a name that is being looked up already waits for that answer. `refused` is called for every look-up
     that got no place.
     """
 

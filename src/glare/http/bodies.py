@@ -152,7 +152,7 @@ class StreamBody(Response):
                 piece = await reading
             if self._broken is not None:
                 raise Unavailable(self._broken.message)
-            # Who has all the bytes that were announced may leave before this says that there are no more.
+            # Whoever has all the bytes that were announced may leave before this says that there are no more.
             with suppress(ClientDisconnected) if left == 0 else nullcontext():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:

@@ -40,7 +40,7 @@ class Inbox:
         if self._kept:
             message = self._kept.popleft()
             if message["type"] == _GONE:
-                self._kept.append(message)  # Who has left stays away.
+                self._kept.append(message)  # Whoever has left stays away.
             return message
         return await (self._receive() if self._pending is None else self._next())
 

@@ -61,9 +61,9 @@ class Lanes:
     """All of them. `short` decides and touches the database for a moment, `lists` reads as much as somebody asks for.
     `identity` waits for who can tell who is calling.
 
-    `probes` are threads without places: who asks there is an operator, and one question is answered for all who have
-    it. `bodies` shares out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers` that for
-    large answers, in units of `ANSWER_UNIT`.
+    `probes` are threads without places: whoever asks there is an operator, and one question is answered for all who
+    have it. `bodies` shares out the memory for JSON documents of requests, in units of `BODY_UNIT` bytes, `answers`
+    that for large answers, in units of `ANSWER_UNIT`.
     """
 
     short: Lane

@@ -1,5 +1,5 @@
-"""Bodies under way: uploads, checked downloads, measurements of locations. A place for each, fairly; who is slow makes
-room when others wait.
+"""Bodies under way: uploads, checked downloads, measurements of locations. A place for each, fairly; whoever is slow
+makes room when others wait.
 
 A slow client costs a place and little else. As long as there are places it is served; once all are taken and somebody
 waits, the slowest body of the party that has most of them is broken off.
@@ -86,7 +86,7 @@ class Transfers:
         """Break off the slowest body where all places are taken and somebody waits who would get its place. An error of
         that is logged.
 
-        Who has all of its own party's places gets none of another party's.
+        Whoever has all of its own party's places gets none of another party's.
         """
         if not self.shares.waiting or self.shares.in_use < self.shares.bounds.together:
             return

@@ -5,8 +5,8 @@ The rules, in the order in which they hold:
 1. Two tokens in one request that differ are refused: a proxy may have looked at the one, and we at the other.
 2. The first source that takes the credentials decides alone: its refusal is final, and so is "not now" from a source
    that cannot be reached. Nobody gets in by another door because the right one is shut.
-3. Where no source takes them, a token is refused; who has none is the anonymous reader where that is allowed. Who means
-   to be somebody should hear that they are not.
+3. Where no source takes them, a token is refused; whoever has none is the anonymous reader where that is allowed.
+   Whoever means to be somebody should hear that they are not.
 4. Every refusal names the ways in.
 """
 

@@ -2,8 +2,8 @@
 
 The file is JSON, changed as a whole under a lock by `glare-server token`. It keeps the sha256 of each token and never
 the token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
-function. For the same reason a look-up by hash leaks nothing by its timing: who does not know a token cannot choose its
-hash.
+function. For the same reason a look-up by hash leaks nothing by its timing: whoever does not know a token cannot choose
+its hash.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Threads for work that mostly waits for origins: jobs and checks. Who waits takes no place from who works.
+"""Threads for work that mostly waits for origins: jobs and checks. Whoever waits takes no place from who works.
 
 Work is *quick* while its thread uses the processor, and *slow* when it has hardly done so for a while: its origin
 drips, or says nothing. Few are quick at the same time, and many more may be slow, each of which costs a thread that

@@ -30,8 +30,8 @@ from glare.types.registry import TypeRegistry
 class Services:
     """The parts of a running Glare.
 
-    `aside` is the same database as `db`, with a connection of its own for probes and numbers: who is asked whether all
-    is well must not wait behind what is not. `chance`, between 0 and 1, spreads work over time and over kinds of
+    `aside` is the same database as `db`, with a connection of its own for probes and numbers: whoever is asked whether
+    all is well must not wait behind what is not. `chance`, between 0 and 1, spreads work over time and over kinds of
     checks. `webhooks` is the guarded client for targets of subscriptions, `secrets` keeps their secrets.
     `issuers` are those whose tokens are accepted.
     """

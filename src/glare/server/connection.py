@@ -175,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
         self.steer()
 
     def eof_received(self) -> None:
-        # Who sends no more is taken to have left, as with most servers: nothing else shows that nobody waits for an
+        # Whoever sends no more is taken to have left, as with most servers: nothing else shows that nobody waits for an
         # answer.
         if self._transport is not None:
             self._transport.abort()
@@ -508,7 +508,7 @@ class Connection(asyncio.BufferedProtocol):
     def _reset(self) -> None:
         self._forget()
         if self._transport is None:
-            # Amid a handshake: who waits for it sees that its socket has ended.
+            # Amid a handshake: whoever waits for it sees that its socket has ended.
             with suppress(OSError):  # The client has left already.
                 self._socket.shutdown(socket.SHUT_RDWR)
             return

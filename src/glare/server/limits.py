@@ -29,7 +29,7 @@ class Limits:
 
     `connections` in all and `per_address` bound connections; addresses in `exempt` have no bound of their own. A head
     is `head_bytes` long at most and has come `head_seconds` after its connection was opened, or after its first byte. A
-    connection may wait `idle_seconds` for its next request. Who takes no byte for `stall_seconds`, or less than
+    connection may wait `idle_seconds` for its next request. Whoever takes no byte for `stall_seconds`, or less than
     `least_rate` a second while bytes wait for him, is cut off. Without `keep_alive` each connection carries one
     request.
     """

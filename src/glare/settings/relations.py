@@ -30,7 +30,8 @@ def check_relations(settings: Settings) -> None:
 def check_machine(settings: Settings) -> None:
     """Refuse options that name what this machine does not have, or what this user may not use. Raises SettingsError.
 
-    Asked where the service starts only: who lists types or prints a sample need not be able to read its private key.
+    Asked where the service starts only: whoever lists types or prints a sample need not be able to read its private
+    key.
     """
     _check(MACHINE, settings)
 

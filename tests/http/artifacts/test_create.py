@@ -300,7 +300,7 @@ def full(api: Glare) -> Glare:
 def test_checks_come_in_order(
     full: Glare, unique: Unique, first: tuple[str, int, str], second: tuple[str, int, str]
 ) -> None:
-    """Of two faults the contract's earlier one is told."""
+    """Of two faults the contract's earlier one is reported."""
     faults = {first[0], second[0]}
     fields: dict[str, Any] = {"name": "taken" if "taken" in faults else unique()}
     if "no name" in faults:

@@ -357,7 +357,7 @@ FAULTS = [
     ("first", "second"), [(one, other) for index, one in enumerate(FAULTS) for other in FAULTS[index + 1 :]]
 )
 def test_checks_come_in_order(api: Glare, public: Json, first: tuple[str, int], second: tuple[str, int]) -> None:
-    """Of two faults the contract's earlier one is told."""
+    """Of two faults the contract's earlier one is reported."""
     faults = {first[0], second[0]}
     kind = "unknown" if "unknown type" in faults else "sample_artifact"
     artifact_id = "00000000-0000-4000-8000-000000000000" if "missing artifact" in faults else public["id"]

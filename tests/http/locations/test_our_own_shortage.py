@@ -1,4 +1,4 @@
-"""What we have too little of is told as our fault, and never counts against a location, a job or a subscriber."""
+"""What we have too little of is reported as our fault, and never counts against a location, a job or a subscriber."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_range_near_the_beginning_is_served(service: Working) -> None:
 
 @pytest.mark.sqlite
 def test_a_network_may_not_have_much_fetched_that_it_does_not_take(service: Working) -> None:
-    """Single bytes of blocks: after a while the network is told when to come back, and a project is served."""
+    """Single bytes of blocks: after a while the network is refused for some time, and a project is served."""
     image = public(service, "/ranges")
     for at in range(4):
         assert service.glare.anonymous.download(image, "image", range=f"bytes={at * BLOCK}-{at * BLOCK}").content
@@ -111,7 +111,7 @@ def test_a_network_may_not_have_much_fetched_that_it_does_not_take(service: Work
 
 @pytest.mark.sqlite
 def test_projects_have_a_window_of_bytes(tmp_path: Path) -> None:
-    """Who has had as much fetched as a project may waits for the next window; others do not."""
+    """Whoever has had as much fetched as a project may waits for the next window; others do not."""
     with working(tmp_path, f"read_project_bytes = {BLOCKS * BLOCK // 2}\nwindow = 1 h\n") as service:
         image = public(service, "/ranges")
         assert service.glare.alice.download(image, "image").content == DATA

@@ -129,7 +129,7 @@ def test_an_origin_that_is_back_is_recorded(later: Working) -> None:
 @pytest.mark.sqlite
 @pytest.mark.parametrize("host", ["unknown.test.example", "private.test.example"])
 def test_tries_tell_nothing_about_networks(later: Working, host: str) -> None:
-    """A name that does not exist and an address that is forbidden are tried as often, and told in the same words."""
+    """An unknown name and a forbidden address are tried as often, and reported in the same words."""
     image = later.image()
     address = later.ask(image, later.origin.url("/raw", host)).headers["location"]
     for _ in range(3):
@@ -210,7 +210,7 @@ def test_a_crashing_worker_is_not_fed_for_ever(later: Working, monkeypatch: pyte
 
 @pytest.mark.sqlite
 def test_an_unexpected_error_ends_no_worker(later: Working, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect in one job is told as the service's own failure, and the next job is done."""
+    """A defect in one job is reported as the service's own failure, and the next job is done."""
     later.origin.put("/raw", DATA)
     first, second = later.image("first"), later.image("second")
     addresses = [later.ask(image, later.origin.url("/raw")).headers["location"] for image in (first, second)]

@@ -153,7 +153,7 @@ def test_wrong_quotas_are_400(api: Glare, body: Any) -> None:
 
 @pytest.mark.parametrize("actor", ["alice", "anonymous"])
 def test_quotas_are_for_admins(api: Glare, actor: str) -> None:
-    """Others neither set nor list them; that is told before anything is said about the request."""
+    """Others neither set nor list them; that is decided before anything is said about the request."""
     who = getattr(api, actor)
     assert who.request("GET", "/quotas").status_code == 403
     requests: tuple[Json, ...] = ({"json": []}, {"content": b"nonsense"}, {})

@@ -113,7 +113,7 @@ def test_many_workers_together_send_everything_once(service: Glare, receiver: Re
             while not finished.is_set():
                 fan_out(service.services)
                 deliverer.run_once()
-        except BaseException as error:  # noqa: BLE001 - it is told by the test's own thread
+        except BaseException as error:  # noqa: BLE001 - it is reported by the test's own thread
             failures.append(error)
 
     finished = threading.Event()

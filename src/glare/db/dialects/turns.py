@@ -22,7 +22,7 @@ ASK_EVERY: Final = 0.005
 
 _IN_A_ROW: Final = 0.25
 _GAP: Final = 3 * ASK_EVERY
-_MOST: Final = 100_000  # Who waits has a thread, so that others bound how many there are.
+_MOST: Final = 100_000  # Whoever waits has a thread, so that others bound how many there are.
 
 
 class Turns:

@@ -58,7 +58,7 @@ def list_checks(call: Call, query: documents.CheckQuery) -> tuple[Sequence[docum
 @Operation(
     id="locations.check",
     about=LOCATIONS,
-    summary="Have it checked whole as soon as a worker is free; who asks meanwhile shares the check",
+    summary="Have it checked whole as soon as a worker is free; whoever asks meanwhile shares the check",
     answer=Answer(202, "The location as it is now.", (documents.RecordedLocation, documents.Recording)),
     errors=(403, 404, 429, 451),
 )
@@ -69,7 +69,7 @@ async def check(call: Call) -> documents.RecordedLocation | documents.Recording:
 @Operation(
     id="locations.promote",
     about=LOCATIONS,
-    summary="Have it copied into a store in its place; who asks meanwhile joins",
+    summary="Have it copied into a store in its place; whoever asks meanwhile joins",
     answer=Answer(202, "The promotion, which a worker does.", documents.Promotion),
     errors=(403, 404, 409, 413, 429, 451),
 )

@@ -52,7 +52,7 @@ RULE: Final = "artifact:promote_location"
 
 
 def ask_for_promotion(services: Services, actor: Actor, location_id: str) -> documents.Promotion:
-    """Have the location copied into a store by a worker; who asks while that is under way joins it. Returns the
+    """Have the location copied into a store by a worker; whoever asks while that is under way joins it. Returns the
     promotion.
 
     Raises `NotFound`, `PolicyException`, `Forbidden`, `RequestEntityTooLarge` beyond the quota, `LocationChanged` where

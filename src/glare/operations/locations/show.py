@@ -84,7 +84,7 @@ def list_checks(
 def ask_for_check(
     services: Services, actor: Actor, location_id: str
 ) -> documents.RecordedLocation | documents.Recording:
-    """Have the location checked whole as soon as a worker is free; who asks while such a check waits shares it.
+    """Have the location checked whole as soon as a worker is free; whoever asks while such a check waits shares it.
 
     Returns the location as it is now. Raises as `show_location` does, `PolicyException`, `Forbidden`, `Blocked`, and
     `TooManyRequests` where the project has used up its measurements.

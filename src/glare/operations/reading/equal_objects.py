@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class EqualObjects:
-    """Checked blocks from the first of the `objects` that delivers each. Who has delivered is asked first for the next
-    one. `path` names the blob for people.
+    """Checked blocks from the first of the `objects` that delivers each. Whoever has delivered is asked first for the
+    next one. `path` names the blob for people.
 
     What does not deliver is reported, and marked where that is certain: a block that is not what was recorded of it is
     the fault of its object where another one has the block as it was recorded. Where none has, each is read whole:
