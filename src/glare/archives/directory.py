@@ -2,7 +2,7 @@
 
 There are many ways to make an archive that two programs understand differently. So an archive has to be one without
 gaps: the members follow one another from its first byte to its central directory, and that is followed by the end
-record, which ends it. What stands before or behind, overlaps, hides or contradicts is refused.
+record, which ends it. What comes before or behind it, overlaps, hides or contradicts is refused.
 """
 
 from __future__ import annotations

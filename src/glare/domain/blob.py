@@ -19,7 +19,7 @@ class Slot:
 
     @property
     def path(self) -> str:
-        """`field` or `field/key`, as it stands in URLs before escaping."""
+        """`field` or `field/key`, as in URLs before escaping."""
         return self.field if self.key is None else f"{self.field}/{self.key}"
 
 
@@ -128,7 +128,7 @@ class ClaimedDigests:
 class Blob:
     """One blob. `location`, `size` and `digests` are None while its first attempt is under way (status `saving`).
 
-    Of a location that was recorded without being measured, `claimed` stands in the place of `size` and `digests`.
+    Of a location that was recorded without being measured, `claimed` takes the place of `size` and `digests`.
     """
 
     slot: Slot

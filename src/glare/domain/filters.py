@@ -87,7 +87,7 @@ def split_value(text: str) -> WrittenFilter:
 def split_items(text: str) -> tuple[str, ...]:
     r"""The items between the commas of an ``in:`` operand; none when it is empty.
 
-    An item may stand in double quotes, within which commas are its own; ``\"`` is a quote that closes nothing. Raises
+    An item may be in double quotes, within which commas are its own; ``\"`` is a quote that closes nothing. Raises
     `ValueError` with the reason for a quote that is not closed, or that stands inside an item.
     """
     if not text:

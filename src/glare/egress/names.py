@@ -1,7 +1,7 @@
 """Name resolution in threads of its own, shared fairly, so that a silent name server takes nothing from others.
 
 A look-up cannot be broken off: the system answers when it likes, and its thread is held until then. So three bounds
-stand on what is under way: for one party, for one site (the registered domain), and for all. A look-up that is not
+limit what is under way: for one party, for one site (the registered domain), and for all. A look-up that is not
 answered soon gives its place to the next and goes on in the slow lane. The wait for a place is no part of the time that
 a look-up has, and whoever gets none is refused with an error of ours, which counts against nobody.
 """

@@ -14,7 +14,7 @@ from glare.domain.actor import Actor
 from glare.shares import Party
 
 _MOST_ADDRESSES: Final = 16
-"""Addresses that are read of ``X-Forwarded-For``: so many proxies stand behind one another nowhere."""
+"""Addresses that are read of ``X-Forwarded-For``: no chain of proxies is longer."""
 
 
 class Parties:
@@ -36,7 +36,7 @@ class Parties:
 
     def address(self, peer: str | None, headers: Headers) -> str | None:
         """Where a request comes from: the last address that no proxy of ours has, read from the nearest one backwards.
-        What stands before it anybody may write.
+        Anybody may write what comes before it.
         """
         if peer is None or not self._is_proxy(peer):
             return peer

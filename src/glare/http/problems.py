@@ -106,7 +106,8 @@ def problem(error: Exception, *, debug: bool, request_id: str) -> Response:
         )
         return _response(unexpected, error if debug else None)
     if isinstance(error, LocationRefused | OriginFailed) and not isinstance(error, Blocked):
-        _log.warning("origin refused", extra={"request_id": request_id, "code": error.code, "reason": error.reason})
+        what = "location refused" if isinstance(error, LocationRefused) else "origin failed"
+        _log.warning(what, extra={"request_id": request_id, "code": error.code, "reason": error.reason})
     elif status_of(error) > 500:
         # A client can bring these about as often as it likes, so each is one line.
         _log.warning(

@@ -89,7 +89,7 @@ S = TypeVar("S")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def section(group: str) -> Callable[[type[S]], type[S]]:
-    """Make a class a frozen section of the settings, whose options stand in `group`."""
+    """Make a class a frozen section of the settings, whose options are in `group`."""
 
     def decorate(cls: type[S]) -> type[S]:
         made = dataclass(frozen=True, slots=True, kw_only=True)(cls)

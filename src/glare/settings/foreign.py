@@ -1,4 +1,4 @@
-"""Options of OpenStack libraries that Glare does not read. They stand in files that several services share.
+"""Options of OpenStack libraries that Glare does not read. They are in files that several services share.
 
 What no table can hold, because the libraries have hundreds, is recognised by the form of its name.
 """

@@ -65,7 +65,7 @@ _ONLY_ALL: Final = (
 
 def _without_effect(name: str, enabled: tuple[str, ...]) -> str:
     if name == ALL:
-        return f"[{TYPE_GROUP}{ALL}] has no effect: limits of all types together stand in [DEFAULT]."
+        return f"[{TYPE_GROUP}{ALL}] has no effect: limits of all types together are in [DEFAULT]."
     hint = meant(name, enabled)
     return f"[{TYPE_GROUP}{name}] has no effect: {name} is not in [DEFAULT] enabled_artifact_types{hint}"
 

@@ -15,7 +15,7 @@ def sample() -> str:
 
 def _lines() -> Iterator[str]:
     yield from _comment(
-        "Configuration of Glare. Every option stands at its default; remove the sign before one to change it. The "
+        "Configuration of Glare. Every option has its default; remove the sign before one to change it. The "
         "environment variable OS_GROUP__OPTION goes before the file. Durations: 90, 90 s, 5 m, 2 h, 7 d. Sizes: "
         "1048576, 64 KiB, 2 GB. $name stands for the value of another option, $$ for a dollar sign."
     )

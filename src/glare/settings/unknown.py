@@ -1,4 +1,4 @@
-"""What stands in the configuration and names no option: misspelt, retired, or another library's."""
+"""What is in the configuration and names no option: misspelt, retired, or another library's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLOSE = 0.86
 options."""
 
 Written = Mapping[Path, Mapping[str, Mapping[str, str]]]
-"""What stands in each file: by path, group and option."""
+"""What is in each file: by path, group and option."""
 
 
 @dataclass(slots=True)

@@ -173,7 +173,7 @@ def _rest_of_list(call: Call, page: Listed) -> Iterator[bytes]:
 
 
 def _end_of_list(call: Call, page: Listed, last: Artifact | None) -> bytes:
-    """What stands behind the artifacts. The next page begins after the last one that was shown."""
+    """What follows the artifacts. The next page begins after the last one that was shown."""
     pairs = query_pairs(call.query)
     end: dict[str, Any] = {
         "type_name": page.spec.name,

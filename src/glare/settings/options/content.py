@@ -71,7 +71,7 @@ class QuotaSettings(Section):
 class ArtifactTypeSettings(Section):
     """One type's own limits; the group is named after the type, such as `[artifact_type:images]`.
 
-    `extra` holds, as text, what else stands in the group: options that the type itself declares.
+    `extra` holds, as text, what else is in the group: options that the type itself declares.
     """
 
     max_artifact_number: int = count_or_unlimited(
