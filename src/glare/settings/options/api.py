@@ -151,7 +151,8 @@ class ApiSettings(Section):
     )
     max_body_size: int = size(
         "1 MiB",
-        "Largest JSON body of a request (blobs are streamed and not meant). It is held in memory whole, so it stays "
+        "Largest JSON body of a request (blobs are streamed, and not limited by it). It is held in memory whole, "
+        "so it stays "
         "small.",
         at_least=KIB,
         at_most=64 * MIB,

@@ -39,7 +39,7 @@ class VerificationSettings(Section):
     )
     slow_after: float = seconds(
         "0.25 s",
-        "A check that has waited for its origin for nearly all of so long gives its place among `workers` to the next.",
+        "A check that has waited for its origin for nearly this long gives its place among `workers` to the next.",
         at_least=0.01,
         at_most=3600,
     )
@@ -92,7 +92,8 @@ class VerificationSettings(Section):
     )
     host_turn: float = seconds(
         "10 s",
-        "How long a check has its host for itself. One that reads a body for longer goes on beside the next ones: one "
+        "How long a check has its host for itself. One that reads a body for longer goes on beside the next "
+        "ones: one "
         "of each project, and `[locations] host_concurrency` of all together. While these are under way other whole "
         "downloads there wait, and cheap checks go on.",
         at_least=0,
@@ -109,7 +110,8 @@ class VerificationSettings(Section):
     host_retry_most: float = seconds(
         "1 h",
         "Longest time between checks of a host to which no connection could be made, whichever of its locations was "
-        "asked for: `retry_first`, doubled with each further failure. Where it takes a request and never answers, only "
+        "asked for: `retry_first`, doubled with each further failure. Where it takes a request and never "
+        "answers, only "
         "locations of the same project wait. What somebody asks for is checked at once.",
         at_least=1,
         at_most=DAY,
@@ -132,29 +134,30 @@ class VerificationSettings(Section):
     beacon_interval: float = seconds("1 min", "How long the beacons' answers count.", at_least=1, at_most=3600)
     outage_hosts: int = integer(
         "3",
-        "Without beacons: so many unrelated hosts that fail together are an outage of ours, and no location changes "
+        "Without beacons: this many unrelated hosts that fail together are an outage of ours, and no location "
+        "changes "
         "its state. Those of one network (/24, of IPv6 /64) or one domain count as one.",
         at_least=2,
         at_most=1000,
     )
     outage_projects: int = integer(
         "3",
-        "And they have to be of locations of so many projects, or of all that were checked in the window where those "
-        "are fewer: no project may hold up the states of others.",
+        "The hosts must have locations of this many projects, or of all that were checked in the window if those "
+        "are fewer, so that no project can hold up the states of others.",
         at_least=1,
         at_most=1000,
     )
     outage_patience: float = seconds(
         "2 h",
-        "How long a finding waits for the end of an outage that hosts are the witnesses of; then it counts. One that "
-        "beacons tell of has no such end.",
+        "How long a finding waits for the end of an outage that failing hosts have shown; then it counts. An "
+        "outage that beacons have shown has no such limit.",
         at_least=60,
         at_most=7 * DAY,
     )
     outage_percent: int = integer(
-        "60", "And so many of a hundred hosts that were checked within the window.", at_least=1, at_most=100
+        "60", "Percentage of the hosts checked within the window that must have failed.", at_least=1, at_most=100
     )
-    outage_window: float = seconds("15 min", "How long ago is together.", at_least=1, at_most=DAY)
+    outage_window: float = seconds("15 min", "Window within which failures count as together.", at_least=1, at_most=DAY)
     stale_after: float = seconds(
         "90 d",
         "Age at which a proof is called stale, and its subscribers are notified.",

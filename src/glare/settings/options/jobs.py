@@ -38,7 +38,7 @@ class JobsSettings(Section):
     )
     slow_after: float = seconds(
         "1 s",
-        "A job that has waited for its origin for nearly all of so long gives its place among `workers` to the next.",
+        "A job that has waited for its origin for nearly this long gives its place among `workers` to the next.",
         at_least=0.01,
         at_most=3600,
     )

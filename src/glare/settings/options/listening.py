@@ -64,8 +64,8 @@ class ServerSettings(Section):
     client_socket_timeout: float = seconds(
         "60 s",
         "How long a client may take to send the head of a request, from its connection or its first byte on. A "
-        "minute is ample for people and short for those who hold connections open on purpose; a stalled body is the "
-        "matter of `[uploads] stall_timeout`.",
+        "minute is ample for people and short for those who hold connections open on purpose; `[uploads] "
+        "stall_timeout` limits a stalled body.",
         at_least=0.1,
         at_most=3600,
     )
@@ -138,12 +138,12 @@ class ServerSettings(Section):
     )
     unknown_options: str = choice(
         "refuse",
-        "What `serve` and `worker` do about a name in the configuration that is no option: `refuse` to start, so that "
+        "What `serve` and `worker` do about a name in the configuration that is no option: `refuse` to start, so "
+        "that "
         "a misspelt option is seen, or `warn`. Options of the original service and of OpenStack libraries only warn.",
         ("refuse", "warn"),
     )
     debug: bool = flag(
         "false",
-        "Add tracebacks to error answers and log in detail. For development: tracebacks tell strangers about the "
-        "inside.",
+        "Add tracebacks to error answers and log in detail. For development: tracebacks reveal internals.",
     )

@@ -249,7 +249,8 @@ class LocationsSettings(Section):
     )
     range_skip: int = size(
         "16 MiB",
-        "An origin that knows no ranges is read from its beginning for a range that begins within so many bytes. For "
+        "An origin that knows no ranges is read from its beginning for a range that begins within this many "
+        "bytes. For "
         "a later one the whole blob is sent (200), as HTTP allows.",
         at_least=0,
         at_most=64 * GIB,

@@ -45,15 +45,15 @@ class SubscriptionsSettings(Section):
     )
     delivery_timeout: float = seconds(
         "10 s",
-        "Time for one message: name resolution, connection, TLS, sending, and the answer. A target is to take "
-        "messages, and work on them later.",
+        "Time for one message: name resolution, connection, TLS, sending, and the answer. A target should accept "
+        "a message first, and work on it later.",
         at_least=0.1,
         at_most=60,
     )
     delivery_threads: int = integer(
         "4",
         "Targets that one worker process works for at the same time; each target gets its messages one after the "
-        "other. Those that are waited for do not count.",
+        "other. Those that Glare waits for do not count.",
         at_least=1,
         at_most=256,
     )
@@ -69,7 +69,7 @@ class SubscriptionsSettings(Section):
     )
     delivery_slow_after: float = seconds(
         "0.25 s",
-        "A target that has been waited for nearly all of so long gives its place among `delivery_threads` to the next.",
+        "A target that has been waited for nearly this long gives its place among `delivery_threads` to the next.",
         at_least=0.01,
         at_most=3600,
     )
@@ -93,7 +93,7 @@ class SubscriptionsSettings(Section):
     )
     suspend_after: float = seconds(
         "5 d",
-        "A target that has failed for so long gets no more messages, until its owner switches the subscription on "
+        "A target that has failed for this long gets no more messages, until its owner switches the subscription on "
         "again.",
         at_least=1,
         at_most=365 * DAY,

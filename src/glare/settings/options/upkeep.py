@@ -26,7 +26,8 @@ class FsckSettings(Section):
     )
     orphan_age: float = seconds(
         "1 h",
-        "Objects of a store that nothing knows are reported once they are so old: younger ones may be on their way.",
+        "Objects of a store that no record knows are reported once they are this old; younger ones may belong to "
+        "an upload.",
         at_least=0,
         at_most=DAY,
     )
@@ -43,7 +44,7 @@ class PatrolSettings(Section):
     interval: float = seconds(
         "30 d",
         "Time from the beginning of one round through a store to that of the next; a round that takes longer is "
-        "followed by the next one at once. 0 is never: then run `glare-server fsck` from time to time.",
+        "followed by the next one at once. 0 turns it off: then run `glare-server fsck` from time to time.",
         at_least=0,
         at_most=3650 * DAY,
     )

@@ -46,7 +46,8 @@ class MetricsSettings(Section):
     )
 
     worker_bind: tuple[str, int] | None = optional_address(
-        "Address and port at which `glare-server worker` answers `/metrics` and `/healthz`, for `allowed_peers` only. "
+        "Address and port at which `glare-server worker` answers `/metrics` and `/healthz`, for `allowed_peers` "
+        "only. "
         "Unset: it does not listen; one on the machine of `glare-server serve`, with the same `state_dir`, is among "
         "the numbers of that. Each worker of a machine needs a port of its own."
     )
@@ -67,8 +68,8 @@ class AuditSettings(Section):
     )
     refusals_per_minute: int = integer(
         "60",
-        "Refused requests that one server process records in a minute, of one caller at most a quarter of them; what "
-        "is more is counted in one row. It bounds what an attacker can write: 60 are about 90000 rows, or 30 MB, a "
+        "Refused requests that one server process records in a minute, of one caller at most a quarter of them; "
+        "the rest is counted in one row. It bounds what an attacker can write: 60 are about 90000 rows, or 30 MB, a "
         "day.",
         at_least=4,
         at_most=6000,
