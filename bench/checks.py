@@ -5,7 +5,8 @@
 
 The rows of the locations are written directly; the checks are real ones, of a web server on loopback that answers for
 all hosts. Measured on an empty SQLite file, and on every empty `--database`. The last columns are what one core could
-ask of the same server without any bookkeeping, and the ratio.
+ask of the same server without any bookkeeping, the ratio, and what a check by one thread costs of a processor, which
+tells most on a machine that does other work.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from glare.app import build_services, close, prepare
 from glare.db import contents, migrate
 from glare.db.artifacts import insert_artifact
 from glare.db.keys import slot_id
-from glare.db.tables import blobs, location_hosts
+from glare.db.tables import blobs, location_hosts, location_turns
 from glare.digest import BLOCK, HashingPass
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.egress.asked import Asked
@@ -94,10 +95,12 @@ def fill(services: Services, origin: Origin, locations: int, hosts: int) -> None
         services.db.transact(lambda connection, start=start: write(connection, start))
     due = [{"host": f"mirror.site{number}.example", "due_at": number, "failures": 0} for number in range(hosts)]
     services.db.transact(lambda connection: connection.execute(insert(location_hosts), due))
+    turns = [{**row, "project": "bench"} for row in due]
+    services.db.transact(lambda connection: connection.execute(insert(location_turns), turns))
 
 
-def rate(services: Services, workers: int, seconds: float, spot: bool) -> float:
-    """Checks a second by so many threads."""
+def rate(services: Services, workers: int, seconds: float, spot: bool) -> tuple[float, float]:
+    """Checks a second by so many threads, and milliseconds of CPU for each, with those of the server that answers."""
     object.__setattr__(services, "chance", lambda: 0.1 if spot else 0.9)
     until = time.perf_counter() + seconds
     counts = []
@@ -108,12 +111,13 @@ def rate(services: Services, workers: int, seconds: float, spot: bool) -> float:
             done += 1
         counts.append(done)
 
+    used = time.process_time()
     threads = [threading.Thread(target=work) for _ in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / seconds
+    return sum(counts) / seconds, (time.process_time() - used) * 1000 / max(1, sum(counts))
 
 
 def bare(services: Services, origin: Origin, seconds: float) -> float:
@@ -150,7 +154,8 @@ def main() -> None:
     parser.add_argument("--database", action="append", default=[])
     options = parser.parse_args()
     print(
-        f"{'database':12} {'B/location':>10} {'1 thread':>9} {'4 threads':>9} {'spot, 4':>9} {'bare':>7} {'ratio':>6}"
+        f"{'database':12} {'B/location':>10} {'1 thread':>9} {'4 threads':>9} {'spot, 4':>9} "
+        f"{'bare':>7} {'ratio':>6} {'CPU ms':>7}"
     )
     with tempfile.TemporaryDirectory() as folder:
         for database in [f"sqlite:///{folder}/bench.sqlite", *options.database]:
@@ -160,12 +165,15 @@ def main() -> None:
                     empty = size_of(services, database)
                     fill(services, origin, options.locations, options.hosts)
                     each = (size_of(services, database) - empty) / options.locations
-                    one = rate(services, 1, options.seconds, spot=False)
-                    four = rate(services, 4, options.seconds, spot=False)
-                    spot = rate(services, 4, options.seconds, spot=True)
+                    one, cost = rate(services, 1, options.seconds, spot=False)
+                    four, _ = rate(services, 4, options.seconds, spot=False)
+                    spot, _ = rate(services, 4, options.seconds, spot=True)
                     alone = bare(services, origin, options.seconds)
                     kind = database.partition(":")[0].partition("+")[0]
-                    print(f"{kind:12} {each:10.0f} {one:9.0f} {four:9.0f} {spot:9.0f} {alone:7.0f} {one / alone:6.2f}")
+                    print(
+                        f"{kind:12} {each:10.0f} {one:9.0f} {four:9.0f} {spot:9.0f} "
+                        f"{alone:7.0f} {one / alone:6.2f} {cost:7.1f}"
+                    )
                 finally:
                     close(services)
 

@@ -72,10 +72,10 @@ _GOES_ON = ("sweep", "record later", "promote", "check")
 
 _ON_THIS = [[name for name in half if KIND == "sqlite" or name not in _LIKE_OTHERS] for half in (_DATA, _REST)]
 
-QUARTERS = pytest.mark.parametrize(
+PARTS = pytest.mark.parametrize(
     "names",
-    [half[at::2] for half in _ON_THIS for at in (0, 1)],
-    ids=["data", "more data", "the rest", "more of the rest"],
+    [half[at::3] for half in _ON_THIS for at in (0, 1, 2)],
+    ids=["data", "more data", "other data", "the rest", "more of the rest", "other rest"],
 )
 """Each takes well under the time of a test, also on a server and a busy machine."""
 
@@ -107,7 +107,7 @@ def broken(directory: Path, origin: Origin, faults: str, names: Sequence[str]) -
     return reports
 
 
-@QUARTERS
+@PARTS
 def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """Killed at any step an operation has happened as a whole if it was committed, and else not; it can be done
     again.
@@ -120,7 +120,7 @@ def test_killed_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]
 
 
 @pytest.mark.sqlite  # What the operations do about it is the same on each database.
-@QUARTERS
+@PARTS
 def test_failing_at_any_step(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """A store or a database that fails at any step: the caller learns of it unless all is done, and the operation can
     be done again.
@@ -147,7 +147,7 @@ def test_hanging_at_any_step(tmp_path: Path, origin: Origin) -> None:
 
 
 @pytest.mark.server
-@QUARTERS
+@PARTS
 def test_connections_that_break_in_any_transaction(tmp_path: Path, origin: Origin, names: Sequence[str]) -> None:
     """Where the connection to the database breaks, before a commit or at it, the operation happens once or not at all;
     it can be done again.

@@ -112,7 +112,7 @@ def checks_of(site: Working, monkeypatch: pytest.MonkeyPatch, broken: Any) -> li
     bad = site.location_of(broken)["id"]
     good: list[str] = []
 
-    def odd(services: Any, target: Any, kind: Any, cancellation: Any) -> Any:
+    def odd(services: Any, target: Any, kind: Any, cancellation: Any, *_: Any) -> Any:
         if target.id == bad:
             raise OverflowError("a defect")
         good.append(target.id)
