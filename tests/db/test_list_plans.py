@@ -14,6 +14,7 @@ from glare.db.lists.read import find_marker, plan
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.compile import compile_all, compile_type
+from glare.domain.microversion import SHARING
 from glare.domain.query import parse_query
 from glare.domain.visibility import ListScope
 from glare.types.images import Image
@@ -71,6 +72,9 @@ FLAT = (
     "metadata=rack",
 )
 NOTHING_TO_READ = ("visibility=private", "public")
+ONE_SORT = ("sort=status:asc",)
+"""What is shared with a project is read and sorted here."""
+
 FLAT_FOR_ALL = (
     "",
     "name=image",
@@ -95,6 +99,23 @@ TIES_ARE_SORTED = (
 )
 """These read an index too, and sort what shares the first key: a handful, or as many as share the name."""
 
+SORTED_AMONG_SHARED = ("sort=status", "sort=updated_at", "sort=updated_at:asc", "sort=activated_at")
+"""What is shared with a project has no index of these, which may still change: all of it is read and sorted."""
+
+FLAT_AMONG_SHARED = (
+    "",
+    "name=image",
+    "name=image&sort=version:asc",
+    "name=image&version=1.0.0",
+    "version=1.0.0",
+    "owner=me",
+    "status=active",
+    "tags=t",
+    "sort=name:asc",
+    "sort=version:asc",
+    "sort=owner:asc",
+)
+
 
 def _steps(connection: Connection, statement: Select[tuple[str]]) -> list[tuple[int, str]]:
     compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
@@ -108,7 +129,7 @@ def _plan(
 ) -> list[str]:
     """What the database does for the rows of the list; the merge of the branches' few rows is left out."""
     store(connection, IMAGES, [MARKER])
-    query = parse_query(spec, parse_qsl(text, keep_blank_values=True))
+    query = parse_query(spec.face(SHARING), parse_qsl(text, keep_blank_values=True))
     marker = find_marker(connection, replace(query, marker=MARKER.id), scope, types) if paging else None
     listing = plan(connection, query, scope, types)
     if not listing.branches:
@@ -130,7 +151,10 @@ def test_flat_shape_reads_an_index_in_order(connection: Connection, text: str, s
     """A guaranteed shape searches indexes only, and sorts nothing within a branch, at every page."""
     steps = _plan(connection, IMAGES, [IMAGES], SCOPES[scope], text, paging=paging)
     assert [step for step in steps if step.startswith("SEARCH")] or (text, scope) == NOTHING_TO_READ
-    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], steps
+    assert not [step for step in steps if step.startswith("SCAN")]
+    assert len([step for step in steps if "TEMP B-TREE" in step]) == (scope == "one project" and text in ONE_SORT), (
+        steps
+    )
 
 
 @pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
@@ -152,8 +176,33 @@ def test_other_direction_sorts_ties_only(connection: Connection, text: str, scop
     """Against the direction of its index a shape still reads it in order, and sorts within equal first keys."""
     steps = _plan(connection, IMAGES, [IMAGES], SCOPES[scope], text, paging=paging)
     assert not [step for step in steps if step.startswith("SCAN")]
+    assert len(_whole_sorts(steps)) == (scope == "one project" and text in SORTED_AMONG_SHARED), steps
+
+
+def _whole_sorts(steps: list[str]) -> list[str]:
     sorting = [step for step in steps if "TEMP B-TREE" in step]
-    assert not [step for step in sorting if "LAST" not in step and "RIGHT PART" not in step], steps
+    return [step for step in sorting if "LAST" not in step and "RIGHT PART" not in step]
+
+
+@pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
+@pytest.mark.parametrize("text", FLAT_AMONG_SHARED)
+def test_what_is_shared_with_a_project_is_read_in_order(connection: Connection, text: str, paging: bool) -> None:
+    """Its members have an index for these shapes, and the artifacts are looked up by their ids."""
+    query = f"visibility=shared&member_status=pending&{text}".rstrip("&")
+    steps = _plan(connection, IMAGES, [IMAGES], SCOPES["one project"], query, paging=paging)
+    assert [step for step in steps if step.startswith("SEARCH artifact_members ") and "ix_artifact_members_" in step]
+    found = [step for step in steps if step.startswith("SEARCH artifacts ")]
+    assert [step for step in found if "sqlite_autoindex_artifacts_1 (id=?)" in step]
+    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], steps
+
+
+@pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_community_is_read_in_order(connection: Connection, scope: str, paging: bool) -> None:
+    """What is for everybody has an index of its own, newest first."""
+    steps = _plan(connection, IMAGES, [IMAGES], SCOPES[scope], "visibility=community", paging=paging)
+    assert [step for step in steps if "ix_artifacts_all_sharing" in step]
+    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], steps
 
 
 @pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])

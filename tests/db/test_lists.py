@@ -10,18 +10,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from glare.db.engine import Database
+from glare.db.lists import members
 from glare.db.lists.read import FEW, list_page
+from glare.documents.members import MemberStatus
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.blob import Blob as StoredBlob
 from glare.domain.blob import BlobStatus, Slot
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.compile import compile_all, compile_type
+from glare.domain.member import Member
+from glare.domain.microversion import SHARING, Microversion
 from glare.domain.query import ListQuery, parse_query
 from glare.domain.visibility import ListScope, visible
-from glare.errors import ArtifactNotFound
+from glare.errors import ArtifactNotFound, BadRequest
 from glare.types import (
     ArtifactType,
     BlobDict,
@@ -36,7 +40,7 @@ from glare.types import (
     Version,
 )
 from support.catalogue import count_all, rolled_back, store
-from support.runs.list_oracle import Types, expected, order
+from support.runs.list_oracle import Decided, Types, expected, order
 
 ALL_OPS = ("eq", "neq", "in", "gt", "gte", "lt", "lte")
 
@@ -69,6 +73,8 @@ TYPES: Types = {"things": THING, "others": OTHER}
 
 MINE, THEIRS = "me", "them"
 SCOPES = (ListScope.everything(), ListScope.of_project(MINE), ListScope.public_only())
+
+NO_DECISIONS: Decided = {}
 
 names = st.sampled_from(["a", "b", "B", "é", "\U0001f600", "a:b"])
 versions = st.sampled_from(["0.0.0", "1.0.0", "1.0.0-rc.1", "1.0.0+one", "1.0.0+two", "1.10.0", "1.9.0"])
@@ -106,7 +112,7 @@ def catalogues(draw: st.DrawFn) -> list[Artifact]:
     found: dict[Any, Artifact] = {}
     for _ in range(draw(st.integers(0, 14))):
         type_name = draw(st.sampled_from(["things", "things", "others"]))
-        public = draw(st.booleans())
+        visibility = draw(st.sampled_from(Visibility))
         created = draw(seconds) * 1_000_000 + draw(st.integers(0, 1))
         status = draw(st.sampled_from(list(Status)))
         owner = draw(st.sampled_from([MINE, THEIRS]))
@@ -119,7 +125,7 @@ def catalogues(draw: st.DrawFn) -> list[Artifact]:
             version=text,
             owner=owner,
             status=status,
-            visibility=Visibility.PUBLIC if public else Visibility.PRIVATE,
+            visibility=visibility,
             created_at=created,
             updated_at=created + draw(seconds),
             activated_at=None if draw(st.booleans()) else created + draw(seconds),
@@ -128,10 +134,21 @@ def catalogues(draw: st.DrawFn) -> list[Artifact]:
             revision=1,
             deleted_at=created if status is Status.DELETED else None,
         )
-        taken = (type_name, name, text, "public" if public else owner)
+        taken = (type_name, name, text, "public" if visibility is Visibility.PUBLIC else owner)
         found[taken if status is not Status.DELETED else artifact.id] = artifact
     unique_ids = {artifact.id: artifact for artifact in found.values()}
     return list(unique_ids.values())
+
+
+@st.composite
+def decisions(draw: st.DrawFn, catalogue: Sequence[Artifact]) -> dict[str, MemberStatus]:
+    """What `MINE` has decided of artifacts that others share with it."""
+    found = {}
+    for artifact in catalogue:
+        theirs = artifact.owner == THEIRS and artifact.status is not Status.DELETED
+        if theirs and artifact.visibility is Visibility.SHARED and draw(st.booleans()):
+            found[artifact.id] = draw(st.sampled_from(MemberStatus))
+    return found
 
 
 def _value(operands: st.SearchStrategy[Any], operators: Sequence[str]) -> st.SearchStrategy[str]:
@@ -162,6 +179,7 @@ base_parameters = st.one_of(
     _parameter("status", st.sampled_from(list(Status)), E),
     _parameter("owner", st.sampled_from([MINE, THEIRS]), E),
     _parameter("visibility", st.sampled_from(list(Visibility)), E),
+    st.just(("visibility", "all")),
     _parameter("created_at", seconds.map(lambda second: f"1970-01-01T00:00:0{second}Z"), D),
     _parameter("activated_at", seconds.map(lambda second: f"1970-01-01T00:00:0{second}Z"), D),
     st.tuples(st.sampled_from(["tags", "tags-any"]), tag_lists),
@@ -211,13 +229,19 @@ def queries(draw: st.DrawFn, spec: TypeSpec) -> ListQuery:
     if fields:
         directions = [draw(st.sampled_from(["", ":asc", ":desc"])) for _ in fields]
         parameters.append(("sort", ",".join(map("".join, zip(fields, directions, strict=True)))))
-    return replace(parse_query(spec, parameters), limit=draw(st.integers(1, 4)))
+    if draw(st.booleans()):
+        parameters.append(("member_status", draw(st.sampled_from([*MemberStatus, "all"]))))
+    return replace(parse_query(spec.face(SHARING), parameters), limit=draw(st.integers(1, 4)))
 
 
-def _fill(connection: Connection, catalogue: Sequence[Artifact]) -> None:
+def _fill(connection: Connection, catalogue: Sequence[Artifact], decided: Decided = NO_DECISIONS) -> None:
     for name, spec in TYPES.items():
         store(connection, spec, [artifact for artifact in catalogue if artifact.type_name == name])
     count_all(connection)
+    for artifact in catalogue:
+        if artifact.id in decided:
+            assert members.add(connection, artifact, Member(artifact.id, MINE, decided[artifact.id], 1, 1))
+            assert members.add(connection, artifact, Member(artifact.id, "others", MemberStatus.ACCEPTED, 1, 1))
 
 
 def _walk(connection: Connection, query: ListQuery, scope: ListScope, types: Types, few: int) -> Iterator[list[str]]:
@@ -240,12 +264,13 @@ relaxed = settings(
 def test_walk_is_the_oracles_list(migrated: Database, spec: TypeSpec, data: st.DataObject) -> None:
     """Following `next` shows each artifact that passes once, in the oracle's order, and the total counts them."""
     catalogue, query = data.draw(catalogues()), data.draw(queries(spec))
+    decided = data.draw(decisions(catalogue))
     scope = data.draw(st.sampled_from(SCOPES))
     types: Types = TYPES if spec is ALL else {spec.name: spec}
     few = data.draw(st.sampled_from([0, FEW]))
-    wanted = expected(catalogue, query, scope, types)
+    wanted = expected(catalogue, query, scope, types, decided if scope.project == MINE else {})
     with rolled_back(migrated) as connection:
-        _fill(connection, catalogue)
+        _fill(connection, catalogue, decided)
         total = list_page(connection, query, scope, list(types.values()), few=few).total
         walked = [found for page in _walk(connection, query, scope, types, few) for found in page]
     assert walked == wanted
@@ -258,22 +283,24 @@ def test_page_begins_after_any_visible_marker(migrated: Database, data: st.DataO
     """A marker that the list itself does not hold still says where the page begins; an invisible one is not found."""
     catalogue, query = data.draw(catalogues().filter(bool)), data.draw(queries(THING))
     scope = data.draw(st.sampled_from(SCOPES))
+    all_decided = data.draw(decisions(catalogue))
+    decided = all_decided if scope.project == MINE else {}
     marker = data.draw(st.sampled_from(catalogue))
     query = replace(query, marker=marker.id)
     types: Types = {"things": THING}
     with rolled_back(migrated) as connection:
-        _fill(connection, catalogue)
+        _fill(connection, catalogue, all_decided)
         try:
             found = [artifact.id for artifact in list_page(connection, query, scope, [THING]).artifacts]
         except ArtifactNotFound:
-            assert not visible(scope, marker.owner, marker.visibility)
+            assert not visible(scope, marker.owner, marker.visibility, member=marker.id in decided)
             return
-    assert visible(scope, marker.owner, marker.visibility)
+    assert visible(scope, marker.owner, marker.visibility, member=marker.id in decided)
     if marker.type_name != "things" or marker.status is Status.DELETED:
         return  # Sort values of other types, and of what is deleted, are not known to the oracle.
     key = order(query, types)
     by_id = {artifact.id: artifact for artifact in catalogue}
-    after = [item for item in expected(catalogue, query, scope, types) if key(by_id[item]) > key(marker)]
+    after = [item for item in expected(catalogue, query, scope, types, decided) if key(by_id[item]) > key(marker)]
     assert found == after[: query.limit]
 
 
@@ -304,3 +331,51 @@ def test_no_enabled_type_is_an_empty_list(connection: Connection) -> None:
     """The list of all types is empty where no type is enabled."""
     page = list_page(connection, parse_query(ALL, []), SCOPES[0], [])
     assert (page.artifacts, page.total) == ([], 0)
+
+
+def _one(visibility: Visibility, owner: str, number: int) -> Artifact:
+    return Artifact(
+        str(uuid.UUID(int=number)), "things", str(number), "1.0.0", owner, Status.ACTIVE, visibility, number, 1, None,
+        {}, {}, 1,
+    )  # fmt: skip
+
+
+def test_older_requests_find_what_is_shared_as_private(connection: Connection) -> None:
+    """What is not public is private to them, in filters and in orders; no list shows them others' community."""
+    mine = [_one(visibility, MINE, number) for number, visibility in enumerate(Visibility)]
+    theirs = [_one(visibility, THEIRS, 10 + number) for number, visibility in enumerate(Visibility)]
+    _fill(connection, [*mine, *theirs], {theirs[1].id: MemberStatus.ACCEPTED})
+    old = Microversion(1, 2)
+
+    def names_of(*pairs: tuple[str, str]) -> list[str]:
+        query = parse_query(THING.face(old), pairs, microversion=old)
+        return [artifact.name for artifact in list_page(connection, query, SCOPES[1], [THING]).artifacts]
+
+    assert names_of() == ["13", "11", "3", "2", "1", "0"]
+    assert names_of(("visibility", "private")) == ["11", "2", "1", "0"]
+    assert names_of(("visibility", "neq:private")) == ["13", "3"]
+    assert names_of(("sort", "visibility:asc")) == ["11", "2", "1", "0", "13", "3"]
+    for pair in (("visibility", "shared"), ("visibility", "all"), ("member_status", "all")):
+        with pytest.raises(BadRequest):
+            names_of(pair)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE artifacts SET visibility = 'public', scope = 'public' WHERE name = '5'",
+        "UPDATE artifacts SET status = 'deleted', scope = NULL, listed = 0 WHERE name = '5'",
+        "DELETE FROM artifacts WHERE name = '5'",
+    ],
+    ids=["published", "marked as deleted", "removed"],
+)
+def test_what_an_older_node_did_is_obeyed(connection: Connection, statement: str) -> None:
+    """Releases that know of no members leave theirs; the artifact is listed once, or not at all."""
+    artifact = _one(Visibility.SHARED, THEIRS, 5)
+    _fill(connection, [artifact], {artifact.id: MemberStatus.ACCEPTED})
+    query = parse_query(THING, [])
+    assert [one.id for one in list_page(connection, query, SCOPES[1], [THING]).artifacts] == [artifact.id]
+    connection.execute(text(statement))
+    published = statement.startswith("UPDATE artifacts SET vis")
+    found = list_page(connection, query, SCOPES[1], [THING]).artifacts
+    assert [one.visibility for one in found] == ([Visibility.PUBLIC] if published else [])

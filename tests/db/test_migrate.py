@@ -20,12 +20,13 @@ from glare.db.artifacts import insert_artifact
 from glare.db.blobs import NewAttempt
 from glare.db.engine import Database
 from glare.db.rows import fetch_artifact
-from glare.db.tables import blobs, quotas
+from glare.db.tables import artifacts, blobs, quotas
 from glare.digest import Digests
 from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.blob import Blob, BlobStatus, Managed, Slot
 from glare.domain.events import artifact_event
 from glare.errors import BadRequest, Unavailable
+from support.catalogue import artifact_row
 from support.databases import KIND, new_database
 
 
@@ -173,6 +174,12 @@ def _fill(connection: Connection, kept: Artifact) -> None:
     connection.execute(quotas.insert().values(project="me", name="max_artifact_number", value=5))
 
 
+def _insert_as_before_sharing(connection: Connection, kept: Artifact) -> None:
+    """Insert an artifact as releases did that knew of no sharing."""
+    row = {name: value for name, value in artifact_row(kept).items() if name != "sharing"}
+    connection.execute(artifacts.insert().values(row).inline())
+
+
 def _rows(url: str) -> dict[str, list[dict[str, object]]]:
     """Every row of every table that the database has now."""
     engine = create_engine(url)
@@ -261,7 +268,7 @@ def test_queries_that_were_shown_are_closed(url: str) -> None:
     }
     database = Database(url)
     with database.write() as connection:
-        insert_artifact(connection, kept, [])
+        _insert_as_before_sharing(connection, kept)
         for name, text_of in urls.items():
             row = {"slot": name * 64, "url": text_of, "source": "https://h.example/y?sig=1" if name == "d" else None}
             connection.execute(

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from glare.domain.artifact import Status, Visibility
 from glare.domain.declared.hooks import ChangeKind
 from glare.domain.lifecycle import STATUS_TRANSITIONS, VISIBILITY_TRANSITIONS, status_transition, visibility_transition
+from glare.domain.microversion import SHARING, Microversion
 from glare.errors import BadRequest, Forbidden
 
 # As the contract's §8 has them: the policy rule that is asked, "-" where nothing is, or the HTTP status of the refusal.
@@ -32,6 +33,27 @@ public/active        403      publish  400
 public/deactivated   403      403      400
 public/deleted       403      403      403
 """
+# Since API version 1.3.
+SHARING_TABLE = """
+                       private   shared  community    public   other
+private/drafted        -         403     403          403      400
+private/deactivated    -         403     403          403      400
+private/active         -         share   communitize  publish  400
+private/deleted        403       403     403          403      403
+shared/drafted         403       403     403          403      400
+shared/active          withdraw  share   communitize  publish  400
+shared/deactivated     withdraw  -       403          403      400
+shared/deleted         403       403     403          403      403
+community/drafted      403       403     403          403      400
+community/active       withdraw  share   communitize  publish  400
+community/deactivated  withdraw  403     -            403      400
+community/deleted      403       403     403          403      403
+public/drafted         403       403     403          403      400
+public/active          403       403     403          publish  400
+public/deactivated     403       403     403          403      400
+public/deleted         403       403     403          403      403
+"""
+TABLES = [(Microversion(1, 2), VISIBILITY_TABLE), (SHARING, SHARING_TABLE)]
 
 OTHERS: list[Any] = [None, "", "Active", "PUBLIC", "queued", 5, True, [], {}, ["active"], "active "]
 
@@ -61,32 +83,33 @@ def test_the_status_follows_the_table(current: str, wanted: str, expected: str) 
             assert transition.status is Status(wanted)
 
 
-@pytest.mark.parametrize(("current", "wanted", "expected"), cells(VISIBILITY_TABLE))
-def test_the_visibility_follows_the_table(current: str, wanted: str, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("since", "current", "wanted", "expected"), [(since, *cell) for since, table in TABLES for cell in cells(table)]
+)
+def test_the_visibility_follows_the_table(since: Microversion, current: str, wanted: str, expected: str) -> None:
     """Every step from every visibility and status is what the contract's table says."""
     visibility, status = current.split("/")
-    for value in OTHERS if wanted == "other" else [wanted, Visibility(wanted)]:
+    unknown = [*OTHERS, "shared", "community"] if since < SHARING else OTHERS
+    for value in unknown if wanted == "other" else [wanted, Visibility(wanted)]:
         if expected in ("400", "403"):
             with pytest.raises(BadRequest if expected == "400" else Forbidden) as raised:
-                visibility_transition(Visibility(visibility), Status(status), value)
+                visibility_transition(Visibility(visibility), Status(status), value, since)
             assert "visibility" in raised.value.message
             continue
-        transition = visibility_transition(Visibility(visibility), Status(status), value)
+        transition = visibility_transition(Visibility(visibility), Status(status), value, since)
         assert transition.status is None
         if expected == "-":
             assert (transition.kind, transition.rule, transition.visibility) == (None, None, None)
         else:
-            assert transition.kind is ChangeKind.PUBLISH
-            assert transition.rule == "artifact:publish"
-            assert transition.visibility is Visibility.PUBLIC
+            assert transition.kind is ChangeKind(expected)
+            assert transition.rule == f"artifact:{expected}"
+            assert transition.visibility is Visibility(wanted)
 
 
 def test_the_tables_of_the_program_hold_no_more_than_the_contract_s() -> None:
     """Whatever is possible is in the contract's table."""
     assert len(STATUS_TRANSITIONS) == sum(content not in ("400", "403") for _, _, content in cells(STATUS_TABLE))
-    assert len(VISIBILITY_TRANSITIONS) == sum(
-        content not in ("400", "403") for _, _, content in cells(VISIBILITY_TABLE)
-    )
+    assert len(VISIBILITY_TRANSITIONS) == sum(content not in ("400", "403") for _, _, content in cells(SHARING_TABLE))
 
 
 def test_a_refusal_says_what_is_possible() -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glare.documents.members import MemberStatus
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.domain.artifact import Artifact, Status, Visibility
-from glare.domain.visibility import ListScope, ScopeKind, visible
+from glare.domain.visibility import ListScope, ScopeKind, Shown, listed, visible
 from glare.errors import PolicyException
 from glare.policy.engine import PolicyEngine, target_of
 from glare.policy.scope import list_scope, may_see
@@ -38,12 +39,29 @@ artifacts = st.builds(
     st.sampled_from(Status),
     st.sampled_from(Visibility),
 )
+EVERYTHING_SHOWN = Shown(tuple(MemberStatus), community=True)
 
 
-@given(actors, artifacts)
-def test_by_default_what_is_got_is_what_is_listed(actor: Actor, artifact: Artifact) -> None:
-    """For any caller and artifact the decision on the one equals the scope of the list."""
-    assert may_see(DEFAULT, actor, artifact) == visible(list_scope(DEFAULT, actor), artifact.owner, artifact.visibility)
+@given(actors, artifacts, st.dictionaries(st.sampled_from(["p1", "p2"]), st.sampled_from(MemberStatus)))
+def test_by_default_what_is_got_is_what_is_listed(
+    actor: Actor, artifact: Artifact, members: dict[str, MemberStatus]
+) -> None:
+    """For any caller, artifact and members, what may be got is what the widest list shows; no list shows more."""
+    status = members.get(actor.project or "") if artifact.visibility is Visibility.SHARED else None
+    read = dataclasses.replace(artifact, member=None if status is None else actor.project)
+    scope = list_scope(DEFAULT, actor)
+    got = may_see(DEFAULT, actor, read)
+    assert got == listed(scope, artifact.owner, artifact.visibility, status, EVERYTHING_SHOWN)
+    assert got == visible(scope, artifact.owner, artifact.visibility, member=status is not None)
+    assert got or not listed(scope, artifact.owner, artifact.visibility, status)
+
+
+@pytest.mark.parametrize("member", [None, "p3"])
+def test_a_member_of_another_project_is_nobody(member: str | None) -> None:
+    """An artifact that was read for one project is not seen by another."""
+    shared = dataclasses.replace(PRIVATE, visibility=Visibility.SHARED, member=member)
+    assert not may_see(DEFAULT, OTHER, shared)
+    assert may_see(DEFAULT, OTHER, dataclasses.replace(shared, member="p2"))
 
 
 def test_each_kind_of_caller_has_their_scope() -> None:
@@ -93,7 +111,8 @@ def test_who_may_not_list_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_target_shows_what_the_rules_document() -> None:
-    """Rules see these seven attributes of an artifact, as plain text."""
+    """Rules see these seven attributes of an artifact, as plain text; an eighth where it was read for a member."""
+    assert target_of(dataclasses.replace(PUBLIC, member="p2")) == {**target_of(PUBLIC), "member_id": "p2"}
     assert target_of(PUBLIC) == {
         "id": "1", "type_name": "images", "name": "n", "version": "1.0.0",
         "owner": "p1", "visibility": "public", "status": "active",

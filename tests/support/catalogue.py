@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, text
 
+from glare.db.artifacts import stored_visibility
 from glare.db.engine import Database
 from glare.db.keys import scope_of, slot_id, uniqueness
+from glare.db.lists.members import row_of
 from glare.db.tables import artifact_values, artifacts, blobs
+from glare.documents.members import MemberStatus
 from glare.domain import version
 from glare.domain.artifact import Artifact, Status
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.declared.index import index_values
+from glare.domain.member import Member
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +57,13 @@ def count_all(connection: Connection) -> None:
             "WHERE listed = 1 GROUP BY type_name, scope"
         )
     )
+    connection.execute(text("DELETE FROM member_counts"))
+    connection.execute(
+        text(
+            "INSERT INTO member_counts (type_name, scope, total) SELECT type_name, scope, count(*) "
+            "FROM artifact_members GROUP BY type_name, scope"
+        )
+    )
 
 
 def artifact_row(artifact: Artifact) -> dict[str, Any]:
@@ -67,7 +78,7 @@ def artifact_row(artifact: Artifact) -> dict[str, Any]:
         "version_key": version.parse(artifact.version).key,
         "owner": artifact.owner,
         "status": artifact.status.value,
-        "visibility": artifact.visibility.value,
+        **stored_visibility(artifact.visibility),
         "created_at": artifact.created_at,
         "updated_at": artifact.updated_at,
         "activated_at": artifact.activated_at,
@@ -78,6 +89,11 @@ def artifact_row(artifact: Artifact) -> dict[str, Any]:
         "listed": int(not deleted),
         "document": _encode(artifact.values),
     }
+
+
+def member_row(artifact: Artifact, project: str, status: MemberStatus) -> dict[str, object]:
+    """The row of `artifact_members`."""
+    return row_of(artifact, Member(artifact.id, project, status, artifact.created_at, artifact.created_at))
 
 
 def value_rows(spec: TypeSpec, artifact: Artifact) -> Iterator[dict[str, Any]]:

@@ -33,6 +33,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("publishers",): "let builds publish with the token of their platform",
     ("audit",): "see who changed what",
     ("locations",): "see external locations, and have them checked",
+    ("members",): "see with whom an artifact is shared, and end that",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
     ("stores",): "see which places of bytes the database knows, and tell it of a move",
     ("config",): "see what is configured, what can be, and what is wrong with it",
@@ -211,6 +212,20 @@ def _locations_check(parser: ArgumentParser) -> None:
         default="full",
         help="what to ask of the origin (default: full, the whole body)",
     )
+
+
+def _members_list(parser: ArgumentParser) -> None:
+    parser.add_argument("artifact", metavar="ARTIFACT", help="id of the artifact")
+    for name, metavar, text in (
+        ("limit", "N", "so many at most (default: 100)"),
+        ("marker", "PROJECT", "after this project"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _members_remove(parser: ArgumentParser) -> None:
+    parser.add_argument("artifact", metavar="ARTIFACT", help="id of the artifact")
+    parser.add_argument("project", metavar="PROJECT", help="the member, as `glare-server members list` prints it")
 
 
 def _takedown_add(parser: ArgumentParser) -> None:
@@ -472,6 +487,24 @@ COMMANDS = (
             "glare-server locations check 0123456789abcdef0123456789abcdef",
             "glare-server locations check --kind spot 0123456789abcdef0123456789abcdef",
         ),
+    ),
+    Command(
+        ("members", "list"),
+        "list the projects that an artifact is shared with",
+        "List the members of an artifact, by project, with what each has decided: the lists of those that have "
+        "accepted it show it.",
+        "glare.cli.members:list_members",
+        _members_list,
+        ("glare-server members list 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
+        table=True,
+    ),
+    Command(
+        ("members", "remove"),
+        "share an artifact with a project no more",
+        "Take a member away from an artifact, which it does not see any more from then on. Its owner may add it again.",
+        "glare.cli.members:remove",
+        _members_remove,
+        ("glare-server members remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1 builders",),
     ),
     Command(
         ("takedown", "add"),

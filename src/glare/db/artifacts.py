@@ -16,8 +16,9 @@ from glare.db import counters
 from glare.db.dialects.later import later
 from glare.db.dialects.upsert import insert_new
 from glare.db.keys import scope_of, uniqueness
+from glare.db.lists import members
 from glare.db.tables import artifact_values, artifacts, blobs
-from glare.domain.artifact import Artifact, Status
+from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.declared.index import IndexValue
 from glare.domain.version import parse as parse_version
 from glare.errors import Conflict
@@ -59,6 +60,8 @@ def update_artifact(
             counters.count_artifacts(connection, before.type_name, old_scope, -1)
         if new_scope is not None:
             counters.count_artifacts(connection, after.type_name, new_scope, 1)
+    if _ends_sharing(before, after):
+        members.remove_all(connection, before)
     if after.status is Status.DELETED:
         later(connection, _DELETE_VALUES, {"artifact": after.id})
     elif index is not None:
@@ -104,6 +107,8 @@ def remove_artifact(connection: Connection, artifact: Artifact) -> None:
     lock(connection, artifact.id)
     later(connection, _DELETE_VALUES, {"artifact": artifact.id})
     later(connection, delete(blobs).where(blobs.c.artifact_id == artifact.id))
+    if artifact.visibility is not Visibility.PRIVATE:
+        members.remove_all(connection, artifact)
     gone = connection.execute(
         delete(artifacts).where(artifacts.c.id == artifact.id, artifacts.c.revision == artifact.revision)
     )
@@ -166,6 +171,14 @@ def _listed_scope(artifact: Artifact) -> str | None:
     return None if artifact.status is Status.DELETED else _scope(artifact)
 
 
+def _ends_sharing(before: Artifact, after: Artifact) -> bool:
+    """Whether there may be members that there are to be no more. Also of a public one: an older release may have left
+    them.
+    """
+    changes = before.visibility is not after.visibility or after.status is Status.DELETED
+    return changes and before.visibility is not Visibility.PRIVATE
+
+
 def _unique(artifact: Artifact) -> str | None:
     return None if artifact.status is Status.DELETED else _uniqueness(artifact)
 
@@ -184,7 +197,7 @@ def _row(artifact: Artifact) -> dict[str, object]:
         "version_key": parse_version(artifact.version).key,
         "owner": artifact.owner,
         "status": artifact.status.value,
-        "visibility": artifact.visibility.value,
+        **stored_visibility(artifact.visibility),
         "created_at": artifact.created_at,
         "updated_at": artifact.updated_at,
         "activated_at": artifact.activated_at,
@@ -195,6 +208,13 @@ def _row(artifact: Artifact) -> dict[str, object]:
         "listed": 0 if deleted else 1,
         "document": _encode(artifact.values),
     }
+
+
+def stored_visibility(visibility: Visibility) -> dict[str, str | None]:
+    """The columns that say it. Releases that know of no sharing see what is shared as private."""
+    if visibility in (Visibility.PRIVATE, Visibility.PUBLIC):
+        return {"visibility": visibility.value, "sharing": None}
+    return {"visibility": Visibility.PRIVATE.value, "sharing": visibility.value}
 
 
 def _write_values(connection: Connection, artifact: Artifact, index: Iterable[IndexValue]) -> None:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+from glare.documents.members import MemberStatus
 from glare.domain.artifact import Visibility
 
 PUBLIC_SCOPE: Final = "public"
@@ -19,6 +20,11 @@ def scope_of(visibility: Visibility, owner: str) -> str:
     if visibility is Visibility.PUBLIC:
         return PUBLIC_SCOPE
     return _digest("scope", owner)[:_PRIVATE_LENGTH]
+
+
+def member_scope(status: MemberStatus, project: str) -> str:
+    """The artifacts shared with a project that has decided so, as lists ask for them: 32 hex digits."""
+    return _digest("member", status.value, project)[:_PRIVATE_LENGTH]
 
 
 def slot_id(artifact_id: str, field: str, key: str | None) -> str:

@@ -36,7 +36,7 @@ _ARTIFACT: Final = [
     artifacts.c[name]
     for name in (
         "id", "type_name", "name", "version", "owner", "status", "visibility", "created_at", "updated_at",
-        "activated_at", "document", "revision", "deleted_at",
+        "activated_at", "document", "revision", "deleted_at", "sharing",
     )
 ]  # fmt: skip
 _BLOB: Final = [
@@ -90,9 +90,15 @@ def fetch_artifact(connection: Connection, artifact_id: str) -> Artifact | None:
 
 def owners(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, Visibility]]:
     """Owner and visibility of the artifacts of `ids` by id. Those that are not there are left out."""
-    columns = (artifacts.c.id, artifacts.c.owner, artifacts.c.visibility)
+    columns = (artifacts.c.id, artifacts.c.owner, artifacts.c.visibility, artifacts.c.sharing)
     found = connection.execute(select(*columns).where(artifacts.c.id.in_(ids))) if ids else ()
-    return {row.id: (row.owner, _VISIBILITY[row.visibility]) for row in found}
+    return {row.id: (row.owner, visibility_of(row.visibility, row.sharing)) for row in found}
+
+
+def visibility_of(stored: str, sharing: str | None) -> Visibility:
+    """What two columns of a row say. An older release may have published what was shared, and left that there."""
+    visibility = _VISIBILITY[stored]
+    return visibility if sharing is None or visibility is Visibility.PUBLIC else _VISIBILITY[sharing]
 
 
 def may_be_id(text: str) -> bool:
@@ -135,7 +141,7 @@ def _artifact(row: Row[Any], slots: Iterable[Sequence[Any]]) -> Artifact:
     (
         artifact_id, type_name, name, version, owner, status, visibility, created_at, updated_at, activated_at,
         document,
-        revision, deleted_at,
+        revision, deleted_at, sharing,
     ) = row[:_WIDTH]  # fmt: skip
     return Artifact(
         artifact_id,
@@ -144,7 +150,7 @@ def _artifact(row: Row[Any], slots: Iterable[Sequence[Any]]) -> Artifact:
         version,
         owner,
         _STATUS[status],
-        _VISIBILITY[visibility],
+        visibility_of(visibility, sharing),
         created_at,
         updated_at,
         activated_at,

@@ -5,8 +5,8 @@ MariaDB, `C` on PostgreSQL); machine-made text is ASCII, so that composite keys 
 are 0 and 1.
 
 `scope` is who sees an artifact in lists: ``public``, or the first 32 hex digits of the sha256 of the owner's project
-for a private one, or null once it is deleted (`glare.db.keys.scope_of`). Lists read one branch a scope with ``UNION
-ALL``, never ``OR``, so every guaranteed shape walks one index per branch.
+for any other, or null once it is deleted (`glare.db.keys.scope_of`). Lists read one branch a scope with ``UNION ALL``,
+never ``OR``, so every guaranteed shape walks one index per branch; what is shared with a project is one more.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ artifacts = Table(
     Column("uniqueness", _ascii(64), unique=True),
     Column("scope", _ascii(32)),
     Column("listed", SmallInteger, nullable=False),  # 0 once deleted: what an admin's lists start from
+    # shared or community, while `visibility` says private: which is all that older releases look at.
+    Column("sharing", _ascii(16)),
     Column("document", _bytes(), nullable=False),  # JSON of Artifact.values
 )
 
@@ -291,6 +293,33 @@ patrols = Table(
     Column("holder", _ascii(32)),
     Column("held_until", BigInteger),
     Column("counts", _bytes(), nullable=False),  # JSON
+)
+
+artifact_members = Table(
+    "artifact_members",
+    metadata,
+    # Projects that an artifact is shared with. What is shared is active or was, so what lists are ordered by here
+    # cannot change any more.
+    Column("artifact_id", _ascii(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
+    Column("project", _text(255), primary_key=True),
+    Column("status", _ascii(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("scope", _ascii(32), nullable=False),  # of project and status: see `glare.db.keys.member_scope`
+    Column("type_name", _ascii(64), nullable=False),
+    Column("name", _text(255), nullable=False),
+    Column("version_key", _ascii(600), nullable=False),
+    Column("owner", _text(255), nullable=False),
+    Column("artifact_created_at", BigInteger, nullable=False),
+)
+
+member_counts = Table(
+    "member_counts",
+    metadata,
+    # Apart from `artifact_counts`, which is the total of what there is.
+    Column("type_name", _ascii(64), primary_key=True),
+    Column("scope", _ascii(32), primary_key=True),
+    Column("total", BigInteger, nullable=False),
 )
 
 artifact_counts = Table(
@@ -539,6 +568,23 @@ def _list_indexes() -> None:
         Index(f"ix_artifacts_{who}_activated", *prefix, a.activated_at, *newest)  # Many share its null.
     Index("ix_artifacts_all_visibility", a.type_name, a.listed, a.visibility, *newest)
     Index("ix_artifacts_deleted_at", a.deleted_at)
+    shared = a.sharing.is_not(None)
+    Index(
+        "ix_artifacts_all_sharing", a.type_name, a.listed, a.visibility, a.sharing, *newest,
+        sqlite_where=shared, postgresql_where=shared,
+    )  # fmt: skip
+    Index(
+        "ix_artifacts_scope_sharing", a.type_name, a.scope, a.sharing, *newest,
+        sqlite_where=shared, postgresql_where=shared,
+    )  # fmt: skip
+    m = artifact_members.c
+    with_me = (m.type_name, m.scope)
+    latest = (m.artifact_created_at.desc(), m.artifact_id)
+    Index("ix_artifact_members_newest", *with_me, *latest)
+    Index("ix_artifact_members_name", *with_me, m.name, *latest)
+    Index("ix_artifact_members_name_version", *with_me, m.name, m.version_key, *latest)
+    Index("ix_artifact_members_version", *with_me, m.version_key, *latest)
+    Index("ix_artifact_members_owner", *with_me, m.owner, *latest)
     Index("ix_artifact_values_scope_match", v.type_name, v.scope, v.match, v.created_at.desc(), v.artifact_id)
     Index("ix_artifact_values_all_match", v.type_name, v.match, v.created_at.desc(), v.artifact_id)
     for name in ("integer", "number"):

@@ -17,6 +17,7 @@ SUSPENDED: Final = "subscription.suspended"
 
 _ACTIONS: Final = (
     *("create", "update", "activate", "deactivate", "reactivate", "publish", "delete"),
+    *("share", "communitize", "withdraw"),
     *("upload", "set_location", "delete_blob", "blob_damaged", "blob_recovered"),
 )
 EVENTS: Final = (
@@ -24,6 +25,7 @@ EVENTS: Final = (
     "artifact.last_good_location_lost",
     *("location.changed", "location.unreachable", "location.recovered", "location.verified", "location.stale"),
     *("location.promoted", "location.promotion_failed", "location.failed"),
+    *("member.added", "member.changed", "member.removed"),
     SUSPENDED,
 )
 """What can be subscribed to, by the names that subscribers know."""

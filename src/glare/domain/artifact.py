@@ -20,7 +20,11 @@ class Status(StrEnum):
 
 
 class Visibility(StrEnum):
+    """Who may see an artifact: its project; its members too; everybody who knows of it; everybody, in every list."""
+
     PRIVATE = "private"
+    SHARED = "shared"
+    COMMUNITY = "community"
     PUBLIC = "public"
 
 
@@ -31,7 +35,7 @@ class Artifact:
     Times are microseconds since the epoch, UTC. `version` is canonical semver text. `values` holds every other non-blob
     field that has a value (`description`, `tags`, `metadata` and the type's own); a field that is absent is null on the
     wire, or shows the default of its type. `revision` grows with every stored change: it is what compare-and-set and
-    ETags use.
+    ETags use. `member` is the project that it was read for, where that is a member of it.
     """
 
     id: str
@@ -48,6 +52,7 @@ class Artifact:
     blobs: Mapping[Slot, Blob]
     revision: int
     deleted_at: int | None = None
+    member: str | None = None
 
     @property
     def saving(self) -> bool:

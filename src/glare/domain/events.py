@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from glare.domain.artifact import Artifact
+from glare.domain.member import Member
 from glare.domain.moment import SECOND
 
 
@@ -69,6 +70,14 @@ def artifact_event(action: str, artifact: Artifact, now: int) -> Event:
         "owner": artifact.owner,
     }
     return Event(action, artifact.owner, artifact.type_name, artifact.id, payload, now)
+
+
+def member_event(action: str, artifact: Artifact, member: Member, now: int) -> Event:
+    """The event that ``added``, ``changed`` or ``removed`` happened to a member of `artifact`."""
+    event = artifact_event(f"member.{action}", artifact, now)
+    return replace(
+        event, payload=event.payload | {"member": {"project": member.project, "status": member.status.value}}
+    )
 
 
 def naive_text(micros: int, separator: str = "T") -> str:

@@ -20,5 +20,8 @@ class Microversion:
 WIDER_TEXT: Final = Microversion(1, 3)
 """Since then text of any character is taken, and what a type does not limit itself may be longer."""
 
+SHARING: Final = Microversion(1, 3)
+"""Since then an artifact may be `shared` or `community`; earlier requests see it as private."""
+
 NEWEST: Final = Microversion(1, 1 << 30)
 """Later than all: what asks for it sees every field."""

@@ -8,15 +8,18 @@ dicts know two operators and no dots (46).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
+from glare.documents.members import MemberStatus
 from glare.domain import version
+from glare.domain.artifact import Visibility
 from glare.domain.declared.coercion import Kind, Shape, Unacceptable, storable
 from glare.domain.filters import Combiner, Filter, Operand, Operator, Target, WrittenFilter, split_items, split_value
 from glare.domain.hints import did_you_mean
-from glare.domain.microversion import Microversion
+from glare.domain.microversion import SHARING, Microversion
+from glare.domain.visibility import DEFAULT_SHOWN, Shown, shown_visibility
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, InvalidParameterValue
 
@@ -30,6 +33,11 @@ COLUMNS: Final = frozenset(
 )
 TYPE_CONSTANTS: Final = frozenset({"type_name", "display_type_name"})
 
+MEMBER_STATUS: Final = "member_status"
+EVERY: Final = "all"
+"""What `visibility` and `member_status` may be in lists beside their values."""
+
+_VISIBILITY: Final = "visibility"
 _LATEST: Final = "latest"
 _TAGS: Final = "tags"
 _TAGS_ANY: Final = "tags-any"
@@ -90,6 +98,9 @@ class ListQuery:
     An artifact passes when all of `filters` hold and, where there are `alternatives`, all filters of one of them. With
     `latest` only the highest version of each name stays. `sort` is a total order. `marker` is the id after which the
     page starts, as it was sent.
+
+    Filters by visibility have those that pass as operands of ``in``. `shown` says which artifacts of others there are
+    in the list, `microversion` what they are called.
     """
 
     filters: tuple[Filter, ...] = ()
@@ -98,6 +109,8 @@ class ListQuery:
     limit: int = DEFAULT_LIMIT
     marker: str | None = None
     latest: bool = False
+    shown: Shown = DEFAULT_SHOWN
+    microversion: Microversion = SHARING
 
     @property
     def plain(self) -> bool:
@@ -137,7 +150,9 @@ class QueryLimits:
             )
 
 
-def parse_query(spec: QueryType, pairs: Pairs, limits: QueryLimits = QueryLimits()) -> ListQuery:
+def parse_query(
+    spec: QueryType, pairs: Pairs, limits: QueryLimits = QueryLimits(), microversion: Microversion = SHARING
+) -> ListQuery:
     """Parse the decoded (name, value) pairs of a query string, repeated ones kept.
 
     Raises `BadRequest` naming parameter, value and remedy.
@@ -146,12 +161,15 @@ def parse_query(spec: QueryType, pairs: Pairs, limits: QueryLimits = QueryLimits
     filters: list[Filter] = []
     alternatives: list[tuple[Filter, ...]] = []
     alternative_tags: list[Filter] = []
-    latest = False
+    latest = every = False
+    once = (*_PAGING, MEMBER_STATUS) if _knows_members(spec, microversion) else _PAGING
     for name, value in pairs:
-        if name in _PAGING:
+        if name in once:
             if name in paging:
                 raise BadRequest(f"Parameter '{name}' is given twice; give it once.")
             paging[name] = value
+        elif name == _VISIBILITY and value == EVERY and microversion >= SHARING:
+            every = True
         elif name == "version" and value == _LATEST:
             latest = True
         elif name in (_TAGS, _TAGS_ANY):
@@ -159,6 +177,9 @@ def parse_query(spec: QueryType, pairs: Pairs, limits: QueryLimits = QueryLimits
             (filters if combiner is Combiner.AND else alternative_tags).extend(found)
         else:
             combiner, condition = _parse_filter(spec, name, value)
+            if condition.field == _VISIBILITY:
+                every = every or (combiner is Combiner.AND and _names_community(condition))
+                condition = _by_visibility(condition, microversion)
             if combiner is Combiner.AND:
                 filters.append(condition)
             else:
@@ -173,7 +194,41 @@ def parse_query(spec: QueryType, pairs: Pairs, limits: QueryLimits = QueryLimits
         min(_parse_limit(paging["limit"]) if "limit" in paging else limits.default_page, limits.max_page),
         paging.get("marker"),
         latest,
+        Shown(_parse_statuses(paging.get(MEMBER_STATUS)), every),
+        microversion,
     )
+
+
+def _knows_members(spec: QueryType, microversion: Microversion) -> bool:
+    """Whether `member_status` is what this module means by it: a type may have a field of that name."""
+    return microversion >= SHARING and MEMBER_STATUS not in spec.fields
+
+
+def _parse_statuses(text: str | None) -> tuple[MemberStatus, ...]:
+    if text is None:
+        return (MemberStatus.ACCEPTED,)
+    if text == EVERY:
+        return tuple(MemberStatus)
+    if text not in list(MemberStatus):
+        raise InvalidParameterValue(
+            f"Parameter '{MEMBER_STATUS}' is {quoted(text)}; give one of {', '.join((*MemberStatus, EVERY))}."
+        )
+    return (MemberStatus(text),)
+
+
+def _names_community(wanted: Filter) -> bool:
+    return wanted.operator in (Operator.EQ, Operator.IN) and Visibility.COMMUNITY in wanted.operands
+
+
+def _by_visibility(wanted: Filter, microversion: Microversion) -> Filter:
+    """The filter with all values that pass, by what they are called in this microversion."""
+    passing = tuple(
+        visibility.value
+        for visibility in Visibility
+        if (shown_visibility(visibility, microversion).value in wanted.operands)
+        is not (wanted.operator is Operator.NEQ)
+    )
+    return replace(wanted, operator=Operator.IN, operands=passing)
 
 
 def first_link(path: str, pairs: Pairs) -> str:

@@ -12,9 +12,10 @@ from glare.documents import locations as documents
 from glare.domain import moment
 from glare.domain.artifact import Artifact
 from glare.domain.blob import AsSent, Blob, BlobStatus, External
-from glare.domain.declared.artifact_type import Face, TypeSpec
+from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.microversion import Microversion
 from glare.domain.verification import visible_reason
+from glare.domain.visibility import shown_visibility
 from glare.domain.wording import visible_url
 
 
@@ -24,7 +25,7 @@ def represent(spec: TypeSpec, artifact: Artifact, *, microversion: Microversion,
     Without `full_urls` a confidential external location shows scheme and host only. The containers in it are the
     artifact's own and are not to be changed in place.
     """
-    document = _fields(spec, spec.face(microversion), artifact, full_urls=full_urls)
+    document = _fields(spec, microversion, artifact, full_urls=full_urls)
     return _formatted(spec, artifact, document, full_urls=full_urls)
 
 
@@ -34,7 +35,7 @@ def represent_for_all(
     """The artifact as the type ``all`` shows it: base fields, its type's name, and what its own type's `format` hook
     adds.
     """
-    document = _fields(all_spec, all_spec.face(microversion), artifact, full_urls=full_urls)
+    document = _fields(all_spec, microversion, artifact, full_urls=full_urls)
     document["type_name"] = artifact.type_name
     document["display_type_name"] = spec.display_name
     return _formatted(spec, artifact, document, full_urls=full_urls)
@@ -106,7 +107,8 @@ def _moment(micros: int | None) -> str | None:
     return None if micros is None else moment.text(micros)
 
 
-def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) -> dict[str, Any]:
+def _fields(spec: TypeSpec, microversion: Microversion, artifact: Artifact, *, full_urls: bool) -> dict[str, Any]:
+    face = spec.face(microversion)
     document = dict(face.blank)
     for name, default in face.fresh.items():
         document[name] = default.copy()
@@ -121,7 +123,7 @@ def _fields(spec: TypeSpec, face: Face, artifact: Artifact, *, full_urls: bool) 
     document["created_at"] = moment.text(artifact.created_at)
     document["updated_at"] = moment.text(artifact.updated_at)
     document["activated_at"] = None if artifact.activated_at is None else moment.text(artifact.activated_at)
-    document["visibility"] = artifact.visibility.value
+    document["visibility"] = shown_visibility(artifact.visibility, microversion).value
     document["version"] = artifact.version
     document["display_type_name"] = spec.display_name
     for slot, blob in artifact.blobs.items():

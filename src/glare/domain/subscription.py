@@ -9,7 +9,7 @@ from typing import Final
 from glare.documents.subscriptions import DeliveryState, SubscriptionState
 from glare.domain.events import Event
 
-_SUBJECTS: Final = ("artifact", "location", "subscription")
+_SUBJECTS: Final = ("artifact", "location", "member", "subscription")
 
 
 def name_of(event_type: str) -> str:

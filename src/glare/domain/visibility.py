@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from glare.documents.members import MemberStatus
 from glare.domain.artifact import Visibility
+from glare.domain.microversion import SHARING, Microversion
 
 
 class ScopeKind(StrEnum):
-    """`PROJECT` is the artifacts of one project and all public ones, `PUBLIC_ONLY` the public ones of everybody."""
+    """`PROJECT` is what one project owns, what is shared with it, and what all may see; `PUBLIC_ONLY` the latter."""
 
     EVERYTHING = "everything"
     PROJECT = "project"
@@ -36,10 +39,48 @@ class ListScope:
         return cls(ScopeKind.PUBLIC_ONLY)
 
 
-def visible(scope: ListScope, owner: str, visibility: Visibility) -> bool:
-    """Whether the scope shows an artifact of this owner and visibility."""
+def visible(scope: ListScope, owner: str, visibility: Visibility, *, member: bool = False) -> bool:
+    """Whether who has this scope may see an artifact of this owner and visibility; `member`: whether it is shared with
+    the scope's project, whatever that has decided.
+    """
     return (
         scope.kind is ScopeKind.EVERYTHING
-        or visibility is Visibility.PUBLIC
-        or (scope.kind is ScopeKind.PROJECT and owner == scope.project)
+        or visibility in _FOR_ALL
+        or (
+            scope.kind is ScopeKind.PROJECT and (owner == scope.project or (member and visibility is Visibility.SHARED))
+        )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which of the visible artifacts of others a list shows, beside the public ones: those shared with the project that
+    has decided so, and with `community` those of everybody.
+    """
+
+    statuses: Collection[MemberStatus] = (MemberStatus.ACCEPTED,)
+    community: bool = False
+
+
+DEFAULT_SHOWN = Shown()
+
+
+def listed(
+    scope: ListScope, owner: str, visibility: Visibility, status: MemberStatus | None, shown: Shown = DEFAULT_SHOWN
+) -> bool:
+    """Whether a list shows an artifact, filters aside. `status` is what the scope's project has decided, None where it
+    is no member.
+    """
+    if scope.kind is ScopeKind.EVERYTHING or owner == scope.project:
+        return True
+    if visibility is Visibility.COMMUNITY:
+        return shown.community
+    return visible(scope, owner, visibility, member=status in shown.statuses)
+
+
+def shown_visibility(visibility: Visibility, microversion: Microversion) -> Visibility:
+    """What requests of this microversion are told: what is shared is private to those that do not know of sharing."""
+    return visibility if visibility is Visibility.PUBLIC or microversion >= SHARING else Visibility.PRIVATE
+
+
+_FOR_ALL = frozenset((Visibility.COMMUNITY, Visibility.PUBLIC))

@@ -12,6 +12,7 @@ from glare.http.api import (
     audit,
     blobs,
     locations,
+    members,
     publishers,
     quotas,
     schemas,
@@ -48,6 +49,11 @@ API: Sequence[BaseRoute] = (
     Route(
         "/artifacts/{type_name}/{id}/{blob_path:path}",
         Endpoint.of_tagged(GET=blobs.get, PUT=blobs.put, DELETE=blobs.delete),
+    ),
+    Route("/members/{artifact_id}", Endpoint(GET=members.list_page, POST=members.add)),
+    Route(
+        "/members/{artifact_id}/{project}",
+        Endpoint(GET=members.show, PUT=members.decide, DELETE=members.remove),
     ),
     Route("/quotas", Endpoint(PUT=quotas.put, GET=quotas.get_all)),
     Route("/project-quotas", Endpoint(GET=quotas.get_own)),

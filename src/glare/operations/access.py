@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
 
+from glare.db.lists import members
 from glare.db.rows import fetch_artifact
 from glare.domain.actor import Actor
-from glare.domain.artifact import Artifact, Status
+from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.blob import External, Managed, Slot
 from glare.domain.declared.artifact_type import FieldSpec, TypeSpec
 from glare.domain.microversion import NEWEST, Microversion
@@ -36,9 +37,27 @@ def read_artifact(
     known = artifact is not None and artifact.type_name in services.types.names
     if artifact is None or not known or (spec is not services.types.all and artifact.type_name != spec.name):
         raise not_found(artifact_id)
+    artifact = for_reader(connection, actor, artifact)
     if not may_see(services.policy, actor, artifact):
         raise not_found(artifact_id, hidden=True)
     return artifact
+
+
+def for_reader(connection: Connection, actor: Actor, artifact: Artifact) -> Artifact:
+    """The artifact as it is read for the caller: `may_see` and the rules then know whether their project is a
+    member.
+    """
+    shared = artifact.visibility is Visibility.SHARED
+    if not shared or actor.project is None or not is_member(connection, actor.project, artifact):
+        return artifact
+    return replace(artifact, member=actor.project)
+
+
+def is_member(connection: Connection, project: str, artifact: Artifact) -> bool:
+    """Whether the artifact is shared with the project, which is not its owner's."""
+    if artifact.visibility is not Visibility.SHARED or project == artifact.owner:
+        return False
+    return members.find(connection, artifact.id, project) is not None
 
 
 def find_artifact(services: Services, actor: Actor, spec: TypeSpec, artifact_id: str) -> Artifact:

@@ -128,11 +128,13 @@ class Rules:
 
     `measure`: whether locations are measured when they are recorded, and `measure_later` whether workers measure those
     that were not. `harmless_parameters` of a URL's query (in lower case) are no secret. `quotas` are limits by type
-    name, `ALL_TYPES` for the global one. Times in seconds, sizes in bytes; but `removal_delay`, how long objects stay
-    that no row needs any more, is in microseconds. Whole files of `unchecked_stores` are sent by the server itself.
+    name, `ALL_TYPES` for the global one; `max_members` is of one artifact, -1 unlimited. Times in seconds, sizes in
+    bytes; but `removal_delay`, how long objects stay that no row needs any more, is in microseconds. Whole files of
+    `unchecked_stores` are sent by the server itself.
     """
 
     quotas: Mapping[str, Limits]
+    max_members: int
     delayed_delete: Mapping[str, bool]
     default_store: Mapping[str, str]
     redirect: Mapping[str, bool]

@@ -23,7 +23,7 @@ from glare.errors import GlareError, PolicyException
 from glare.policy.compile import Compiler, Decision, RuleError
 from glare.policy.rules import RULES
 
-_PREFIXES: Final = ("artifact:", "audit:", "subscription:", "publisher:")
+_PREFIXES: Final = ("artifact:", "audit:", "member:", "subscription:", "publisher:")
 
 
 class PolicyEngine:
@@ -65,8 +65,9 @@ class PolicyEngine:
 
 
 def target_of(artifact: Artifact) -> dict[str, Any]:
-    """What rules may compare of an artifact."""
-    return {
+    """What rules may compare of an artifact. Where it was read for no member, it has no `member_id`."""
+    member = {} if artifact.member is None else {"member_id": artifact.member}
+    return member | {
         "id": artifact.id,
         "type_name": artifact.type_name,
         "name": artifact.name,

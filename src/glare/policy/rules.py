@@ -3,9 +3,9 @@ table.
 
 The language is oslo.policy's. Of the caller a rule may use ``role:NAME``, ``user_id:…``, ``project_id:…``,
 ``project_domain_id:…``, ``roles:…``, ``system_scope:all`` and ``service_roles:…`` (``user`` and ``tenant`` are older
-names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``,
-``%(name)s``, ``%(version)s``, ``%(owner)s``, ``%(visibility)s`` and ``%(status)s``. A rule whose target differs says
-so.
+names of the first two), of the artifact ``%(id)s``, ``%(type_name)s``, ``%(name)s``, ``%(version)s``, ``%(owner)s``,
+``%(visibility)s`` and ``%(status)s``, and ``%(member_id)s``, which is the caller's project where the artifact is shared
+with it. A rule whose target differs says so.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _SCHEMAS = ("GET /schemas", "GET /schemas/{type}")
 _TYPE = "/artifacts/{type}"
 _ARTIFACT = "/artifacts/{type}/{id}"
 _BLOB = "/artifacts/{type}/{id}/{blob path}"
+_MEMBERS = "/members/{artifact_id}"
+_MEMBER = "/members/{artifact_id}/{project}"
 _SUBSCRIPTION = "/subscriptions/{subscription}"
 _PUBLISHER = "/publishers/{publisher}"
 
@@ -71,6 +73,24 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("artifact:activate", CHANGER, "Set the status of a drafted artifact to active.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:reactivate", ADMIN, "Set the status of a deactivated artifact to active.", (f"PATCH {_ARTIFACT}",)),
     Rule("artifact:deactivate", ADMIN, "Set the status of an artifact to deactivated.", (f"PATCH {_ARTIFACT}",)),
+    Rule(
+        "artifact:share",
+        CHANGER,
+        "Set the visibility of an artifact to shared: its members see it too.",
+        (f"PATCH {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:communitize",
+        CHANGER,
+        "Set the visibility of an artifact to community: everybody may read it, and lists show it to those who ask.",
+        (f"PATCH {_ARTIFACT}",),
+    ),
+    Rule(
+        "artifact:withdraw",
+        CHANGER,
+        "Set the visibility of an artifact that is shared or community back to private.",
+        (f"PATCH {_ARTIFACT}",),
+    ),
     Rule("artifact:publish", ADMIN, "Set the visibility of an artifact to public.", (f"PATCH {_ARTIFACT}",)),
     Rule(
         "location:list",
@@ -151,7 +171,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "artifact:download",
-        f"({OWNER} or 'public':%(visibility)s) and rule:artifact:download_deactivated",
+        f"({OWNER} or project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s) "
+        "and rule:artifact:download_deactivated",
         "Download a blob.",
         (f"GET {_BLOB}",),
     ),
@@ -170,6 +191,26 @@ RULES: Final[tuple[Rule, ...]] = (
         "See the quotas of one project. The target is %(project_id)s.",
         ("GET /project-quotas", "GET /project-quotas/{project}"),
     ),
+    Rule("member:create", CHANGER, "Share an artifact with a project.", (f"POST {_MEMBERS}",)),
+    Rule(
+        "member:list",
+        EVERYONE,
+        "See with whom an artifact is shared: its owner all of them, a member itself.",
+        (f"GET {_MEMBERS}",),
+    ),
+    Rule(
+        "member:get",
+        EVERYONE,
+        "See one member of an artifact: its owner any, a member itself.",
+        (f"GET {_MEMBER}",),
+    ),
+    Rule(
+        "member:update",
+        f"{ADMIN} or (project_id:%(member_id)s and {WRITER})",
+        "Decide whether a member's lists show the artifact. The target's %(member_id)s is that member.",
+        (f"PUT {_MEMBER}",),
+    ),
+    Rule("member:delete", CHANGER, "Share an artifact with a project no more.", (f"DELETE {_MEMBER}",)),
     Rule(
         "takedown:create",
         ADMIN,

@@ -23,8 +23,11 @@ def list_scope(engine: PolicyEngine, actor: Actor) -> ListScope:
 
 
 def may_see(engine: PolicyEngine, actor: Actor, artifact: Artifact) -> bool:
-    """Whether the artifact exists for the caller. What they may do with it is for other rules to say."""
-    return visible(_own_scope(actor), artifact.owner, artifact.visibility) or engine.allows(
+    """Whether the artifact, read for the caller's project, exists for the caller. What they may do with it is for other
+    rules to say.
+    """
+    member = artifact.member is not None and artifact.member == actor.project
+    return visible(_own_scope(actor), artifact.owner, artifact.visibility, member=member) or engine.allows(
         "artifact:get_any_artifact", actor, target_of(artifact)
     )
 

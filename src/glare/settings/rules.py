@@ -60,6 +60,7 @@ def rules_of(settings: Settings) -> Rules:
             promoting[name] = Promoting(section.promote_when)
     return Rules(
         quotas=quotas,
+        max_members=settings.quotas.max_members,
         delayed_delete=delayed,
         default_store=default_store,
         redirect=redirect,

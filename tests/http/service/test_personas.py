@@ -46,6 +46,8 @@ OURS: Final = frozenset({"reader", "member", "without roles", "manager", "served
 WRITERS: Final = OURS - {"reader"}
 ADMINS: Final = frozenset({"admin", "system admin"})
 SEERS: Final = ADMINS | {"system reader"}
+SHARERS: Final = frozenset({"other member", "other manager"})
+"""Those of a project that an artifact is shared with."""
 WITH_PROJECT: Final = OURS | {"service", "admin", "other member", "other manager"}
 
 
@@ -76,6 +78,8 @@ class Row:
 
 ARTIFACT = "/artifacts/{type_name}/{id}"
 BLOB = "/artifacts/{type_name}/{id}/{blob_path:path}"
+MEMBERS = "/members/{artifact_id}"
+MEMBER = MEMBERS + "/{project}"
 SUBSCRIPTION = "/subscriptions/{subscription}"
 DELIVERY = SUBSCRIPTION + "/deliveries/{delivery}"
 TAKEN = {"kind": "host", "value": "taken.example", "reason": "other"}
@@ -108,6 +112,11 @@ TABLE: Final = (
         media_type=LOCATION,
     ),
     Row("DELETE", BLOB, WRITERS | ADMINS, path="/artifacts/images/{located}/image"),
+    Row("GET", MEMBERS, OURS | ADMINS | SHARERS, path="/members/{shared}"),
+    Row("POST", MEMBERS, WRITERS | ADMINS, path="/members/{shared}", json={"project": "p7"}),
+    Row("GET", MEMBER, OURS | ADMINS | SHARERS, path="/members/{shared}/p2"),
+    Row("PUT", MEMBER, ADMINS | SHARERS, path="/members/{shared}/p2", json={"status": "accepted"}),
+    Row("DELETE", MEMBER, WRITERS | ADMINS, path="/members/{shared}/p2"),
     Row("GET", "/quotas", SEERS),
     Row(
         "PUT", "/quotas", ADMINS, json=[{"project_id": "p9", "project_quotas": [{"quota_name": "x", "quota_value": 1}]}]
@@ -167,6 +176,7 @@ class World:
         self.names: Json = {
             "publisher": builds.id,
             **made,
+            "shared": self._shared(owner, latest),
             "type_name": "images",
             "located": located["id"],
             "location_id": location["id"],
@@ -175,6 +185,16 @@ class World:
             "takedown_id": takedown.json()["id"],
             "origin": origin,
         }
+
+    def _shared(self, owner: ActorClient, latest: Mapping[str, str]) -> str:
+        artifact = owner.create("images", name="shared", disk_format="raw", container_format="bare")
+        owner.upload(artifact, "image", b"bytes")
+        owner.activate(artifact)
+        step = {"op": "replace", "path": "/visibility", "value": "shared"}
+        assert owner.patch(artifact, step, headers=latest).status_code == 200
+        members = f"/members/{artifact['id']}"
+        assert owner.request("POST", members, json={"project": "p2"}, headers=latest).status_code == 201
+        return str(artifact["id"])
 
 
 @pytest.fixture

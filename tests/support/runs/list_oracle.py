@@ -8,13 +8,14 @@ from functools import cmp_to_key
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
+from glare.documents.members import MemberStatus
 from glare.domain import version
 from glare.domain.artifact import Artifact, Status
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.filters import Filter, Operator, Target
 from glare.domain.query import ListQuery
 from glare.domain.version import Version
-from glare.domain.visibility import ListScope, visible
+from glare.domain.visibility import ListScope, listed, shown_visibility
 
 Types = Mapping[str, TypeSpec]
 
@@ -28,14 +29,20 @@ _COMPARISONS: Final[Mapping[Operator, Callable[[Any, Any], bool]]] = {
 }
 
 
-def expected(stored: Iterable[Artifact], query: ListQuery, scope: ListScope, types: Types) -> list[str]:
+Decided = Mapping[str, MemberStatus]
+"""What the scope's project has decided of the artifacts that are shared with it, by id."""
+
+
+def expected(
+    stored: Iterable[Artifact], query: ListQuery, scope: ListScope, types: Types, decided: Decided
+) -> list[str]:
     """Ids of all artifacts that the list has, in order; marker and limit aside."""
     found = [
         artifact
         for artifact in stored
         if artifact.type_name in types
         and artifact.status is not Status.DELETED
-        and visible(scope, artifact.owner, artifact.visibility)
+        and listed(scope, artifact.owner, artifact.visibility, decided.get(artifact.id), query.shown)
         and all(passes(artifact, wanted, types) for wanted in query.filters)
         and (
             not query.alternatives
@@ -55,7 +62,7 @@ def order(query: ListQuery, types: Types) -> Callable[[Artifact], Any]:
 
     def compare(one: Artifact, other: Artifact) -> int:
         for key in query.sort:
-            a, b = _sort_value(one, key.field, types), _sort_value(other, key.field, types)
+            a, b = (_sort_value(artifact, key.field, types, query) for artifact in (one, other))
             if a == b:
                 continue
             if a is None or b is None:
@@ -95,6 +102,8 @@ def _value_of(artifact: Artifact, field: str, types: Types) -> Any:
     return artifact.type_name if field == "type_name" else types[artifact.type_name].view(artifact)[field]
 
 
-def _sort_value(artifact: Artifact, field: str, types: Types) -> Any:
+def _sort_value(artifact: Artifact, field: str, types: Types, query: ListQuery) -> Any:
     value = _value_of(artifact, field, types)
+    if field == "visibility":
+        return shown_visibility(value, query.microversion).value
     return version.parse(value).key if field == "version" or (field == "made" and value is not None) else value

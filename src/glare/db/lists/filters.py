@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import ColumnElement, Dialect, FromClause, String, TypeDecorator, and_, exists, false, literal, or_
 
 from glare.db.tables import artifact_values, blobs
+from glare.domain.artifact import Visibility
 from glare.domain.declared.coercion import Kind
 from glare.domain.declared.index import match_key
 from glare.domain.filters import Filter, Operand, Operator, Target
@@ -16,6 +17,13 @@ from glare.domain.version import Version
 
 Condition = ColumnElement[bool]
 Column = ColumnElement[Any]
+
+
+class Readable(Protocol):
+    """What has columns by name: a table, or a join that says which of its tables has each."""
+
+    @property
+    def c(self) -> Any: ...
 
 
 class ListedType(Protocol):
@@ -52,6 +60,8 @@ _OPERATORS: Final[Mapping[Operator, Callable[[Column, Sequence[Any]], Condition]
     Operator.LTE: lambda column, operands: column <= operands[0],
 }
 
+_NOT_PUBLIC: Final = (Visibility.PRIVATE, Visibility.SHARED, Visibility.COMMUNITY)
+
 _IDENTITY: Final = (Operator.EQ, Operator.NEQ, Operator.IN)
 
 VALUE_COLUMNS: Final[Mapping[Kind, str]] = {
@@ -70,7 +80,7 @@ VALUE_COLUMNS: Final[Mapping[Kind, str]] = {
 class Place:
     """One artifact in a query: its columns, and the type that the query looks at just there."""
 
-    artifact: FromClause
+    artifact: Readable
     type: ListedType
 
 
@@ -117,8 +127,24 @@ def type_constant(field: str, listed: ListedType) -> Column:
     return literal(listed.name if field == "type_name" else listed.display_name, String())
 
 
+def visibility_condition(passing: Sequence[object], columns: Any) -> Condition:
+    """Whether an artifact's visibility is one of `passing`: two columns say it."""
+    found = []
+    if Visibility.PUBLIC in passing:
+        found.append(columns.visibility == Visibility.PUBLIC.value)
+    others = [one for one in _NOT_PUBLIC if one in passing]
+    if others:
+        of_these = [columns.sharing.is_(None)] if Visibility.PRIVATE in passing else []
+        of_these += [columns.sharing == one.value for one in others if one is not Visibility.PRIVATE]
+        not_public = columns.visibility == Visibility.PRIVATE.value
+        found.append(not_public if len(others) == len(_NOT_PUBLIC) else and_(not_public, or_(*of_these)))
+    return or_(*found) if found else false()
+
+
 def _column(wanted: Filter, place: Place) -> Condition:
     columns = place.artifact.c
+    if wanted.field == "visibility":
+        return visibility_condition(wanted.operands, columns)
     if wanted.kind is not Kind.VERSION:
         return _OPERATORS[wanted.operator](columns[wanted.field], wanted.operands)
     compare = _OPERATORS[wanted.operator]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, func, literal, or_, select, union_all
 
 from glare.db.lists.filters import (
     VALUE_COLUMNS,
@@ -22,10 +23,14 @@ from glare.db.lists.filters import (
     conditions,
     type_constant,
     value_conditions,
+    visibility_condition,
 )
-from glare.db.tables import artifact_values, artifacts
+from glare.db.tables import artifact_members, artifact_values, artifacts
+from glare.domain.artifact import Visibility
 from glare.domain.filters import Filter, Operator, Target
+from glare.domain.microversion import Microversion
 from glare.domain.query import NEWEST_FIRST, ListQuery, SortKey
+from glare.domain.visibility import shown_visibility
 
 _NEWEST: Final = tuple(key.field for key in NEWEST_FIRST)
 _SHARED_ORDERS: Final = frozenset(
@@ -43,13 +48,24 @@ _SHARED_ORDERS: Final = frozenset(
 """Orders of indexes whose first keys many artifacts may share."""
 
 
+class Part(StrEnum):
+    """What a branch reads: artifacts of one scope; those shared with the project that its scope stands for; those that
+    their owners let everybody read.
+    """
+
+    OWN = "own"
+    SHARED = "shared"
+    COMMUNITY = "community"
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The part of a list with one type and one scope (None: everybody's), and with `only` where it is given."""
+    """A part of a list with one type and one scope (None: everybody's), and what passes all of `only`."""
 
     type: ListedType
     scope: str | None
-    only: Filter | None = None
+    only: tuple[Filter, ...] = ()
+    part: Part = Part.OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +176,16 @@ def probe_statement(listing: Listing, driver: Filter, most: int) -> Select[Any]:
     return select(sum(counts[1:], start=counts[0]))
 
 
-def marker_statement(order: Sequence[SortKey], artifact_id: str) -> Select[Any]:
-    """Select owner, visibility and type of an artifact, and where it stands in an order, by field.
+def marker_statement(query: ListQuery, artifact_id: str) -> Select[Any]:
+    """Select owner, visibility, sharing and type of an artifact, and where it stands in the query's order, by field.
 
     `Target.TYPE` keys are left out: the type says them.
     """
     found: list[ColumnElement[Any]] = []
-    for key in order:
+    own = _own_columns(query.microversion)
+    for key in query.sort:
         if key.target is Target.COLUMN:
-            found.append(_OWN_COLUMNS[key.field].label(f"at_{key.field}"))
+            found.append(own[key.field].label(f"at_{key.field}"))
         elif key.target is Target.VALUE:
             values = artifact_values.alias()
             value = select(values.c[VALUE_COLUMNS[key.kind]]).where(
@@ -176,7 +193,8 @@ def marker_statement(order: Sequence[SortKey], artifact_id: str) -> Select[Any]:
             )
             found.append(value.scalar_subquery().label(f"at_{key.field}"))
     columns = artifacts.c
-    return select(columns.owner, columns.visibility, columns.type_name, *found).where(columns.id == artifact_id)
+    known = (columns.owner, columns.visibility, columns.sharing, columns.type_name)
+    return select(*known, *found).where(columns.id == artifact_id)
 
 
 def _parts(listing: Listing, order: Sequence[SortKey], branch: Branch, marker: Marker | None) -> Iterator[Select[Any]]:
@@ -261,24 +279,34 @@ def _nullable(key: SortKey) -> bool:
 def _source(listing: Listing, branch: Branch) -> _Source:
     """The rows of the branch that pass, without order and marker."""
     query = listing.query
-    rest = [wanted for wanted in query.filters if wanted is not listing.driver]
-    rest += [branch.only] if branch.only is not None else []
-    place = Place(artifacts, branch.type)
+    shared = branch.part is Part.SHARED
+    # What is shared with a project is few, and is walked whatever passes.
+    driver = None if shared else listing.driver
+    rest = [wanted for wanted in (*query.filters, *branch.only) if wanted is not driver]
+    own = _own_columns(query.microversion)
+    columns = own | _shared_columns(artifact_members.c, query.microversion) if shared else own
+    place = Place(_Columns(columns, artifacts), branch.type) if shared else Place(artifacts, branch.type)
     found = conditions(rest, query.alternatives, place)
     if listing.highest is not None:
-        found.append(artifacts.c.version_key == listing.highest)
+        found.append(place.artifact.c.version_key == listing.highest)
     elif query.latest:
         found += _latest(listing, place)
-    if listing.driver is None:
-        return _Source(select(artifacts.c.id).where(*_in_branch(artifacts, branch), *found), _OWN_COLUMNS)
-    rows = _driving(branch, listing.driver)
-    if not fixes_value(listing.driver):
+    if shared:
+        joined = artifact_members.join(artifacts, artifacts.c.id == artifact_members.c.artifact_id)
+        rows = select(artifact_members.c.artifact_id).select_from(joined)
+        return _Source(rows.where(*_is_shared(artifact_members, artifacts, branch), *found), columns)
+    if driver is None:
+        return _Source(select(artifacts.c.id).where(*_in_branch(artifacts, branch), *found), columns)
+    rows = _driving(branch, driver)
+    if not fixes_value(driver):
         rows = rows.distinct()  # Two elements of a list may be in one range, or among the items.
     values = artifact_values.c
-    columns: dict[str, Column] = {"created_at": values.created_at, "id": values.artifact_id}
+    if branch.part is Part.COMMUNITY:
+        found += _in_branch(artifacts, branch)
+    columns = {"created_at": values.created_at, "id": values.artifact_id}
     if found or not listing.newest_first:
         rows = rows.join(artifacts, artifacts.c.id == values.artifact_id).where(*found)
-        columns = _OWN_COLUMNS | columns
+        columns = own | columns
     return _Source(rows, columns)
 
 
@@ -308,7 +336,12 @@ def _is_indexed(wanted: Filter) -> bool:
 
 def _in_branch(table: FromClause, branch: Branch) -> Iterator[Condition]:
     yield table.c.type_name == branch.type.name
-    if branch.scope is not None:
+    if branch.part is Part.COMMUNITY:
+        if table is not artifact_values:
+            yield table.c.sharing == Visibility.COMMUNITY.value
+            yield table.c.visibility == Visibility.PRIVATE.value
+            yield table.c.listed == 1
+    elif branch.scope is not None:
         yield table.c.scope == branch.scope
     elif table is not artifact_values:  # What is deleted has no values.
         yield table.c.listed == 1
@@ -317,17 +350,49 @@ def _in_branch(table: FromClause, branch: Branch) -> Iterator[Condition]:
 def _latest(listing: Listing, place: Place) -> Iterator[Condition]:
     """No other artifact of the name that passes has a higher version, in any branch."""
     query = listing.query
-    scopes = {branch.scope for branch in listing.branches}
-    for listed in {branch.type.name: branch.type for branch in listing.branches}.values():
+    for group in _groups(listing.branches):
+        branch = group[0]
         other = artifacts.alias()
-        seen = other.c.listed == 1 if None in scopes else other.c.scope.in_(sorted(map(str, scopes)))
+        seen: list[Condition]
+        columns = other.c
+        if branch.part is Part.SHARED:
+            members = artifact_members.alias()
+            seen = [members.c.type_name == branch.type.name, *_still_shared(members, other)]
+            seen.append(members.c.scope.in_(sorted(str(one.scope) for one in group)))
+            other_place = Place(_Columns(_shared_columns(members.c, query.microversion), other), branch.type)
+            columns = members.c
+        else:
+            seen = [*_in_branch(other, branch)] if len(group) == 1 else [columns.type_name == branch.type.name]
+            if len(group) > 1:
+                seen.append(columns.scope.in_(sorted(str(one.scope) for one in group)))
+            other_place = Place(other, branch.type)
         yield ~exists().where(
-            other.c.type_name == listed.name,
-            seen,
-            other.c.name == place.artifact.c.name,
-            other.c.version_key > place.artifact.c.version_key,
-            *conditions(query.filters, query.alternatives, Place(other, listed)),
+            *seen,
+            columns.name == place.artifact.c.name,
+            columns.version_key > place.artifact.c.version_key,
+            *conditions((*query.filters, *branch.only), query.alternatives, other_place),
         )
+
+
+def _groups(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
+    """Branches that differ in their scopes only, together."""
+    found: dict[Any, list[Branch]] = {}
+    for branch in branches:
+        found.setdefault((branch.type.name, branch.part, branch.only), []).append(branch)
+    yield from found.values()
+
+
+def _is_shared(members: FromClause, table: FromClause, branch: Branch) -> Iterator[Condition]:
+    yield members.c.type_name == branch.type.name
+    yield members.c.scope == branch.scope
+    yield from _still_shared(members, table)
+
+
+def _still_shared(members: FromClause, table: FromClause) -> Iterator[Condition]:
+    """An older release may have published or deleted the artifact, and left its members."""
+    yield table.c.id == members.c.artifact_id
+    yield table.c.listed == 1
+    yield visibility_condition((Visibility.SHARED,), table.c)
 
 
 def _join_value(rows: Select[Any], key: SortKey, source: _Source) -> tuple[Select[Any], Column]:
@@ -336,7 +401,54 @@ def _join_value(rows: Select[Any], key: SortKey, source: _Source) -> tuple[Selec
     return joined, values.c[VALUE_COLUMNS[key.kind]]
 
 
+class _Columns:
+    """The columns of a join by the names that those of `artifacts` have: those in `first`, or the table's."""
+
+    def __init__(self, first: Mapping[str, Column], table: FromClause) -> None:
+        self._first, self._table = first, table
+
+    @property
+    def c(self) -> Any:
+        return self
+
+    def __getitem__(self, name: str) -> Column:
+        # `version` is the key in an order, and the text in a condition.
+        found = self._first.get(name) if name != "version" else None
+        return self._table.c[name] if found is None else found
+
+    __getattr__ = __getitem__
+
+
 _OWN_COLUMNS: Final[dict[str, Column]] = {
     **{column.name: column for column in artifacts.c},
     "version": artifacts.c.version_key,
+}
+
+
+def _own_columns(microversion: Microversion) -> dict[str, Column]:
+    """What orders artifacts, by field."""
+    if shown_visibility(Visibility.SHARED, microversion) is Visibility.PRIVATE:
+        return _OWN_COLUMNS
+    return _SINCE_SHARING
+
+
+def _shared_columns(members: Any, microversion: Microversion) -> dict[str, Column]:
+    """What orders artifacts that are shared with a project: of what its members say too, what they have an index of."""
+    return {
+        "id": members.artifact_id,
+        "name": members.name,
+        "version": members.version_key,
+        "version_key": members.version_key,
+        "owner": members.owner,
+        "created_at": members.artifact_created_at,
+        "visibility": literal(shown_visibility(Visibility.SHARED, microversion).value),
+    }
+
+
+_own = artifacts.c
+_SINCE_SHARING: Final[dict[str, Column]] = _OWN_COLUMNS | {
+    "visibility": case(
+        (_own.visibility == Visibility.PUBLIC.value, _own.visibility),
+        else_=func.coalesce(_own.sharing, _own.visibility),
+    )
 }

@@ -6,18 +6,20 @@ caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, select, union_all
 
-from glare.db.keys import PUBLIC_SCOPE, scope_of
+from glare.db.keys import PUBLIC_SCOPE, member_scope, scope_of
+from glare.db.lists import members
 from glare.db.lists.filters import ListedType
 from glare.db.lists.pages import (
     Branch,
     Listing,
     Marker,
+    Part,
     count_statement,
     fixes_value,
     highest_statement,
@@ -25,17 +27,29 @@ from glare.db.lists.pages import (
     page_statement,
     probe_statement,
 )
-from glare.db.rows import fetch_artifacts, may_be_id
-from glare.db.tables import artifact_counts
+from glare.db.rows import fetch_artifacts, may_be_id, visibility_of
+from glare.db.tables import artifact_counts, member_counts
 from glare.domain.artifact import Artifact, Visibility
-from glare.domain.filters import Filter, Operator
+from glare.domain.declared.coercion import Kind
+from glare.domain.filters import Filter, Operator, Target
 from glare.domain.query import NEWEST_FIRST, TYPE_CONSTANTS, ListQuery
-from glare.domain.visibility import ListScope, ScopeKind, visible
+from glare.domain.visibility import ListScope, ScopeKind, shown_visibility, visible
 from glare.domain.wording import quoted
 from glare.errors import ArtifactNotFound
 
-_SPLIT: Final = frozenset(("name", "version", "status", "owner", "visibility"))
+_SPLIT: Final = frozenset(("name", "version", "status", "owner"))
 _MOST_ITEMS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _NoType:
+    """The type of a part that is not yet one of a type."""
+
+    name: str = ""
+    display_name: str | None = None
+
+
+_NO_TYPE: Final = _NoType()
 
 FEW: Final = 10_000
 """So many rows are read and sorted in some ten milliseconds."""
@@ -105,9 +119,11 @@ def plan(
     """How to read the list: which branches, and what decides among the ways through the indexes. Without branches it is
     empty.
     """
-    query, scopes = _settle_visibility(query, _scopes(scope))
+    query, parts = _settle_visibility(query, scope)
     query, items = _split_items(query)
-    branches = [Branch(listed, name, item) for listed in types for name in scopes for item in items]
+    branches = [
+        replace(part, type=listed, only=(*part.only, *item)) for listed in types for part in parts for item in items
+    ]
     listing = Listing(query, branches)
     if not branches:
         return listing
@@ -117,15 +133,15 @@ def plan(
     return replace(listing, driver=_choose_driver(connection, listing, few)) if listing.branches else listing
 
 
-def _split_items(query: ListQuery) -> tuple[ListQuery, tuple[Filter | None, ...]]:
+def _split_items(query: ListQuery) -> tuple[ListQuery, tuple[tuple[Filter, ...], ...]]:
     """``in`` on a base field as one filter by equality for each item, which the indexes know how to answer in order."""
     chosen = next(
         (wanted for wanted in query.filters if wanted.field in _SPLIT and wanted.operator is Operator.IN), None
     )
     if chosen is None or query.latest or not 0 < len(set(chosen.operands)) <= _MOST_ITEMS:
-        return query, (None,)
+        return query, ((),)
     rest = tuple(wanted for wanted in query.filters if wanted is not chosen)
-    items = tuple(replace(chosen, operator=Operator.EQ, operands=(item,)) for item in dict.fromkeys(chosen.operands))
+    items = tuple((replace(chosen, operator=Operator.EQ, operands=(item,)),) for item in dict.fromkeys(chosen.operands))
     return replace(query, filters=rest), items
 
 
@@ -136,30 +152,67 @@ def _choose_driver(connection: Connection, listing: Listing, few: int) -> Filter
     many pass is soon found on the way along the order.
     """
     drivers = listing.drivers
-    if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]):
+    # Their values have no index of what is for everybody.
+    community = any(branch.part is Part.COMMUNITY for branch in listing.branches)
+    if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]) and not community:
         return drivers[0]
     counts = [connection.execute(probe_statement(listing, driver, few + 1)).scalar_one() for driver in drivers]
     if counts and min(counts) <= few:
         return drivers[counts.index(min(counts))]
-    return next(filter(fixes_value, drivers), None) if listing.newest_first else None
+    return next(filter(fixes_value, drivers), None) if listing.newest_first and not community else None
 
 
-def _scopes(scope: ListScope) -> tuple[str | None, ...]:
+def _settle_visibility(query: ListQuery, scope: ListScope) -> tuple[ListQuery, tuple[Branch, ...]]:
+    """The query without its filters by visibility, which choose among the parts of the list, and those parts, for no
+    type yet.
+    """
+    wanted = frozenset(Visibility)
+    rest = []
+    for condition in query.filters:
+        if condition.field == "visibility":
+            wanted &= {Visibility(str(operand)) for operand in condition.operands}
+        else:
+            rest.append(condition)
+    shown = {shown_visibility(one, query.microversion) for one in wanted}
+    sort = tuple(key for key in query.sort if key.field != "visibility" or len(shown) != 1)
+    return replace(query, filters=tuple(rest), sort=sort), tuple(_parts(query, scope, wanted))
+
+
+def _parts(query: ListQuery, scope: ListScope, wanted: frozenset[Visibility]) -> Iterator[Branch]:
     if scope.kind is ScopeKind.EVERYTHING:
-        return (None,)
-    if scope.project is None:
-        return (PUBLIC_SCOPE,)
-    return (scope_of(Visibility.PRIVATE, scope.project), PUBLIC_SCOPE)
+        if wanted:
+            yield Branch(_NO_TYPE, None, _only(wanted, frozenset(Visibility)))
+        return
+    every = wanted & {Visibility.COMMUNITY} if query.shown.community else frozenset()
+    if scope.project is not None:
+        own = wanted - every - {Visibility.PUBLIC}
+        if own:
+            possible = frozenset(Visibility) - {Visibility.PUBLIC}
+            yield Branch(_NO_TYPE, scope_of(Visibility.PRIVATE, scope.project), _only(own, possible))
+        if Visibility.SHARED in wanted:
+            for status in query.shown.statuses:
+                yield Branch(_NO_TYPE, member_scope(status, scope.project), (), Part.SHARED)
+    if Visibility.PUBLIC in wanted:
+        yield Branch(_NO_TYPE, PUBLIC_SCOPE)
+    if every:
+        yield Branch(_NO_TYPE, None, (), Part.COMMUNITY)
 
 
-def _settle_visibility(query: ListQuery, scopes: tuple[str | None, ...]) -> tuple[ListQuery, tuple[str | None, ...]]:
-    """Where each scope is wholly private or public, a filter by visibility chooses among them."""
-    chosen = next((wanted for wanted in query.filters if wanted.field == "visibility"), None)
-    if chosen is None or chosen.operator is not Operator.EQ or None in scopes:
-        return query, scopes
-    public = chosen.operands == (Visibility.PUBLIC.value,)
-    rest = tuple(wanted for wanted in query.filters if wanted is not chosen)
-    return replace(query, filters=rest), tuple(name for name in scopes if (name == PUBLIC_SCOPE) is public)
+def _only(wanted: frozenset[Visibility], possible: frozenset[Visibility]) -> tuple[Filter, ...]:
+    """What of a part is wanted, where it is not all that the part may have."""
+    if wanted == possible:
+        return ()
+    operands = tuple(one.value for one in Visibility if one in wanted)
+    return (Filter("visibility", Kind.STRING, Target.COLUMN, Operator.IN, operands),)
+
+
+def _shows(connection: Connection, scope: ListScope, artifact_id: str, owner: str, visibility: Visibility) -> bool:
+    """Whether who has this scope may see the artifact."""
+    if visible(scope, owner, visibility):
+        return True
+    if visibility is not Visibility.SHARED or scope.project is None:
+        return False
+    return members.find(connection, artifact_id, scope.project) is not None
 
 
 def find_marker(
@@ -169,8 +222,8 @@ def find_marker(
     marker = query.marker
     if marker is None:
         return None
-    row = connection.execute(marker_statement(query.sort, marker)).first() if may_be_id(marker) else None
-    if row is None or not visible(scope, row.owner, Visibility(row.visibility)):
+    row = connection.execute(marker_statement(query, marker)).first() if may_be_id(marker) else None
+    if row is None or not _shows(connection, scope, marker, row.owner, visibility_of(row.visibility, row.sharing)):
         raise ArtifactNotFound(
             f"Parameter 'marker' is {quoted(marker)}, which is no artifact that you can see; give the id of the last "
             "artifact of the page before, or follow 'next'."
@@ -184,11 +237,24 @@ def find_marker(
 _ALL_COUNTS = select(func.sum(artifact_counts.c.total)).where(
     artifact_counts.c.type_name.in_(bindparam("types", expanding=True))
 )
-_SOME_COUNTS = _ALL_COUNTS.where(artifact_counts.c.scope.in_(bindparam("scopes", expanding=True)))
+
+
+def _some_counts(table: Table) -> Select[Any]:
+    columns = table.c
+    return select(columns.total).where(
+        columns.type_name.in_(bindparam("types", expanding=True)),
+        columns.scope.in_(bindparam("scopes", expanding=True)),
+    )
+
+
+# The scopes of members are no others' scopes: both are digests of different texts.
+_COUNTS = union_all(_some_counts(artifact_counts), _some_counts(member_counts)).subquery()
+_SOME_COUNTS = select(func.sum(_COUNTS.c.total))
 
 
 def _total(connection: Connection, listing: Listing, scope: ListScope) -> int:
-    if not listing.query.plain or any(branch.only is not None for branch in listing.branches):
+    apart = any(branch.only or branch.part is Part.COMMUNITY for branch in listing.branches)
+    if not listing.query.plain or apart:
         # Any index of what passes one filter beats a look at every artifact, and no order matters.
         driver = listing.driver or next(iter(sorted(listing.drivers, key=fixes_value, reverse=True)), None)
         counted = replace(listing, driver=driver, query=replace(listing.query, sort=NEWEST_FIRST))

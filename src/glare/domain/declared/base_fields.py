@@ -60,7 +60,7 @@ BASE_FIELDS: Final[Mapping[str, fields.Field]] = {
     ),
     "visibility": fields.String(
         "Who may see the artifact: its project, or everybody.",
-        allowed=tuple(Visibility),
+        allowed=(Visibility.PRIVATE, Visibility.PUBLIC),
         default=Visibility.PRIVATE.value,
         mutable=True,
         nullable=False,
@@ -77,6 +77,19 @@ BASE_FIELDS: Final[Mapping[str, fields.Field]] = {
         "Name of the artifact's type, for people.", system=True, sortable=True, filter_ops=_ANY_TEXT
     ),
 }
+
+SINCE_SHARING: Final[Mapping[str, fields.Field]] = {
+    "visibility": fields.String(
+        "Who may see the artifact: its project; its members too (shared); everybody, and lists show it to "
+        "those who ask (community); everybody.",
+        allowed=tuple(Visibility),
+        default=Visibility.PRIVATE.value,
+        mutable=True,
+        nullable=False,
+        sortable=True,
+    ),
+}
+"""Those of them that are declared otherwise since `WIDER_TEXT`, which is when sharing came too."""
 
 TYPE_NAME: Final = fields.String("Name of the artifact's type.", sortable=True, filter_ops=_ANY_TEXT)
 """The further field of the read-only type `all`."""

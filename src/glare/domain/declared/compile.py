@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from glare.domain.declared import checks, fields
 from glare.domain.declared.artifact_type import Face, FieldSpec, TypeSpec
-from glare.domain.declared.base_fields import BASE_FIELDS, KEEPS_NULL, TYPE_NAME
+from glare.domain.declared.base_fields import BASE_FIELDS, KEEPS_NULL, SINCE_SHARING, TYPE_NAME
 from glare.domain.declared.coercion import Shape
 from glare.domain.declared.declaration import ArtifactType
 from glare.domain.declared.hooks import Hooks
@@ -133,7 +133,12 @@ def _with_default(type_name: str, spec: FieldSpec, default: Any) -> FieldSpec:
 def _assemble(instance: ArtifactType, custom: Mapping[str, FieldSpec], limits: fields.Limits) -> TypeSpec:
     cls = type(instance)
     base = {
-        name: _both(_compiled(cls.name, name, declaration, is_base=True), cls.name, declaration, limits)
+        name: _both(
+            _compiled(cls.name, name, declaration, is_base=True),
+            cls.name,
+            SINCE_SHARING.get(name, declaration),
+            limits,
+        )
         for name, declaration in BASE_FIELDS.items()
     }
     everything = {**base, **custom}

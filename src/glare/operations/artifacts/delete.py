@@ -16,6 +16,7 @@ from glare.domain.declared.hooks import Change, ChangeKind
 from glare.domain.events import artifact_event
 from glare.errors import Forbidden
 from glare.operations import access, audit, hooks
+from glare.operations.artifacts import members
 from glare.operations.locations.jobs import without_jobs
 from glare.operations.services import Services
 from glare.operations.slots import holders
@@ -63,6 +64,7 @@ def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
     used = sum(blob.size or 0 for blob in managed)
 
     def forget(connection: Connection) -> None:
+        members.end(connection, artifact, services.clock())
         artifact_rows.remove_artifact(connection, artifact)
         blob_rows.doom(connection, objects, services.clock() + services.rules.removal_delay)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
@@ -82,6 +84,7 @@ def _mark_deleted(services: Services, actor: Actor, artifact: Artifact) -> None:
     after = replace(artifact, status=Status.DELETED, updated_at=now, deleted_at=now, revision=artifact.revision + 1)
 
     def mark(connection: Connection) -> None:
+        members.end(connection, artifact, now)
         artifact_rows.update_artifact(connection, artifact, after, None)
         detail = {"name": artifact.name, "version": artifact.version, "delayed": True}
         audit.changed(connection, actor, [artifact_event("delete", artifact, now)], detail=detail)

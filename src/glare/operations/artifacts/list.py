@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from glare.db.lists import members
 from glare.db.lists.read import list_ids
 from glare.db.rows import batches, fetch_artifacts
 from glare.domain.actor import Actor
-from glare.domain.artifact import Artifact, Status
+from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.declared.artifact_type import TypeSpec
 from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.query import parse_query
@@ -61,7 +62,7 @@ def list_artifacts(
     """
     spec = access.find_type(services, type_name)
     scope = list_scope(services.policy, actor)
-    query = parse_query(spec.face(microversion), pairs, services.rules.query)
+    query = parse_query(spec.face(microversion), pairs, services.rules.query, microversion)
     types = tuple(services.types.specs.values()) if spec is services.types.all else (spec,)
     with services.db.read() as connection:
         page = list_ids(connection, query, scope, types)
@@ -79,8 +80,12 @@ def further(services: Services, listed: Listed) -> Iterator[list[Artifact]]:
     for ids in listed.rest:
         with services.db.read() as connection:
             found = fetch_artifacts(connection, ids)
-        yield [artifact for artifact in found if _is_listed(listed.scope, artifact)]
+            shared = [artifact.id for artifact in found if artifact.visibility is Visibility.SHARED]
+            project = listed.scope.project
+            with_us = members.shared_with(connection, shared, project) if shared and project is not None else {}
+        yield [artifact for artifact in found if _is_listed(listed.scope, artifact, member=artifact.id in with_us)]
 
 
-def _is_listed(scope: ListScope, artifact: Artifact) -> bool:
-    return artifact.status is not Status.DELETED and visible(scope, artifact.owner, artifact.visibility)
+def _is_listed(scope: ListScope, artifact: Artifact, *, member: bool) -> bool:
+    alive = artifact.status is not Status.DELETED
+    return alive and visible(scope, artifact.owner, artifact.visibility, member=member)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from glare.db import artifacts as artifact_rows
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
-from glare.domain.declared.artifact_type import COLUMNS, Face, FieldSpec, TypeSpec
+from glare.domain.declared.artifact_type import COLUMNS, FieldSpec, TypeSpec
 from glare.domain.declared.hooks import Change, ChangeKind
 from glare.domain.declared.index import index_values
 from glare.domain.events import artifact_event
@@ -19,9 +19,11 @@ from glare.domain.lifecycle import Transition, status_transition, visibility_tra
 from glare.domain.microversion import NEWEST, Microversion
 from glare.domain.patch import Operation, apply, parse
 from glare.domain.representation import represent
+from glare.domain.visibility import shown_visibility
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden
 from glare.operations import access, audit, hooks
+from glare.operations.artifacts import members
 from glare.operations.artifacts.links import require_links
 from glare.operations.services import Services
 from glare.operations.slots import holders
@@ -74,9 +76,8 @@ def update_artifact(
     before = represent(spec, artifact, microversion=NEWEST, full_urls=True)
     draft = _Draft(spec, dict(before), artifact)
     _set(draft, hooks.before(spec, change, artifact))
-    face = spec.face(request.microversion)
     for operation in operations:
-        _apply(services, actor, face, draft, operation)
+        _apply(services, actor, request.microversion, draft, operation)
     # What reads the same is the same: a default that is given explicitly changes nothing. A deactivation and
     # reactivation in one patch ends as it began, but for the time.
     if draft.document == before and draft.artifact.activated_at == artifact.activated_at:
@@ -88,17 +89,20 @@ def update_artifact(
     return spec, after
 
 
-def _apply(services: Services, actor: Actor, face: Face, draft: _Draft, operation: Operation) -> None:
+def _apply(services: Services, actor: Actor, microversion: Microversion, draft: _Draft, operation: Operation) -> None:
+    face = draft.spec.face(microversion)
     # A field that the caller's microversion does not know can be neither tested, nor copied from.
     hidden = draft.spec.fields.keys() - face.fields.keys()
-    name, document = apply(operation, {key: value for key, value in draft.document.items() if key not in hidden})
+    seen = {key: value for key, value in draft.document.items() if key not in hidden}
+    seen["visibility"] = shown_visibility(draft.artifact.visibility, microversion).value
+    name, document = apply(operation, seen)
     if operation.is_test:
         return
     found = face.fields.get(name)
     if found is not None and found.is_blob:
         raise BadRequest(f"Field '{name}' holds data; upload it, or add a location, at its own path.")
     if name == "visibility":
-        _move(services, actor, draft, _visibility(draft.artifact, document[name]))
+        _move(services, actor, draft, _visibility(draft.artifact, document[name], microversion))
     elif name == "status":
         _move(services, actor, draft, _status(draft.artifact, document[name]))
     else:
@@ -111,8 +115,8 @@ def _status(artifact: Artifact, wanted: Any) -> Transition:
     return status_transition(artifact.status, wanted)
 
 
-def _visibility(artifact: Artifact, wanted: Any) -> Transition:
-    return visibility_transition(artifact.visibility, artifact.status, wanted)
+def _visibility(artifact: Artifact, wanted: Any, microversion: Microversion) -> Transition:
+    return visibility_transition(artifact.visibility, artifact.status, wanted, microversion)
 
 
 def _move(services: Services, actor: Actor, draft: _Draft, transition: Transition) -> None:
@@ -183,6 +187,8 @@ def _store(services: Services, actor: Actor, before: Artifact, draft: _Draft, de
     events += [artifact_event(kind, after, now) for kind in draft.steps]
 
     def keep(connection: Connection) -> None:
+        if after.visibility is not before.visibility:
+            members.end(connection, before, now)
         artifact_rows.update_artifact(
             connection, before, after, index_values(draft.spec, after.values) if changed else None
         )

@@ -129,6 +129,7 @@ def _copies(services: Services, connection: Connection, actor: Actor, sha256: st
         blob = artifact.blobs.get(slot)
         if blob is None or not blob.good or blob.external or services.types.get(artifact.type_name).hooks.before:
             continue
+        artifact = access.for_reader(connection, actor, artifact)
         if may_see(services.policy, actor, artifact) and _may_read(services, actor, artifact):
             yield blob
 

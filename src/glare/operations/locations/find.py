@@ -10,6 +10,7 @@ from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
 from glare.domain.blob import Blob, External
 from glare.errors import NotFound
+from glare.operations import access
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 from glare.policy.scope import may_see
@@ -26,6 +27,7 @@ def find_location(services: Services, actor: Actor, location_id: str) -> tuple[A
     with services.db.look() as connection:
         target = checks.find(connection, location_id)
         artifact = fetch_artifact(connection, target.artifact_id) if target is not None else None
+        artifact = artifact and access.for_reader(connection, actor, artifact)
     blob = blob_at(artifact, location_id) if artifact is not None else None
     if artifact is None or blob is None or not may_see(services.policy, actor, artifact):
         raise missing(location_id)

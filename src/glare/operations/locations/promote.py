@@ -75,6 +75,7 @@ def find_promotion(services: Services, actor: Actor, location_id: str) -> docume
         raise NotFound(f"Location '{location_id[:40]}' was not promoted; POST to this address asks for it.")
     with services.db.look() as connection:
         artifact = fetch_artifact(connection, job.artifact_id)
+        artifact = artifact and access.for_reader(connection, actor, artifact)
     if artifact is None or not may_see(services.policy, actor, artifact):
         raise NotFound(f"Location '{location_id[:40]}' was not promoted; POST to this address asks for it.")
     services.policy.require("location:get", actor, target_of(artifact))

@@ -15,10 +15,13 @@ from sqlalchemy import Connection
 
 from glare.db import deliveries, outbox
 from glare.db import subscriptions as rows
+from glare.db.lists import members
 from glare.db.rows import owners
+from glare.documents.members import MemberStatus
 from glare.documents.subscriptions import SUSPENDED
 from glare.domain.artifact import Visibility
 from glare.domain.events import Event, RecordedEvent
+from glare.domain.member import Member
 from glare.domain.moment import HOUR, SECOND
 from glare.domain.subscription import NewDelivery, Subscription
 from glare.domain.visibility import ListScope, visible
@@ -29,6 +32,9 @@ from glare.operations.services import Services
 _BATCH: Final = 100
 _RETRY_FIRST: Final = 5 * SECOND
 _RETRY_MOST: Final = HOUR
+
+Memberships = Mapping[tuple[str, str], Member]
+"""Members by artifact and project."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,8 +96,11 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
         return
     artifacts = {recorded.event.artifact_id for recorded in batch}
     seen_by = owners(connection, [one for one in artifacts if one is not None])
+    shared = members.of_artifacts(
+        connection, [one for one, (_, visibility) in seen_by.items() if visibility is Visibility.SHARED]
+    )
     types = {recorded.event.type_name for recorded in batch}
-    candidates = rows.interested(connection, types, artifacts, _projects(batch))
+    candidates = rows.interested(connection, types, artifacts, _projects(batch, shared))
     if not candidates:
         return
     wanted = [
@@ -100,7 +109,12 @@ def _put(services: Services, connection: Connection, events: Sequence[RecordedEv
         for subscription in candidates
         if subscription.wants(recorded.event)
         and recorded.event.occurred_at >= subscription.created_at
-        and may_hear(subscription, recorded.event, seen_by.get(recorded.event.artifact_id or ""))
+        and may_hear(
+            subscription,
+            recorded.event,
+            seen_by.get(recorded.event.artifact_id or ""),
+            shared.get((recorded.event.artifact_id or "", subscription.project)),
+        )
     ]
     # Locked, so that a worker which finds a queue empty at this moment does not put it to sleep.
     active = rows.lock(connection, {message.subscription_id for message in wanted}) if wanted else set()
@@ -114,24 +128,57 @@ def _for(subscription: Subscription, event: Event) -> Event:
     return event if subscription.project == event.project else replace(event, trace=None)
 
 
-def _projects(events: Sequence[RecordedEvent]) -> set[str] | None:
+def _projects(events: Sequence[RecordedEvent], shared: Memberships) -> set[str] | None:
     """Whose subscriptions the events may be for; None where one is about what everybody saw."""
-    if any(_was_public(recorded.event) for recorded in events):
-        return None
-    return {recorded.event.project for recorded in events if recorded.event.project is not None}
+    found = {project for _, project in shared}
+    for recorded in events:
+        if _told(recorded.event) in (Visibility.PUBLIC, Visibility.COMMUNITY):
+            return None
+        found |= {project for project in (recorded.event.project, _member_of(recorded.event)) if project is not None}
+    return found
 
 
-def _was_public(event: Event) -> bool:
-    visibility = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
-    return event.artifact_id is not None and visibility == Visibility.PUBLIC.value
+def _told(event: Event) -> Visibility | None:
+    """The visibility of the artifact as the event tells it."""
+    told = event.payload.get("visibility") if isinstance(event.payload, Mapping) else None
+    return Visibility(told) if event.artifact_id is not None and told in list(Visibility) else None
 
 
-def may_hear(subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None) -> bool:
+def _member_of(event: Event) -> str | None:
+    """The project that the event is about, where it is about a member."""
+    member = event.payload.get("member") if isinstance(event.payload, Mapping) else None
+    project = member.get("project") if isinstance(member, Mapping) else None
+    return project if isinstance(project, str) else None
+
+
+def may_hear(
+    subscription: Subscription, event: Event, artifact: tuple[str, Visibility] | None, member: Member | None
+) -> bool:
     """Whether the subscribed project may know of the event: by the state that the event tells of, and by the state now.
 
     What happened to a private artifact is its owner's alone for ever, whatever it is now. `artifact` is owner and
-    visibility as they are now, None where it is gone: then the state in the event decides alone.
+    visibility as they are now, None where it is gone: then the state in the event decides alone. `member` is the
+    project's membership: it hears of what happened since it is there. A subscription to everything, or to a type, hears
+    what the project's default lists show; one that names an artifact what the project may see.
     """
-    if event.project != subscription.project and not _was_public(event):
+    project = subscription.project
+    if _member_of(event) is not None:
+        return project in (event.project, _member_of(event))
+    if event.project != project and not _was_shown(subscription, event, member):
         return False
-    return artifact is None or visible(ListScope.of_project(subscription.project), *artifact)
+    return artifact is None or visible(ListScope.of_project(project), *artifact, member=member is not None)
+
+
+def _was_shown(subscription: Subscription, event: Event, member: Member | None) -> bool:
+    scope = subscription.scope
+    named = scope.artifact_id is not None or scope.location_id is not None
+    match _told(event):
+        case Visibility.PUBLIC:
+            return True
+        case Visibility.COMMUNITY:
+            return named
+        case Visibility.SHARED:
+            if member is None or member.created_at > event.occurred_at:
+                return False
+            return named or member.status is MemberStatus.ACCEPTED
+    return False

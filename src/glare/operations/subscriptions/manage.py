@@ -19,6 +19,7 @@ from glare.documents.subscriptions import (
     SubscriptionState,
 )
 from glare.domain.actor import Actor
+from glare.domain.artifact import Artifact
 from glare.domain.moment import SECOND
 from glare.domain.subscription import Scope, Subscription
 from glare.domain.visibility import ListScope, visible
@@ -180,6 +181,13 @@ def delete_subscription(services: Services, actor: Actor, subscription_id: str) 
     services.db.transact(work)
 
 
+def _sees(services: Services, project: str, artifact: Artifact) -> bool:
+    if visible(ListScope.of_project(project), artifact.owner, artifact.visibility):
+        return True
+    with services.db.read() as connection:
+        return access.is_member(connection, project, artifact)
+
+
 def _require_visible(services: Services, actor: Actor, project: str, scope: Scope) -> None:
     """Raises `InvalidParameterValue` where the scope names what the caller, or the subscribed project, does not see."""
     artifact_id, member = scope.artifact_id, "artifact"
@@ -193,7 +201,7 @@ def _require_visible(services: Services, actor: Actor, project: str, scope: Scop
         artifact = access.find_artifact(services, actor, services.types.all, artifact_id)
     except ArtifactNotFound:
         artifact = None
-    if artifact is None or not visible(ListScope.of_project(project), artifact.owner, artifact.visibility):
+    if artifact is None or not _sees(services, project, artifact):
         named = scope.location_id or artifact_id
         raise InvalidParameterValue(
             f"Member 'scope.{member}' is '{named[:64]}', and there is none of this id that project '{project}' may see."

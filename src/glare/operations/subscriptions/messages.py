@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from glare.db.lists import members
 from glare.db.rows import fetch_artifact
 from glare.documents.subscriptions import CONFIRMATION
+from glare.domain.artifact import Visibility
 from glare.domain.blob import External
 from glare.domain.events import Event
 from glare.domain.subscription import Subscription, location_of
@@ -32,7 +34,10 @@ def data_of(services: Services, connection: Connection, subscription: Subscripti
     artifact = fetch_artifact(connection, event.artifact_id)
     if event.type_name not in services.types.names:
         return NOT_VISIBLE
-    if not may_hear(subscription, event, None if artifact is None else (artifact.owner, artifact.visibility)):
+    seen = None if artifact is None else (artifact.owner, artifact.visibility)
+    shared = artifact is not None and artifact.visibility is Visibility.SHARED
+    member = members.find(connection, event.artifact_id, subscription.project) if shared else None
+    if not may_hear(subscription, event, seen, member):
         return NOT_VISIBLE
     payload = cloudevents.with_zones(event.payload)
     blobs = () if artifact is None else artifact.blobs.values()

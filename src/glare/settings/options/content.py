@@ -60,6 +60,7 @@ class QuotaSettings(Section):
 
     max_artifact_number: int = count_or_unlimited("-1", "Most artifacts of one project, all types together.")
     max_uploaded_data: int = size_or_unlimited("-1", "Most bytes of stored blobs of one project, all types together.")
+    max_members: int = count_or_unlimited("128", "Most projects that one artifact is shared with.")
     delayed_delete: bool = flag(
         "false",
         "Keep the data of a deleted artifact until the sweep removes it (`[scrubber] scrub_time`), rather than "

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

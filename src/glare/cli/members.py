@@ -1,0 +1,45 @@
+"""`glare-server members`: with whom an artifact is shared."""
+
+from __future__ import annotations
+
+import getpass
+from argparse import Namespace
+
+import msgspec
+
+from glare.cli.configuration import say
+from glare.cli.locations import services_of
+from glare.cli.tables import print_table
+from glare.documents.members import MemberQuery
+from glare.documents.parse import parse_query
+from glare.domain import moment
+from glare.domain.actor import Actor
+from glare.domain.member import Member
+from glare.operations.artifacts.members import read_members, represent_member, take_away
+
+_COLUMNS = ("PROJECT", "STATUS", "CREATED", "UPDATED")
+
+
+def list_members(args: Namespace) -> int:
+    """`glare-server members list`."""
+    given = [(name, value) for name in ("limit", "marker") if (value := getattr(args, name)) is not None]
+    with services_of(args) as services:
+        page = read_members(services, args.artifact, parse_query(MemberQuery, given))
+    documents = [msgspec.to_builtins(represent_member(member)) for member in page.members]
+    if not print_table(args, _COLUMNS, list(map(_row, page.members)), documents):
+        say(f"artifact {args.artifact} is shared with nobody.")
+    if page.marker is not None:
+        say(f"there may be more: --marker {page.marker}")
+    return 0
+
+
+def remove(args: Namespace) -> int:
+    """`glare-server members remove`."""
+    with services_of(args) as services:
+        take_away(services, Actor(getpass.getuser(), None, frozenset()), args.artifact, args.project)
+    say(f"artifact {args.artifact} is shared with project {args.project} no more.")
+    return 0
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    return member.project, member.status.value, moment.text(member.created_at), moment.text(member.updated_at)

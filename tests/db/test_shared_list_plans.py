@@ -1,0 +1,135 @@
+"""On every database the branch of what is shared with a project walks an index of its members, and sorts nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import pytest
+from sqlalchemy import Connection, insert, text
+
+from glare.db.engine import Database
+from glare.db.lists.pages import Part, page_statement
+from glare.db.lists.read import find_marker, list_page, plan
+from glare.db.tables import artifact_members
+from glare.documents.members import MemberStatus
+from glare.domain.artifact import Artifact, Status, Visibility
+from glare.domain.declared.compile import compile_type
+from glare.domain.microversion import SHARING
+from glare.domain.query import ListQuery, parse_query
+from glare.domain.visibility import ListScope
+from glare.types.images import Image
+from support.catalogue import member_row, store
+from support.databases import KIND, database_of
+
+IMAGES: Final = compile_type(Image)
+SCOPE: Final = ListScope.of_project("me")
+MANY: Final = 3000
+
+SHAPES: Final = ("", "name=image-7", "sort=name:asc", "owner=them-1", "version=1.7.0", "sort=version:asc", "tags=t")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """Thousands that are shared, half of them with the project; the optimizers of servers know them."""
+    database = Database(database_of(tmp_path_factory.mktemp("shared")))
+    stored = [_artifact(number) for number in range(MANY)]
+    with database.write() as connection:
+        for first in range(0, MANY, 500):
+            some = stored[first : first + 500]
+            store(connection, IMAGES, some)
+            rows = [
+                member_row(artifact, "me" if number % 2 else "somebody", MemberStatus.ACCEPTED)
+                for number, artifact in enumerate(some)
+            ]
+            connection.execute(insert(artifact_members), rows)
+    analyze = {"postgresql": "ANALYZE", "mariadb": "ANALYZE TABLE artifacts, artifact_members"}.get(KIND)
+    if analyze:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(analyze)).close()
+    with database.read() as connection:
+        yield connection
+    database.dispose()
+
+
+def _artifact(number: int) -> Artifact:
+    return Artifact(
+        str(uuid.UUID(int=number)), "images", f"image-{number % 50}", f"1.{number // 50}.0", f"them-{number % 3}",
+        Status.ACTIVE, Visibility.SHARED, 1_000_000 * number, 1_000_000 * number, 1, {"tags": ["t"]}, {}, 1,
+    )  # fmt: skip
+
+
+def _query(shape: str, marker: str | None = None) -> ListQuery:
+    parsed = parse_query(IMAGES.face(SHARING), parse_qsl(shape, keep_blank_values=True))
+    return replace(parsed, marker=marker)
+
+
+@pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_branch_walks_its_index(filled: Connection, shape: str, paging: bool) -> None:
+    """As EXPLAIN of the database has it."""
+    query = _query(shape)
+    if paging:
+        query = replace(query, marker=list_page(filled, query, SCOPE, [IMAGES]).artifacts[-1].id)
+    marker = find_marker(filled, query, SCOPE, [IMAGES])
+    listing = plan(filled, query, SCOPE, [IMAGES])
+    shared = replace(listing, branches=[branch for branch in listing.branches if branch.part is Part.SHARED])
+    assert len(shared.branches) == 1
+    _EXPLAINED[KIND](filled, page_statement(shared, marker))
+
+
+def _compiled(connection: Connection, statement: Any) -> str:
+    compiled = statement.compile(connection.engine, compile_kwargs={"literal_binds": True})
+    return str(compiled).replace("%%", "%")
+
+
+def _sqlite(connection: Connection, statement: Any) -> None:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {_compiled(connection, statement)}")
+    steps = [str(row[3]) for row in rows]
+    branches = [step for step in steps if step.startswith("SEARCH artifact_members ")]
+    assert branches
+    assert all("ix_artifact_members_" in step for step in branches)
+    assert not [step for step in steps if step.startswith("SCAN art")], steps
+    assert len([step for step in steps if "TEMP B-TREE" in step]) == (len(branches) > 1), steps
+
+
+def _postgresql(connection: Connection, statement: Any) -> None:
+    [(found,)] = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {_compiled(connection, statement)}").all()
+    document = json.loads(found) if isinstance(found, str) else found
+    nodes = list(_nodes(document[0]["Plan"]))
+    read = [node for node in nodes if node.get("Relation Name") == "artifact_members"]
+    assert read
+    assert all(str(node.get("Index Name")).startswith("ix_artifact_members_") for node in read), nodes
+    below = [one for node in nodes if node["Node Type"] == "Limit" for one in _nodes(node)]
+    assert not [node for node in below if node["Node Type"] == "Seq Scan"], nodes
+
+
+def _nodes(plan_of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan_of
+    for part in plan_of.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def _mariadb(connection: Connection, statement: Any) -> None:
+    rows = connection.exec_driver_sql(f"EXPLAIN {_compiled(connection, statement)}").mappings().all()
+    read = [row for row in rows if row["table"] == "artifact_members"]
+    assert read
+    assert all(str(row["key"]).startswith("ix_artifact_members_") for row in read), rows
+    looked_up = [row for row in rows if row["table"] == "artifacts"]
+    assert all((row["type"], row["key"]) == ("eq_ref", "PRIMARY") for row in looked_up), rows
+    assert not [row for row in read if "filesort" in (row["Extra"] or "")], rows
+
+
+_EXPLAINED: Final = {"sqlite": _sqlite, "postgresql": _postgresql, "mariadb": _mariadb}
+
+
+def test_the_page_is_right(filled: Connection) -> None:
+    """The newest of what is shared, and all of it is counted."""
+    found = list_page(filled, _query("limit=3"), SCOPE, [IMAGES])
+    assert [artifact.created_at for artifact in found.artifacts] == [
+        1_000_000 * number for number in (MANY - 1, MANY - 3, MANY - 5)
+    ]
