@@ -106,7 +106,7 @@ def build(path: Path, count: int, spec: TypeSpec) -> None:
         ).all()
         for name, _ in indexes:
             connection.exec_driver_sql(f'DROP INDEX "{name}"')
-        for batch in _batches(count):
+        for batch in artifacts_of(count):
             connection.execute(insert(artifacts), [artifact_row(artifact) for artifact in batch])
             connection.execute(
                 insert(artifact_values), [row for artifact in batch for row in value_rows(spec, artifact)]
@@ -120,7 +120,8 @@ def build(path: Path, count: int, spec: TypeSpec) -> None:
     print(f"built {count} in {time.monotonic() - started:.0f} s: {size / 1e6:.0f} MB, {size // count} bytes each")
 
 
-def _batches(count: int) -> Iterator[list[Artifact]]:
+def artifacts_of(count: int) -> Iterator[list[Artifact]]:
+    """The artifacts of a database of `count`, in batches."""
     source = random.Random(1)  # noqa: S311 - repeatable figures are wanted, not secrets
     batch: list[Artifact] = []
     for number in range(count):
@@ -228,7 +229,7 @@ def report_others(large: Bench) -> None:
 
 def create_cost(bench: Bench) -> float:
     """Milliseconds to insert and commit one artifact with its values; it is removed again."""
-    (artifact,) = next(_batches(1))
+    (artifact,) = next(artifacts_of(1))
     fresh = replace(artifact, id=str(uuid.uuid4()), name=f"fresh-{uuid.uuid4()}")
     row, values = artifact_row(fresh), list(value_rows(bench.spec, fresh))
     started = time.perf_counter()
