@@ -19,6 +19,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+
 from bulk import LargeBlobs
 from catalogue import list_costs
 from figures import Figure, table
@@ -44,6 +46,7 @@ def parts(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[s
         "create": small.creating,
         "blobs": small.blobs,
         "inside": small.inside,
+        "keystone": small.keystone,
         "memory": small.memory,
         "upload": large.upload,
         "polled": large.polled,

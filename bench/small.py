@@ -19,6 +19,9 @@ from peers import memory_server
 from processes import Server, on_cores
 from service import PROJECTS, Glare
 
+from environments import NoEnvironmentError
+from keystone_server import Keystone
+
 SERVER, CLIENT = {0}, {1}
 CONNECTIONS = 8
 LISTED = 1000
@@ -150,6 +153,33 @@ class SmallRequests:
                 "show, with metrics and access lines", "CPU ms", lines, higher=False, beside=Beside("without", off, 1.3)
             ),
             Figure("scrape of /metrics", "ms", [self._scrape(counted) for _ in range(self._rounds)], 50, higher=False),
+        ]
+
+    def keystone(self) -> list[Figure]:
+        """The same request with a token of Keystone that was seen before, and with one of the file; nothing where there
+        can be no Keystone.
+        """
+        try:
+            server = self._stack.enter_context(Keystone(self._folder / "keystone"))
+        except NoEnvironmentError as reason:
+            print(f"no Keystone to measure with: {reason}")
+            return []
+        glare = self._plain("keystone-tokens", "[identity]\npipeline = keystone, token_file\n" + server.authtoken())
+        project = server.project("measured")
+        token = server.token_of(server.member(project, "member"), project)
+        asked = [request("GET", create(glare.port, one, "shown", **RICH), one) for one in (token, glare.token)]
+        rounds = [[self._run(glare, _repeat(one)) for one in asked] for _ in range(self._rounds)]
+        ours, theirs = (list(runs) for runs in zip(*rounds, strict=True))
+        name = "a token of the file"
+        return [
+            Figure(
+                "show, a token of Keystone",
+                "CPU ms",
+                _cpus(ours),
+                higher=False,
+                beside=Beside(name, _cpus(theirs), 1.3),
+            ),
+            Figure("show, a token of Keystone", "req/s", _rates(ours), beside=Beside(name, _rates(theirs), None)),
         ]
 
     def _plain(self, name: str, options: str) -> Glare:

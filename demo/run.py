@@ -22,6 +22,7 @@ from types import FrameType
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 
 import catalogue
+import cloud
 import delivery
 import mirrors
 from callers import Caller, Programs
@@ -52,6 +53,7 @@ STEPS = (
     ("Subscribe a receiver to what happens to them", mirrors.subscribe),
     ("Change one mirror on disk, see Glare notice and tell, and repair it", mirrors.notice),
     ("Delete, and find the external file untouched", delivery.delete),
+    ("Log in at a Keystone, which knows where Glare is", cloud.log_in),
 )
 
 

@@ -56,6 +56,15 @@ class Environment:
         parts = [sys.version, str(self.folder), *(path.read_text("utf-8") for path in files)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is there and up to date."""
+        return self._stamp.exists() and self._stamp.read_text("utf-8") == self.fingerprint
+
+    @property
+    def _stamp(self) -> Path:
+        return self.folder / ".made-of"
+
     def commands(self, say: Say) -> Path:
         """The folder of its commands; it is made where it is not there or out of date, `say`ing what happens.
 
@@ -64,14 +73,13 @@ class Environment:
         Raises:
             NoEnvironmentError: it cannot be made.
         """
-        stamp = self.folder / ".made-of"
         with self.lock.open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if stamp.exists() and stamp.read_text("utf-8") == self.fingerprint:
+            if self.ready:
                 say(f"{self.name} is there")
             else:
                 self._make(say)
-                stamp.write_text(self.fingerprint, "utf-8")
+                self._stamp.write_text(self.fingerprint, "utf-8")
         return self.folder / "bin"
 
     def _make(self, say: Say) -> None:

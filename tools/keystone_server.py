@@ -50,14 +50,20 @@ class Keystone:
     """One Keystone, which runs from `__enter__` to `__exit__`; `stop` and `start` end it and start it again between.
 
     Its data is kept in `folder`. `beside` is another one whose database and keys this one shares, so that tokens of the
-    one are tokens of the other. Tokens last `expiration` seconds.
+    one are tokens of the other. Tokens last `expiration` seconds. It listens on `port`, a free one where that is 0.
 
     Raises, when entered:
         NoEnvironmentError: there is no environment for it.
     """
 
     def __init__(
-        self, folder: Path, say: Say = print, *, expiration: int = 3600, beside: Keystone | None = None
+        self,
+        folder: Path,
+        say: Say = print,
+        *,
+        expiration: int = 3600,
+        beside: Keystone | None = None,
+        port: int = 0,
     ) -> None:
         self._say = say
         self._data: Path = folder if beside is None else beside._data
@@ -65,11 +71,12 @@ class Keystone:
         self.folder = folder
         self.log = folder / "keystone.log"
         self.expiration = expiration
-        self.port = _free_port()
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}/v3"
         self._beside = beside
         self._process: subprocess.Popen[bytes] | None = None
         self._admin = ""
+        self._service: Account | None = None
         # A proxy of the environment has no say about loopback.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -203,6 +210,25 @@ class Keystone:
         """A new token by an application credential."""
         number, secret = credential
         return self.token("", "", methods={"application_credential": {"id": number, "secret": secret}})
+
+    def authtoken(self, **more: str) -> str:
+        """The group ``[keystone_authtoken]`` of a service's configuration: the service is a user of its own in a
+        project of its own, with the role `service`. `more` are options on top.
+        """
+        if self._service is None:
+            self._service = self.member(self.project("service"), "service", name="glare")
+        options = {
+            "auth_type": "password",
+            "auth_url": self.url,
+            "username": self._service.name,
+            "password": self._service.password,
+            "user_domain_name": "Default",
+            "project_name": "service",
+            "project_domain_name": "Default",
+            "http_connect_timeout": "60",
+            **more,
+        }
+        return "[keystone_authtoken]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
 
     def offer(self, url: str, kind: str = "artifact", name: str = "glare") -> None:
         """Put a service into the catalogue, at this address."""

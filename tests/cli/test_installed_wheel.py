@@ -97,3 +97,10 @@ def test_the_installed_service_answers(installed: Path, tmp_path: Path, start: S
         assert b"<h1" in page.read()
     process.terminate()
     assert process.wait(15) == 0
+
+
+def test_the_tools_of_oslo_config_know_the_options(installed: Path, tmp_path: Path) -> None:
+    """`oslo-config-generator --namespace glare` writes a sample."""
+    code = "from oslo_config.generator import main; main()"
+    sample = program(installed, "python", "-c", code, "--namespace", "glare", directory=tmp_path)
+    assert "#bind_port = 9494" in sample

@@ -126,7 +126,7 @@ def test_the_type_all_is_named_for_nothing(read: Read) -> None:
         ("[locations]\nnat64_prefixes = 2001:db8::/33\n", ("nat64_prefixes", "96")),
         ("[locations]\negress_proxy = http://u:p@proxy:1\n", ("egress_proxy", "http://HOST:PORT")),
         ("[glance_store]\ndefault_store = rbd\n", ("default_store", "'rbd'", "not part of this version", "file")),
-        ("[paste_deploy]\nflavor = keystone\n", ("flavor", "keystone", "not part of this version")),
+        ("[paste_deploy]\nflavor = keycloak\n", ("flavor", "keycloak", "not part of this version")),
         ("[oslo_messaging_notifications]\ndriver = routing\n", ("driver", "'routing'", "messagingv2")),
         ("[oslo_messaging_notifications]\ntopics =\n", ("topics", "at least one")),
         ("[artifact_type:images]\nmax_artifact_number = -2\n", ("[artifact_type:images] max_artifact_number", "'-2'")),
@@ -212,8 +212,9 @@ def test_a_variable_that_names_no_option_is_told(read: Read, monkeypatch: pytest
 
 
 def test_the_older_flavor_chooses_its_pipeline(read: Read) -> None:
-    """`flavor = noauth` still means identity by headers."""
+    """`flavor = noauth` still means identity by headers, and `keystone` Keystone."""
     assert read("[paste_deploy]\nflavor = noauth\n").settings.pipeline == ("trusted_headers",)
+    assert read("[paste_deploy]\nflavor = keystone\n").settings.pipeline == ("keystone",)
 
 
 def test_the_sample_is_a_configuration_file_that_changes_nothing(read: Read) -> None:

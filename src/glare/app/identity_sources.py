@@ -8,6 +8,9 @@ from typing import Final
 
 from glare.app.oidc import oidc_source
 from glare.identity.base import Source
+from glare.identity.keystone.library import make, open_options
+from glare.identity.keystone.memory import TokenMemory
+from glare.identity.keystone.source import KeystoneSource
 from glare.identity.test_token import TestTokenSource
 from glare.identity.token_file import TokenFile, TokenFileSource
 from glare.identity.trusted_headers import TrustedHeadersSource
@@ -31,7 +34,20 @@ def _oidc(settings: Settings, services: Services) -> Source:
     return oidc_source(settings, services)
 
 
+def _keystone(settings: Settings, _: Services) -> Source:
+    middleware = make(open_options(settings.files, environment=settings.environment))
+    return KeystoneSource(
+        middleware, TokenMemory(settings.identity.token_memory), remembered=settings.identity.remembered_callers
+    )
+
+
 SOURCES: Final[Mapping[str, Callable[[Settings, Services], Source]]] = MappingProxyType(
-    {"token_file": _token_file, "trusted_headers": _trusted_headers, "test_token": _test_token, "oidc": _oidc}
+    {
+        "token_file": _token_file,
+        "trusted_headers": _trusted_headers,
+        "test_token": _test_token,
+        "oidc": _oidc,
+        "keystone": _keystone,
+    }
 )
 """An entry here, its name among the choices of `[identity] pipeline`, and the source is there."""

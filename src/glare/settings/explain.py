@@ -9,10 +9,12 @@ from typing import Final
 
 from glare.settings.declare import Declared, options_of
 from glare.settings.errors import SettingsError
+from glare.settings.keystone import keystone_names
+from glare.settings.options.callers import IdentitySettings, PasteDeploySettings
 from glare.settings.options.content import ArtifactTypeSettings
 from glare.settings.reader import Reader, Sources, open_reader
 from glare.settings.unknown import TYPE_GROUP
-from glare.settings.values import all_options
+from glare.settings.values import all_options, pipeline_of
 
 HIDDEN: Final = "(not shown)"
 
@@ -31,7 +33,7 @@ class Explained:
 def explain(sources: Sources) -> list[Explained]:
     """Every option, and those of each type that a file has a group for. SettingsError for the first wrong one."""
     reader = open_reader(sources)
-    return [_explained(reader, option) for option in _options(reader)]
+    return [*(_explained(reader, option) for option in _options(reader)), *_of_libraries(reader)]
 
 
 def wrong_values(sources: Sources) -> list[str]:
@@ -44,6 +46,19 @@ def wrong_values(sources: Sources) -> list[str]:
         except SettingsError as error:
             found.append(str(error))
     return found
+
+
+def _of_libraries(reader: Reader) -> Iterator[Explained]:
+    """What files have for a library, as it is written; what is not known not to be secret is hidden."""
+    pipeline = pipeline_of(reader.section(IdentitySettings), reader.section(PasteDeploySettings))
+    libraries = keystone_names(pipeline, tuple(reader.written), environment=reader.sources.environment)
+    for group, names in libraries.items():
+        last: dict[str, Explained] = {}
+        for path, groups in reader.written.items():
+            for name, value in groups.get(group, {}).items():
+                hidden = names is None or names.get(name, True)
+                last[name] = Explained(group, name, HIDDEN if hidden else value, f"in {path}", default=False)
+        yield from last.values()
 
 
 def _options(reader: Reader) -> Iterator[Declared]:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from glare.domain.declared.compile import ALL
 from glare.settings.errors import SettingsError
+from glare.settings.keystone import keystone_names
 from glare.settings.reader import Sources, open_reader, type_names
 from glare.settings.relations import check_relations
 from glare.settings.unknown import TYPE_GROUP, meant, unread_in
-from glare.settings.values import Settings, sections
+from glare.settings.values import Settings, pipeline_of, sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,13 @@ class Loaded:
 def load(sources: Sources) -> Loaded:
     """Read all options; SettingsError for the first one that is wrong."""
     reader = open_reader(sources)
-    unread = unread_in(sources.environment, reader.written)
-    warnings = [*unread.unknown, *unread.idle]
+    files = tuple(reader.written)
     parts: dict[str, Any] = {name: reader.section(cls) for name, cls in sections().items()}
+    pipeline = pipeline_of(parts["identity"], parts["paste_deploy"])
+    unread = unread_in(
+        sources.environment, reader.written, keystone_names(pipeline, files, environment=sources.environment)
+    )
+    warnings = [*unread.unknown, *unread.idle]
     named = parts["types"].enabled_artifact_types
     enabled = tuple(name for name in named if name != ALL)
     if ALL in named:
@@ -42,7 +47,7 @@ def load(sources: Sources) -> Loaded:
     parts["database"] = replace(parts["database"], connection=_whole_url(parts["database"].connection))
     parts["types"] = replace(parts["types"], enabled_artifact_types=enabled)
     parts["artifact_types"] = {name: reader.artifact_type(name) for name in type_names(enabled, reader.written)}
-    settings = Settings(**parts)
+    settings = Settings(**parts, files=files, environment=sources.environment)
     check_relations(settings)
     warnings += [_without_effect(name, enabled) for name in settings.artifact_types if name not in enabled]
     if settings.paste_deploy.flavor is not None:
@@ -50,7 +55,7 @@ def load(sources: Sources) -> Loaded:
         warnings.append(
             f"[paste_deploy] flavor is the older way to choose; set [identity] pipeline = {in_effect} instead."
         )
-    return Loaded(settings, tuple(warnings), tuple(unread.unknown), tuple(reader.written))
+    return Loaded(settings, tuple(warnings), tuple(unread.unknown), files)
 
 
 _ALL_IS_THERE: Final = (

@@ -18,6 +18,7 @@ from glare.errors import GlareError
 from glare.events.messaging import EXTRA, FORMATS, MessagingSink, installed
 from glare.settings.errors import SettingsError
 from glare.settings.issuers import load_issuers
+from glare.settings.keystone import keystone_problem
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
 
@@ -292,4 +293,4 @@ RELATIONS: Sequence[Rule] = (
     _notifications,
     _outbox,
 )
-MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories, _bus, _issuers)
+MACHINE: Sequence[Rule] = (_certificate, _policy_file, _directories, _bus, _issuers, keystone_problem)

@@ -49,7 +49,6 @@ RETIRED = MappingProxyType(
 RETIRED_GROUPS = MappingProxyType(
     {
         "keycloak_oidc": _OIDC,
-        "keystone_authtoken": "Keystone is not part of this version; see [identity] pipeline",
         "profiler": "profiling is not part of this version",
         "oslo_messaging_kafka": "notifications go to RabbitMQ only; see [oslo_messaging_notifications] transport_url",
         "oslo_middleware": "limits have options of their own, such as [api] max_body_size",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glare.identity.keystone.library import GROUP as KEYSTONE
 from glare.settings.foreign import is_foreign, is_foreign_group
 from glare.settings.options.content import ArtifactTypeSettings
 from glare.settings.retired import replacement
@@ -30,15 +31,19 @@ class Unread:
     idle: list[str] = field(default_factory=list)
 
 
-def unread_in(environment: bool, written: Written) -> Unread:
+Libraries = Mapping[str, Mapping[str, bool] | None]
+"""Groups that a library reads itself, with the names of its options; None where they are not known."""
+
+
+def unread_in(environment: bool, written: Written, libraries: Libraries) -> Unread:
     """What nobody reads in configuration files and, where it is asked, in the environment."""
-    found = unread_in_files(written)
+    found = unread_in_files(written, libraries)
     if environment:
         found.unknown += unread_in_environment()
     return found
 
 
-def unread_in_files(written: Written) -> Unread:
+def unread_in_files(written: Written, libraries: Libraries) -> Unread:
     """What nobody reads in configuration files."""
     known = _known()
     found = Unread()
@@ -47,7 +52,14 @@ def unread_in_files(written: Written) -> Unread:
             if group.startswith(TYPE_GROUP):
                 # What a type does not know of the rest is for the type to say: it may declare options of its own.
                 continue
-            if group in known:
+            if group in libraries:
+                names = libraries[group]
+                found.unknown += [
+                    f"[{group}] {name} in {path} is no option{meant(name, names)}"
+                    for name in options
+                    if names is not None and name not in names
+                ]
+            elif group in known:
                 _look_into(group, options, path, known, found)
             else:
                 _look_at_group(group, options, path, known, found)
@@ -113,7 +125,9 @@ def _look_at_group(
     found.idle += [f"[{group}] {name} in {path} has no effect any more: {text}." for name, text in gone]
     if gone:
         return
-    if is_foreign_group(group) and not _is_close(group, known):
+    if group == KEYSTONE:
+        found.idle.append(f"[{group}] in {path} has no effect: keystone is not in [identity] pipeline.")
+    elif is_foreign_group(group) and not _is_close(group, known):
         found.idle.append(f"[{group}] in {path} has no effect: it belongs to a library or another service.")
     else:
         found.unknown.append(f"[{group}] in {path} is no group of options{meant(group, known)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import get_type_hints
 
@@ -41,7 +42,8 @@ class Settings:
     """Everything that an operator decides. Each section is a frozen dataclass; durations are seconds, sizes are bytes.
 
     It can be pickled, which is how server processes get it. `artifact_types` has a section for each enabled type and
-    each group of the configuration file that is named after a type.
+    each group of the configuration file that is named after a type. `files` are those that options were read from, and
+    `environment` says whether variables were read too: the options of libraries are read by the libraries.
     """
 
     server: ServerSettings
@@ -76,6 +78,8 @@ class Settings:
     rabbit: RabbitSettings
     outbox: OutboxSettings
     scrubber: ScrubberSettings
+    files: tuple[Path, ...] = ()
+    environment: bool = False
 
     @property
     def egress(self) -> EgressSettings:
@@ -165,12 +169,18 @@ class Settings:
     @property
     def pipeline(self) -> tuple[str, ...]:
         """The identity sources in effect, in their order: `[paste_deploy] flavor` is an older way to say the same."""
-        return ("trusted_headers",) if self.paste_deploy.flavor == "noauth" else self.identity.pipeline
+        return pipeline_of(self.identity, self.paste_deploy)
 
     @property
     def log_level(self) -> str:
         """The level in effect: `debug` lowers it."""
         return "debug" if self.server.debug else self.logging.level
+
+
+def pipeline_of(identity: IdentitySettings, paste_deploy: PasteDeploySettings) -> tuple[str, ...]:
+    """The identity pipeline that the two ways to choose it come to."""
+    flavors = {"noauth": ("trusted_headers",), "keystone": ("keystone",)}
+    return flavors.get(paste_deploy.flavor or "", identity.pipeline)
 
 
 def sections() -> Mapping[str, type[Section]]:

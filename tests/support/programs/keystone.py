@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from environments import NoEnvironmentError
+from glare.identity.keystone.source import KeystoneSource
 from keystone_server import Account, Keystone, RefusedError
 
-__all__ = ["Account", "Keystone", "RefusedError", "running_keystone"]
+__all__ = ["Account", "Keystone", "MakeSource", "RefusedError", "running_keystone"]
+
+MakeSource = Callable[..., KeystoneSource]
+"""Makes an identity source with options of ``[keystone_authtoken]``."""
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from glare.settings.declare import (
     optional_path,
     path,
     section,
+    size,
     sources,
     text,
 )
@@ -27,11 +28,12 @@ class IdentitySettings(Section):
         "token_file",
         "Sources that tell who is calling, with commas between them. The first that takes the credentials of a request "
         "decides. `token_file`: tokens made with `glare-server token create`. `oidc`: signed tokens of the issuers in "
-        "`[oidc] issuers`. `trusted_headers`: a proxy in `trusted_peers` has authenticated the caller and says so in "
-        "X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. `test_token`: anyone may be anybody with "
-        "`X-Auth-Token: user:project:role1,role2`; for tests only, and alone.",
-        ("token_file", "trusted_headers", "test_token", "oidc"),
-        planned={name: f"{name} is not part of this version" for name in ("keystone", "keycloak")},
+        "`[oidc] issuers`. `keystone`: tokens of Keystone, checked with the options of `[keystone_authtoken]`, which "
+        "are keystonemiddleware's own; needs glare-server[keystone]. `trusted_headers`: a proxy in `trusted_peers` has "
+        "authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. "
+        "`test_token`: anyone may be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only, and alone.",
+        ("token_file", "trusted_headers", "test_token", "oidc", "keystone"),
+        planned={"keycloak": "keycloak is not part of this version"},
     )
     threads: int = integer(
         "8",
@@ -46,6 +48,20 @@ class IdentitySettings(Section):
         "trusted_proxies`, or all callers are one network.",
         at_least=1,
         at_most=512,
+    )
+    remembered_callers: int = integer(
+        "10000",
+        "How many callers of `keystone` each process remembers by the digest of their tokens, so that the next request "
+        "asks nobody. None is remembered beyond `[keystone_authtoken] token_cache_time` or the end of its token.",
+        at_least=0,
+        at_most=1_000_000,
+    )
+    token_memory: int = size(
+        "16 MiB",
+        "What each process keeps of Keystone's answers where `[keystone_authtoken] memcached_servers` is unset: those "
+        "about services that act for others, and about credentials with access rules, above all.",
+        at_least=64 << 10,
+        at_most=16 << 30,
     )
     token_file: Path = path("$state_dir/tokens.json", "File of the hashed tokens.")
     trusted_peers: tuple[Network, ...] = networks(
@@ -70,9 +86,9 @@ class PasteDeploySettings(Section):
 
     flavor: str | None = optional_choice(
         "Name of the identity pipeline in older configuration files: `noauth` is `[identity] pipeline = "
-        "trusted_headers`. Use that option in new ones.",
-        ("noauth",),
-        planned={name: f"the {name} pipeline is not part of this version" for name in ("keystone", "keycloak")},
+        "trusted_headers`, and `keystone` that of the same name. Use that option in new ones.",
+        ("noauth", "keystone"),
+        planned={"keycloak": "the keycloak pipeline is not part of this version"},
     )
 
 

@@ -1,0 +1,127 @@
+"""The service with Keystone, over HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from support.programs.keystone import Account, Keystone
+from support.server import Server
+from support.service import Glare, running
+
+KEYSTONE = "[identity]\npipeline = keystone\n"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, catalogued: Keystone) -> Iterator[Glare]:
+    """The service, which asks Keystone only."""
+    with running(tmp_path, KEYSTONE + catalogued.authtoken()) as glare:
+        yield glare
+
+
+def test_projects_are_those_of_keystone(cloud: Glare, keystone: Keystone, alpha: str, ann: Account) -> None:
+    """A member owns what it makes, a reader of its project sees it, another project does not, and the administrator of
+    the system does what administrators do.
+    """
+    member = cloud.actor(keystone.token_of(ann, alpha))
+    artifact = member.create("images", name="a")
+    assert artifact["owner"] == alpha
+    reader = cloud.actor(keystone.token_of(keystone.member(alpha, "reader"), alpha))
+    assert reader.get(artifact).status_code == 200
+    assert reader.request("POST", "/artifacts/images", json={"name": "r"}).status_code == 403
+    assert reader.request("DELETE", f"/artifacts/images/{artifact['id']}").status_code == 403
+    beta = keystone.project("beta")
+    other = cloud.actor(keystone.token_of(keystone.member(beta, "member"), beta))
+    assert other.get(artifact).status_code == 404
+    system = keystone.user()
+    keystone.grant(system, "admin", None)
+    admin = cloud.actor(keystone.token(system.name, system.password, scope={"system": {"all": True}}))
+    assert admin.request("GET", "/quotas").status_code == 200
+    assert member.request("GET", "/quotas").status_code == 403
+
+
+def test_headers_of_callers_have_no_say(cloud: Glare, keystone: Keystone, alpha: str, ann: Account) -> None:
+    """Whoever claims to be an administrator of another project is who the token says."""
+    token = keystone.token_of(ann, alpha)
+    claims = {"X-Identity-Status": "Confirmed", "X-Roles": "admin", "X-Project-Id": "other", "X-User-Id": "root"}
+    made = cloud.client.post("/artifacts/images", json={"name": "b"}, headers={"X-Auth-Token": token, **claims})
+    assert (made.status_code, made.json()["owner"]) == (201, alpha)
+    assert cloud.client.get("/quotas", headers={"X-Auth-Token": token, **claims}).status_code == 403
+    assert cloud.client.get("/artifacts/images", headers=claims).status_code == 401
+
+
+def test_a_refusal_names_keystone(cloud: Glare, keystone: Keystone) -> None:
+    """A token that is none and none at all are 401 with Keystone's address, as clients of OpenStack read it."""
+    for headers in ({}, {"X-Auth-Token": "gAAAAA" + "x" * 178}):
+        refused = cloud.client.get("/artifacts/images", headers=headers)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"] == f'Keystone uri="{keystone.url}"'
+
+
+def test_rules_of_access_hold_for_the_path_that_is_routed(
+    cloud: Glare, keystone: Keystone, alpha: str, ann: Account
+) -> None:
+    """A credential for one path is good for no other one, however that is spelled."""
+    artifact = cloud.actor(keystone.token_of(ann, alpha)).create("images", name="c")
+    rules = [{"method": "GET", "path": "/artifacts/images/*", "service": "artifact"}]
+    token = keystone.token_by(keystone.application_credential(ann, alpha, rules))
+    one = f"/artifacts/images/{artifact['id']}"
+    for path, status in (
+        (one, 200),
+        (f"{one}?x=/artifacts/images/1", 200),
+        ("/artifacts/images", 401),
+        ("/artifacts/images%2F" + artifact["id"], 200),
+        (f"{one}/image", 401),
+        (f"{one}%2Fimage", 401),
+        ("/artifacts/all", 401),
+    ):
+        assert cloud.client.get(path, headers={"X-Auth-Token": token}).status_code == status, path
+    assert cloud.client.delete(one, headers={"X-Auth-Token": token}).status_code == 401
+
+
+def test_keystone_stops_and_starts_under_load(tmp_path: Path, keystone: Keystone, alpha: str, ann: Account) -> None:
+    """Who is known goes on all the time; who is not is told to come again, and by and by is let in. Nobody hears
+    anything else.
+    """
+    text = KEYSTONE + keystone.authtoken(http_request_max_retries="0")
+    known = keystone.token_of(ann, alpha)
+    unknown = [keystone.token_of(ann, alpha) for _ in range(6)]
+    over = threading.Event()
+    with Server(tmp_path, text) as server, ThreadPoolExecutor(4) as threads:
+        server.client.timeout = 60  # A Keystone that has just started takes its time.
+        assert server.actor(known).request("GET", "/artifacts/images").status_code == 200
+
+        def ask_on() -> Counter[int]:
+            counts: Counter[int] = Counter()
+            while not over.is_set():
+                counts[server.actor(known).request("GET", "/artifacts/images").status_code] += 1
+                time.sleep(0.01)
+            return counts
+
+        asking = [threads.submit(ask_on) for _ in range(3)]
+        try:
+            keystone.stop()
+            try:
+                for token in unknown[:3]:
+                    refused = server.actor(token).request("GET", "/artifacts/images")
+                    assert refused.status_code == 503
+                    assert int(refused.headers["Retry-After"]) > 0
+            finally:
+                keystone.start()
+            deadline = time.monotonic() + 60
+            for token in unknown:
+                while (status := server.actor(token).request("GET", "/artifacts/images").status_code) == 503:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                assert status == 200
+        finally:
+            over.set()
+        counts = sum((done.result() for done in asking), Counter())
+        assert set(counts) == {200}
+        assert not any(token in server.log for token in (known, *unknown))
