@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def test_examples_are_understood() -> None:
     parser = build_parser()
     for command in COMMANDS:
         for example in command.examples:
-            line = example.split("||")[0].split(">")[0].removeprefix("TOKEN=$(").rstrip(")")
+            line = re.split(r"\|\||[<>]", example)[0].removeprefix("TOKEN=$(").rstrip(")")
             arguments = shlex.split(line)[1:]
             assert parser.parse_args(arguments).command is command, example
 
