@@ -152,14 +152,18 @@ def _choose_driver(connection: Connection, listing: Listing, few: int) -> Filter
     many pass is soon found on the way along the order.
     """
     drivers = listing.drivers
-    # Their values have no index of what is for everybody.
-    community = any(branch.part is Part.COMMUNITY for branch in listing.branches)
-    if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]) and not community:
+    # Values have no index of what is shared or for everybody, and artifacts have.
+    apart = any(branch.part is Part.COMMUNITY or _excludes_private(branch) for branch in listing.branches)
+    if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]) and not apart:
         return drivers[0]
     counts = [connection.execute(probe_statement(listing, driver, few + 1)).scalar_one() for driver in drivers]
     if counts and min(counts) <= few:
         return drivers[counts.index(min(counts))]
-    return next(filter(fixes_value, drivers), None) if listing.newest_first and not community else None
+    return next(filter(fixes_value, drivers), None) if listing.newest_first and not apart else None
+
+
+def _excludes_private(branch: Branch) -> bool:
+    return any(wanted.field == "visibility" and Visibility.PRIVATE not in wanted.operands for wanted in branch.only)
 
 
 def _settle_visibility(query: ListQuery, scope: ListScope) -> tuple[ListQuery, tuple[Branch, ...]]:
