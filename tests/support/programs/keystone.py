@@ -11,6 +11,7 @@ import pytest
 
 from environments import NoEnvironmentError
 from glare.identity.keystone.source import KeystoneSource
+from keystone_environment import KEYSTONE
 from keystone_server import Account, Keystone, RefusedError
 
 __all__ = ["Account", "Keystone", "MakeSource", "RefusedError", "running_keystone"]
@@ -20,15 +21,20 @@ MakeSource = Callable[..., KeystoneSource]
 
 
 @contextmanager
-def running_keystone(folder: Path, *, expiration: int = 3600, beside: Keystone | None = None) -> Iterator[Keystone]:
-    """A Keystone until the block ends, see `Keystone`. Where there can be none, the test is skipped, or fails if
-    everything is required.
+def running_keystone(
+    folder: Path, *, expiration: int = 3600, beside: Keystone | None = None, port: int = 0, make: bool = True
+) -> Iterator[Keystone]:
+    """A Keystone until the block ends, see `Keystone`. Where there can be none, and without `make` where its
+    environment is yet to be made, the test is skipped, or fails if everything is required.
     """
+    required = os.environ.get("GLARE_TEST_REQUIRE") == "all"
+    if not make and not required and not KEYSTONE.ready:
+        pytest.skip(f"{KEYSTONE.name} is not made yet; tests/identity/keystone make it")
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(Keystone(folder, expiration=expiration, beside=beside))
+            server = stack.enter_context(Keystone(folder, expiration=expiration, beside=beside, port=port))
         except NoEnvironmentError as reason:
-            if os.environ.get("GLARE_TEST_REQUIRE") == "all":
+            if required:
                 pytest.fail(str(reason), pytrace=False)
             pytest.skip(str(reason))
         yield server

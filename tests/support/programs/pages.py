@@ -39,6 +39,7 @@ import pytest
 
 from support.programs.client import find_commands
 from support.programs.command import environment, wait_for
+from support.programs.keystone import running_keystone
 from support.programs.nginx import free_ports
 from support.programs.programs import find_program
 
@@ -124,8 +125,9 @@ class Scene:
 
     `replaced` are names of the page and what stands for them here; each must be on the page. `given` are commands that
     the reader has run before, `serve` how the service was started where the page does not, `files` what was saved
-    before, `programs` whose environment is first in the path. `needs` are programs without which the test is skipped,
-    `refused` the answers of 4xx and 5xx that the page brings about, by status.
+    before, `programs` whose environment is first in the path, and `keystone` whether one runs, at its customary port.
+    `needs` are programs without which the test is skipped, `refused` the answers of 4xx and 5xx that the page brings
+    about, by status.
     """
 
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +136,7 @@ class Scene:
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     programs: str = ""
+    keystone: bool = False
     needs: Sequence[str] = ("curl",)
     ports: Sequence[str] = ("9494", "8000", "8001", "8002")
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -167,6 +170,9 @@ class Reader:
         }
 
     def __enter__(self) -> Self:
+        if self.scene.keystone:
+            folder, port = self.directory.parent / "keystone", int(self._ports["5000"])
+            self._stack.enter_context(running_keystone(folder, port=port, make=False))
         log = self._stack.enter_context((self.directory.parent / "terminal").open("wb"))
         self._log = self.directory.parent / "terminal"
         self._shell = subprocess.Popen(
