@@ -24,6 +24,7 @@ class _Queue:
     ) -> None:
         self.now = 0.0
         self.refusals: list[str] = []
+        self.errors: list[GlareError] = []
         self.shares = Shares(
             "test",
             Bounds(together, of_party, waiting, waiting_of_party, patience=30.0),
@@ -37,6 +38,8 @@ class _Queue:
         def settle(error: GlareError | None) -> None:
             if error is None:
                 self.order.append(party)
+            else:
+                self.errors.append(error)
 
         self.tickets.append(self.shares._enter(party, weight, settle))
 
@@ -109,6 +112,55 @@ def test_a_full_queue_of_a_party_refuses_that_party_only() -> None:
     queue.come(B)
     assert queue.refusals == ["party"]
     assert queue.shares.waiting == 3
+
+
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    """With work that takes three seconds and one place, ten wait within their thirty; the next one hears at once that
+    it cannot, and another party still comes in.
+    """
+    queue = _Queue()
+    queue.come(A)
+    queue.go(queue.inside()[0], 3.0)
+    for _ in range(13):
+        queue.come(A)
+    assert queue.refusals == ["time"]
+    assert queue.shares.queues() == {A: (0, 11)}
+    queue.come(B)
+    assert queue.refusals == ["time"]
+
+
+def test_a_party_without_a_past_waits() -> None:
+    """How long its work takes is not known, so only the bounds of queues refuse it."""
+    queue = _Queue()
+    for _ in range(1000):
+        queue.come(A)
+    assert queue.refusals == []
+
+
+@pytest.mark.parametrize(("waiting", "of_party"), [(2, 2000), (2000, 2)], ids=["all", "party"])
+def test_a_refusal_can_be_asked_again(waiting: int, of_party: int) -> None:
+    """It stands as long as the bound does, counts as one each time, and takes nothing from anybody."""
+    queue = _Queue(waiting=waiting, waiting_of_party=of_party)
+    for _ in range(4):
+        queue.come(A)
+    (reason,) = queue.refusals
+    refusal = queue.errors[-1]
+    assert refusal.again is not None
+    again = refusal.again()
+    assert (type(again), again and again.message) == (type(refusal), refusal.message)
+    assert queue.refusals == [reason, reason]
+    assert queue.shares.waiting == 2
+    queue.go(queue.inside()[0])
+    assert refusal.again() is None
+    assert queue.refusals == [reason, reason]
+
+
+def test_who_has_waited_is_not_asked_again() -> None:
+    """That says nothing of what becomes of the next one."""
+    shares = Shares("test", Bounds(1, 1, 10, 5, patience=0.01))
+    with shares.hold(A), pytest.raises(Unavailable) as late, shares.hold(B):
+        pass
+    assert late.value.again is None
 
 
 def test_where_all_is_full_the_longest_queue_makes_room() -> None:

@@ -44,6 +44,7 @@ The tree, printed once so that nobody has to search for it::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -125,7 +126,8 @@ class GlareError(Exception):
 
     `message` is a sentence for the person who sees it: it names the field, the value and the remedy. It never holds a
     token, a secret or the credentials of a URL. `retry_after` is in how many seconds it is worth to try again, where
-    that is known.
+    that is known. `again`, where there is one, tells without a wait what would become of the same attempt now: it
+    returns the error that it would meet, or None where it might go well.
     """
 
     category: ClassVar[Category] = Category.INTERNAL
@@ -136,6 +138,7 @@ class GlareError(Exception):
     def __init__(self, message: str | None = None, *, retry_after: int | None = None) -> None:
         self.message = message or self.sentence
         self.retry_after = retry_after
+        self.again: Callable[[], GlareError | None] | None = None
         super().__init__(self.message)
 
 

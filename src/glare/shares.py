@@ -8,11 +8,14 @@ waiting for one party delay another by no more than one of them. The rules, in t
 2. A party whose queue is full is refused with `TooManyRequests`: it is alone to blame.
 3. Where all queues together are full, the youngest of the party that waits with most makes room; when that is the party
    that comes, it is refused itself. Both with `Unavailable`.
-4. Whoever has waited for `patience` seconds is refused with `Unavailable`: the answer would come too late.
+4. Whoever would wait for longer than `patience` seconds for those of its own party alone, by what its work took until
+   now, is refused with `Unavailable` at once, and who has waited for so long after all then: the answer would come too
+   late.
 5. Whoever has gone while it waited is not begun.
 
-All refusals carry `retry_after`, and are reported to `refused`. Nothing here blocks but `hold`, which is for worker
-threads; the event loop uses `share`. Both may be used on one `Shares` at the same time.
+All refusals carry `retry_after`, and are reported to `refused`; those that come at once can be asked `again`. Nothing
+here blocks but `hold`, which is for worker threads; the event loop uses `share`. Both may be used on one `Shares` at
+the same time.
 
     >>> shares = Shares("example", Bounds(together=2, of_party=1, waiting=10, waiting_of_party=5, patience=1.0))
     >>> with shares.hold(Party.project("p")):
@@ -29,6 +32,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Any, Final
@@ -114,10 +118,13 @@ class _Ticket:
 
 @dataclass(slots=True)
 class _Account:
-    """What a party has: `spent` in weights times seconds, `in_use` in weights."""
+    """What a party has: `spent` in weights times seconds, `in_use` in weights. `piece` is what one piece of its work
+    took lately, counted as `spent` is; None where none has ended yet.
+    """
 
     spent: float
     in_use: int = 0
+    piece: float | None = None
     tickets: deque[_Ticket] = field(default_factory=deque)
 
     @property
@@ -222,6 +229,13 @@ class Shares:
             refusal = self._refusal("party", party)
         raise refusal
 
+    def refuse_again(self, party: Party, weight: int) -> GlareError | None:
+        """The refusal that so large a part would meet at once, counted as one; None where it would go in or wait."""
+        with self._lock:
+            account = self._accounts.get(party)
+            reason = None if account is None else self._reason(account, weight)
+            return None if reason is None else self._refusal(reason, party, weight)
+
     @asynccontextmanager
     async def share(
         self, party: Party, weight: int = 1, *, gone: Callable[[], Awaitable[None]] | None = None
@@ -311,19 +325,30 @@ class Shares:
 
     def _make_room(self, account: _Account, ticket: _Ticket) -> tuple[_Ticket, GlareError] | None:
         """Whom the newcomer's coming costs the place in the queue, which may be itself; None where there is room."""
-        if self._fits(account, ticket) and not account.tickets:
-            return None  # It goes in now, or next: the queue is for those who cannot.
-        if len(account.tickets) >= self.bounds.waiting_of_party:
-            own = account.tickets or account.in_use + ticket.weight > self.bounds.of_party
-            return ticket, self._refusal("party" if own else "all", ticket.party)
-        if self._waiting < self.bounds.waiting:
+        reason = self._reason(account, ticket.weight)
+        if reason is not None:
+            return ticket, self._refusal(reason, ticket.party, ticket.weight)
+        if self._waiting < self.bounds.waiting or (self._fits(account, ticket.weight) and not account.tickets):
             return None
-        longest = max(self._accounts.values(), key=lambda each: len(each.tickets))
-        if len(longest.tickets) <= len(account.tickets) + 1:
-            return ticket, self._refusal("all", ticket.party)
-        youngest = longest.tickets.pop()
+        youngest = self._longest().tickets.pop()
         self._waiting -= 1
-        return youngest, self._refusal("all", youngest.party)
+        return youngest, self._refusal("all", youngest.party, youngest.weight)
+
+    def _reason(self, account: _Account, weight: int) -> str | None:
+        """Why a newcomer is refused at once; None where it is not."""
+        bounds, waiting = self.bounds, len(account.tickets)
+        if not waiting and self._fits(account, weight):
+            return None  # It goes in now, or next: the queue is for those who cannot.
+        if waiting >= bounds.waiting_of_party:
+            return "party" if waiting or account.in_use + weight > bounds.of_party else "all"
+        if account.piece is not None and waiting * account.piece > bounds.patience * bounds.of_party:
+            return "time"
+        if self._waiting >= bounds.waiting and len(self._longest().tickets) <= waiting + 1:
+            return "all"
+        return None
+
+    def _longest(self) -> _Account:
+        return max(self._accounts.values(), key=lambda each: len(each.tickets))
 
     def _queue(self, account: _Account) -> tuple[int, int]:
         room, ready = self.bounds.of_party - account.in_use, 0
@@ -334,11 +359,8 @@ class Shares:
             ready += 1
         return ready, len(account.tickets) - ready
 
-    def _fits(self, account: _Account, ticket: _Ticket) -> bool:
-        return (
-            self._in_use + ticket.weight <= self.bounds.together
-            and account.in_use + ticket.weight <= self.bounds.of_party
-        )
+    def _fits(self, account: _Account, weight: int) -> bool:
+        return self._in_use + weight <= self.bounds.together and account.in_use + weight <= self.bounds.of_party
 
     def _admit(self) -> list[tuple[_Ticket, GlareError | None]]:
         """Let in who fits, the party first that has spent least. One that needs more than is free holds up those after
@@ -379,8 +401,10 @@ class Shares:
             if ticket.inside:
                 ticket.inside = False
                 seconds = self._clock() - ticket.began
-                account.spent += ticket.weight * seconds - ticket.charged
-                self._typical += _WEIGHT_OF_NEWS * (seconds - self._typical)
+                piece = ticket.weight * seconds
+                account.spent += piece - ticket.charged
+                account.piece = _nearer(piece if account.piece is None else account.piece, piece)
+                self._typical = _nearer(self._typical, seconds)
                 account.in_use -= ticket.weight
                 self._in_use -= ticket.weight
             elif ticket in account.tickets:
@@ -410,8 +434,15 @@ class Shares:
             for name in sorted(idle, key=lambda name: self._accounts[name].spent)[: ceil(len(idle) / 2)]:
                 del self._accounts[name]
 
-    def _refusal(self, reason: str, party: Party) -> GlareError:
+    def _refusal(self, reason: str, party: Party, weight: int | None = None) -> GlareError:
+        """Counted as one. With the `weight` of a newcomer it can be asked again."""
         self._refused(self.name, reason)
+        refusal = self._said(reason, party)
+        if weight is not None:
+            refusal.again = partial(self.refuse_again, party, weight)
+        return refusal
+
+    def _said(self, reason: str, party: Party) -> GlareError:
         after = self._retry_after()
         if reason == "party":
             return TooManyRequests(
@@ -427,6 +458,10 @@ class Shares:
     def _retry_after(self) -> int:
         """Seconds in which those who wait now will probably have been served."""
         return max(1, min(_LONGEST_RETRY, ceil(self._typical * self._waiting / self.bounds.together)))
+
+
+def _nearer(mean: float, news: float) -> float:
+    return mean + _WEIGHT_OF_NEWS * (news - mean)
 
 
 def _on(loop: asyncio.AbstractEventLoop, note: Callable[[GlareError | None], None], error: GlareError | None) -> None:

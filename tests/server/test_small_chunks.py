@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import tracemalloc
-from contextlib import suppress
+from collections import Counter
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from glare.parts import Parts
 from glare.server.chunks import JUDGED, LEAST_CHUNK
 from glare.server.connection import Connection
 from support.conversation import eventually
-from support.small_host import everything, get, small_host
+from support.small_host import Rounds, everything, get, small_host
 
 HEAD = get("/", "Transfer-Encoding: chunked\r\nConnection: close\r\n", "POST")
 
@@ -127,3 +128,37 @@ def test_parts_take_little_more_memory_than_they_are_long() -> None:
         + b"end"
     )
     assert (len(parts), parts.take()) == (0, b"")
+
+
+def test_bodies_in_crumbs_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thirty that send small chunks as fast as they are taken, a round of the loop reads one or two, after the first
+    of each: what it costs to read them all is not between two looks at somebody else.
+    """
+    known: set[Connection] = set()
+    readings: list[int] = []
+    update = Connection.buffer_updated
+    clock = Rounds()
+
+    def counting(self: Connection, size: int) -> None:
+        now = clock.now
+        update(self, size)
+        if self._in_crumbs and self in known:
+            readings.append(now)
+        elif self._in_crumbs:
+            known.add(self)
+
+    monkeypatch.setattr(Connection, "buffer_updated", counting)
+    application = Counting()
+    with small_host(application) as host, ExitStack() as stack:
+        clients = [stack.enter_context(host.connect()) for _ in range(30)]
+        for client in clients:
+            client.sendall(HEAD)
+        eventually(lambda: host.counts.open == 30)
+        clock.start()
+        for client in clients:
+            client.sendall(chunks(LEAST_CHUNK, 1000) + b"0\r\n\r\n")
+        assert all(everything(client).startswith(b"HTTP/1.1 200 ") for client in clients)
+        clock.stop()
+    assert application.received == 30 * 1000 * LEAST_CHUNK
+    assert len(readings) > 300
+    assert max(Counter(readings).values()) <= 2

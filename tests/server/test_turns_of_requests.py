@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from glare.server.sockets import closed_by_peer
-from glare.server.turns import Turns
+from glare.server.turns import LIGHT, Turns
 
 
 def _run(play: Callable[[Turns, list[str]], Coroutine[Any, Any, None]]) -> list[str]:
@@ -46,6 +46,46 @@ def test_a_round_takes_on_a_few_and_leaves_the_loop_to_others() -> None:
         await asyncio.sleep(0)
 
     assert _run(play) == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_more_are_answered_on_the_spot_than_begin() -> None:
+    """What leaves nothing behind costs a part of a turn, so of refusals a round has several."""
+
+    async def play(turns: Turns, begun: list[str]) -> None:
+        def light() -> bool:
+            begun.append("light")
+            return True
+
+        for _ in range(5 * LIGHT):
+            turns.take("a", light)
+        assert begun == ["light"] * 2 * LIGHT
+        await asyncio.sleep(0)
+        assert begun == ["light"] * 4 * LIGHT
+        turns.take("b", lambda: begun.append("b"))
+        turns.take("a", light)
+        await asyncio.sleep(0)
+        assert begun[4 * LIGHT :].count("light") == LIGHT
+        assert begun[4 * LIGHT + 1] == "b"
+        await asyncio.sleep(0)
+
+    _run(play)
+
+
+def test_who_comes_back_from_its_own_turn_waits_for_the_next_one() -> None:
+    """A connection whose request is answered on the spot brings the next one: no round is made of those alone."""
+
+    async def play(turns: Turns, begun: list[str]) -> None:
+        def light() -> bool:
+            begun.append("light")
+            turns.take("a", light)
+            return True
+
+        turns.take("a", light)
+        assert len(begun) == 2 * LIGHT
+        await asyncio.sleep(0)
+        assert len(begun) == 4 * LIGHT
+
+    _run(play)
 
 
 def test_networks_take_turns() -> None:

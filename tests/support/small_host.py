@@ -97,6 +97,35 @@ def everything(client: socket.socket) -> bytes:
     return data
 
 
+class Rounds:
+    """Counts the rounds of the event loop on which something of the server is called."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._count = 0
+        self._goes = False
+
+    @property
+    def now(self) -> int:
+        """The round that this is; called on the loop."""
+        self._loop = asyncio.get_running_loop()
+        return self._count
+
+    def start(self) -> None:
+        """Begin to count, on the loop that has asked before."""
+        assert self._loop is not None
+        self._goes = True
+        self._loop.call_soon_threadsafe(self._tick)
+
+    def stop(self) -> None:
+        self._goes = False
+
+    def _tick(self) -> None:
+        self._count += 1
+        if self._goes and self._loop is not None:
+            self._loop.call_soon(self._tick)
+
+
 def get(path: str = "/", headers: str = "", method: str = "GET", version: str = "1.1") -> bytes:
     """The head of a request."""
     return f"{method} {path} HTTP/{version}\r\nHost: x\r\n{headers}\r\n".encode()

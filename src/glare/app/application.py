@@ -6,7 +6,7 @@ import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,11 +17,12 @@ from glare.app.worker import Worker
 from glare.http.boundary import Boundary
 from glare.http.call import Application, HttpSettings
 from glare.http.description.document import described
+from glare.http.door import Door, Ready
 from glare.http.drain import Drain
 from glare.http.lanes import Lanes, LaneSettings
 from glare.http.parties import Parties
 from glare.http.probes import Probe
-from glare.http.routes import API, PUBLIC
+from glare.http.routes import API, AT_ONCE, PUBLIC
 from glare.http.streams import Patience
 from glare.http.transfers import Transfers
 from glare.identity.base import Identity
@@ -88,7 +89,8 @@ def create_application(
         numbers=Probe(lambda: services.metrics.render(depths(services)), settings.api.probe_age),
     )
     worker = Worker(settings, services) if with_worker else None
-    return _Lifespan(_with_cors(settings, Boundary(application, PUBLIC, API)), application, worker)
+    door = Door(application, AT_ONCE, cross_origin=bool(settings.cors.allowed_origin))
+    return _Lifespan(_with_cors(settings, Boundary(application, door, PUBLIC, API)), application, door, worker)
 
 
 def _transfers(settings: Settings, metrics: Metrics) -> Transfers:
@@ -137,10 +139,15 @@ _ANSWER_HEADERS: Final = (
 class _Lifespan:
     """Starts and ends what lives as long as the process, around the application."""
 
-    def __init__(self, app: ASGIApp, application: Application, worker: Worker | None) -> None:
+    def __init__(self, app: ASGIApp, application: Application, door: Door, worker: Worker | None) -> None:
         self._app = app
+        self._door = door
         self._application = application
         self._worker = worker
+
+    def at_once(self, scope: dict[str, Any]) -> Ready | None:
+        """Of the server's own protocol, beside ASGI: see `glare.server.connection.AtOnce`."""
+        return self._door.at_once(scope)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -170,4 +177,5 @@ class _Lifespan:
             for shares in (*application.lanes.shares, application.transfers.shares):
                 application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
             tell_levels(application.services)
+            self._door.tell()
             await asyncio.sleep(SAMPLE_SECONDS)

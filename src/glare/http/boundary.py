@@ -6,9 +6,6 @@ In this order: request id, OPTIONS, loops, undecodable paths, the version that i
 from __future__ import annotations
 
 import asyncio
-import random
-import re
-import uuid
 from collections.abc import Collection, Sequence
 from contextvars import copy_context
 from dataclasses import replace
@@ -25,11 +22,21 @@ from glare.context import PARTY, REQUEST_ID, TRACE
 from glare.domain.actor import ANONYMOUS, Actor
 from glare.domain.hints import did_you_mean
 from glare.egress.loop import passed_through
-from glare.errors import ArtifactNotFound, BadRequest, Forbidden, LoopDetected, NotFound, NotImplementedMethod
+from glare.errors import (
+    ArtifactNotFound,
+    BadRequest,
+    Forbidden,
+    GlareError,
+    LoopDetected,
+    NotFound,
+    NotImplementedMethod,
+)
 from glare.http.call import Application, peer_of
+from glare.http.door import Door
 from glare.http.inbox import Inbox
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
+from glare.http.request_headers import request_id_of
 from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import UNDECIDED, Credentials, storable
 from glare.identity.headers import require_one_of_each
@@ -37,14 +44,18 @@ from glare.operations.refusals import Refusal
 from glare.trace import received
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
-_OUR_ID: Final = re.compile(r"(?:req-)?([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})")
 
 
 class Boundary:
-    """An ASGI application around the routes. `public` routes need no credentials and speak no microversion."""
+    """An ASGI application around the routes. `public` routes need no credentials and speak no microversion. The `door`
+    is told of refusals.
+    """
 
-    def __init__(self, application: Application, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, application: Application, door: Door, public: Sequence[BaseRoute], routes: Sequence[BaseRoute]
+    ) -> None:
         self._application = application
+        self._door = door
         self._public = Router(public, redirect_slashes=False, default=self._to_api)
         self._api = Router(
             routes, redirect_slashes=False, default=_unknown((*public, *routes), application.services.types.names)
@@ -52,14 +63,13 @@ class Boundary:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        found = _OUR_ID.fullmatch(headers.get("x-openstack-request-id", ""))
         state: dict[str, Any] = {
             "application": self._application,
             "actor": ANONYMOUS,
             "microversion": DEFAULT,
             "headers": headers,
             "versioned": False,
-            "request_id": f"req-{found[1] if found else _new_id()}",
+            "request_id": request_id_of(headers.get("x-openstack-request-id", "")),
         }
         scope["state"] = state
         watch = Watch(scope, receive, self._application.services.metrics)
@@ -96,6 +106,8 @@ class Boundary:
                 broken_off(error, state["request_id"])
                 return
             self._note_refusal(scope, error)
+            if isinstance(error, GlareError):
+                self._door.remember(scope, error)
             response = problem(error, debug=self._application.settings.debug, request_id=state["request_id"])
             if "allow" in state:
                 response.headers["Allow"] = state["allow"]
@@ -192,13 +204,6 @@ def _unknown(routes: Sequence[BaseRoute], types: Collection[str]) -> ASGIApp:
         raise NotFound(f"There is nothing at '{path[:200]}'{see} /openapi.json for what there is.")
 
     return refuse
-
-
-def _new_id() -> uuid.UUID:
-    """A random id, which is for telling only and no secret: to ask the system for one would be a call for each
-    request.
-    """
-    return uuid.UUID(int=random.getrandbits(128), version=4)
 
 
 def _decoded_path(scope: Scope) -> str:

@@ -25,12 +25,37 @@ class Probe(Generic[T]):
         self._clock = clock
         self._began = 0.0
         self._last: asyncio.Future[T] | None = None
+        self._found: tuple[T, float] | None = None
+
+    def at_hand(self, threads: Executor) -> tuple[T] | None:
+        """What was found within `age` seconds, None where it has to be waited for. In good time it is looked anew, so
+        that of many who ask hardly anybody has to wait.
+        """
+        if self._found is None:
+            return None
+        value, began = self._found
+        age = self._clock() - began
+        if age >= self._age:
+            return None
+        if age >= self._age / 2 and self._last is not None and self._last.done():
+            _ = self._begin(threads)
+        return (value,)
 
     async def result(self, threads: Executor) -> T:
         """What `look` returns or raises."""
         last = self._last
         if last is None or (last.done() and self._clock() - self._began >= self._age):
-            self._began = self._clock()
-            self._last = last = asyncio.get_running_loop().run_in_executor(threads, self._look)
+            last = self._begin(threads)
         # Who stops waiting takes it from nobody else.
         return await asyncio.shield(last)
+
+    def _begin(self, threads: Executor) -> asyncio.Future[T]:
+        began = self._began = self._clock()
+        self._last = asyncio.get_running_loop().run_in_executor(threads, self._look)
+
+        def keep(last: asyncio.Future[T]) -> None:
+            if not last.cancelled() and last.exception() is None:
+                self._found = last.result(), began
+
+        self._last.add_done_callback(keep)
+        return self._last

@@ -132,6 +132,14 @@ def broken_off(error: Exception, request_id: str) -> None:
 
 
 def _response(error: GlareError, trace: Exception | None) -> Response:
+    status, headers, body = parts_of(error, trace)
+    response = Response(body, status)
+    response.raw_headers += headers
+    return response
+
+
+def parts_of(error: GlareError, trace: Exception | None = None) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers (but for the length) and body of the answer to `error`, with the traceback of `trace`."""
     status = status_of(error)
     title, explanation = _TITLES[status]
     detail = ErrorDetail(
@@ -142,19 +150,17 @@ def _response(error: GlareError, trace: Exception | None) -> Response:
     body = Error(status, title, explanation, detail)
     if isinstance(error, InvalidGlobalAPIVersion):
         body = VersionError(status, title, explanation, detail, str(MINIMUM), str(MAXIMUM))
-    response = Response(_encode(body), status, media_type=JSON)
     # The wire's `error.type` keeps the names that old clients know; this header carries the finer stable one.
-    response.headers["X-Glare-Error-Code"] = error.code
+    headers = [("Content-Type", JSON), ("X-Glare-Error-Code", error.code)]
     retry_after = error.retry_after
     if retry_after is None and error.category in _PASSING:
         retry_after = RETRY_SECONDS
     if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
+        headers.append(("Retry-After", str(retry_after)))
     if isinstance(error, Unauthorized):
-        for challenge in error.challenges:
-            response.headers.append("WWW-Authenticate", challenge)
+        headers += (("WWW-Authenticate", challenge) for challenge in error.challenges)
     if isinstance(error, UnsupportedContentCoding):
-        response.headers["Accept-Encoding"] = "identity"  # As RFC 9110, 15.5.16, wants it.
+        headers.append(("Accept-Encoding", "identity"))  # As RFC 9110, 15.5.16, wants it.
     if isinstance(error, RangeNotSatisfiable):
-        response.headers["Content-Range"] = f"bytes */{error.size}"
-    return response
+        headers.append(("Content-Range", f"bytes */{error.size}"))
+    return status, [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers], _encode(body)

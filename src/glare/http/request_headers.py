@@ -6,6 +6,9 @@ something else than the client means, or do what the client meant to prevent.
 
 from __future__ import annotations
 
+import random
+import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +24,18 @@ READS: Final = frozenset({"GET", "HEAD"})
 CHANGES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ANY_METHOD: Final = READS | CHANGES
 _OTHER_METHODS: Final = "x-http-method-override", "x-http-method", "x-method-override"
+
+
+_OUR_ID: Final = re.compile(r"(?:req-)?([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})")
+
+
+def request_id_of(given: str) -> str:
+    """The id of a request whose ``X-OpenStack-Request-ID`` is `given` (empty: none): that, or a random one.
+
+    It is for telling only and no secret: to ask the system for one would be a call for each request.
+    """
+    found = _OUR_ID.fullmatch(given)
+    return f"req-{found[1] if found else uuid.UUID(int=random.getrandbits(128), version=4)}"
 
 
 class Answer(StrEnum):

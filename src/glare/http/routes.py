@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute, Route
 
-from glare.http import metrics
 from glare.http.api import (
     artifacts,
     audit,
     blobs,
     locations,
     members,
+    metrics,
     publishers,
     quotas,
     schemas,
@@ -23,6 +23,7 @@ from glare.http.api import (
 from glare.http.call import Endpoint
 from glare.http.description import document as description
 from glare.http.description import pages
+from glare.http.door import Probe
 
 PUBLIC: Sequence[BaseRoute] = (
     Route("/", Endpoint.of_any_method(pages.root)),
@@ -37,6 +38,14 @@ PUBLIC: Sequence[BaseRoute] = (
     Route("/docs/guides/{folder}/{name}", Endpoint(GET=pages.guide)),
 )
 """No credentials, no microversion."""
+
+AT_ONCE: Mapping[bytes, Probe] = {
+    b"/healthcheck": service.healthy,
+    b"/healthz": service.healthy,
+    b"/readyz": service.readiness_at_hand,
+    b"/metrics": metrics.at_hand,
+}
+"""What of it is answered by the `Door`."""
 
 API: Sequence[BaseRoute] = (
     Route("/schemas", Endpoint(GET=schemas.list_schemas)),

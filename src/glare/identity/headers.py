@@ -20,6 +20,11 @@ _ABOUT_CALLERS: Final = re.compile(
 )
 
 
+def is_about_callers(name: str) -> bool:
+    """Whether a field says who is calling, in one of its spellings; `name` is in lower case."""
+    return _ABOUT_CALLERS.fullmatch(name.replace("_", "-")) is not None
+
+
 def require_one_of_each(names: Iterable[bytes]) -> None:
     """Raises `BadRequest` where one of the field names that say who is calling comes twice, or with an underscore for a
     dash.

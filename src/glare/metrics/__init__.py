@@ -18,6 +18,9 @@ class Metrics:
     def request_ended(self, method: str, route: str, status: str, seconds: float, received: int, sent: int) -> None:
         """A request is over; `route` is the template of its path, `received` and `sent` are bytes of bodies."""
 
+    def answered_at_once(self, method: str, route: str, status: str, count: int, sent: int) -> None:
+        """So many requests were answered from their heads alone, `sent` bytes of bodies in all."""
+
     def transfer_began(self, kind: str) -> None:
         """A body is under way: ``upload``, ``location`` (a measurement) or ``download``."""
 

@@ -222,6 +222,11 @@ class PrometheusMetrics(Metrics):
         if sent:
             self._sent.labels(route).inc(sent)
 
+    def answered_at_once(self, method: str, route: str, status: str, count: int, sent: int) -> None:
+        self._requests.labels(method, route, status).inc(count)
+        if sent:
+            self._sent.labels(route).inc(sent)
+
     def transfer_began(self, kind: str) -> None:
         self._transfers.labels(kind).inc()
 

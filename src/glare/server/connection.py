@@ -17,7 +17,7 @@ import httptools
 from glare.errors import ClientDisconnected
 from glare.server.answers import Refusal, head_too_long, malformed, over
 from glare.server.chunks import Chunks
-from glare.server.exchange import Exchange
+from glare.server.exchange import Exchange, Ready
 from glare.server.heads import PROBES, Ends, Head
 from glare.server.limits import Limits
 from glare.server.outlet import Outlet
@@ -30,6 +30,11 @@ from glare.server.turns import Turns
 _log = logging.getLogger(__name__)
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+AtOnce = Callable[[dict[str, Any]], Ready | None]
+"""What an application may have besides, as `at_once`: the answer to a request, from its scope alone and without a wait,
+or None where it takes more. Such an answer is sent with no task of its own, and many of them in one round of the
+loop."""
 
 LANE_SECONDS: Final = 10.0
 """How long a connection over the bounds may last, whatever it does, or leaves undone."""
@@ -55,6 +60,10 @@ _MANY_PIECES: Final = 32
 """Pieces of a body that are taken from what is read at once, before others have their turn, or a few more."""
 
 
+def _never(_: dict[str, Any]) -> None:
+    """Of an application that has no answers at once."""
+
+
 @dataclass(slots=True)
 class Site:
     """What all connections of a process share. `buffer` is where each of them reads, one at a time; `empty` is
@@ -69,6 +78,8 @@ class Site:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     turns: Turns = field(init=False)
     probes: Turns = field(init=False)  # They wait for no other request, and for each other as requests do.
+    reads: Turns = field(init=False)  # Of bodies: in small pieces each reading costs as much as a request.
+    at_once: AtOnce = field(init=False)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_BIG)))
     dropping: set[Connection] = field(default_factory=set)
     closing: bool = False
@@ -77,6 +88,8 @@ class Site:
     def __post_init__(self) -> None:
         self.turns = Turns(self.loop)
         self.probes = Turns(self.loop)
+        self.reads = Turns(self.loop)
+        self.at_once = getattr(self.application, "at_once", _never)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -101,6 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         self._chunks = Chunks()
         self._pieces = 0  # Of a body, in what was read last.
         self._step = _SMALL
+        self._rests = False  # Until its next reading has its turn.
         self._reads = True
         self._deaf = False
         self._dropped = 0
@@ -171,7 +185,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             if self._framing > self._site.limits.head_bytes:
                 self._refuse(head_too_long(self._site.limits.head_bytes))
-        self._step = max(_LEAST, self._step // 2) if self._pieces > _MANY_PIECES else min(_BIG, self._step * 2)
+        if self._pieces and self._incoming is not None:
+            self._step = max(_LEAST, self._step // 2) if self._in_crumbs else min(_BIG, self._step * 2)
+            self._rests = True
+            self._site.reads.take(self.place.neighbours, self._read_on)
         self.steer()
 
     def eof_received(self) -> None:
@@ -209,6 +226,8 @@ class Connection(asyncio.BufferedProtocol):
         self._incoming = exchange
         self._framing = 0
         self._chunks = Chunks()
+        # How small its chunks are is not known before some have come.
+        self._step = _LEAST if head.is_chunked else _SMALL
         if self._current is None:
             self._begin(exchange)
         else:
@@ -259,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
     def steer(self) -> None:
         """Read on, or leave what comes with the kernel, which makes the client wait."""
         incoming = self._incoming
-        if self._dropped and self not in self._site.dropping:
+        if self._rests or (self._dropped and self not in self._site.dropping):
             wanted = False
         elif self._deaf or self._current is None:
             wanted = True
@@ -275,6 +294,16 @@ class Connection(asyncio.BufferedProtocol):
             transport.resume_reading()
         else:
             transport.pause_reading()
+
+    @property
+    def _in_crumbs(self) -> bool:
+        return self._pieces > _MANY_PIECES
+
+    def _read_on(self) -> bool:
+        """The turn for the next reading of a body has come; whether the last one was light."""
+        self._rests = False
+        self.steer()
+        return not self._in_crumbs
 
     def _drop(self, size: int) -> None:
         """Bytes that nobody wants have come. What is more of them than may be is not read."""
@@ -354,13 +383,30 @@ class Connection(asyncio.BufferedProtocol):
         turns = self._site.probes if exchange.path in PROBES else self._site.turns
         turns.take(self.place.neighbours, lambda: self._start(exchange))
 
-    def _start(self, exchange: Exchange) -> None:
+    def _start(self, exchange: Exchange) -> bool:
+        """Its turn has come; whether nothing is left of it."""
         if exchange.client_has_left:
             self._after(exchange)  # Before its turn came: what nobody waits for is not done.
-            return
+            return True
+        ready = self._ready(exchange)
+        if ready is not None:
+            with suppress(ClientDisconnected):
+                self.outlet.push(exchange.answer(ready))
+            self._after(exchange)
+            return True
         task = self._site.loop.create_task(self._run(exchange))
         self._site.tasks.add(task)
         task.add_done_callback(self._site.tasks.discard)
+        return False
+
+    def _ready(self, exchange: Exchange) -> Ready | None:
+        if not self.outlet.is_free:
+            return None  # To a client that does not take what it has, more is sent only as it does.
+        try:
+            return self._site.at_once(exchange.scope)
+        except Exception:  # noqa: BLE001 - the application is asked in full then
+            _log.exception("an answer cannot be had at once")
+            return None
 
     async def _run(self, exchange: Exchange) -> None:
         try:

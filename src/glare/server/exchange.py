@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,6 +13,9 @@ from glare.server import answers
 from glare.server.outlet import Outlet
 
 Message = MutableMapping[str, Any]
+
+Ready = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
+"""An answer: its status, its headers with its length, and its body."""
 
 _AHEAD: Final = 256 << 10
 """Bytes of a body that are read before the application wants them, once it has begun to."""
@@ -109,6 +112,14 @@ class Exchange:
                 self._waiter = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
+
+    def answer(self, ready: Ready) -> bytes:
+        """Be answered with what is there already; returns the bytes to send."""
+        self._status, headers, body = ready
+        self._headers = list(headers)
+        first = self._begin()
+        self.begun = self.answered = True
+        return first + body if self._has_body else first
 
     async def send(self, message: Message) -> None:
         """ASGI: a message from the application. Raises `ClientDisconnected` when nobody is left to get it."""

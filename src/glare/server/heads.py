@@ -56,6 +56,11 @@ class Head:
             self.expects_continue = value.lower() == b"100-continue"
             self._expects_more = self._expects_more or (value != b"" and not self.expects_continue)
 
+    @property
+    def is_chunked(self) -> bool:
+        """Whether its body comes in chunks."""
+        return any(name == b"transfer-encoding" for name, _ in self.headers)
+
     def path(self) -> bytes:
         """The path as it was sent, without its query."""
         return self._split()[0]

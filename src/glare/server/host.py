@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS: Final = 1.0
 _LIFESPAN_SECONDS: Final = 5.0
+_THRESHOLDS: Final = (700, 10, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Host:
         program = self._program
         lifespan = _Lifespan(program.application)
         await lifespan.start()
+        _freeze()
         try:
             async with listening(program.application, self._limits, Tally(program.metrics), listeners, self._tls):
                 ready()
@@ -138,6 +141,16 @@ async def _close(site: Site) -> None:
     for task in tuple(site.tasks):
         task.cancel()
     await asyncio.sleep(0)
+
+
+def _freeze() -> None:
+    """Let the collector of garbage pass by what is there before the first request: it stays, and to go through it takes
+    a tenth of a second and more, in which nobody is answered. Of what comes later the old is gone through rarely: with
+    thousands of connections that takes nearly as long. `Memory` has it done where memory grows.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
 
 
 class _Lifespan:

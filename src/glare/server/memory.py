@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +41,7 @@ class Memory:
     def give_back(self) -> None:
         """Return what is free. To be called in a thread: it takes some milliseconds, in which others can run."""
         if self._trim is not None:
+            gc.collect()
             self._trim(0)
             self._least = resident()
 

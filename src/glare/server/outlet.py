@@ -68,6 +68,18 @@ class Outlet:
         self._open = False
         self._wake()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return self._open and not self._paused
+
+    def push(self, data: bytes) -> None:
+        """Send so little that what the socket does not take at once may wait in this process."""
+        self._require_open()
+        sent = 0 if self._socket is None else self._write_directly(self._socket, memoryview(data))
+        if sent < len(data):
+            self._give(data[sent:])
+
     async def write(self, data: bytes) -> None:
         """Send `data`; returns when none of it waits in this process."""
         view = memoryview(data)

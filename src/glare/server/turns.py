@@ -14,7 +14,12 @@ A round does all that is ready before it looks again, and an answer takes a few 
 hundreds of requests makes each answer wait for hundreds of others, whoever sent them.
 """
 
-Begin = Callable[[], None]
+LIGHT: Final = 4
+"""So many that are answered on the spot count as one that begins: they cost a reading and a write, and leave
+nothing."""
+
+Begin = Callable[[], bool | None]
+"""Begins a request, or does another piece of work; returns True where that was light."""
 
 
 class Turns:
@@ -25,19 +30,22 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, at_once: int = AT_ONCE) -> None:
         self._loop = loop
-        self._at_once = at_once
-        self._left = at_once
+        self._whole = self._left = at_once * LIGHT
         self._waiting: OrderedDict[str, deque[Begin]] = OrderedDict()
         self._scheduled = False
 
     def take(self, network: str, begin: Begin) -> None:
         """Call `begin`, now or in a later round. It must know by itself whether it is still wanted."""
-        if self._waiting or not self._left:
+        if self._waiting or self._left <= 0:
             self._waiting.setdefault(network, deque()).append(begin)
         else:
-            self._left -= 1
-            begin()
+            self._do(begin)
         self._schedule()
+
+    def _do(self, begin: Begin) -> None:
+        self._left -= 1  # Before, for it may come back and take a turn itself.
+        if begin() is not True:
+            self._left -= LIGHT - 1
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -46,13 +54,12 @@ class Turns:
 
     def _round(self) -> None:
         self._scheduled = False
-        self._left = self._at_once
-        while self._waiting and self._left:
+        self._left = self._whole
+        while self._waiting and self._left > 0:
             network, queue = self._waiting.popitem(last=False)
             begin = queue.popleft()
             if queue:
                 self._waiting[network] = queue
-            self._left -= 1
-            begin()
+            self._do(begin)
         if self._waiting:
             self._schedule()

@@ -7,11 +7,13 @@ from typing import Any, Final, Literal
 
 from msgspec import UNSET
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
 
 from glare.documents.service import Health, Link, Readiness, Version, Versions
 from glare.domain.declared import legacy
 from glare.domain.microversion import Microversion
-from glare.http.call import Call, json_response
+from glare.http.call import Application, Call, json_response
+from glare.http.door import Ready, ready_of
 from glare.http.media_types import HTML, JSON, PLAIN, VERSIONED
 from glare.http.microversion import MAXIMUM, MINIMUM
 from glare.http.operation import SERVICE, Answer, Handled, Public
@@ -54,6 +56,16 @@ async def _health(call: Call) -> Response:
     return PlainTextResponse("OK")
 
 
+def healthy(_: Application, scope: Scope) -> Ready | None:
+    """The same at once; None for who wants a document."""
+    if any(name == b"accept" and value.startswith(b"application/json") for name, value in scope["headers"]):
+        return None
+    return _HEALTHY
+
+
+_HEALTHY: Final = ready_of(PlainTextResponse("OK"))
+
+
 def _declared_health(name: str) -> Handled:
     answer = Answer(200, "It does.", Health)
     plain = Answer(200, "It does.", Literal["OK"], media_type=PLAIN)
@@ -77,8 +89,18 @@ async def ready(call: Call) -> Response:
             found = await call.application.readiness.result(call.application.lanes.probes)
     except TimeoutError:
         found = Found({"time": "the checks took longer than 5 seconds"})
-    problems = dict(found.problems)
     if call.application.drain.leaving:
-        problems = {"process": "it is stopping", **problems}
+        found = Found({"process": "it is stopping", **found.problems}, found.limits)
+    return _readiness(found)
+
+
+def _readiness(found: Found) -> Response:
+    problems = dict(found.problems)
     shown = Readiness(ready=not problems, problems=problems or UNSET, limits=dict(found.limits) or UNSET)
     return json_response(shown, 503 if problems else 200, JSON)
+
+
+def readiness_at_hand(application: Application, _: Scope) -> Ready | None:
+    """The same at once, where it was looked lately."""
+    found = application.readiness.at_hand(application.lanes.probes)
+    return None if found is None else ready_of(_readiness(*found))
