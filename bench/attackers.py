@@ -12,6 +12,7 @@ import asyncio
 import json
 import resource
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -321,6 +322,38 @@ async def closing_readers(service: Service) -> None:
     await _in_parallel(1000, one)
 
 
+async def unfinished_handshakes(service: Service) -> None:
+    """4 200 connections that begin to shake hands and say no more, half of them after a whole first message."""
+    whole = _hello()
+    await asyncio.gather(_held(service, 2100, whole), _held(service, 2100, whole[:20]))
+
+
+def _hello() -> bytes:
+    """What a client of TLS says first."""
+    sent = ssl.MemoryBIO()
+    client = _trusting().wrap_bio(ssl.MemoryBIO(), sent)
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return sent.read()
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def handshakes(service: Service) -> None:
+    """100 clients that shake hands, which costs the service more than them, and leave."""
+    context = _trusting()
+
+    async def one() -> None:
+        _, writer = await asyncio.open_connection(sock=await service.connect(), ssl=context, server_hostname="")
+        writer.transport.abort()
+
+    await _in_parallel(100, one)
+
+
 async def refused(service: Service) -> None:
     """Not an attack: asks for a list 10 times a second, and prints how many milliseconds each refusal took."""
     while True:
@@ -340,6 +373,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     for attack in (
         *(closers, listers, unread_files, unread_ranges, unread_lists, unfinished_heads, idle, dripping_documents),
         *(dripping_uploads, jobs, readers, writers, probes, small_chunks, unread_changes, closing_readers, refused),
+        *(unfinished_handshakes, handshakes),
     )
 }
 

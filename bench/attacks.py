@@ -16,6 +16,7 @@ import argparse
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from processes import free_port, script
-from service import Glare
+from service import Glare, GlareWithTls
 
 _MIB: Final = 1 << 20
 _LOCATION: Final = "application/vnd+openstack.glare-custom-location+json"
@@ -53,8 +54,8 @@ _REFUSED: Final = ("closers", "listers")
 class Client:
     """Somebody with a token; a connection for each request, unless `keep`."""
 
-    def __init__(self, port: int, token: str | None, *, keep: bool = False) -> None:
-        self._port = port
+    def __init__(self, glare: Glare, token: str | None, *, keep: bool = False) -> None:
+        self._glare = glare
         self._token = token
         self._keep = keep
         self._connection: http.client.HTTPConnection | None = None
@@ -69,7 +70,7 @@ class Client:
             headers["X-Auth-Token"] = self._token
         if data is not None:
             headers["Content-Type"] = kind
-        connection = self._connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=_LONGEST)
+        connection = self._connection or self._glare.connection(_LONGEST)
         self._connection = None
         connection.request(method, path, data, headers)
         answer = connection.getresponse()
@@ -85,7 +86,7 @@ class Client:
     def begin(self, path: str) -> float:
         """Seconds until the first byte of a body is there."""
         began = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_LONGEST)
+        connection = self._glare.connection(_LONGEST)
         connection.request("GET", path, headers={"X-Auth-Token": self._token or ""})
         answer = connection.getresponse()
         if answer.status != 200 or not answer.read(1):
@@ -144,10 +145,10 @@ class Victim:
     """The project that works while others attack. `url(address, kind, size)` spells an address of an origin."""
 
     def __init__(self, glare: Glare, url: Callable[[str, str, int], str]) -> None:
-        self._port = glare.port
+        self._glare = glare
         self._token = glare.tokens["second"]
         self._url = url
-        self._client = Client(glare.port, self._token)
+        self._client = Client(glare, self._token)
         self._image = self._client.image("shown")
         self._located = self._client.image("located")
         self._client.locate(f"{self._located}/image", url("127.5.0.30", "good", 3 * _MIB))
@@ -176,7 +177,7 @@ class Victim:
         return seen
 
     def _show(self, seen: Seen, until: Callable[[], bool]) -> None:
-        client = Client(self._port, self._token, keep=True)
+        client = Client(self._glare, self._token, keep=True)
         while not until():
             began = time.perf_counter()
             try:
@@ -184,7 +185,7 @@ class Victim:
                 seen.shows.append(time.perf_counter() - began)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 seen.failed("show", error)
-                client = Client(self._port, self._token, keep=True)
+                client = Client(self._glare, self._token, keep=True)
             time.sleep(0.02)
 
     def _repeat(self, name: str, work: Callable[[], float], seen: Seen, until: Callable[[], bool]) -> None:
@@ -292,7 +293,7 @@ class Names:
 class Range:
     """The service, its origins, and what the attackers need, made once."""
 
-    def __init__(self, folder: Path, stack: ExitStack, *, names: bool) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, *, names: bool, tls: bool = False) -> None:
         self._made = 0
         self._flag = folder / "hostile"
         port = free_port()
@@ -306,7 +307,7 @@ class Range:
         self._names = Names(folder) if names else None
         if self._names:
             stack.callback(self._names.close)
-        self.glare = Glare(
+        self.glare = (GlareWithTls if tls else Glare)(
             folder / "glare",
             origin=port,
             options="\n[DEFAULT]\nallow_anonymous_access = true\n",
@@ -314,9 +315,9 @@ class Range:
         )
         stack.callback(self.glare.stop)
         self.victim = Victim(self.glare, self.url)
-        self._own = Client(self.glare.port, self.glare.token, keep=True)
+        self._own = Client(self.glare, self.glare.token, keep=True)
         admin = self.glare._run("token", "create", "--project", "cloud", "--user", "root", "--role", "admin")
-        self._admin = Client(self.glare.port, admin, keep=True)
+        self._admin = Client(self.glare, admin, keep=True)
 
     def url(self, address: str, kind: str, size: int) -> str:
         """An address at an origin; those of the victim have names where there is a name server that does not answer."""
@@ -402,7 +403,7 @@ class Range:
         return {"drafts": [f"{self._own.image(self._name())}/image" for _ in range(64)]}
 
     def _for_dripping_uploads(self) -> dict[str, Any]:
-        third = Client(self.glare.port, self.glare.tokens["third"], keep=True)
+        third = Client(self.glare, self.glare.tokens["third"], keep=True)
         drafts = [(f"{self._own.image(self._name())}/image", self.glare.token) for _ in range(32)]
         drafts += [(f"{third.image(self._name())}/image", self.glare.tokens["third"]) for _ in range(32)]
         return {"drafts": drafts}
@@ -470,7 +471,11 @@ ATTACKS: Final = {
     "small_chunks": "128 bodies in chunks of 1 and 16 bytes",
     "unread_changes": "1 000 changes whose answers nobody reads",
     "closing_readers": "1 000 last answers that are read by the byte",
+    "unfinished_handshakes": "TLS: 4 200 handshakes that never end",
+    "handshakes": "TLS: 100 clients shake hands and leave",
 }
+_TLS: Final = ("unfinished_handshakes", "handshakes")
+"""Attacks on a service that has a certificate."""
 
 
 def attack(field: Range, name: str, seconds: float, settle: float) -> dict[str, float]:
@@ -552,11 +557,14 @@ def main() -> int:
     print(f"| wanted | {' | '.join(f'≤ {wanted:g}' for wanted in _WANTED.values())} |", flush=True)
     for name in chosen:  # Each with a service of its own: what one leaves behind must not help or harm the next.
         names = name == "silent_names"
+        if name in _TLS and shutil.which("openssl") is None:
+            print(f"| {ATTACKS[name]} | not measured: it needs openssl |", flush=True)
+            continue
         if names and not Names.possible():
             print(f"| {ATTACKS[name]} | not measured: it needs root |", flush=True)
             continue
         with tempfile.TemporaryDirectory(prefix="glare-attacks-") as folder, ExitStack() as stack:
-            field = Range(Path(folder), stack, names=names)
+            field = Range(Path(folder), stack, names=names, tls=name in _TLS)
             print(row(name, attack(field, name, options.seconds, options.settle)), flush=True)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -39,6 +40,9 @@ def free_port() -> int:
 class Server:
     """A server process and its children, on `port` of loopback. `started_in` is the seconds until it first answered."""
 
+    tls: ssl.SSLContext | None = None
+    """What its clients need where it speaks TLS."""
+
     def __init__(
         self,
         arguments: Sequence[str],
@@ -60,6 +64,12 @@ class Server:
             self.stop()
             raise
         self.started_in = time.perf_counter() - began
+
+    def connection(self, seconds: float) -> http.client.HTTPConnection:
+        """A connection for requests, each of which may take so long."""
+        if self.tls is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=seconds, context=self.tls)
 
     def cpu(self) -> float:
         """CPU seconds that the process and its children have used."""
@@ -90,7 +100,7 @@ class Server:
     def _wait(self, health: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._process.poll() is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection = self.connection(5)
             try:
                 connection.request("GET", health)
                 if connection.getresponse().status < 500:

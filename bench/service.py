@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -54,6 +55,7 @@ class Glare(Server):
         wrapper: Sequence[str] = (),
     ) -> None:
         folder.mkdir()
+        options += self._more_options(folder)
         state = folder / "state"
         port = free_port()
         configuration = folder / "glare.conf"
@@ -66,8 +68,16 @@ class Glare(Server):
             project: self._run("token", "create", "--project", project, "--user", "bench") for project in PROJECTS
         }
         super().__init__(
-            [*wrapper, *self._command("serve")], port, folder / "glare.log", cores=cores, environment=self._environment
+            [*wrapper, *self._command("serve")],
+            port,
+            folder / "glare.log",
+            cores=cores,
+            environment=self._environment,
         )
+
+    def _more_options(self, folder: Path) -> str:
+        """What a kind of it needs in its configuration."""
+        return ""
 
     @property
     def token(self) -> str:
@@ -83,3 +93,25 @@ class Glare(Server):
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout.strip()
+
+
+class GlareWithTls(Glare):
+    """The same with a certificate of its own, which `openssl` makes."""
+
+    def _more_options(self, folder: Path) -> str:
+        certificate, key = folder / "tls.crt", folder / "tls.key"
+        _make_certificate(certificate, key)
+        self.tls = ssl.create_default_context(cafile=str(certificate))
+        return f"\n[DEFAULT]\ncert_file = {certificate}\nkey_file = {key}\n"
+
+
+def _make_certificate(certificate: Path, key: Path) -> None:
+    """RSA, whose handshakes cost a server most."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
