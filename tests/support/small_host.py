@@ -47,9 +47,14 @@ class Counts(Metrics):
 class SmallHost:
     """Where it listens, and what it has counted."""
 
-    def __init__(self, port: int, counts: Counts) -> None:
+    def __init__(self, port: int, counts: Counts, loop: asyncio.AbstractEventLoop) -> None:
         self.port = port
         self.counts = counts
+        self._loop = loop
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the event loop of the server call it."""
+        self._loop.call_soon_threadsafe(function)
 
     def connect(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> socket.socket:
         """A connection from `address`, with a small window: what is not read stays with the server."""
@@ -69,8 +74,8 @@ def small_host(
 ) -> Iterator[SmallHost]:
     """Serve `application` for the duration of the block. At its end, no connection may be counted as open."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    host = SmallHost(listener.getsockname()[1], Counts())
     loop = asyncio.new_event_loop()
+    host = SmallHost(listener.getsockname()[1], Counts(), loop)
     stop = asyncio.Event()
 
     async def serve() -> None:

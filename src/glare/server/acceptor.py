@@ -18,6 +18,7 @@ from glare.server.sockets import closed_by_peer
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 8  # Connections that are opened before others have their turn,
+_HANDSHAKES: Final = 1  # The same with TLS, where each takes the loop a millisecond.
 _LOOKED_AT: Final = 32  # and such as are looked at: those whose clients have left again cost little.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -32,6 +33,7 @@ class Acceptor:
         self._listener = listener
         self._places = places
         self._tls = tls
+        self._at_once = _AT_ONCE if tls is None else _HANDSHAKES
         self._handshakes: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
 
@@ -65,7 +67,7 @@ class Acceptor:
                 continue
             self._admit(sock, peer[0] if isinstance(peer, tuple) else "")
             opened += 1
-            if opened >= _AT_ONCE:
+            if opened >= self._at_once:
                 return
 
     def _admit(self, sock: socket.socket, address: str) -> None:
