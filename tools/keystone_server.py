@@ -88,9 +88,13 @@ class Keystone:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(CONFIG.format(folder=self._data, expiration=self.expiration), "utf-8")
         self.start()
-        if self._beside is None:
-            self.admin("PUT", f"/regions/{REGION}", {"region": {}})
-            self.offer(self.url, "identity", "keystone")
+        try:
+            if self._beside is None:
+                self.admin("PUT", f"/regions/{REGION}", {"region": {}})
+                self.offer(self.url, "identity", "keystone")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
