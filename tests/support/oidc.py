@@ -135,7 +135,7 @@ def document(issuer: Issuer, **changes: Any) -> IssuerDocument:
 
 def source_of(
     *issuers: Issuer,
-    registry: Registry = lambda _: (),
+    registry: Registry = lambda _, __: (),
     rhythm: Rhythm | None = None,
     clock: Clock | None = None,
     times: Times | None = None,

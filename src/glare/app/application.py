@@ -122,7 +122,16 @@ def _with_cors(settings: Settings, app: ASGIApp) -> ASGIApp:
 
 
 _REQUEST_HEADERS: Final = (
-    *("X-Auth-Token", "OpenStack-API-Version", "X-OpenStack-Request-ID", "Content-Type", "Content-MD5", "Repr-Digest"),
+    *(
+        "X-Auth-Token",
+        "Authorization",
+        "X-Glare-Project",
+        "OpenStack-API-Version",
+        "X-OpenStack-Request-ID",
+        "Content-Type",
+        "Content-MD5",
+        "Repr-Digest",
+    ),
     *("Content-Digest", "If-Match", "If-None-Match", "If-Range", "Range", "Prefer"),
     *("Digest", "X-Checksum-Sha256", "X-Checksum-Sha1", "X-Checksum-Md5", "traceparent", "tracestate"),
 )

@@ -13,6 +13,7 @@ from glare.domain.publisher import Publisher
 from glare.egress.client import EgressClient
 from glare.egress.settings import EgressSettings
 from glare.errors import OriginFailed
+from glare.identity.base import MAX_PROJECT
 from glare.identity.oidc.discovery import MAX_DOCUMENT, jwks_uri
 from glare.identity.oidc.issuers import Issuer, Reach
 from glare.identity.oidc.keys import Keys, KeysUnusable, Rhythm
@@ -34,9 +35,11 @@ def oidc_source(settings: Settings, services: Services) -> OidcSource:
     )
     keys = {issuer.name: Keys(issuer.name, fetch_of(settings, issuer), rhythm) for issuer in issuers}
 
-    def registry(anchors: Sequence[str]) -> Sequence[Publisher]:
+    def registry(anchors: Sequence[str], project: str | None) -> Sequence[Publisher]:
+        if project is not None and ("\0" in project or len(project) > MAX_PROJECT):
+            return ()  # No project is called like this, and databases refuse to compare with it.
         with services.db.look() as connection:
-            return publisher_rows.of_anchors(connection, anchors)
+            return publisher_rows.of_anchors(connection, anchors, project)
 
     times = Times(options.remembered_tokens, options.remembered_time, options.publisher_time)
     return OidcSource(issuers, Verifier(keys, leeway=options.leeway), registry, times)
@@ -60,7 +63,8 @@ def issuer_egress(settings: Settings, reach: Reach) -> EgressSettings:
     """What the guarded client of one issuer is built with.
 
     The operator has named the issuer, so its addresses are not those that users may name: open are global addresses and
-    the issuer's networks; what ``[locations]`` opens or closes has no say. Redirects are not followed.
+    the issuer's networks; what ``[locations]`` opens or closes has no say. An issuer inside is asked without the egress
+    proxy. Redirects are not followed.
     """
     seconds = settings.oidc.timeout
     return replace(
@@ -71,6 +75,7 @@ def issuer_egress(settings: Settings, reach: Reach) -> EgressSettings:
         opened_networks=reach.networks,
         forbidden_networks=(),
         forbidden_hosts=frozenset(),
+        proxy=None if reach.networks else settings.egress.proxy,
         header_seconds=seconds,
         connect_seconds=seconds,
         answer_seconds=seconds,

@@ -56,9 +56,9 @@ class Registry:
         self.publishers = list(publishers)
         self.asked = 0
 
-    def __call__(self, anchors: Sequence[str]) -> list[Publisher]:
+    def __call__(self, anchors: Sequence[str], project: str | None) -> list[Publisher]:
         self.asked += 1
-        return [one for one in self.publishers if one.anchor in anchors]
+        return [one for one in self.publishers if one.anchor in anchors and project in (None, one.project)]
 
 
 def test_a_token_is_taken_in_either_header_and_known_from_then_on() -> None:
@@ -161,7 +161,7 @@ def test_memory_is_bounded_and_strangers_do_not_fill_it() -> None:
         who(source, sent(token))
     assert [source.known(sent(token)) is UNDECIDED for token in tokens] == [False, True, False]
     for number in range(3):
-        with pytest.raises(Unauthorized, match="nothing lets it in"):
+        with pytest.raises(Unauthorized, match="no rule of its issuer"):
             who(source, sent(issuer.token(groups=[], jti=str(number))))
     assert source.known(sent(tokens[0])) is not UNDECIDED
 

@@ -13,8 +13,8 @@ from glare.domain.publisher import Publisher
 
 _columns: Final = publishers.c
 _encode: Final = msgspec.json.Encoder().encode
-_MOST_OF_ANCHORS: Final = 1000
-"""Publishers that one token is compared with."""
+_MOST_OF_ANCHORS: Final = 10_000
+"""Publishers that are read at once: as many as one project may have at most."""
 
 
 def add(connection: Connection, publisher: Publisher, most: int) -> bool:
@@ -46,10 +46,12 @@ def add(connection: Connection, publisher: Publisher, most: int) -> bool:
     return True
 
 
-def of_anchors(connection: Connection, anchors: Sequence[str]) -> list[Publisher]:
-    """The publishers of all projects with one of these anchors."""
-    statement = select(publishers).where(_columns.anchor.in_(anchors)).order_by(_columns.id).limit(_MOST_OF_ANCHORS)
-    return [_publisher(row) for row in connection.execute(statement)]
+def of_anchors(connection: Connection, anchors: Sequence[str], project: str | None) -> list[Publisher]:
+    """The publishers with one of these anchors, of a project (None: of all, the oldest first)."""
+    statement = select(publishers).where(_columns.anchor.in_(anchors)).limit(_MOST_OF_ANCHORS)
+    if project is not None:
+        statement = statement.where(_columns.project == project)
+    return [_publisher(row) for row in connection.execute(statement.order_by(_columns.created_at, _columns.id))]
 
 
 def find(connection: Connection, publisher_id: str) -> Publisher | None:

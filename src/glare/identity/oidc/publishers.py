@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from glare.domain.publisher import Publisher, anchor_of
@@ -35,13 +35,6 @@ def closest(publishers: Iterable[Publisher], claims: Mapping[str, Any]) -> Publi
     """
     fitting = [publisher for publisher in publishers if why_not(publisher, claims) is None]
     return min(fitting, key=_rank, default=None)
-
-
-def by_project(publishers: Sequence[Publisher], claims: Mapping[str, Any]) -> dict[str, Publisher]:
-    """The publisher that the token is, in each project that has one for it."""
-    projects = dict.fromkeys(publisher.project for publisher in publishers)
-    found = {project: closest((one for one in publishers if one.project == project), claims) for project in projects}
-    return {project: publisher for project, publisher in found.items() if publisher is not None}
 
 
 def _rank(publisher: Publisher) -> tuple[int, int, int, str]:

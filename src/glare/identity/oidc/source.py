@@ -22,28 +22,30 @@ from glare.identity.oidc.claims import ClaimError
 from glare.identity.oidc.issuers import Issuer
 from glare.identity.oidc.mapping import Step
 from glare.identity.oidc.memory import Memory
-from glare.identity.oidc.publishers import anchors_of, by_project, why_not
+from glare.identity.oidc.publishers import anchors_of, closest, why_not
 from glare.identity.oidc.token import MAX_TOKEN, Refused, issuer_of, take_apart
 from glare.identity.oidc.verifier import Verified, Verifier
 
 PROJECT_HEADER: Final = "x-glare-project"
 
-Registry = Callable[[Sequence[str]], Sequence[Publisher]]
-"""The publishers with one of these anchors. May wait for a database. Raises `Unavailable`."""
+Registry = Callable[[Sequence[str], str | None], Sequence[Publisher]]
+"""The publishers with one of these anchors, of a project (None: of all). May wait for a database. Raises
+`Unavailable`."""
 
 _MAX_USER: Final = 255
+_MAX_PROJECTS: Final = 16
+"""Projects that a build is remembered for at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a good token is: actors by project, of the rules and of publishers. `publishers_until` is when publishers
-    have to be looked up again, None where the issuer takes none.
+    """What a good token is: actors by project, of the rules; and of publishers, each with the time until which it is
+    not looked up again.
     """
 
     verified: Verified
     by_rules: Mapping[str, Actor]
-    by_publishers: Mapping[str, Actor]
-    publishers_until: float | None
+    by_publishers: Mapping[str, tuple[float, Actor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,9 @@ class OidcSource:
         if token is None or not _may_be_token(token):
             return None
         found = self._memory.get(token) if len(token) <= MAX_TOKEN else None
-        if found is None or (found.publishers_until is not None and self._clock() >= found.publishers_until):
+        if found is None or self._verifier.is_over(found.verified.expires):
             return UNDECIDED
-        if self._verifier.is_over(found.verified.expires):
-            return UNDECIDED
-        return _chosen(found, credentials)
+        return self._chosen(found, _project_of(credentials)) or UNDECIDED
 
     def decide(self, credentials: Credentials) -> Actor | None:
         """The caller. May fetch keys, and asks the database for publishers."""
@@ -101,14 +101,16 @@ class OidcSource:
                 return None
             found = self._memory.get(token)
             if found is None or self._verifier.is_over(found.verified.expires):
-                found = self._verified(issuer, token)
-            elif found.publishers_until is not None and self._clock() >= found.publishers_until:
-                found = self._with_publishers(found)
+                found = self._known(self._verifier.verify(issuer, take_apart(token)))
         except Refused as why:
             raise Unauthorized(f"This token is refused: {why}.") from None
-        if found.by_rules or found.by_publishers:  # Good tokens of strangers must not push out those of callers.
-            self._memory.put(token, found)
-        return _chosen(found, credentials)
+        project = _project_of(credentials)
+        actor = self._chosen(found, project)
+        if actor is None:
+            found, actor = self._published(found, project)
+        # Only now: good tokens of strangers must not push out those of callers.
+        self._memory.put(token, found)
+        return actor
 
     def explain(self, token: str, project: str | None = None) -> tuple[list[Step], Actor | None]:
         """What the token would be, step by step, and who its caller; None for nobody. Raises `Unavailable`."""
@@ -131,84 +133,94 @@ class OidcSource:
         except ClaimError as why:
             steps.append(Step("rules", False, f"they name no user: {why}"))
         if issuer.publishers:
-            for publisher in self._registry(anchors_of(issuer, verified.claims)):
+            for publisher in self._registry(anchors_of(issuer, verified.claims), project):
                 reason = why_not(publisher, verified.claims)
                 what = f"publisher {publisher.id} of project {publisher.project!r}"
                 steps.append(Step(what, reason is None, reason or "all of its claims match"))
-        headers = {} if project is None else {PROJECT_HEADER: project}
         try:
-            actor = _chosen(self._known(verified), Credentials(headers, None))
-        except Unauthorized as why:
-            return [*steps, Step("caller", False, why.message)], None
+            found, asked = self._known(verified), project or ""
+            actor = self._chosen(found, asked) or self._published(found, asked)[1]
+        except (Unauthorized, Refused) as why:
+            return [*steps, Step("caller", False, str(why))], None
         return steps, actor
 
-    def _verified(self, issuer: Issuer, token: str) -> Known:
-        return self._known(self._verifier.verify(issuer, take_apart(token)))
-
     def _known(self, verified: Verified) -> Known:
+        """What the rules make of the claims. Raises `Refused` where they name no user."""
         issuer = verified.issuer
         try:
             outcome = issuer.mapping.apply(verified.claims)
         except ClaimError as why:
             if not issuer.publishers:
                 raise Refused(f"it names no user: {why}") from None
-            return self._with_publishers(Known(verified, {}, {}, 0.0))
-        user = outcome.user
-        if len(user) > _MAX_USER and outcome.projects:
-            raise Refused(f"its user has {len(user)} characters, and may have {_MAX_USER}")
+            return Known(verified, {}, {})
+        if len(outcome.user) > _MAX_USER:
+            raise Refused(f"its user has {len(outcome.user)} characters, and may have {_MAX_USER}")
         actors = {
-            project: Actor(user, project, roles, expires=verified.expires, source=self.name)
+            project: Actor(outcome.user, project, roles, expires=verified.expires, source=self.name)
             for project, roles in outcome.projects.items()
         }
-        found = Known(verified, actors, {}, 0.0 if issuer.publishers else None)
-        return self._with_publishers(found) if issuer.publishers else found
+        return Known(verified, actors, {})
 
-    def _with_publishers(self, found: Known) -> Known:
-        """With those publishers that the token is as they are now."""
-        issuer, claims = found.verified.issuer, found.verified.claims
-        anchors = anchors_of(issuer, claims)
-        publishers = by_project(self._registry(anchors), claims) if anchors else {}
-        actors = {
-            project: Actor(
-                _user_of(issuer, claims),
-                project,
-                frozenset(publisher.roles),
-                limits=_limits(publisher),
-                expires=found.verified.expires,
-                source=self.name,
+    def _chosen(self, found: Known, project: str) -> Actor | None:
+        """The actor in the project that is asked for (empty: in the first one), None where a publisher has to be looked
+        up. Raises `Unauthorized` where the token leads to none.
+        """
+        issuer = found.verified.issuer
+        if not project:
+            actor = next(iter(found.by_rules.values()), None)
+            if actor is not None:
+                return actor
+            if issuer.publishers:
+                raise Unauthorized(
+                    "This token is good, and could be that of a publisher; name the project that it publishes into in "
+                    "the header X-Glare-Project."
+                )
+            raise Unauthorized(
+                "This token is good, and no rule of its issuer lets it in. The operator sees why with: glare-server "
+                "identity explain."
             )
-            for project, publisher in publishers.items()
-        }
-        return replace(found, by_publishers=actors, publishers_until=self._clock() + self._times.publisher_seconds)
-
-
-def _chosen(found: Known, credentials: Credentials) -> Actor:
-    """The actor in the project that the request names. Raises `Unauthorized` where the token leads to none."""
-    asked = credentials.headers.get(PROJECT_HEADER, "").strip()
-    if asked:
-        actor = found.by_rules.get(asked) or found.by_publishers.get(asked)
+        actor = found.by_rules.get(project)
         if actor is not None:
             return actor
-        raise Unauthorized(
-            f"This token is good, and does not lead into the project '{asked[:60]}'{_instead(found)}; name another one "
-            "in X-Glare-Project, or ask the project for a publisher with the claims of this token."
+        if not issuer.publishers:
+            raise _leads_elsewhere(found, project)
+        until, actor = found.by_publishers.get(project, (0.0, None))
+        return actor if self._clock() < until else None
+
+    def _published(self, found: Known, project: str) -> tuple[Known, Actor]:
+        """The actor of the publisher that the token is in this project, and what is known with it. Raises
+        `Unauthorized` where it is none.
+        """
+        issuer, claims = found.verified.issuer, found.verified.claims
+        anchors = anchors_of(issuer, claims)
+        publisher = closest(self._registry(anchors, project), claims) if anchors else None
+        if publisher is None or publisher.project != project:
+            raise _leads_elsewhere(found, project)
+        actor = Actor(
+            _user_of(issuer, claims),
+            project,
+            frozenset(publisher.roles),
+            limits=_limits(publisher),
+            expires=found.verified.expires,
+            source=self.name,
         )
-    for actor in found.by_rules.values():
-        return actor
-    if found.by_publishers:
-        raise Unauthorized(
-            "This token is that of a publisher; name the project that it publishes into in the header X-Glare-Project."
-        )
-    raise Unauthorized(
-        "This token is good, and nothing lets it in: no rule of its issuer, and no publisher. The operator sees why "
-        "with: glare-server identity explain."
+        others = [(name, entry) for name, entry in found.by_publishers.items() if name != project]
+        until = self._clock() + self._times.publisher_seconds
+        return replace(found, by_publishers=dict([*others[1 - _MAX_PROJECTS :], (project, (until, actor))])), actor
+
+
+def _project_of(credentials: Credentials) -> str:
+    return credentials.headers.get(PROJECT_HEADER, "").strip()
+
+
+def _leads_elsewhere(found: Known, project: str) -> Unauthorized:
+    """The refusal. Which projects have registered a build as a publisher is theirs to tell."""
+    named = ", ".join(repr(one) for one in list(found.by_rules)[:5])
+    instead = f", but into {named}" if named else ""
+    return Unauthorized(
+        f"This token is good, and does not lead into the project '{project[:60]}'{instead}; "
+        "name another one in X-Glare-Project, or ask the project for a publisher with the claims of this token."
     )
-
-
-def _instead(found: Known) -> str:
-    # Which projects have registered a build as a publisher is theirs to tell.
-    projects = list(found.by_rules)[:5]
-    return f", but into {', '.join(repr(project) for project in projects)}" if projects else ""
 
 
 def _user_of(issuer: Issuer, claims: Mapping[str, Any]) -> str:
