@@ -37,6 +37,11 @@ api -X PUT -H 'Content-Type: application/vnd+openstack.glare-custom-location+jso
   -d '{"url": "http://127.0.0.1:8000/cirros.img"}' $GLARE/artifacts/images/$ID/image > located.json
 activate $ID
 """
+STORED = r"""
+head -c 3000 /dev/urandom > disk.img
+api -T disk.img -H 'Content-Type: application/octet-stream' $GLARE/artifacts/images/$ID/image > uploaded.json
+activate $ID
+"""
 OPERATED = r"""
 export ADMIN=$(glare-server token create --project admin --user admin --role admin --config-file glare.conf)
 export CI=$(glare-server token create --project acme --user ci --role member --config-file glare.conf)
@@ -83,6 +88,7 @@ SCENES = {
         + LOCATED
         + "ID=$(glare-server locations list | awk 'NR == 2 {print $1}')\n",
     ),
+    HOW_TO / "give-a-link.md": Scene(serve=QUICKSTART, given=HERE + ARTIFACT + ACTIVE + STORED, refused={"404": 1}),
     HOW_TO / "take-down-content.md": Scene(serve=QUICKSTART, given=HERE + ADMIN),
     HOW_TO / "subscribe-to-events.md": Scene(
         replaced={"https://hooks.example.org/glare": "http://127.0.0.1:8000/"},

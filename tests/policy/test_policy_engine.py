@@ -113,6 +113,11 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     ("artifact:list_all_quotas", {}, SEERS),
     ("artifact:list_project_quotas", {"project_id": "p1"}, {*PROJECT, "overseer"}),
     ("audit:list", {}, SEERS),
+    ("link:create", target(), OWNERS),
+    *((f"publisher:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
+    *((f"publisher:{verb}", {"owner": "p1"}, {"admin", "manager"}) for verb in ("create", "delete")),
+    *((f"link:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
+    ("link:delete", {"owner": "p1"}, OWNERS),
     *((f"subscription:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "update", "delete")),
     *((f"subscription:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
 ]

@@ -633,3 +633,24 @@ publishers = Table(
     Index("ix_publishers_created_at", "created_at", "id"),
 )
 """Builds that may write into a project with the token of their platform."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("project", _text(255), nullable=False),
+    # Who made it, and reads by it.
+    Column("user_id", _text(255)),
+    Column("roles", _text(), nullable=False),
+    Column("domain", _text(255)),
+    Column("system", SmallInteger, nullable=False),
+    Column("type_name", _ascii(64), nullable=False),
+    Column("artifact_id", _ascii(36), nullable=False),
+    Column("path", _text(511), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("network", _ascii(64)),
+    Column("uses_left", BigInteger),  # null where uses are not counted
+    Column("description", _text(255), nullable=False),
+    Index("ix_links_project", "project", "id"),
+)

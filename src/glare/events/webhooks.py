@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -93,7 +93,8 @@ def asked_pause(retry_after: str | None, now: int) -> float:
 
 
 class SecretBox:
-    """Encrypts what is kept of secrets with the keys in a file: one a line, the first for new ones, all for old ones.
+    """Encrypts what is kept of secrets, and signs, with the keys in a file: one a line, the first for new ones, all for
+    old ones.
 
     The file is read when it is first needed, so that a service without subscriptions needs none.
     """
@@ -101,6 +102,7 @@ class SecretBox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys: MultiFernet | None = None
+        self._lines: Sequence[str] | None = None
 
     def seal(self, text: str) -> str:
         """The text encrypted. Raises `Unavailable` where the file cannot be used."""
@@ -117,16 +119,39 @@ class SecretBox:
                 "secrets use them."
             ) from None
 
+    def sign(self, purpose: str, text: str) -> str:
+        """A signature of the text, in url-safe base64, with the first key. `purpose` keeps signatures apart that are
+        for different things. Raises `Unavailable` where the file cannot be used.
+        """
+        return _signature(self._read()[0], purpose, text)
+
+    def has_signed(self, purpose: str, text: str, signature: str) -> bool:
+        """Whether one of the keys has signed the text. Raises `Unavailable` as `sign`."""
+        given = signature.encode()
+        return any(hmac.compare_digest(_signature(key, purpose, text).encode(), given) for key in self._read())
+
     def _opened(self) -> MultiFernet:
         if self._keys is None:
-            self._keys = _read_keys(self._path)
+            self._keys = MultiFernet([Fernet(line) for line in self._read()])
         return self._keys
 
+    def _read(self) -> Sequence[str]:
+        if self._lines is None:
+            self._lines = _read_keys(self._path)
+        return self._lines
 
-def _read_keys(path: Path) -> MultiFernet:
+
+def _signature(key: str, purpose: str, text: str) -> str:
+    made = hmac.new(base64.urlsafe_b64decode(key), f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def _read_keys(path: Path) -> Sequence[str]:
     try:
         lines = [line.strip() for line in path.read_text("ascii").splitlines()]
-        return MultiFernet([Fernet(line) for line in lines if line and not line.startswith("#")])
+        keys = [line for line in lines if line and not line.startswith("#")]
+        MultiFernet([Fernet(key) for key in keys])  # Refuses what is no list of keys.
+        return keys
     except OSError as error:
         raise Unavailable(
             f"The key file {path} cannot be read ({error.strerror}); `glare-server init` makes one where "

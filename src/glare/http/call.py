@@ -111,7 +111,9 @@ class Application:
 
 
 class Call:
-    """What a handler works with. `actor` and `microversion` are known before any handler runs."""
+    """What a handler works with. `actor` and `microversion` are known before any handler runs. `link` is the path that
+    stands for what is read where that is read by a link.
+    """
 
     __slots__ = (
         "_held",
@@ -121,6 +123,7 @@ class Call:
         "actor",
         "application",
         "headers",
+        "link",
         "microversion",
         "parameters",
         "request_id",
@@ -134,6 +137,7 @@ class Call:
         self._is_large = False
         self.application: Application = state["application"]
         self.actor: Actor = state["actor"]
+        self.link: str | None = None
         self.microversion: Microversion = state["microversion"]
         self.headers: Headers = state["headers"]
         self.parameters: dict[str, str] = scope["path_params"]
@@ -168,6 +172,11 @@ class Call:
     def peer(self) -> str | None:
         """The address at the other end of the connection."""
         return peer_of(self._scope)
+
+    @property
+    def address(self) -> str | None:
+        """Where the request comes from, as trusted proxies name it."""
+        return self.application.parties.address(self.peer, self.headers)
 
     @property
     def is_head(self) -> bool:

@@ -10,6 +10,7 @@ from glare.http.api import (
     artifacts,
     audit,
     blobs,
+    links,
     locations,
     members,
     metrics,
@@ -36,6 +37,7 @@ PUBLIC: Sequence[BaseRoute] = (
     Route("/docs", Endpoint(GET=pages.docs)),
     Route("/docs/{file}", Endpoint(GET=pages.asset)),
     Route("/docs/guides/{folder}/{name}", Endpoint(GET=pages.guide)),
+    Route("/links/{token}/{file_name:path}", Endpoint(GET=links.read)),
 )
 """No credentials, no microversion."""
 
@@ -71,6 +73,9 @@ API: Sequence[BaseRoute] = (
     Route("/locations/{location_id}", Endpoint(GET=locations.show)),
     Route("/locations/{location_id}/checks", Endpoint(GET=locations.list_checks, POST=locations.check)),
     Route("/locations/{location_id}/promotion", Endpoint(GET=locations.show_promotion, POST=locations.promote)),
+    Route("/links", Endpoint(GET=links.list_page, POST=links.create)),
+    Route("/links/revocation", Endpoint(POST=links.revoke_all)),
+    Route("/links/{link}", Endpoint(GET=links.show, DELETE=links.delete)),
     Route("/takedowns", Endpoint(GET=takedowns.list_page, POST=takedowns.create)),
     Route("/takedowns/{takedown_id}", Endpoint(GET=takedowns.show, DELETE=takedowns.delete)),
     Route("/publishers", Endpoint(GET=publishers.list_page, POST=publishers.create)),

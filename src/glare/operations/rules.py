@@ -74,6 +74,17 @@ class SubscriptionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRules:
+    """How links are given out: `most` is of one project and -1 unlimited; how long they last by `default` and at the
+    `longest`, in seconds.
+    """
+
+    most: int
+    default: float
+    longest: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobRules:
     """How jobs are worked on; durations in seconds.
 
@@ -146,6 +157,7 @@ class Rules:
     outbound: OutboundLimits
     verification: Verification
     subscriptions: SubscriptionRules
+    links: LinkRules
     jobs: JobRules
     promotion: PromotionRules
     measure: bool

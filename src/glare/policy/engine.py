@@ -23,7 +23,7 @@ from glare.errors import GlareError, PolicyException
 from glare.policy.compile import Compiler, Decision, RuleError
 from glare.policy.rules import RULES
 
-_PREFIXES: Final = ("artifact:", "audit:", "member:", "subscription:", "publisher:")
+_PREFIXES: Final = ("artifact:", "audit:", "link:", "member:", "subscription:", "publisher:")
 
 
 class PolicyEngine:

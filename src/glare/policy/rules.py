@@ -221,6 +221,20 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("takedown:get", OVERSEER, "Show a takedown. There is no target.", ("GET /takedowns/{id}",)),
     Rule("takedown:delete", ADMIN, "Undo a takedown. There is no target.", ("DELETE /takedowns/{id}",)),
     Rule("audit:list", OVERSEER, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
+    Rule("link:create", CHANGER, "Make a link to a blob of the artifact.", ("POST /links",)),
+    Rule(
+        "link:list",
+        f"{OWNER} or rule:system_reader",
+        "See the links of one project. The target is that project as %(owner)s.",
+        ("GET /links",),
+    ),
+    Rule("link:get", f"{OWNER} or rule:system_reader", "See a link. The target is as before.", ("GET /links/{id}",)),
+    Rule(
+        "link:delete",
+        CHANGER,
+        "Revoke a link, or all of a project. The target is as before.",
+        ("DELETE /links/{id}", "POST /links/revocation"),
+    ),
     Rule(
         "subscription:create",
         CHANGER,

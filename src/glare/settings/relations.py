@@ -58,6 +58,16 @@ def _page_limits(settings: Settings) -> str | None:
     )
 
 
+def _links(settings: Settings) -> str | None:
+    links = settings.links
+    if links.default_time <= links.longest_time:
+        return None
+    return (
+        f"[links] default_time is {show_duration(links.default_time)}, but it must not be above longest_time, "
+        f"which is {show_duration(links.longest_time)}; lower the one or raise the other."
+    )
+
+
 def _heartbeat(settings: Settings) -> str | None:
     uploads = settings.uploads
     if uploads.attempt_heartbeat * 2 < uploads.attempt_timeout:
@@ -282,6 +292,7 @@ def _writable(title: str, path: Path) -> str | None:
 
 RELATIONS: Sequence[Rule] = (
     _page_limits,
+    _links,
     _heartbeat,
     _threads,
     _database_times,

@@ -13,6 +13,7 @@ from glare.events.webhooks import Retries
 from glare.operations.reads import ReadLimits
 from glare.operations.rules import (
     JobRules,
+    LinkRules,
     OutboundLimits,
     PatrolRules,
     Promoting,
@@ -87,6 +88,7 @@ def rules_of(settings: Settings) -> Rules:
         ),
         verification=_verification(settings),
         subscriptions=_subscription_rules(settings),
+        links=LinkRules(settings.links.max_per_project, settings.links.default_time, settings.links.longest_time),
         jobs=JobRules(
             tries=settings.jobs.tries,
             retry_first=settings.jobs.retry_first,

@@ -28,6 +28,7 @@ from glare.settings.options.content import (
 )
 from glare.settings.options.database import DatabaseSettings
 from glare.settings.options.jobs import JobsSettings, PromotionSettings
+from glare.settings.options.links import LinkSettings
 from glare.settings.options.listening import ServerSettings
 from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
@@ -69,6 +70,7 @@ class Settings:
     locations: LocationsSettings
     verification: VerificationSettings
     subscriptions: SubscriptionsSettings
+    links: LinkSettings
     jobs: JobsSettings
     promotion: PromotionSettings
     fsck: FsckSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ class Row:
             headers["Content-Type"] = self.media_type
         path = (self.path or self.route).format_map(names)
         if self.json is not None:
-            return client.request(self.method, path, headers=headers, json=self.json)
+            document = json.loads(json.dumps(self.json).replace("{id}", names["id"]))
+            return client.request(self.method, path, headers=headers, json=document)
         content = self.content and self.content.replace(b"ORIGIN", names["origin"].encode())
         return client.request(self.method, path, headers=headers, content=content)
 
@@ -129,6 +131,11 @@ TABLE: Final = (
     Row("POST", "/locations/{location_id}/checks", WRITERS | ADMINS),
     Row("GET", "/locations/{location_id}/promotion", OURS | SEERS),
     Row("POST", "/locations/{location_id}/promotion", WRITERS | ADMINS),
+    Row("GET", "/links", WITH_PROJECT),
+    Row("POST", "/links", WRITERS | ADMINS, json={"artifact": "{id}", "blob": "image"}),
+    Row("POST", "/links/revocation", WITH_PROJECT - {"reader"}, json={}),
+    Row("GET", "/links/{link}", OURS | SEERS),
+    Row("DELETE", "/links/{link}", WRITERS | ADMINS),
     Row("GET", "/takedowns", SEERS),
     Row("POST", "/takedowns", ADMINS, json=TAKEN),
     Row("GET", "/takedowns/{takedown_id}", SEERS),
@@ -169,6 +176,8 @@ class World:
         assert subscription.status_code == 201, subscription.text
         promotion = owner.request("POST", f"/locations/{location['id']}/promotion", headers=latest)
         assert promotion.status_code == 202, promotion.text
+        link = owner.request("POST", "/links", json={"artifact": made["id"], "blob": "image"}, headers=latest)
+        assert link.status_code == 201, link.text
         takedown = admin.request("POST", "/takedowns", json={**TAKEN, "value": "first.example"}, headers=latest)
         assert takedown.status_code == 201, takedown.text
         builds = Publisher("pub", "p1", "github", BUILDS["claims"], "a" * 64, ("member",), None, None, "", 1, None)
@@ -180,6 +189,7 @@ class World:
             "type_name": "images",
             "located": located["id"],
             "location_id": location["id"],
+            "link": link.json()["id"],
             "project": "p1",
             "subscription": subscription.json()["id"],
             "takedown_id": takedown.json()["id"],

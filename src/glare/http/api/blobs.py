@@ -255,6 +255,8 @@ def _digest_headers(found: Download) -> dict[str, str]:
 
 def _may_be_redirected(call: Call) -> bool:
     """Whether it asks for it, or has nothing that a client would send on to a stranger: many send their token along."""
+    if call.link is not None:
+        return False
     asked = [value for name, value in query_pairs(call.query) if name == "redirect"]
     if asked:
         return asked == ["true"]

@@ -58,8 +58,13 @@ def names_folder(call: Call) -> bool:
     field, _, key = call.parameters["blob_path"].partition("/")
     if key or not (call.microversion >= SINCE or _wants_metalink(call)):
         return False
-    known = call.services.types.specs.get(call.parameters["type_name"])
-    return known is not None and field in known.fields and known.fields[field].is_folder
+    return is_folder(call, call.parameters["type_name"], field)
+
+
+def is_folder(call: Call, type_name: str, name: str) -> bool:
+    """Whether this type has such a folder."""
+    known = call.services.types.specs.get(type_name)
+    return known is not None and name in known.fields and known.fields[name].is_folder
 
 
 def of_replicas(call: Call) -> bool:
@@ -88,7 +93,7 @@ def link_headers(call: Call, found: Download) -> dict[str, str]:
     see.
     """
     field = found.spec.fields[found.slot.field]
-    if not field.replicas:
+    if not field.replicas or call.link is not None:
         return {}
     members = good_ones(found.candidates)  # Of which none is taken down.
     links = [
@@ -161,6 +166,8 @@ def _path(slot: Slot) -> str:
 
 
 def _own_url(call: Call, artifact: Artifact, path: str) -> str:
+    if call.link is not None:
+        return f"{call.base_url}{call.link}/{path.partition('/')[2]}"
     return f"{call.base_url}/artifacts/{artifact.type_name}/{artifact.id}/{path}"
 
 
@@ -172,6 +179,8 @@ def _uri(url: str) -> str:
 
 
 def _wants_metalink(call: Call) -> bool:
-    """Whether ``Accept`` names the media type, which ``*/*`` does not."""
+    """Whether ``Accept`` names the media type, which ``*/*`` does not. By a link nothing else is read of a folder."""
+    if call.link is not None:
+        return True
     accepted = call.headers.get("accept", "").lower().split(",")
     return any(part.partition(";")[0].strip() == MEDIA_TYPE for part in accepted)

@@ -1,0 +1,251 @@
+"""Links: reading without an account, for as long as whoever made them may read and wants it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import update
+
+from glare.db.callers import links as rows
+from glare.db.tables import links
+from glare.events.webhooks import SecretBox
+from support.origins.crooked import Crooked, honest
+from support.service import LOCATION, ActorClient, Glare, Json, path_of, running
+
+SINCE = {"OpenStack-API-Version": "artifact 1.2"}
+DATA = b"bytes for those who have the address" * 3
+
+
+@pytest.fixture
+def glare(tmp_path: Path) -> Iterator[Glare]:
+    with running(tmp_path) as found:
+        yield found
+
+
+def image(actor: ActorClient, data: bytes = DATA, name: str = "linked") -> Json:
+    """An active image with these bytes."""
+    made = actor.create("images", name=name, container_format="bare", disk_format="raw")
+    actor.upload(made, "image", data)
+    return actor.activate(made)
+
+
+def link_to(actor: ActorClient, artifact: Json, blob: str = "image", **members: Any) -> Json:
+    answer = actor.request("POST", "/links", json={"artifact": artifact["id"], "blob": blob, **members})
+    assert answer.status_code == 201, answer.text
+    made: Json = answer.json()
+    return made
+
+
+def follow(glare: Glare, link: Json, method: str = "GET", **headers: str) -> httpx2.Response:
+    """What somebody with nothing but the address gets."""
+    return glare.client.request(method, urlsplit(link["url"]).path, headers=headers, follow_redirects=False)
+
+
+def revoke(actor: ActorClient, **members: Any) -> httpx2.Response:
+    return actor.request("POST", "/links/revocation", json=members)
+
+
+def test_the_address_is_all_that_a_reader_needs(glare: Glare) -> None:
+    """Whole, by range and by HEAD; what comes names the file, and no cache may keep it."""
+    link = link_to(glare.alice, image(glare.alice))
+    whole = follow(glare, link)
+    assert (whole.status_code, whole.content) == (200, DATA)
+    assert "linked" in whole.headers["content-disposition"]
+    part = follow(glare, link, Range="bytes=3-9")
+    assert (part.status_code, part.content) == (206, DATA[3:10])
+    head = follow(glare, link, "HEAD")
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(DATA)))
+    for answer in (whole, part, head):
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_link_ends_with_what_its_maker_may_read(glare: Glare) -> None:
+    """Deactivated and deleted artifacts are gone for the reader as for the maker; a takedown says that it is one."""
+    artifact = image(glare.alice)
+    link = link_to(glare.alice, artifact)
+    assert glare.admin.set(artifact, status="deactivated").status_code == 200
+    gone = follow(glare, link)
+    assert gone.status_code == 404
+    assert artifact["id"] not in gone.text
+    assert glare.admin.set(artifact, status="active").status_code == 200
+    assert follow(glare, link).status_code == 200
+    taken = {"kind": "digest", "value": artifact["image"]["sha256"], "reason": "court order"}
+    takedown = glare.admin.request("POST", "/takedowns", json=taken).json()
+    assert follow(glare, link).status_code == 451
+    assert glare.admin.request("DELETE", f"/takedowns/{takedown['id']}").status_code == 204
+    assert glare.alice.delete(artifact).status_code == 204
+    assert follow(glare, link).status_code == 404
+
+
+def test_a_link_lasts_as_long_as_it_says(glare: Glare) -> None:
+    """After its time it leads nowhere, and no longer than the operator allows may be asked for."""
+    artifact = image(glare.alice)
+    link = link_to(glare.alice, artifact, expires_in=60)
+    with glare.services.db.read() as connection:
+        stored = rows.find(connection, link["id"])
+    assert stored is not None
+    assert stored.expires_at - stored.created_at == 60_000_000
+    assert stored.is_open(stored.expires_at - 1)
+    assert not stored.is_open(stored.expires_at)
+    glare.services.db.transact(
+        lambda connection: connection.execute(update(links).values(expires_at=stored.created_at + 1))
+    )
+    assert follow(glare, link).status_code == 404
+    asked = {"artifact": artifact["id"], "blob": "image", "expires_in": 31 * 86400}
+    answer = glare.alice.request("POST", "/links", json=asked)
+    assert answer.status_code == 400
+    assert "[links] longest_time" in answer.text
+
+
+def test_uses_are_counted(glare: Glare) -> None:
+    """Each GET is one, HEAD is none, and the count is there to see."""
+    link = link_to(glare.alice, image(glare.alice), uses=2)
+    assert follow(glare, link, "HEAD").status_code == 200
+    assert follow(glare, link).status_code == 200
+    assert glare.alice.request("GET", f"/links/{link['id']}").json()["uses_left"] == 1
+    assert follow(glare, link, Range="bytes=0-0").status_code == 206
+    assert follow(glare, link).status_code == 404
+
+
+@pytest.mark.parametrize(("network", "status"), [("127.0.0.0/8", 200), ("192.0.2.0/24", 404), ("::/0", 404)])
+def test_a_link_may_be_for_one_network(glare: Glare, network: str, status: int) -> None:
+    """The reader's address counts; from elsewhere the link leads nowhere."""
+    assert follow(glare, link_to(glare.alice, image(glare.alice), network=network)).status_code == status
+
+
+def test_links_are_revoked_one_by_one_or_all_at_once(glare: Glare) -> None:
+    """At once, for every reader; those to other artifacts stay where only one artifact's are meant."""
+    first, second = image(glare.alice), image(glare.alice, b"other", "other")
+    one, two, three = link_to(glare.alice, first), link_to(glare.alice, first), link_to(glare.alice, second)
+    assert glare.alice.request("DELETE", f"/links/{one['id']}").status_code == 204
+    assert [follow(glare, link).status_code for link in (one, two, three)] == [404, 200, 200]
+    assert revoke(glare.alice, artifact=first["id"]).json() == {"revoked": 1}
+    assert [follow(glare, link).status_code for link in (two, three)] == [404, 200]
+    assert revoke(glare.alice).json() == {"revoked": 1}
+    assert follow(glare, three).status_code == 404
+    assert glare.alice.request("GET", "/links").json()["links"] == []
+
+
+def test_nobody_reads_by_a_link_that_was_not_made(glare: Glare) -> None:
+    """An id without its signature, with another one's, or of nothing is the same 404."""
+    artifact = image(glare.alice)
+    link, other = link_to(glare.alice, artifact), link_to(glare.alice, artifact)
+    token, _, name = urlsplit(link["url"]).path.removeprefix("/links/").partition("/")
+    foreign = urlsplit(other["url"]).path.split("/")[2].partition(".")[2]
+    for wrong in (link["id"], f"{link['id']}.", f"{link['id']}.{foreign}", token[:-1], f"{token}x", "é", "a.b"):
+        answer = glare.client.get(f"/links/{wrong}/{name}")
+        assert answer.status_code == 404, wrong
+        assert "leads nowhere" in answer.text
+
+
+def test_others_neither_make_nor_see_links(glare: Glare) -> None:
+    """Links are made to what the caller's project owns; others see none of them."""
+    artifact = image(glare.alice)
+    link = link_to(glare.alice, artifact)
+    asked = {"artifact": artifact["id"], "blob": "image"}
+    assert glare.bob.request("POST", "/links", json=asked).status_code == 404
+    assert glare.admin.publish(artifact)["visibility"] == "public"
+    assert glare.bob.request("POST", "/links", json=asked).status_code == 403
+    for method in ("GET", "DELETE"):
+        assert glare.bob.request(method, f"/links/{link['id']}").status_code == 404
+    assert glare.bob.request("GET", "/links?project=wonderland").status_code == 403
+    assert revoke(glare.bob, project="wonderland").status_code == 403
+    assert revoke(glare.bob).json() == {"revoked": 0}
+    [listed] = glare.alice.request("GET", "/links").json()["links"]
+    assert listed == {name: value for name, value in link.items() if name != "url"}
+    assert glare.admin.request("GET", "/links?project=wonderland").json()["links"] == [listed]
+
+
+@pytest.mark.parametrize(
+    ("members", "word"),
+    [
+        ({"blob": "nothing"}, "nothing"),
+        ({"blob": "name"}, "name"),
+        ({"network": "10.0.0.1/8"}, "network"),
+        ({"uses": 0}, "uses"),
+        ({"expires_in": 0}, "expires_in"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_what_cannot_be_linked_is_refused(glare: Glare, members: Json, word: str) -> None:
+    """With the member's name."""
+    asked = {"artifact": image(glare.alice)["id"], "blob": "image", **members}
+    answer = glare.alice.request("POST", "/links", json=asked)
+    assert answer.status_code == 400
+    assert word in answer.text
+
+
+def test_a_project_has_so_many_links(tmp_path: Path) -> None:
+    """Those that have ended do not count."""
+    with running(tmp_path, "[links]\nmax_per_project = 2\n") as glare:
+        artifact = image(glare.alice)
+        used, _ = link_to(glare.alice, artifact, uses=1), link_to(glare.alice, artifact)
+        asked = {"artifact": artifact["id"], "blob": "image"}
+        assert glare.alice.request("POST", "/links", json=asked).status_code == 409
+        assert follow(glare, used).status_code == 200
+        link_to(glare.alice, artifact)
+
+
+def test_a_folder_of_replicas_is_read_as_metalink(tmp_path: Path) -> None:
+    """Its members that are stored are read by the same link; the folder's other face, with what its owner sees, is
+    not.
+    """
+    with Crooked(honest(DATA)) as origin, running(tmp_path, ports=(origin.port,)) as glare:
+        made = glare.alice.create("images", name="linked", container_format="bare", disk_format="raw")
+        glare.alice.try_upload(made, "locations/here", DATA, headers=SINCE)
+        document = {"url": f"{origin.url}?token=secret"}
+        located = glare.alice.request(
+            "PUT", f"{path_of(made)}/locations/there", json=document, headers={"Content-Type": LOCATION, **SINCE}
+        )
+        assert located.status_code == 200, located.text
+        link = link_to(glare.alice, glare.alice.activate(made), "locations")
+        assert link["url"].endswith("/locations.meta4")
+        metalink = follow(glare, link, Accept="application/json")
+        assert metalink.headers["content-type"].startswith("application/metalink4+xml")
+        assert "secret" not in metalink.text
+        token = urlsplit(link["url"]).path.split("/")[2]
+        assert f"/links/{token}/here" in metalink.text
+        assert "/artifacts/" not in metalink.text
+        member = glare.client.get(f"/links/{token}/here")
+        assert (member.status_code, member.content) == (200, DATA)
+        assert "link" not in member.headers
+        assert glare.client.get(f"/links/{token}/nowhere").status_code == 404
+
+
+def test_no_address_of_a_link_is_in_a_log(glare: Glare, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of one that works nor of one that does not; the audit log has the id."""
+    link = link_to(glare.alice, image(glare.alice))
+    address = urlsplit(link["url"]).path
+    with caplog.at_level(logging.DEBUG, "glare"):
+        assert follow(glare, link).status_code == 200
+        glare.client.get(f"{address}xxx")
+        glare.client.get(f"/links/{address.split('/')[2][:-2]}/image")
+    signature = address.split("/")[2].partition(".")[2]
+    ours = [record for record in caplog.records if record.name.startswith("glare")]
+    assert len(ours) >= 3
+    assert signature[:20] not in "".join(f"{record.getMessage()} {vars(record)}" for record in ours)
+    audited = glare.admin.request("GET", "/audit?action=link.create").json()["audit"]
+    assert [entry["target"] for entry in audited] == [link["id"]]
+
+
+def test_older_keys_go_on_signing_what_they_have_signed(tmp_path: Path) -> None:
+    """A new key comes first in the file, and links of the old one work for as long as it stays."""
+    path = tmp_path / "keys"
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    path.write_text(f"{old}\n")
+    signature = SecretBox(path).sign("link", "1")
+    path.write_text(f"{new}\n{old}\n")
+    assert SecretBox(path).sign("link", "1") != signature
+    assert SecretBox(path).has_signed("link", "1", signature)
+    assert not SecretBox(path).has_signed("link", "2", signature)
+    assert not SecretBox(path).has_signed("other", "1", signature)
+    path.write_text(f"{new}\n")
+    assert not SecretBox(path).has_signed("link", "1", signature)
