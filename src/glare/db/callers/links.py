@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 
 from glare.db.tables import links
 from glare.domain.actor import Actor
-from glare.domain.link import Link
+from glare.domain.callers.link import Link
 
 _columns: Final = links.c
 

@@ -10,8 +10,8 @@ from msgspec.structs import asdict
 from starlette.responses import Response
 
 from glare.documents.links import Link, LinkPage, LinkQuery, MadeLink, NewLink, RevokedLinks, RevokeLinks
+from glare.domain.callers.link import Link as StoredLink
 from glare.domain.declared import legacy
-from glare.domain.link import Link as StoredLink
 from glare.domain.microversion import NEWEST
 from glare.errors import ArtifactNotFound, Forbidden, NotFound
 from glare.http.api import blobs, folders

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from glare.db.callers import links as rows
-from glare.domain.link import Link
+from glare.domain.callers.link import Link
 from glare.errors import NotFound
 from glare.operations.services import Services
 

@@ -14,8 +14,8 @@ from glare.documents.links import LinkQuery, NewLink
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
+from glare.domain.callers.link import Link
 from glare.domain.events import Event
-from glare.domain.link import Link
 from glare.domain.moment import SECOND
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, Conflict, Forbidden, InvalidParameterValue, NotFound
