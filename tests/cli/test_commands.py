@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from glare.identity.token_text import PATTERN
 from support.programs.command import Cli, sentence
 from support.service import running
 
@@ -77,14 +78,14 @@ def test_what_is_set_up_is_said_and_stays(cli: Cli) -> None:
     said = cli.program("init")
     assert said.returncode == 0
     state = cli.directory / "var"
-    for name in ("glare.sqlite", "tokens.json", "subscriptions.key"):
+    for name in ("glare.sqlite", "subscriptions.key"):
         assert str(state / name) in said.stderr, said.stderr
+    assert "tokens are in the database" in said.stderr
+    assert not (state / "tokens.json").exists()
     before = {path.name: path.read_bytes() for path in state.iterdir() if path.is_file()}
     assert cli.program("init").returncode == 0
     after = {path.name: path.read_bytes() for path in state.iterdir() if path.is_file()}
-    assert {name: after[name] for name in ("tokens.json", "subscriptions.key")} == {
-        name: before[name] for name in ("tokens.json", "subscriptions.key")
-    }
+    assert after["subscriptions.key"] == before["subscriptions.key"]
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
@@ -132,13 +133,15 @@ def test_a_token_is_printed_alone_listed_and_revoked(cli: Cli) -> None:
         *("token", "create", "--project", "demo", "--user", "alice", "--role", "member"),
         *("--role", "reader", "--expires", "30d", "--label", "nightly build"),
     )
-    assert re.fullmatch(r"glare_[\w-]{43}\n", printed)
+    assert re.fullmatch(PATTERN, printed.strip())
     listed = cli.done("token", "list")
     header, row = listed.splitlines()
-    assert header.split() == ["ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "LABEL"]
-    assert re.fullmatch(r"(\w+)  demo     alice  member,reader  \S+ \S+Z  \S+ \S+Z  nightly build", row)
+    assert header.split() == ["ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "USED", "LIMITS", "LABEL"]
+    assert re.fullmatch(
+        r"([\w-]+)  demo     alice  member,reader  \S+ \S+Z  \S+ \S+Z  -     -       nightly build", row
+    )
     assert printed.strip() not in listed
-    assert printed.strip() not in (cli.directory / "var" / "tokens.json").read_text()
+    assert printed.strip().encode() not in (cli.directory / "var" / "glare.sqlite").read_bytes()
     cli.done("token", "revoke", row.split()[0])
     assert cli.done("token", "list") == ""
     assert "no token with id" in cli.refused("token", "revoke", row.split()[0])
@@ -233,3 +236,65 @@ def test_samples_are_printed(cli: Cli) -> None:
     Path(cli.directory / "glare.conf").write_text(text)
     assert cli("types", "list", "--config-file", "glare.conf").stderr == ""
     assert "artifact:create" in cli.done("policy", "sample")
+
+
+def test_a_limited_token_is_made_and_shown_with_its_limits(cli: Cli) -> None:
+    """What a token may not do is in the list, and whole in JSON; a wrong limit is refused."""
+    cli.done("init")
+    command = ("token", "create", "--project", "p", "--user", "u")
+    cli.done(*command, "--read-only", "--type", "images", "--name", "nightly-*", "--network", "192.0.2.0/24")
+    assert "read-only,types,names,networks" in cli.done("token", "list")
+    [document] = json.loads(cli.done("token", "list", "--output", "json"))
+    assert {name: document[name] for name in ("read_only", "types", "names", "networks", "state", "kept_in")} == {
+        "read_only": True,
+        "types": ["images"],
+        "names": ["nightly-*"],
+        "networks": ["192.0.2.0/24"],
+        "state": "active",
+        "kept_in": "database",
+    }
+    assert "is no type here" in cli.refused(*command, "--type", "imges")
+    assert "is no network" in cli.refused(*command, "--network", "here")
+    in_file = cli.program("token", "create", "--project", "p", "--user", "u", "--read-only", **FILE_ONLY)
+    assert "There is no token file" in in_file.stderr or "have no limits" in in_file.stderr
+
+
+FILE_ONLY = {"OS_IDENTITY__PIPELINE": "token_file"}
+
+
+def test_all_tokens_of_a_user_are_revoked(cli: Cli) -> None:
+    """One command ends all that a user has, of one project or of all."""
+    cli.done("init")
+    for project, user in (("p", "u"), ("q", "u"), ("p", "v")):
+        cli.done("token", "create", "--project", project, "--user", user)
+    cli.done("token", "revoke", "--user", "u", "--project", "q")
+    left = [(one["project"], one["user"]) for one in json.loads(cli.done("token", "list", "--output", "json"))]
+    assert sorted(left) == [("p", "u"), ("p", "v")]
+    cli.done("token", "revoke", "--user", "u")
+    assert len(json.loads(cli.done("token", "list", "--output", "json"))) == 1
+    assert "Name one token by its id" in cli.refused("token", "revoke")
+    assert "Name one token by its id" in cli.refused("token", "revoke", "4f1c2a", "--user", "u")
+
+
+def test_a_token_file_is_taken_over_by_one_command(cli: Cli) -> None:
+    """Tokens that an older version kept in its file go on in the database, under their ids; the file is put aside, and
+    doing it again changes nothing.
+    """
+    assert cli.program("init", **FILE_ONLY).returncode == 0
+    command = ("token", "create", "--project", "p", "--user", "u", "--role", "reader", "--label", "old")
+    assert cli.program(*command, **FILE_ONLY).returncode == 0
+    [before] = json.loads(cli.done("token", "list", "--output", "json"))
+    assert before["kept_in"] == "file"
+    said = cli.program("token", "import", **FILE_ONLY)
+    assert "nobody would look at tokens in the database" in said.stderr
+    cli.done("token", "import")
+    [after] = json.loads(cli.done("token", "list", "--output", "json"))
+    same = ("id", "project", "user", "roles", "label")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert after["kept_in"] == "database"
+    state = cli.directory / "var"
+    assert not (state / "tokens.json").exists()
+    (state / "tokens.json.imported").rename(state / "tokens.json")
+    cli.done("token", "revoke", after["id"])
+    cli.done("token", "import")
+    assert json.loads(cli.done("token", "list", "--output", "json")) == []

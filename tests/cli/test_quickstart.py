@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from glare.app import prepare
 from glare.cli.quickstart import answers, welcome
 from glare.cli.server import Address, address_of
 from glare.cli.tokens import kept, quickstart_token, revoke_token
+from glare.db.callers import tokens as rows
+from glare.db.callers.tokens import Wanted
+from glare.db.engine import Database
 from glare.db.migrate import upgrade
+from glare.domain.callers.api_token import ApiToken
 from glare.errors import Unavailable
 from glare.identity.token_file import TokenFile
+from glare.identity.token_text import digest_of
 from glare.settings import Settings, Sources, load
 from support.programs.command import Cli, Start, environment, wait_for
 
@@ -98,8 +104,8 @@ def test_services_that_start_at_once_have_one_token(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         tokens = set(pool.map(lambda _: quickstart_token(settings), range(8)))
     assert len(tokens) == 1
-    [record] = TokenFile(settings.identity.token_file).list()
-    assert (record.project, record.user, record.roles, record.label) == ("demo", "demo", ("member",), "quickstart")
+    [token] = recorded(settings)
+    assert (token.project, token.user, token.roles, token.description) == ("demo", "demo", ("member",), "quickstart")
     assert sorted(path.name for path in tmp_path.iterdir() if "quickstart" in path.name) == ["quickstart-token"]
 
 
@@ -107,16 +113,16 @@ def test_a_start_that_died_half_way_is_gone_on_with(tmp_path: Path) -> None:
     """A token that was kept and not recorded yet is recorded by the next start."""
     settings = settings_of(tmp_path)
     text = kept(settings).read_or_make()
-    assert TokenFile(settings.identity.token_file).list() == ()
+    assert recorded(settings) == []
     assert quickstart_token(settings) == text
-    assert len(TokenFile(settings.identity.token_file).list()) == 1
+    assert len(recorded(settings)) == 1
 
 
 def test_a_kept_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     """Neither shown nor used is a token that another user of the machine may have read; revoking it goes on."""
     settings = settings_of(tmp_path)
     quickstart_token(settings)
-    [record] = TokenFile(settings.identity.token_file).list()
+    [record] = recorded(settings)
     path = kept(settings).path
     path.chmod(0o644)
     with pytest.raises(Unavailable, match="other users may read it"):
@@ -129,11 +135,46 @@ def test_a_kept_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
         quickstart_token(settings)
 
 
+def recorded(settings: Settings) -> list[ApiToken]:
+    """The tokens in the database."""
+    database = Database(settings.database.connection)
+    try:
+        with database.read() as connection:
+            return rows.page(connection, Wanted(), 0, 100)
+    finally:
+        database.dispose()
+
+
+def test_a_token_that_was_revoked_elsewhere_is_not_shown(tmp_path: Path) -> None:
+    """Where somebody has revoked it at the API, the next start makes another one."""
+    settings = settings_of(tmp_path)
+    first = quickstart_token(settings)
+    database = Database(settings.database.connection)
+    with database.write() as connection:
+        rows.revoke(connection, [token.id for token in recorded(settings)], 1)
+    database.dispose()
+    second = quickstart_token(settings)
+    assert second not in (first, None)
+    assert [token.revoked_at for token in recorded(settings) if token.sha256 == digest_of(second or "")] == [None]
+
+
+def test_the_token_of_an_older_version_stays(tmp_path: Path) -> None:
+    """A token that is kept, and recorded in the token file by an older version, is shown and is not made anew."""
+    settings = settings_of(tmp_path)
+    text = "glare_" + "x" * 43
+    kept(settings).path.write_text(text)
+    kept(settings).path.chmod(0o600)
+    TokenFile(settings.identity.token_file).record(text, "demo", "demo", ("member",), "quickstart")
+    assert quickstart_token(settings) == text
+    assert recorded(settings) == []
+
+
 def settings_of(state: Path) -> Settings:
     """The settings of an installation whose database is there."""
     overrides = {("DEFAULT", "state_dir"): str(state)}
     settings = load(Sources(overrides=overrides, search=False, environment=False)).settings
     upgrade(settings.database.connection)
+    prepare(settings)
     return settings
 
 

@@ -16,7 +16,8 @@ import pytest
 from glare.domain.actor import Actor
 from glare.errors import InvalidParameterValue, NotFound, Unauthorized, Unavailable
 from glare.identity.base import Credentials
-from glare.identity.token_file import PREFIX, TokenFile, TokenFileSource
+from glare.identity.token_file import TokenFile, TokenFileSource
+from glare.identity.token_text import PREFIX
 
 
 @pytest.fixture

@@ -118,6 +118,9 @@ TABLE: list[tuple[str, dict[str, str], set[str]]] = [
     *((f"publisher:{verb}", {"owner": "p1"}, {"admin", "manager"}) for verb in ("create", "delete")),
     *((f"link:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
     ("link:delete", {"owner": "p1"}, OWNERS),
+    *((f"token:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "delete")),
+    *((f"token:{verb}", {"owner": "p1"}, PROJECT) for verb in ("list", "get")),
+    *((f"token:{verb}", {"owner": "p1"}, {"admin", "manager"}) for verb in ("create_with_token", "manage")),
     *((f"subscription:{verb}", {"owner": "p1"}, OWNERS) for verb in ("create", "update", "delete")),
     *((f"subscription:{verb}", {"owner": "p1"}, {*PROJECT, "overseer"}) for verb in ("list", "get")),
 ]

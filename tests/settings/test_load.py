@@ -22,7 +22,7 @@ def test_without_configuration_the_service_stays_on_its_machine_and_in_its_direc
     assert settings.database.connection == f"sqlite:///{tmp_path}/var/glare.sqlite"
     assert settings.glance_store.filesystem_store_datadir == tmp_path / "var" / "blobs"
     assert settings.identity.token_file == tmp_path / "var" / "tokens.json"
-    assert settings.pipeline == ("token_file",)
+    assert settings.pipeline == ("token_file", "tokens")
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(

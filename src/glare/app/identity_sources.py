@@ -13,13 +13,21 @@ from glare.identity.keystone.memory import TokenMemory
 from glare.identity.keystone.source import KeystoneSource
 from glare.identity.test_token import TestTokenSource
 from glare.identity.token_file import TokenFile, TokenFileSource
+from glare.identity.tokens import Bounds, TokensSource
 from glare.identity.trusted_headers import TrustedHeadersSource
 from glare.operations.services import Services
+from glare.operations.tokens.lookup import TokenLookup
 from glare.settings import Settings
 
 
 def _token_file(settings: Settings, _: Services) -> Source:
     return TokenFileSource(TokenFile(settings.identity.token_file))
+
+
+def _tokens(settings: Settings, services: Services) -> Source:
+    options = settings.tokens
+    bounds = Bounds(options.look_every, options.remembered, options.unknown_per_network)
+    return TokensSource(TokenLookup(services), bounds)
 
 
 def _trusted_headers(settings: Settings, _: Services) -> Source:
@@ -43,6 +51,7 @@ def _keystone(settings: Settings, _: Services) -> Source:
 
 SOURCES: Final[Mapping[str, Callable[[Settings, Services], Source]]] = MappingProxyType(
     {
+        "tokens": _tokens,
         "token_file": _token_file,
         "trusted_headers": _trusted_headers,
         "test_token": _test_token,

@@ -28,7 +28,7 @@ class Command:
 
 GROUPS: Mapping[tuple[str, ...], str] = {
     ("db",): "bring the database to this version, or look whether it is there",
-    ("token",): "make, list and revoke the tokens of the token file",
+    ("token",): "make, list and revoke tokens",
     ("identity",): "see who a caller would be",
     ("publishers",): "let builds publish with the token of their platform",
     ("audit",): "see who changed what",
@@ -120,6 +120,15 @@ def _token_create(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--label", default="", metavar="TEXT", help="a note to recognise the token by, shown in the list"
     )
+    parser.add_argument("--read-only", action="store_true", help="the token may only read")
+    for name, metavar, about in (
+        ("type", "TYPE", "type whose artifacts the token is for, and for nothing else"),
+        ("name", "PATTERN", "name of artifacts that the token may change, in which * stands for any characters"),
+        ("network", "NETWORK", "network that the token may be used from, such as 192.0.2.0/24"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar=metavar, help=f"{about}; may be repeated (default: all)"
+        )
     parser.add_argument(
         "--expires",
         metavar="DURATION",
@@ -128,7 +137,9 @@ def _token_create(parser: ArgumentParser) -> None:
 
 
 def _token_revoke(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="id of the token, as `glare-server token list` prints it")
+    parser.add_argument("id", metavar="ID", nargs="?", help="id of the token, as `glare-server token list` prints it")
+    parser.add_argument("--user", metavar="ID", help="revoke all tokens of this user instead")
+    parser.add_argument("--project", metavar="ID", help="with --user: those of this project only")
 
 
 def _identity_explain(parser: ArgumentParser) -> None:
@@ -279,7 +290,7 @@ COMMANDS = (
     Command(
         ("init",),
         "set up what the configuration names and is not there yet",
-        "Make the directory of state, the tables of the database, the key file, the token file and the directory of "
+        "Make the directory of state, the tables of the database, the key file and the directory of "
         "blobs, where they are missing; what is there stays, and older tables become those of this version. "
         "But for `serve --quickstart`, no other command makes what is not there.",
         "glare.cli.init:init",
@@ -371,6 +382,7 @@ COMMANDS = (
             "glare-server token create --project demo --user alice",
             "TOKEN=$(glare-server token create --project demo --user ci --expires 30d --label 'nightly build')",
             "glare-server token create --project ops --user root --role admin",
+            "glare-server token create --project demo --user ci --type images --name 'nightly-*' --expires 30d",
         ),
     ),
     Command(
@@ -394,10 +406,20 @@ COMMANDS = (
     Command(
         ("token", "revoke"),
         "make a token invalid",
-        "Make a token invalid. A running service notices at once.",
+        "Make a token invalid, or all of a user, and what was made with them. Running services refuse them within "
+        "seconds.",
         "glare.cli.tokens:revoke",
         _token_revoke,
-        ("glare-server token revoke 4f1c2a",),
+        ("glare-server token revoke 4f1c2a", "glare-server token revoke --user alice --project demo"),
+    ),
+    Command(
+        ("token", "import"),
+        "take over the tokens of the token file",
+        "Put the tokens of the token file into the database, where they stay valid, and rename the file. Where several "
+        "nodes have such a file, do this on each.",
+        "glare.cli.tokens:take_over_file",
+        _nothing,
+        ("glare-server token import",),
     ),
     Command(
         ("identity", "explain"),

@@ -21,8 +21,10 @@ def init(args: Namespace) -> int:
     say(f"the directory of state is {settings.server.state_dir}.")
     say(f"the database is {redacted(settings)}, at the revision of this version.")
     say(f"the key file is {settings.subscriptions.secret_key_file}; every other node needs a copy of it.")
-    if "token_file" in settings.pipeline:
+    if settings.keeps_tokens_in_file:
         say(f"the token file is {settings.identity.token_file}; `glare-server token create` makes a token.")
+    elif "tokens" in settings.pipeline:
+        say("tokens are in the database; `glare-server token create` makes one.")
     return 0
 
 
@@ -31,7 +33,7 @@ def set_up(settings: Settings) -> None:
     make_directories(settings)
     with explained(settings):
         migrate.upgrade(settings.database.connection)
-    if "token_file" in settings.pipeline:
+    if settings.keeps_tokens_in_file:
         TokenFile(settings.identity.token_file).make()
     from glare.app import prepare
 

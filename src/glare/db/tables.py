@@ -654,3 +654,40 @@ links = Table(
     Column("description", _text(255), nullable=False),
     Index("ix_links_project", "project", "id"),
 )
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _ascii(36), primary_key=True),
+    Column("sha256", _ascii(64), nullable=False, unique=True),  # of the token, which is not kept
+    Column("project", _text(255), nullable=False),
+    Column("user_id", _text(255), nullable=False),
+    Column("domain", _text(255)),
+    Column("roles", _bytes(), nullable=False),  # JSON: a list of names
+    Column("description", _text(255), nullable=False),
+    Column("limits", _bytes(), nullable=False),  # JSON: what it may do less than its project and roles
+    Column("source", _ascii(32), nullable=False),  # the identity source of its maker
+    Column("parent", _ascii(36)),  # the token that it was made with
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("notify_at", BigInteger),  # when its project is told that it expires; null where that is not to be
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("revocation", BigInteger),  # its number
+    Index("ix_api_tokens_project", "project", "created_at", "id"),
+    Index("ix_api_tokens_user", "user_id", "created_at", "id"),
+    Index("ix_api_tokens_parent", "parent"),
+    Index("ix_api_tokens_notify_at", "notify_at"),
+    Index("ix_api_tokens_expires_at", "expires_at"),
+    Index("ix_api_tokens_revoked_at", "revoked_at"),
+    Index("ix_api_tokens_revocation", "revocation"),
+)
+
+api_token_state = Table(
+    "api_token_state",
+    metadata,
+    # One row. Its number grows with each revocation, which has it too: so every process learns of new ones by reading
+    # one number. Who makes a token locks it, so that two at once do not pass a limit that has room for one.
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("revocations", BigInteger, nullable=False),
+)

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
+from glare.documents.tokens import TOKEN_EVENTS
 
 CONFIRMATION: Final = "subscription.confirmation"
 """The message that asks a target whether it wants events. It is about the subscription itself, and cannot be subscribed
@@ -27,6 +28,7 @@ EVENTS: Final = (
     *("location.promoted", "location.promotion_failed", "location.failed"),
     *("member.added", "member.changed", "member.removed"),
     SUSPENDED,
+    *TOKEN_EVENTS,
 )
 """What can be subscribed to, by the names that subscribers know."""
 

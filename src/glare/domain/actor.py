@@ -15,7 +15,8 @@ class Actor:
     `domain` is the id of the project's domain; `system` says whether the roles hold for the whole deployment instead
     of a project (OpenStack's system scope), and `service_roles` are those of the service that acts for the caller,
     empty where none does. `expires` is when the credential ends, in seconds since the epoch; `source` is the name of
-    the identity source that vouches for it. `limits` are those of the credential.
+    the identity source that vouches for it. `limits` are those of the credential, and `credential` is its id, where it
+    has one.
 
     Two actors are equal where they may do the same, whoever vouches for them and for how long.
     """
@@ -30,6 +31,7 @@ class Actor:
     limits: Limits = UNLIMITED
     expires: float | None = field(default=None, compare=False)
     source: str = field(default="", compare=False)
+    credential: str | None = field(default=None, compare=False)
 
 
 ANONYMOUS = Actor(user=None, project=None, roles=frozenset(), anonymous=True)

@@ -9,7 +9,7 @@ from typing import Final
 from glare.documents.subscriptions import DeliveryState, SubscriptionState
 from glare.domain.events import Event
 
-_SUBJECTS: Final = ("artifact", "location", "member", "subscription")
+_SUBJECTS: Final = ("artifact", "location", "member", "subscription", "token")
 
 
 def name_of(event_type: str) -> str:

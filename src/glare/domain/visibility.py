@@ -21,10 +21,17 @@ class ScopeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListScope:
-    """What a list shows. `project` is set for `ScopeKind.PROJECT`, and None for the others."""
+    """What a list shows. `project` is set for `ScopeKind.PROJECT`, and None for the others. `types` are the names of
+    those that the caller's credential is for, None for all.
+    """
 
     kind: ScopeKind
     project: str | None = None
+    types: frozenset[str] | None = None
+
+    def shows_type(self, name: str) -> bool:
+        """Whether artifacts of this type are shown at all."""
+        return self.types is None or name in self.types
 
     @classmethod
     def everything(cls) -> ListScope:

@@ -44,6 +44,7 @@ from glare.operations.refusals import Refusal
 from glare.trace import received
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
+_READS: Final = frozenset({"GET", "HEAD"})
 
 
 class Boundary:
@@ -135,6 +136,8 @@ class Boundary:
         require_one_of_each(name for name, _ in scope["headers"])
         state["actor"] = actor = storable(await self._who(scope))
         PARTY.set(self._application.parties.of_actor(actor, PARTY.get()))
+        if actor.limits.read_only and scope["method"] not in _READS:
+            raise Forbidden("Your credential may only read; use another one for changes.")
         trace = TRACE.get()
         if trace is not None:
             TRACE.set(replace(trace, project=actor.project))

@@ -20,6 +20,7 @@ from glare.http.api import (
     service,
     subscriptions,
     takedowns,
+    tokens,
 )
 from glare.http.call import Endpoint
 from glare.http.description import document as description
@@ -81,6 +82,9 @@ API: Sequence[BaseRoute] = (
     Route("/publishers", Endpoint(GET=publishers.list_page, POST=publishers.create)),
     Route("/publishers/{publisher}", Endpoint(GET=publishers.show, DELETE=publishers.delete)),
     Route("/audit", Endpoint(GET=audit.list_page)),
+    Route("/tokens", Endpoint(GET=tokens.list_page, POST=tokens.create)),
+    Route("/tokens/revocation", Endpoint(POST=tokens.revoke_of_user)),
+    Route("/tokens/{token}", Endpoint(GET=tokens.show, DELETE=tokens.delete)),
     Route("/subscriptions", Endpoint(GET=subscriptions.list_page, POST=subscriptions.create)),
     Route(
         "/subscriptions/{subscription}",

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
-from typing import Final
 
 from glare import durable
 from glare.errors import Unavailable
-from glare.identity.token_file import TokenRecord, digest_of, new_token
-
-_FORM: Final = re.compile(r"glare_[\w-]{43}", re.ASCII)
+from glare.identity.token_text import digest_of, is_token, new_token
 
 
 class KeptToken:
@@ -40,7 +36,7 @@ class KeptToken:
                 f"The file {self.path} holds a token, and other users may read it (mode {mode:04o}); revoke that "
                 f"token, or run: chmod 600 {self.path}"
             )
-        if not _FORM.fullmatch(token):
+        if not is_token(token):
             raise Unavailable(
                 f"The file {self.path} holds no token; remove it, and the next quickstart makes a new one."
             )
@@ -52,10 +48,10 @@ class KeptToken:
             self._make()
         return token
 
-    def forget(self, recorded: TokenRecord) -> None:
-        """Remove the file if it holds this token, whoever may read it."""
+    def forget(self, digest: str) -> None:
+        """Remove the file if it holds the token that has this hash, whoever may read it."""
         try:
-            if digest_of(self.path.read_text("ascii", "replace").strip()) == recorded.sha256:
+            if digest_of(self.path.read_text("ascii", "replace").strip()) == digest:
                 self.path.unlink()
         except FileNotFoundError:
             return

@@ -1,15 +1,12 @@
-"""Tokens in a file: the identity source of an embedded installation.
+"""Tokens in a file: how embedded installations kept them before they were in the database.
 
 The file is JSON, changed as a whole under a lock by `glare-server token`. It keeps the sha256 of each token and never
-the token: a token is 256 random bits, so its hash can neither be reversed nor guessed, and needs no salt and no slow
-function. For the same reason a look-up by hash leaks nothing by its timing: whoever does not know a token cannot choose
-its hash.
+the token.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 import secrets
@@ -20,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -28,18 +24,11 @@ from glare import durable
 from glare.domain.actor import Actor
 from glare.errors import GlareError, InvalidParameterValue, NotFound, Unauthorized, Unavailable
 from glare.identity.base import Credentials, token_of
+from glare.identity.token_text import PREFIX, digest_of, new_token
 
 LOG = logging.getLogger(__name__)
 
-PREFIX: Final = "glare_"
-"""How every token begins, so that scanners for leaked secrets recognise it."""
-
 _REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare-server token create."
-
-
-def new_token() -> str:
-    """The text of a new token: 256 random bits, after a prefix that scanners know."""
-    return PREFIX + secrets.token_urlsafe(32)
 
 
 class TokenRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +108,7 @@ class TokenFile:
         Raises `InvalidParameterValue` for a value that cannot be used.
         """
         for what, value in [("project", project), ("user", user), *(("role", role) for role in roles)]:
-            _check_name(what, value)
+            check_name(what, value)
         if expires_in is not None and expires_in <= 0:
             raise InvalidParameterValue(
                 f"A token cannot expire in {expires_in} seconds; give a positive time, or none."
@@ -175,6 +164,18 @@ class TokenFile:
             if token_id not in records:
                 raise unknown
             return records.pop(token_id)
+
+    def retire(self) -> Path:
+        """Put the file aside, so that it is not looked at any more; returns where it is now."""
+        aside = self.path.with_name(f"{self.path.name}.imported")
+        try:
+            self.path.replace(aside)
+        except OSError as error:
+            raise Unavailable(
+                f"The token file {self.path} cannot be renamed ({error.strerror}); its tokens are in the database, so "
+                "remove it by hand."
+            ) from error
+        return aside
 
     @contextmanager
     def _changed(self) -> Iterator[dict[str, TokenRecord]]:
@@ -289,15 +290,10 @@ def _by_digest(records: tuple[TokenRecord, ...]) -> Mapping[str, Actor]:
             frozenset(record.roles),
             expires=None if record.expires is None else record.expires.timestamp(),
             source=TokenFileSource.name,
+            credential=record.id,
         )
         for record in records
     }
-
-
-def digest_of(token: str) -> str:
-    """What is kept of a token."""
-    # What is no text of ours is hashed all the same, and then not found.
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _new_id(taken: Mapping[str, TokenRecord]) -> str:
@@ -306,7 +302,8 @@ def _new_id(taken: Mapping[str, TokenRecord]) -> str:
     return token_id
 
 
-def _check_name(what: str, value: str) -> None:
+def check_name(what: str, value: str) -> None:
+    """Raises `InvalidParameterValue` for what cannot be a member of a token."""
     if not value.strip() or len(value) > 255 or "," in value or not value.isprintable():
         raise InvalidParameterValue(
             f"{value!r} cannot be the {what} of a token: give 1 to 255 printable characters without a comma."

@@ -85,6 +85,19 @@ class LinkRules:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRules:
+    """How long API tokens last, and how many of one project are in force: -1 is unlimited. Durations in
+    microseconds.
+    """
+
+    most: int
+    default_lifetime: int
+    max_lifetime: int
+    notice: int
+    retention: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobRules:
     """How jobs are worked on; durations in seconds.
 
@@ -158,6 +171,7 @@ class Rules:
     verification: Verification
     subscriptions: SubscriptionRules
     links: LinkRules
+    tokens: TokenRules
     jobs: JobRules
     promotion: PromotionRules
     measure: bool

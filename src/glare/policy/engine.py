@@ -19,11 +19,12 @@ from oslo_policy import policy
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
-from glare.errors import GlareError, PolicyException
+from glare.errors import Forbidden, GlareError, PolicyException
 from glare.policy.compile import Compiler, Decision, RuleError
+from glare.policy.limits import within
 from glare.policy.rules import RULES
 
-_PREFIXES: Final = ("artifact:", "audit:", "link:", "member:", "subscription:", "publisher:")
+_PREFIXES: Final = ("artifact:", "audit:", "link:", "member:", "subscription:", "publisher:", "token:")
 
 
 class PolicyEngine:
@@ -48,15 +49,26 @@ class PolicyEngine:
                 raise GlareError(f"Rule {name!r} of {source} {error}. Mend the rule.") from None
 
     def allows(self, rule: str, actor: Actor, target: Mapping[str, Any]) -> bool:
-        """Whether the rule holds. `KeyError` for a rule that does not exist: that is a mistake in the program."""
-        return self._decisions[rule](actor, target)
+        """Whether the rule holds, and the caller's credential is not limited to less. `KeyError` for a rule that does
+        not exist: that is a mistake in the program.
+        """
+        return self._decisions[rule](actor, target) and within(actor.limits, rule, target)
 
     def require(self, rule: str, actor: Actor, target: Mapping[str, Any]) -> None:
-        """Raise `PolicyException` unless the rule holds."""
+        """Raise `PolicyException` unless the rule holds, and the caller's credential is not limited to less."""
         if not self._decisions[rule](actor, target):
             raise PolicyException(
                 f"Policy rule '{rule}' does not allow this; ask somebody with the rights that it wants, or the "
                 "operator."
+            )
+        self.require_within(rule, actor, target)
+
+    def require_within(self, rule: str, actor: Actor, target: Mapping[str, Any]) -> None:
+        """Raise `Forbidden` where the caller's credential is limited to less than what the rule decides on."""
+        if not within(actor.limits, rule, target):
+            raise Forbidden(
+                "Your credential is limited, to reading, to some types, or to names that match a pattern, and this is "
+                "beyond it; use another one."
             )
 
     def is_admin(self, actor: Actor) -> bool:

@@ -40,6 +40,7 @@ _MEMBERS = "/members/{artifact_id}"
 _MEMBER = "/members/{artifact_id}/{project}"
 _SUBSCRIPTION = "/subscriptions/{subscription}"
 _PUBLISHER = "/publishers/{publisher}"
+_ONE_TOKEN = "/tokens/{token}"  # noqa: S105 - the path of a token is no secret
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("context_is_admin", "role:admin", "Who is an administrator."),
@@ -57,7 +58,12 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule("system_reader", "role:reader and system_scope:all", "Who may see, and not change, what all projects have."),
     Rule("artifact:type_list", EVERYONE, "See the artifact types and their schemas. There is no target.", _SCHEMAS),
-    Rule("artifact:create", WRITER, "Create an artifact. The target is the body of the request.", (f"POST {_TYPE}",)),
+    Rule(
+        "artifact:create",
+        WRITER,
+        "Create an artifact. The target is the body of the request, with %(type_name)s and %(owner)s.",
+        (f"POST {_TYPE}",),
+    ),
     Rule(
         "artifact:update_public",
         f"{ADMIN} or not 'public':%(visibility)s",
@@ -288,4 +294,41 @@ RULES: Final[tuple[Rule, ...]] = (
         (f"GET {_PUBLISHER}",),
     ),
     Rule("publisher:delete", MANAGER, "Delete a publisher. The target is as before.", (f"DELETE {_PUBLISHER}",)),
+    Rule(
+        "token:create",
+        CHANGER,
+        "Make an API token for oneself, with as many rights or fewer. The target is the caller's project as %(owner)s.",
+        ("POST /tokens",),
+    ),
+    Rule(
+        "token:create_with_token",
+        f"{ADMIN} or role:manager or role:token_maker",
+        "Make an API token with an API token; asked beside token:create. Otherwise who finds a token could make "
+        "others, which nobody knows of.",
+        ("POST /tokens",),
+    ),
+    Rule(
+        "token:list",
+        OWNER,
+        "See one's own API tokens of one project. The target is that project as %(owner)s.",
+        ("GET /tokens",),
+    ),
+    Rule(
+        "token:get",
+        OWNER,
+        "See an API token. The target is its %(id)s and its project as %(owner)s.",
+        (f"GET {_ONE_TOKEN}",),
+    ),
+    Rule(
+        "token:delete",
+        CHANGER,
+        "Revoke an API token, or all of a user in a project. The target is as before.",
+        (f"DELETE {_ONE_TOKEN}", "POST /tokens/revocation"),
+    ),
+    Rule(
+        "token:manage",
+        "rule:project_manager",
+        "See and revoke the API tokens of others in a project too. The target is that project as %(owner)s.",
+        ("GET /tokens", f"GET {_ONE_TOKEN}", f"DELETE {_ONE_TOKEN}", "POST /tokens/revocation"),
+    ),
 )

@@ -1,10 +1,12 @@
 """What a caller may see: the scope of a list, and the decision on one artifact. By the default rules they are the same.
 
 ``artifact:get_any_artifact`` widens what may be got, ``artifact:list_all_artifacts`` what is listed; who overrides one
-of them only gets what its name says.
+of them only gets what its name says. A credential for some types sees no others, here and there.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
@@ -17,9 +19,9 @@ def list_scope(engine: PolicyEngine, actor: Actor) -> ListScope:
     all.
     """
     engine.require("artifact:list", actor, {})
-    if engine.allows("artifact:list_all_artifacts", actor, {}):
-        return ListScope.everything()
-    return _own_scope(actor)
+    everything = engine.allows("artifact:list_all_artifacts", actor, {})
+    scope = ListScope.everything() if everything else _own_scope(actor)
+    return scope if actor.limits.types is None else replace(scope, types=actor.limits.types)
 
 
 def may_see(engine: PolicyEngine, actor: Actor, artifact: Artifact) -> bool:
@@ -27,8 +29,9 @@ def may_see(engine: PolicyEngine, actor: Actor, artifact: Artifact) -> bool:
     rules to say.
     """
     member = artifact.member is not None and artifact.member == actor.project
-    return visible(_own_scope(actor), artifact.owner, artifact.visibility, member=member) or engine.allows(
-        "artifact:get_any_artifact", actor, target_of(artifact)
+    return actor.limits.allows_type(artifact.type_name) and (
+        visible(_own_scope(actor), artifact.owner, artifact.visibility, member=member)
+        or engine.allows("artifact:get_any_artifact", actor, target_of(artifact))
     )
 
 

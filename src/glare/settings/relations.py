@@ -145,7 +145,7 @@ def _no_password() -> str:
 
 def _pipeline(settings: Settings) -> str | None:
     flavor, pipeline = settings.paste_deploy.flavor, settings.identity.pipeline
-    if flavor is None or pipeline in (("token_file",), settings.pipeline):
+    if flavor is None or pipeline in (("token_file", "tokens"), ("token_file",), settings.pipeline):
         return None
     return (
         f"[paste_deploy] flavor is {flavor!r}, but [identity] pipeline is {', '.join(pipeline)!r}, which is another "

@@ -20,6 +20,7 @@ from glare.operations.rules import (
     PromotionRules,
     Rules,
     SubscriptionRules,
+    TokenRules,
     Verification,
 )
 from glare.settings.values import Settings
@@ -89,6 +90,7 @@ def rules_of(settings: Settings) -> Rules:
         verification=_verification(settings),
         subscriptions=_subscription_rules(settings),
         links=LinkRules(settings.links.max_per_project, settings.links.default_time, settings.links.longest_time),
+        tokens=_token_rules(settings),
         jobs=JobRules(
             tries=settings.jobs.tries,
             retry_first=settings.jobs.retry_first,
@@ -158,4 +160,15 @@ def _subscription_rules(settings: Settings) -> SubscriptionRules:
         secret_overlap=options.secret_overlap,
         log_retention=options.log_retention,
         source=settings.server.public_endpoint or f"urn:glare:{quote(settings.lists.glare_publisher_id, safe='')}",
+    )
+
+
+def _token_rules(settings: Settings) -> TokenRules:
+    options = settings.tokens
+    return TokenRules(
+        most=options.max_per_project,
+        default_lifetime=int(options.default_lifetime * 1_000_000),
+        max_lifetime=int(options.max_lifetime * 1_000_000),
+        notice=int(options.expiry_notice * 1_000_000),
+        retention=int(options.retention * 1_000_000),
     )

@@ -34,6 +34,7 @@ from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
 from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
+from glare.settings.options.tokens import TokensSettings
 from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
 
@@ -56,6 +57,7 @@ class Settings:
     audit: AuditSettings
     identity: IdentitySettings
     oidc: OidcSettings
+    tokens: TokensSettings
     anonymous: AnonymousSettings
     paste_deploy: PasteDeploySettings
     database: DatabaseSettings
@@ -167,6 +169,11 @@ class Settings:
             max_redirects=0,
             trace_headers=frozenset({"traceparent", "tracestate"}),
         )
+
+    @property
+    def keeps_tokens_in_file(self) -> bool:
+        """Whether new tokens are for the token file: where the service looks at no others of ours."""
+        return "token_file" in self.pipeline and "tokens" not in self.pipeline
 
     @property
     def pipeline(self) -> tuple[str, ...]:

@@ -141,9 +141,9 @@ MUTATING = sorted(
     for route in (*PUBLIC, *API)
     if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
     for method in route.endpoint.allow.split(", ")
-    if method not in ("", "GET", "HEAD") and not route.path.startswith("/subscriptions")
+    if method not in ("", "GET", "HEAD") and not route.path.startswith(("/subscriptions", "/tokens"))
 )
-"""Those of subscriptions change no artifact, and are tried in test_subscriptions_audit.py."""
+"""Those of subscriptions and tokens change no artifact; test_subscriptions_audit.py and test_tokens_api.py try them."""
 
 
 def test_every_route_that_changes_something_is_tried_below() -> None:

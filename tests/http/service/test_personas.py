@@ -145,6 +145,11 @@ TABLE: Final = (
     Row("GET", "/publishers/{publisher}", OURS | SEERS),
     Row("DELETE", "/publishers/{publisher}", frozenset({"manager"}) | ADMINS),
     Row("GET", "/audit", SEERS),
+    Row("GET", "/tokens", WITH_PROJECT),
+    Row("POST", "/tokens", WITH_PROJECT - {"reader", "served"}, json={}),
+    Row("POST", "/tokens/revocation", WRITERS | {"admin", "other manager"}, json={"user": "user-p1"}),
+    Row("GET", "/tokens/{token}", OURS | {"admin"}),
+    Row("DELETE", "/tokens/{token}", WRITERS | {"admin"}),
     Row("GET", "/subscriptions", WITH_PROJECT),
     Row("POST", "/subscriptions", WITH_PROJECT - {"reader"}, json=HOOK),
     Row("GET", SUBSCRIPTION, OURS | {"admin"}),
@@ -182,6 +187,8 @@ class World:
         assert takedown.status_code == 201, takedown.text
         builds = Publisher("pub", "p1", "github", BUILDS["claims"], "a" * 64, ("member",), None, None, "", 1, None)
         assert glare.services.db.transact(lambda connection: add_publisher(connection, builds, 9))
+        token = owner.request("POST", "/tokens", json={}, headers=latest)
+        assert token.status_code == 201, token.text
         self.names: Json = {
             "publisher": builds.id,
             **made,
@@ -193,6 +200,7 @@ class World:
             "project": "p1",
             "subscription": subscription.json()["id"],
             "takedown_id": takedown.json()["id"],
+            "token": token.json()["id"],
             "origin": origin,
         }
 

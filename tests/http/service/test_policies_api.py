@@ -124,8 +124,8 @@ def test_rule_decides(
 
 
 def test_every_rule_has_an_override_in_the_table() -> None:
-    """No rule of the policy goes untested. Personas, locations, subscriptions and lists of everything have tests of
-    their own.
+    """No rule of the policy goes untested. Personas, locations, tokens, subscriptions and lists of everything have
+    tests of their own.
     """
     elsewhere = {
         "writer",
@@ -140,6 +140,7 @@ def test_every_rule_has_an_override_in_the_table() -> None:
         "location:get",
         "location:check",
         *(f"subscription:{verb}" for verb in ("create", "list", "get", "update", "delete")),
+        *(f"token:{verb}" for verb in ("create", "create_with_token", "list", "get", "delete", "manage")),
         "artifact:promote_location",
     }
     assert {row[0] for row in OVERRIDES} == {rule.name for rule in RULES} - elsewhere

@@ -227,7 +227,12 @@ def find_marker(
     if marker is None:
         return None
     row = connection.execute(marker_statement(query, marker)).first() if may_be_id(marker) else None
-    if row is None or not _shows(connection, scope, marker, row.owner, visibility_of(row.visibility, row.sharing)):
+    shown = row is not None and scope.shows_type(row.type_name)
+    if (
+        row is None
+        or not shown
+        or not _shows(connection, scope, marker, row.owner, visibility_of(row.visibility, row.sharing))
+    ):
         raise ArtifactNotFound(
             f"Parameter 'marker' is {quoted(marker)}, which is no artifact that you can see; give the id of the last "
             "artifact of the page before, or follow 'next'."

@@ -19,7 +19,7 @@ from glare.errors import Unauthorized, Unavailable
 from glare.identity.base import UNDECIDED, Credentials, Undecided
 from glare.identity.keystone.library import Middleware, environ
 from glare.identity.keystone.memory import ActorMemory, TokenMemory
-from glare.identity.token_file import PREFIX
+from glare.identity.token_text import PREFIX
 
 LOG = logging.getLogger(__name__)
 

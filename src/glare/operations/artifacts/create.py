@@ -45,7 +45,7 @@ def create_artifact(
     for name in _DECIDED_LATER:
         if name in body:
             raise BadRequest(f"Field '{name}' cannot be set at creation; leave it out.")
-    services.policy.require("artifact:create", actor, {**_texts(body), "owner": project})
+    services.policy.require("artifact:create", actor, {**_texts(body), "owner": project, "type_name": type_name})
     spec = access.find_type(services, type_name)
     if spec is services.types.all:
         raise Forbidden(f"Type '{spec.name}' is read-only; create the artifact under its own type.")

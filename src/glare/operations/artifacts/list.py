@@ -63,7 +63,8 @@ def list_artifacts(
     spec = access.find_type(services, type_name)
     scope = list_scope(services.policy, actor)
     query = parse_query(spec.face(microversion), pairs, services.rules.query, microversion)
-    types = tuple(services.types.specs.values()) if spec is services.types.all else (spec,)
+    named = services.types.specs.values() if spec is services.types.all else (spec,)
+    types = tuple(one for one in named if scope.shows_type(one.name))
     with services.db.read() as connection:
         page = list_ids(connection, query, scope, types)
         first, *rest = batches(connection, page.ids, PART) or [[]]

@@ -27,6 +27,7 @@ from glare.operations.artifacts import members
 from glare.operations.artifacts.links import require_links
 from glare.operations.services import Services
 from glare.operations.slots import holders
+from glare.policy.engine import target_of
 
 
 @dataclass(slots=True)
@@ -180,6 +181,8 @@ def _set(draft: _Draft, values: dict[str, Any]) -> None:
 def _store(services: Services, actor: Actor, before: Artifact, draft: _Draft, detail: Mapping[str, Any]) -> Artifact:
     if draft.artifact.status is not before.status:
         holders.require_no_attempt(before)
+    # A credential for some names gives no artifact another one.
+    services.policy.require_within("artifact:update", actor, target_of(draft.artifact))
     now = services.clock()
     after = replace(draft.artifact, updated_at=now, revision=before.revision + 1)
     changed = dict(before.values) != dict(after.values)

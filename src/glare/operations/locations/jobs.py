@@ -227,6 +227,8 @@ def find_recording(services: Services, actor: Actor, location_id: str) -> docume
         return None
     if actor.anonymous or not (actor.project == job.project or services.policy.is_admin(actor)):
         return None
+    if not actor.limits.allows_type(job.type_name):
+        return None
     failed = job.state is JobState.FAILED
     confidential = claimed_jobs.is_confidential(services, job)
     return documents.Recording(

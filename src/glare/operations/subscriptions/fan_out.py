@@ -19,6 +19,7 @@ from glare.db.lists import members
 from glare.db.rows import owners
 from glare.documents.members import MemberStatus
 from glare.documents.subscriptions import SUSPENDED
+from glare.documents.tokens import TOKEN_EVENTS
 from glare.domain.artifact import Visibility
 from glare.domain.events import Event, RecordedEvent
 from glare.domain.member import Member
@@ -28,6 +29,9 @@ from glare.domain.visibility import ListScope, visible
 from glare.errors import GlareError
 from glare.operations import putting_off
 from glare.operations.services import Services
+
+_OF_PROJECTS: Final = frozenset((SUSPENDED, *TOKEN_EVENTS))
+"""Events that are about no artifact."""
 
 _BATCH: Final = 100
 _RETRY_FIRST: Final = 5 * SECOND
@@ -90,7 +94,7 @@ def _fan_out_one(services: Services, now: int, number: int) -> int:
 
 def _put(services: Services, connection: Connection, events: Sequence[RecordedEvent]) -> None:
     batch = [
-        recorded for recorded in events if recorded.event.artifact_id is not None or recorded.event.type == SUSPENDED
+        recorded for recorded in events if recorded.event.artifact_id is not None or recorded.event.type in _OF_PROJECTS
     ]
     if not batch:
         return

@@ -31,6 +31,7 @@ from glare.operations.locations.verify import tell_stale
 from glare.operations.services import Services
 from glare.operations.slots.objects import remove_due
 from glare.operations.subscriptions.confirmations import expire
+from glare.operations.tokens.upkeep import retire_tokens, tell_expiring
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    retiring = (forget_marks, retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs)
-    for step in (*steps, *retiring, tell_stale, expire_subscriptions):
+    retiring = (forget_marks, retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs, retire_tokens)
+    for step in (*steps, *retiring, tell_stale, tell_expiring, expire_subscriptions):
         try:
             step(services)
         except Exception as error:  # noqa: BLE001 - the other steps must run all the same

@@ -25,14 +25,16 @@ class IdentitySettings(Section):
     """Who is calling."""
 
     pipeline: tuple[str, ...] = sources(
-        "token_file",
+        "token_file, tokens",
         "Sources that tell who is calling, with commas between them. The first that takes the credentials of a request "
-        "decides. `token_file`: tokens made with `glare-server token create`. `oidc`: signed tokens of the issuers in "
-        "`[oidc] issuers`. `keystone`: tokens of Keystone, checked with the options of `[keystone_authtoken]`, which "
-        "are keystonemiddleware's own; needs glare-server[keystone]. `trusted_headers`: a proxy in `trusted_peers` has "
-        "authenticated the caller and says so in X-Identity-Status, X-User-Id, X-Project-Id and X-Roles. "
-        "`test_token`: anyone may be anybody with `X-Auth-Token: user:project:role1,role2`; for tests only, and alone.",
-        ("token_file", "trusted_headers", "test_token", "oidc", "keystone"),
+        "decides. `tokens`: tokens in the database, which users make at `/tokens` and operators with `glare-server "
+        "token create`. `token_file`: those in `token_file`, where older versions kept them; without that file there "
+        "are none. `oidc`: signed tokens of the issuers in `[oidc] issuers`. `keystone`: tokens of Keystone, checked "
+        "with the options of `[keystone_authtoken]`, which are keystonemiddleware's own; needs glare-server[keystone]. "
+        "`trusted_headers`: a proxy in `trusted_peers` has authenticated the caller and says so in X-Identity-Status, "
+        "X-User-Id, X-Project-Id and X-Roles. `test_token`: anyone may be anybody with `X-Auth-Token: "
+        "user:project:role1,role2`; for tests only, and alone.",
+        ("tokens", "token_file", "trusted_headers", "test_token", "oidc", "keystone"),
         planned={"keycloak": "keycloak is not part of this version"},
     )
     threads: int = integer(
@@ -63,7 +65,11 @@ class IdentitySettings(Section):
         at_least=64 << 10,
         at_most=16 << 30,
     )
-    token_file: Path = path("$state_dir/tokens.json", "File of the hashed tokens.")
+    token_file: Path = path(
+        "$state_dir/tokens.json",
+        "File of hashed tokens that older versions made. `glare-server token import` takes them over into the "
+        "database.",
+    )
     trusted_peers: tuple[Network, ...] = networks(
         "127.0.0.1, ::1", "Addresses whose identity headers `trusted_headers` believes; everybody else is refused."
     )
