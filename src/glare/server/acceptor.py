@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import sys
+from asyncio.sslproto import SSLProtocol
 from typing import Final
 
 from glare.server.connection import Connection, Site
@@ -21,6 +22,7 @@ _AT_ONCE: Final = 8  # Connections that are opened before others have their turn
 _HANDSHAKES: Final = 1  # The same with TLS, where each takes the loop a millisecond.
 _LOOKED_AT: Final = 32  # and such as are looked at: those whose clients have left again cost little.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
+_TLS_BUFFER: Final = 16 << 10  # A record of TLS. The library has 256 KiB for each connection, before a byte is read.
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROOM_SECONDS: Final = 0.1
 
@@ -36,6 +38,8 @@ class Acceptor:
         self._at_once = _AT_ONCE if tls is None else _HANDSHAKES
         self._handshakes: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
+        if tls is not None:
+            SSLProtocol.max_size = _TLS_BUFFER
 
     def start(self) -> None:
         """Begin to accept."""
