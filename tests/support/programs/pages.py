@@ -59,7 +59,7 @@ PLACEHOLDERS = re.compile(
     r"|(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
     r"|(?P<digest>\b[0-9a-f]{64}\b)"
     r"|(?P<id>(?:\b|(?<=msg_))[0-9a-f]{32}\b)"
-    r"|(?P<token>\bglare_[A-Za-z0-9_-]{43})"
+    r"|(?P<token>\bglare_[A-Za-z0-9_-]{43,50})"
 )
 FREE = ("time", "request")
 """Placeholders that are another one each time."""
@@ -269,7 +269,7 @@ class Reader:
         while "--quickstart" in command and "Ctrl-C" not in self._service_log():
             assert time.monotonic() < deadline, self._service_log()
             time.sleep(0.05)
-        found = re.search(r"\bglare_[A-Za-z0-9_-]{43}", self._service_log())
+        found = re.search(r"\bglare_[A-Za-z0-9_-]{43,50}", self._service_log())
         self.token = found[0] if found else ""
 
     def _service_log(self) -> str:
