@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import tracemalloc
 from contextlib import ExitStack, suppress
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +19,8 @@ from glare.server.turns import Turns
 from support.conversation import eventually
 from support.small_host import SmallHost, contexts, everything, get, small_host
 
+HANDSHAKES = 40
+MOST_OF_A_HANDSHAKE = 64 << 10
 UNREAD = 4 << 20
 """Bytes that no kernel takes for a reader with a small window."""
 
@@ -386,3 +389,22 @@ def test_a_reader_of_many_short_answers_is_judged_as_one(site: Site) -> None:
             client.sendall(get())
             time.sleep(0.01)
         eventually(lambda: host.counts.open == 0)
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    """No request comes as far."""
+
+
+def test_a_connection_that_begins_to_shake_hands_takes_little_memory() -> None:
+    """Thousands may be open at the same time, before anybody is known."""
+    server, _ = contexts()
+    with small_host(nothing, tls=server) as host, ExitStack() as stack:
+        stack.enter_context(host.connect())
+        eventually(lambda: host.counts.open == 1)
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        for _ in range(HANDSHAKES):
+            stack.enter_context(host.connect()).sendall(b"\x16\x03\x01\x02\x00\x01")
+        eventually(lambda: host.counts.open == HANDSHAKES + 1)
+        eventually(lambda: tracemalloc.get_traced_memory()[0] > 0)
+        assert tracemalloc.get_traced_memory()[1] < HANDSHAKES * MOST_OF_A_HANDSHAKE

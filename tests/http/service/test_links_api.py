@@ -236,6 +236,21 @@ def test_no_address_of_a_link_is_in_a_log(glare: Glare, caplog: pytest.LogCaptur
     assert [entry["target"] for entry in audited] == [link["id"]]
 
 
+def test_making_and_revoking_are_in_the_audit_log(glare: Glare) -> None:
+    """One entry each, with the blob or how many there were; a revocation of nothing leaves none."""
+    artifact = image(glare.alice)
+    one = link_to(glare.alice, artifact)
+    link_to(glare.alice, artifact)
+    assert glare.alice.request("DELETE", f"/links/{one['id']}").status_code == 204
+    assert [revoke(glare.alice).json()["revoked"] for _ in range(2)] == [1, 0]
+    audited = [entry for entry in glare.admin.request("GET", "/audit").json()["audit"] if "link." in entry["action"]]
+    assert [(entry["action"], entry["target"]) for entry in reversed(audited)][2:] == [
+        ("link.delete", one["id"]),
+        ("link.delete", "wonderland"),
+    ]
+    assert all(entry["user"] == "alice" for entry in audited)
+
+
 def test_older_keys_go_on_signing_what_they_have_signed(tmp_path: Path) -> None:
     """A new key comes first in the file, and links of the old one work for as long as it stays."""
     path = tmp_path / "keys"

@@ -67,7 +67,7 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
         if most != UNLIMITED and rows.count(connection, project) >= most:
             raise Conflict(f"Project '{project}' has its {most} links; revoke some, or ask the operator for more.")
         rows.add(connection, link)
-        _note(connection, actor, "link.create", link)
+        _note(services, connection, actor, "link.create", link)
         return link
 
     made = services.db.transact(work, done=lambda connection: rows.find(connection, link.id))
@@ -96,7 +96,7 @@ def revoke_link(services: Services, actor: Actor, link_id: str) -> None:
     def work(connection: Connection) -> None:
         link = _find(services, connection, actor, link_id, "link:delete")
         rows.remove(connection, link.id)
-        _note(connection, actor, "link.delete", link)
+        _note(services, connection, actor, "link.delete", link)
 
     services.db.transact(work)
 
@@ -188,6 +188,6 @@ def _find(services: Services, connection: Connection, actor: Actor, link_id: str
     return found
 
 
-def _note(connection: Connection, actor: Actor, action: str, link: Link) -> None:
-    event = Event(action, link.project, link.type_name, link.artifact_id, None, link.created_at)
+def _note(services: Services, connection: Connection, actor: Actor, action: str, link: Link) -> None:
+    event = Event(action, link.project, link.type_name, link.artifact_id, None, services.clock())
     audit.noted(connection, actor, [event], target=link.id, detail={"blob": link.path})
