@@ -107,6 +107,11 @@ SCENES = {
         },
         given=f"{HERE}export MANAGER=$(glare-server token create --project demo --user mia --role manager)\n",
     ),
+    HOW_TO / "use-api-tokens.md": Scene(
+        replaced={"https://glare.example.org": "http://127.0.0.1:9494"},
+        serve=QUICKSTART,
+        given="export TOKEN=$(glare-server token create --project acme --user mia --role manager --role member)\n",
+    ),
     HOW_TO / "write-your-own-type.md": Scene(),
     HOW_TO / "add-a-store.md": Scene(),
     HOW_TO / "operate.md": Scene(

@@ -272,6 +272,8 @@ DOCUMENTED: Final[tuple[Documented, ...]] = (
     Documented("upgrade", "everywhere", _I, "HTTP/1.1 is spoken on"),
     Documented("want-repr-digest", "everywhere", _I, "blobs carry their sha256 in any case"),
     Documented("x-auth-token", "everywhere", _H, "who is calling"),
+    Documented("x-service-token", "everywhere", _H, "the service that acts for the caller, where Keystone is asked"),
+    Documented("x-storage-token", "everywhere", _H, "as `X-Auth-Token`, where Keystone is asked and that is not there"),
     Documented("x-forwarded-for", "everywhere", _H, "the client's address, from trusted proxies"),
     Documented("x-openstack-request-id", "everywhere", _H, "a UUID to know the request by"),
     Documented("a-im", "everywhere", _I, "answers are whole, and the client sees that (RFC 3229)"),
