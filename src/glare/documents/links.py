@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
+from glare.documents.parts import MACHINE_MADE, NO_NUL, Page, PageQuery, Time, marker
 
 _ABOUT_NETWORK: Final = "Addresses that may use it, such as 192.0.2.0/24; null for all."
 _ABOUT_USES: Final = "How many GET requests may read by it; null for any number. A resumed download is one more."
@@ -50,8 +50,12 @@ class MadeLink(Link, frozen=True, kw_only=True):
 
 
 class RevokeLinks(Struct, forbid_unknown_fields=True, frozen=True):
-    artifact: Annotated[str, Meta(max_length=36, description="Those to this artifact; null for all.")] | None = None
-    project: Annotated[str, Meta(max_length=255, description="The project, for administrators.")] | None = None
+    artifact: (
+        Annotated[str, Meta(max_length=36, description="Those to this artifact; null for all."), MACHINE_MADE] | None
+    ) = None
+    project: (
+        Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="The project, for administrators.")] | None
+    ) = None
 
 
 class RevokedLinks(Struct, frozen=True):
@@ -63,6 +67,10 @@ class LinkPage(Page):
 
 
 class LinkQuery(PageQuery, frozen=True):
-    artifact: Annotated[str, Meta(max_length=36, description="Links to this artifact only.")] | None = None
-    project: Annotated[str, Meta(max_length=255, description="The project, for administrators.")] | None = None
-    marker: Annotated[str | None, marker()] = None
+    artifact: Annotated[str, Meta(max_length=36, description="Links to this artifact only."), MACHINE_MADE] | None = (
+        None
+    )
+    project: (
+        Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="The project, for administrators.")] | None
+    ) = None
+    marker: Annotated[str, marker(), MACHINE_MADE] | None = None

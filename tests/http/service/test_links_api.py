@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import pytest
@@ -181,6 +181,20 @@ def test_what_cannot_be_linked_is_refused(glare: Glare, members: Json, word: str
     answer = glare.alice.request("POST", "/links", json=asked)
     assert answer.status_code == 400
     assert word in answer.text
+
+
+@pytest.mark.parametrize("text", ["%00", "%C3%A9", "x" * 300])
+def test_ids_that_cannot_be_are_refused_on_every_database(glare: Glare, text: str) -> None:
+    """NUL and letters beyond ASCII are compared with no column: some databases refuse to."""
+    for method in ("GET", "DELETE"):
+        assert glare.alice.request(method, f"/links/{text}").status_code == 404
+    assert glare.client.get(f"/links/{text}/image").status_code == 404
+    for name in ("artifact", "marker"):
+        assert glare.alice.request("GET", f"/links?{name}={text}").status_code in (200, 400)
+    plain = unquote(text)
+    assert revoke(glare.alice, artifact=plain).status_code in (200, 400)
+    asked = {"artifact": plain, "blob": "image"}
+    assert glare.alice.request("POST", "/links", json=asked).status_code in (400, 404)
 
 
 def test_a_project_has_so_many_links(tmp_path: Path) -> None:

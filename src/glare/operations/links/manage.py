@@ -178,7 +178,7 @@ def _project(actor: Actor, asked: str | None) -> str:
 
 
 def _find(services: Services, connection: Connection, actor: Actor, link_id: str, rule: str) -> Link:
-    found = rows.find(connection, link_id) if len(link_id) <= 36 and link_id.isascii() else None
+    found = rows.find(connection, link_id) if len(link_id) <= 36 and link_id.isascii() and "\0" not in link_id else None
     missing = NotFound(f"There is no link '{link_id[:40]}' that you may see; list them at /links.")
     if found is None:
         raise missing
