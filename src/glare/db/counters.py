@@ -72,6 +72,11 @@ def use(connection: Connection, project: str, type_name: str, *, artifacts: int 
         )
 
 
+def lock_project(connection: Connection, project: str) -> None:
+    """Let nobody else who locks the project go on, or change what it uses, until the transaction ends."""
+    add_up(connection, quota_usage, {"project": project, "type_name": ALL_TYPES}, {"artifacts": 0, "bytes": 0})
+
+
 def use_within(
     connection: Connection,
     project: str,

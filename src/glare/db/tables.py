@@ -641,6 +641,7 @@ links = Table(
     Column("project", _text(255), nullable=False),
     # Who made it, and reads by it.
     Column("user_id", _text(255)),
+    Column("maker_project", _text(255)),
     Column("roles", _text(), nullable=False),
     Column("domain", _text(255)),
     Column("system", SmallInteger, nullable=False),

@@ -24,11 +24,9 @@ from glare import durable
 from glare.domain.actor import Actor
 from glare.errors import GlareError, InvalidParameterValue, NotFound, Unauthorized, Unavailable
 from glare.identity.base import Credentials, token_of
-from glare.identity.token_text import PREFIX, digest_of, new_token
+from glare.identity.token_text import PREFIX, REMEDY, digest_of, new_token
 
 LOG = logging.getLogger(__name__)
-
-_REMEDY = "Send a token in the X-Auth-Token header; its operator makes one with: glare-server token create."
 
 
 class TokenRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,7 +223,7 @@ class TokenFileSource:
     """
 
     name = "token_file"
-    remedy = _REMEDY
+    remedy = REMEDY
     challenges = ('Bearer realm="glare"',)
 
     def __init__(
@@ -254,7 +252,7 @@ class TokenFileSource:
             self._look()  # It may have been made at this moment.
         actor = self._actors.get(digest)
         if actor is not None and actor.expires is not None and self._clock() >= actor.expires:
-            raise Unauthorized(f"This token has expired. {_REMEDY}")
+            raise Unauthorized(f"This token has expired. {REMEDY}")
         return actor
 
     def decide(self, credentials: Credentials) -> Actor | None:

@@ -17,6 +17,9 @@ from typing import Final
 PREFIX: Final = "glare_"
 """How every token begins."""
 
+REMEDY: Final = "Send a token in the X-Auth-Token header; its operator makes one with: glare-server token create."
+"""What somebody is told whose request has none that counts. It is the same wherever tokens are kept."""
+
 PATTERN: Final = r"\bglare_1[0-9A-Za-z]{49}\b"
 """The regular expression for scanners. The last six characters are the CRC-32 of all before them in base 62."""
 

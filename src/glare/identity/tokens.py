@@ -23,7 +23,7 @@ from glare.domain.actor import Actor
 from glare.domain.callers.api_token import ApiToken, Network
 from glare.errors import GlareError, TooManyRequests, Unauthorized
 from glare.identity.base import UNDECIDED, Credentials, Undecided, token_of
-from glare.identity.token_text import PREFIX, digest_of, is_token
+from glare.identity.token_text import PREFIX, REMEDY, digest_of, is_token
 from glare.shares import Party
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ _log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 
-_REMEDY: Final = "Send a token in the X-Auth-Token header; POST /tokens or glare-server token create makes one."
 _USE_EVERY: Final = 3600 * 1_000_000
 _FORGET_UNKNOWN: Final = 10.0
 """Seconds for which a text that is no token is not looked up again."""
@@ -86,7 +85,7 @@ class TokensSource:
     """
 
     name = "tokens"
-    remedy = _REMEDY
+    remedy = REMEDY
     challenges = ('Bearer realm="glare"',)
 
     def __init__(
@@ -203,10 +202,10 @@ class TokensSource:
     def _judge(self, found: _Known, credentials: Credentials) -> Actor:
         actor = found.actor
         if found.revoked:
-            raise Unauthorized(f"This token was revoked. {_REMEDY}")
+            raise Unauthorized(f"This token was revoked. {REMEDY}")
         now = self._clock()
         if actor.expires is not None and now >= actor.expires:
-            raise Unauthorized(f"This token has expired. {_REMEDY}")
+            raise Unauthorized(f"This token has expired. {REMEDY}")
         if found.networks is not None and not self._is_inside(credentials.address, found.networks):
             raise Unauthorized(
                 "This token may not be used from your address; use it from the networks that it was made for, or "
@@ -257,7 +256,7 @@ def _token_in(credentials: Credentials) -> str | None:
     if token is None or not token.startswith(PREFIX):
         return None
     if not is_token(token):
-        raise Unauthorized(f"This token is not whole: its checksum is wrong; copy all of it. {_REMEDY}")
+        raise Unauthorized(f"This token is not whole: its checksum is wrong; copy all of it. {REMEDY}")
     return token
 
 

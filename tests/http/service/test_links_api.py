@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -206,6 +207,30 @@ def test_a_project_has_so_many_links(tmp_path: Path) -> None:
         assert glare.alice.request("POST", "/links", json=asked).status_code == 409
         assert follow(glare, used).status_code == 200
         link_to(glare.alice, artifact)
+
+
+def test_links_that_are_made_at_once_keep_the_limit(tmp_path: Path) -> None:
+    """Of many that come at the same moment as many are made as there is room for."""
+    with running(tmp_path, "[links]\nmax_per_project = 3\n") as glare:
+        asked = {"artifact": image(glare.alice)["id"], "blob": "image"}
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: glare.alice.request("POST", "/links", json=asked), range(16)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 13
+        assert len(glare.alice.request("GET", "/links").json()["links"]) == 3
+
+
+def test_a_link_that_an_admin_has_made_reads_as_the_admin(glare: Glare) -> None:
+    """It belongs to the artifact's project, which sees and revokes it, and has the rights of who made it."""
+    artifact = image(glare.alice)
+    link = link_to(glare.admin, artifact)
+    assert link["project"] == "wonderland"
+    with glare.services.db.read() as connection:
+        stored = rows.find(connection, link["id"])
+    assert stored is not None
+    assert (stored.maker.user, stored.maker.project, stored.maker.roles) == ("admin", "cloud", frozenset({"admin"}))
+    assert follow(glare, link).status_code == 200
+    assert glare.alice.request("DELETE", f"/links/{link['id']}").status_code == 204
+    assert follow(glare, link).status_code == 404
 
 
 def test_a_folder_of_replicas_is_read_as_metalink(tmp_path: Path) -> None:

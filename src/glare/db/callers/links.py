@@ -22,6 +22,7 @@ def add(connection: Connection, link: Link) -> None:
             id=link.id,
             project=link.project,
             user_id=maker.user,
+            maker_project=maker.project,
             roles=",".join(sorted(maker.roles)),
             domain=maker.domain,
             system=int(maker.system),
@@ -89,7 +90,7 @@ def _of(project: str, artifact_id: str | None) -> ColumnElement[bool]:
 
 def _link(row: Row[Any]) -> Link:
     roles = frozenset(role for role in row.roles.split(",") if role)
-    maker = Actor(row.user_id, row.project, roles, domain=row.domain, system=bool(row.system), source="link")
+    maker = Actor(row.user_id, row.maker_project, roles, domain=row.domain, system=bool(row.system), source="link")
     return Link(
         row.id,
         maker,

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from glare.db.callers import links as rows
-from glare.db.counters import UNLIMITED
+from glare.db.counters import UNLIMITED, lock_project
 from glare.documents import links as documents
 from glare.documents.links import LinkQuery, NewLink
 from glare.domain import moment
@@ -62,6 +62,7 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
     )
 
     def work(connection: Connection) -> Link:
+        lock_project(connection, project)  # Or two at once pass a limit that has room for one.
         rows.remove_ended(connection, project, now)
         most = services.rules.links.most
         if most != UNLIMITED and rows.count(connection, project) >= most:

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("id", _ascii(36), nullable=False),
         sa.Column("project", _text(255), nullable=False),
         sa.Column("user_id", _text(255), nullable=True),
+        sa.Column("maker_project", _text(255), nullable=True),
         sa.Column("roles", _text(), nullable=False),
         sa.Column("domain", _text(255), nullable=True),
         sa.Column("system", sa.SmallInteger(), nullable=False),
