@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from glare.domain.actor import ANONYMOUS, Actor
-from glare.errors import BadRequest, Unauthorized
+from glare.errors import BadRequest, Forbidden, Unauthorized
 from glare.identity.base import Credentials
 from glare.identity.pipeline import Pipeline
 from glare.identity.trusted_headers import IDENTITY_HEADERS, TrustedHeadersSource
@@ -90,6 +90,16 @@ def test_the_tenant_header_stands_in_for_the_project_header() -> None:
 def test_a_confirmed_caller_may_have_no_project() -> None:
     """Confirmed without a project is a user without one, and not the anonymous reader."""
     assert who({"x-identity-status": "Confirmed", "x-user-id": "ann"}) == Actor("ann", None, frozenset())
+
+
+def test_a_caller_of_a_domain_is_refused() -> None:
+    """The roles of a domain hold nowhere here, also where they are an administrator's; beside a project it is no
+    matter.
+    """
+    headers = {"x-identity-status": "Confirmed", "x-user-id": "ann", "x-domain-id": "d1", "x-roles": "admin"}
+    with pytest.raises(Forbidden, match="of a domain"):
+        who(headers)
+    assert who({**headers, "x-project-id": "p1"}).project == "p1"
 
 
 @pytest.mark.parametrize("catalog", ["{", "not json", '{"a": 1}', "[1,", ""])

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from glare.domain.actor import Actor
-from glare.errors import Unauthorized
+from glare.errors import Forbidden, Unauthorized
 
 MAX_PROJECT: Final = 255
 """Characters of a project's name that can be stored."""
@@ -105,6 +105,13 @@ def storable(actor: Actor) -> Actor:
             "another project, or ask the operator to name it shorter."
         )
     return actor
+
+
+def of_a_domain() -> Forbidden:
+    """The refusal of a token of a domain. Nothing here belongs to a domain, and its roles hold in that domain only: who
+    administers one must not be taken for an administrator of the deployment.
+    """
+    return Forbidden("This token is of a domain, whose roles hold nowhere here; log in to a project, or to the system.")
 
 
 def split_roles(text: str) -> frozenset[str]:

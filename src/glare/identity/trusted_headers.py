@@ -15,7 +15,7 @@ import msgspec
 
 from glare.domain.actor import Actor
 from glare.errors import BadRequest, Unauthorized
-from glare.identity.base import Credentials, split_roles
+from glare.identity.base import Credentials, of_a_domain, split_roles
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,6 +61,8 @@ class TrustedHeadersSource:
                 "The headers X-Project-Id and X-Tenant-Id name different projects; the proxy has to set both to the "
                 "same, or to remove one."
             )
+        if headers.get("x-domain-id", "").strip() and not (project or tenant):
+            raise of_a_domain()
         user = headers.get("x-user-id", "").strip()
         roles = split_roles(headers.get("x-roles", ""))
         return Actor(user or None, project or tenant or None, roles, source=self.name)

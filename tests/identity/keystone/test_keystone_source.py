@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from glare.domain.actor import Actor
-from glare.errors import GlareError, Unauthorized, Unavailable
+from glare.errors import Forbidden, GlareError, Unauthorized, Unavailable
 from glare.identity.base import UNDECIDED, Credentials
 from glare.identity.keystone.source import KeystoneSource
 from glare.identity.pipeline import Pipeline
@@ -75,6 +75,19 @@ def test_scopes(make_source: MakeSource, keystone: Keystone, alpha: str, ann: Ac
     lent = source.decide(sent(keystone.token_of(ann, alpha), x_service_token=acting))
     assert lent is not None
     assert (lent.project, lent.system, lent.service_roles) == (alpha, False, frozenset({"service"}))
+
+
+def test_who_administers_a_domain_administers_nothing_here(
+    make_source: MakeSource, keystone: Keystone, ann: Account
+) -> None:
+    """A role in a domain holds in that domain only, and a token of it is refused with the remedy."""
+    keystone.admin("PUT", f"/domains/default/users/{ann.id}/roles/{keystone.role('admin')}")
+    source = make_source()
+    credentials = sent(keystone.token(ann.name, ann.password, scope={"domain": {"id": "default"}}))
+    for _ in range(2):
+        with pytest.raises(Forbidden, match=r"of a domain.*log in to a project"):
+            source.decide(credentials)
+        assert source.known(credentials) is UNDECIDED
 
 
 RULES = [

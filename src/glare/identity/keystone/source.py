@@ -16,7 +16,7 @@ import msgspec
 
 from glare.domain.actor import Actor
 from glare.errors import Unauthorized, Unavailable
-from glare.identity.base import UNDECIDED, Credentials, Undecided
+from glare.identity.base import UNDECIDED, Credentials, Undecided, of_a_domain
 from glare.identity.keystone.library import Middleware, environ
 from glare.identity.keystone.memory import ActorMemory, TokenMemory
 from glare.identity.token_text import PREFIX
@@ -125,13 +125,15 @@ class KeystoneSource:
         """The caller, and when the word of Keystone ends, in seconds since the epoch."""
         user = request.token_auth.user
         service = request.token_auth.service if request.service_token and request.service_token_valid else None
+        if user.domain_id and not user.project_id:
+            raise of_a_domain()
         now = self._wall_clock()
         ends = _timestamp(user.expires)
         actor = Actor(
             user=user.user_id,
             project=user.project_id,
             roles=frozenset(name.strip() for name in user.role_names),
-            domain=user.project_domain_id if user.project_id else user.domain_id,
+            domain=user.project_domain_id,
             system=bool(user.system_scoped and user.system.get("all")),
             service_roles=frozenset(name.strip() for name in service.role_names) if service else frozenset(),
             expires=ends,
