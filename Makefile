@@ -30,7 +30,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 
 run: .venv/.package ## start the service with an embedded database (HOST=127.0.0.1 PORT=9494); print a curl line to try
-	.venv/bin/glare-server serve --quickstart $(if $(HOST),--bind-host '$(HOST)') $(if $(PORT),--bind-port '$(PORT)')
+	.venv/bin/glare-server serve --quickstart$(if $(HOST), --bind-host '$(HOST)')$(if $(PORT), --bind-port '$(PORT)')
 
 # Status 5 is pytest's "no test is chosen": ARGS may choose tests that are about one database only. A database whose
 # tests fail does not keep the others from theirs; Ctrl-C ends them all.

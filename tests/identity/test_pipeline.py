@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,28 @@ def test_two_tokens_that_differ_are_refused() -> None:
         decided(pipeline, sent("a", authorization="Bearer b"))
     assert decided(pipeline, sent("a", authorization="Bearer a")) == ANN
     assert decided(pipeline, sent("a", authorization="Basic YTpi")) == ANN
+
+
+def test_a_source_that_has_fallen_silent_leaves_threads_to_others() -> None:
+    """As many as may wait for it do; one more is told to come back, and callers of another source are decided."""
+    go_on, waiting = threading.Event(), threading.Semaphore(0)
+
+    def silent(token: str) -> Actor:
+        waiting.release()
+        assert go_on.wait(30)
+        return ANN
+
+    pipeline = Pipeline([Asked("a-", silent, name="silent"), Asked("b-", lambda _: BOB)], at_most=2, patience=0.01)
+    with ThreadPoolExecutor(4) as threads:
+        first = [threads.submit(pipeline.decide, sent(f"a-{number}")) for number in range(2)]
+        for _ in first:
+            assert waiting.acquire(timeout=30)
+        with pytest.raises(Unavailable, match="'silent', which answers slowly"):
+            pipeline.decide(sent("a-3"))
+        assert pipeline.decide(sent("b-1")) == BOB
+        go_on.set()
+        assert [one.result(30) for one in first] == [ANN, ANN]
+    assert pipeline.decide(sent("a-4")) == ANN
 
 
 def test_an_unknown_token_of_a_file_is_the_next_sources(tmp_path: Path) -> None:

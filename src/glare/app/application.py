@@ -57,6 +57,7 @@ def create_application(
         or Pipeline(
             [SOURCES[name](settings, services) for name in settings.pipeline],
             allow_anonymous=settings.anonymous.allow_anonymous_access,
+            at_most=threads_of_one_source(settings),
         ),
         parties=Parties(settings.server.trusted_proxies),
         refusals=Refusals(services, settings.audit.refusals_per_minute),
@@ -91,6 +92,12 @@ def create_application(
     worker = Worker(settings, services) if with_worker else None
     door = Door(application, AT_ONCE, cross_origin=bool(settings.cors.allowed_origin))
     return _Lifespan(_with_cors(settings, Boundary(application, door, PUBLIC, API)), application, door, worker)
+
+
+def threads_of_one_source(settings: Settings) -> int | None:
+    """A quarter of the threads is left to the other sources, where there are others."""
+    threads = settings.identity.threads
+    return max(1, threads - max(1, threads // 4)) if len(settings.pipeline) > 1 else None
 
 
 def _transfers(settings: Settings, metrics: Metrics) -> Transfers:

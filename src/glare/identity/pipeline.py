@@ -8,25 +8,42 @@ The rules, in the order in which they hold:
 3. Where no source takes them, a token is refused; whoever has none is the anonymous reader where that is allowed.
    Whoever means to be somebody should hear that they are not.
 4. Every refusal names the ways in.
+5. So many threads may wait for one source, fewer than there are: a source that has fallen silent leaves some to the
+   others, and who would be one too many is told to come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from glare.domain.actor import ANONYMOUS, Actor
-from glare.errors import BadRequest, Unauthorized
+from glare.errors import BadRequest, Unauthorized, Unavailable
 from glare.identity.base import UNDECIDED, Credentials, Source, Undecided, bearer_of, token_of
 
 _BEARER: Final = "bearer"
 
 
 class Pipeline:
-    """The sources, asked in this order. Without `allow_anonymous` a request without credentials is refused."""
+    """The sources, asked in this order. Without `allow_anonymous` a request without credentials is refused.
 
-    def __init__(self, sources: Sequence[Source], *, allow_anonymous: bool = False) -> None:
+    Up to `at_most` threads wait for one source at the same time (None: any number), and others `patience` seconds for
+    a place among them.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        allow_anonymous: bool = False,
+        at_most: int | None = None,
+        patience: float = 0.25,
+    ) -> None:
         self._sources = tuple(sources)
+        self._places = [None if at_most is None else threading.BoundedSemaphore(at_most) for _ in self._sources]
+        self._patience = patience
         self._allow_anonymous = allow_anonymous
         self._remedy = " Or: ".join(dict.fromkeys(source.remedy for source in self._sources))
         self._challenges = tuple(dict.fromkeys(one for source in self._sources for one in source.challenges))
@@ -47,15 +64,31 @@ class Pipeline:
         """The caller. Blocks for as long as a source does. Raises `Unauthorized`, `BadRequest`, `Unavailable`."""
         token = _one_token(credentials)
         try:
-            for source in self._sources:
+            for source, places in zip(self._sources, self._places, strict=True):
                 found = source.known(credentials)
                 if found is UNDECIDED:
-                    found = source.decide(credentials)
+                    with self._place(source, places):
+                        found = source.decide(credentials)
                 if found is not None:
                     return found
             return self._nobody(token)
         except Unauthorized as error:
             raise self._with_challenges(error, token) from None
+
+    @contextmanager
+    def _place(self, source: Source, places: threading.BoundedSemaphore | None) -> Iterator[None]:
+        """One of those that may wait for the source. Raises `Unavailable` where there is none."""
+        if places is None:
+            yield
+            return
+        if not places.acquire(timeout=self._patience):
+            raise Unavailable(
+                f"Too many requests wait for the identity source '{source.name}', which answers slowly; retry later."
+            )
+        try:
+            yield
+        finally:
+            places.release()
 
     def _nobody(self, token: str | None) -> Actor:
         if token is not None and self._challenges:

@@ -14,12 +14,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from glare.app import create_application
+from glare.app.application import threads_of_one_source
 from glare.domain.actor import Actor
 from glare.errors import Unavailable
 from glare.identity.pipeline import Pipeline
 from glare.identity.token_file import TokenFile
 from support.identities import Asked
-from support.service import Glare, running
+from support.service import Glare, configuration, running
 
 ANONYMOUS = "[DEFAULT]\nallow_anonymous_access = true\n"
 HEADERS = "[identity]\npipeline = trusted_headers\n"
@@ -266,3 +267,11 @@ def test_a_source_that_is_down_is_503(tmp_path: Path) -> None:
         answer_ = client.get("/artifacts/images", headers={"X-Auth-Token": "any"})
         assert (answer_.status_code, answer_.headers["retry-after"]) == (503, "7")
         assert "www-authenticate" not in answer_.headers
+
+
+@pytest.mark.parametrize(("threads", "at_most"), [(8, 6), (2, 1), (1, 1), (16, 12)])
+def test_a_quarter_of_the_threads_is_kept_from_each_source(tmp_path: Path, threads: int, at_most: int) -> None:
+    """With one source alone there is nobody to keep them for."""
+    for pipeline, expected in (("token_file, tokens", at_most), ("tokens", None)):
+        text = f"[identity]\nthreads = {threads}\npipeline = {pipeline}\n"
+        assert threads_of_one_source(configuration(tmp_path, text)) == expected

@@ -40,7 +40,8 @@ class IdentitySettings(Section):
     threads: int = integer(
         "8",
         "Threads per process that ask a source which has to wait for a network or a database. What is known already "
-        "needs none.",
+        "needs none. Where there are several sources, a quarter of them is kept from each, so that one which does not "
+        "answer leaves the others theirs.",
         at_least=1,
         at_most=512,
     )
