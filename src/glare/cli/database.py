@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,13 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from glare.cli.configuration import REMEDY, read_settings, say
+from glare.cli.logs import configure_logging
 from glare.db import migrate
 from glare.db.dialects.refusals import why_unreachable
+from glare.domain.actor import Actor
 from glare.errors import GlareError, Unavailable
-from glare.settings import Settings
+from glare.operations.services import Services
+from glare.settings import Settings, check_machine
 
 
 def upgrade(args: Namespace) -> int:
@@ -90,3 +94,31 @@ def _require_file(settings: Settings) -> None:
     url = make_url(settings.database.connection)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise Unavailable(f"The database {redacted(settings)} does not exist; {REMEDY}.")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Services]:
+    """The services of these settings, on a database of this version."""
+    require_migrated(settings)
+    from glare.app import build_services, close
+
+    services = build_services(settings)
+    try:
+        yield services
+    finally:
+        close(services)
+
+
+@contextmanager
+def services_of(args: Namespace) -> Iterator[Services]:
+    """The services that a command works with, on a database of this version."""
+    settings = read_settings(args)
+    check_machine(settings)
+    configure_logging(settings)
+    with opened(settings) as services:
+        yield services
+
+
+def somebody() -> Actor:
+    """Whoever runs this command."""
+    return Actor(getpass.getuser(), None, frozenset())

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from glare.cli.configuration import read_settings, say
-from glare.cli.database import require_migrated
-from glare.cli.logs import configure_logging
+from glare.cli.configuration import say
+from glare.cli.database import services_of
 from glare.cli.tables import print_json, print_table, table
 from glare.db import check_history, checks
 from glare.db.checks import LocationQuery
@@ -28,7 +25,6 @@ from glare.operations.locations.show import query_of, represent_check
 from glare.operations.locations.verify import verify
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
-from glare.settings import check_machine
 
 _COLUMNS = ("ID", "STATE", "REASON", "PROVEN", "ARTIFACT", "BLOB", "URL")
 _CHECKS = ("FIRST", "LAST", "CHECKS", "KIND", "OUTCOME", "REASON", "STATE", "BYTES")
@@ -97,22 +93,6 @@ def check(args: Namespace) -> int:
             "of the service, or open the network or port there."
         )
     return 0 if finding.outcome is Outcome.EQUAL else 1
-
-
-@contextmanager
-def services_of(args: Namespace) -> Iterator[Services]:
-    """The services that a command works with, on a database of this version."""
-    settings = read_settings(args)
-    check_machine(settings)
-    configure_logging(settings)
-    require_migrated(settings)
-    from glare.app import build_services, close
-
-    services = build_services(settings)
-    try:
-        yield services
-    finally:
-        close(services)
 
 
 def _page(services: Services, query: LocationQuery) -> list[documents.RecordedLocation]:

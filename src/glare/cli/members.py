@@ -8,7 +8,7 @@ from argparse import Namespace
 import msgspec
 
 from glare.cli.configuration import say
-from glare.cli.locations import services_of
+from glare.cli.database import services_of
 from glare.cli.tables import print_table
 from glare.documents.members import MemberQuery
 from glare.documents.parse import parse_query
@@ -25,8 +25,8 @@ def list_members(args: Namespace) -> int:
     given = [(name, value) for name in ("limit", "marker") if (value := getattr(args, name)) is not None]
     with services_of(args) as services:
         page = read_members(services, args.artifact, parse_query(MemberQuery, given))
-    documents = [msgspec.to_builtins(represent_member(member)) for member in page.members]
-    if not print_table(args, _COLUMNS, list(map(_row, page.members)), documents):
+    documents = [msgspec.to_builtins(represent_member(member)) for member in page.entries]
+    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), documents):
         say(f"artifact {args.artifact} is shared with nobody.")
     if page.marker is not None:
         say(f"there may be more: --marker {page.marker}")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Namespace
 from typing import Any
 
 import msgspec
 
 from glare.cli.configuration import say
-from glare.cli.locations import services_of
+from glare.cli.database import services_of, somebody
 from glare.cli.tables import print_table
 from glare.documents.parse import parse, parse_query
 from glare.documents.takedowns import NewTakedown, TakedownQuery
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.domain.takedown import Takedown
 from glare.operations.takedowns.manage import give_back, read_takedowns, represent_takedown, take_down
 
@@ -25,7 +23,7 @@ def add(args: Namespace) -> int:
     """`glare-server takedown add`. The id alone goes to standard output."""
     with services_of(args) as services:
         asked = parse(NewTakedown, {"kind": args.kind, "value": args.value, "reason": args.reason})
-        takedown = take_down(services, _somebody(), asked)
+        takedown = take_down(services, somebody(), asked)
     say(f"the {takedown.kind} is taken down; `glare-server takedown remove {takedown.id}` undoes it.")
     print(takedown.id)
     return 0
@@ -46,14 +44,9 @@ def list_takedowns(args: Namespace) -> int:
 def remove(args: Namespace) -> int:
     """`glare-server takedown remove`."""
     with services_of(args) as services:
-        takedown = give_back(services, _somebody(), args.id)
+        takedown = give_back(services, somebody(), args.id)
     say(f"takedown {takedown.id} of a {takedown.kind} is undone.")
     return 0
-
-
-def _somebody() -> Actor:
-    """Whoever runs this command."""
-    return Actor(getpass.getuser(), None, frozenset())
 
 
 def _document(takedown: Takedown) -> dict[str, Any]:

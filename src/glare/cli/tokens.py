@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 from glare.cli.audit import token_audit
 from glare.cli.configuration import REMEDY, read_settings, say
-from glare.cli.database import require_migrated
+from glare.cli.database import opened, somebody
 from glare.cli.tables import print_table
 from glare.db.callers import tokens as rows
 from glare.db.callers.tokens import Wanted
 from glare.documents.tokens import TokenState
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.domain.callers.api_token import ApiToken
+from glare.domain.moment import SECOND
 from glare.errors import InvalidParameterValue, NotFound
 from glare.identity.kept_token import KeptToken
 from glare.identity.token_file import TokenFile, TokenRecord, check_name
@@ -42,7 +40,6 @@ _LABEL: Final = 40
 
 _MOST_TEXT: Final = 255
 _PAGE: Final = 1000
-_SECOND: Final = 1_000_000
 _COLUMNS = ("ID", "PROJECT", "USER", "ROLES", "CREATED", "EXPIRES", "USED", "LIMITS", "LABEL")
 
 
@@ -66,7 +63,7 @@ def list_tokens(args: Namespace) -> int:
     settings = read_settings(args)
     listed: list[tuple[tuple[str, ...], dict[str, Any]]] = []
     if not settings.keeps_tokens_in_file:
-        with _services(settings) as services:
+        with opened(settings) as services:
             now = services.clock()
             listed += [(_row(one), _document(one, now)) for one in _all(services) if one.revoked_at is None]
     if settings.keeps_tokens_in_file or settings.identity.token_file.exists():
@@ -112,11 +109,11 @@ def take_over_file(args: Namespace) -> int:
         )
     file = _token_file(settings)
     records = file.list()
-    with _services(settings) as services:
+    with opened(settings) as services:
         now = services.clock()
         found = [_of_record(record) for record in records]
         living = [token for token in found if not token.ends_by(now)]
-        taken = take_over(services, _somebody(), living)
+        taken = take_over(services, somebody(), living)
     path = file.retire()
     say(f"{taken} tokens are in the database now, {len(living) - taken} were there already.")
     if len(found) > len(living):
@@ -144,13 +141,13 @@ def quickstart_token(settings: Settings) -> str | None:
 
 
 def _quickstart_in_database(settings: Settings) -> str:
-    with _services(settings) as services:
+    with opened(settings) as services:
         while True:
             text = kept(settings).read_or_make()
             digest = digest_of(text)
             if any(record.sha256 == digest for record in _records(settings)):
                 return text  # Of an older version, whose tokens are not taken over yet.
-            record_token(services, _somebody(), _demo(services, digest))
+            record_token(services, somebody(), _demo(services, digest))
             with services.db.read() as connection:
                 found = rows.by_digest(connection, digest)
             if found is not None and not found.ends_by(services.clock()):
@@ -179,11 +176,11 @@ def revoke_token(settings: Settings, token_id: str) -> tuple[str, str]:
     recorded again by a start.
     """
     if not settings.keeps_tokens_in_file:
-        with _services(settings) as services:
+        with opened(settings) as services:
             found = find_token(services, token_id)
             if found is not None:
                 kept(settings).forget(found.sha256)
-                revoke_ids(services, _somebody(), [found.id])
+                revoke_ids(services, somebody(), [found.id])
                 return found.user, found.project
         if not settings.identity.token_file.exists():
             raise NotFound(f"There is no token with id {token_id!r}; glare-server token list shows them.")
@@ -198,8 +195,8 @@ def revoke_token(settings: Settings, token_id: str) -> tuple[str, str]:
 def _revoke_of_user(settings: Settings, user: str, project: str | None) -> int:
     number = 0
     if not settings.keeps_tokens_in_file:
-        with _services(settings) as services:
-            number += len(revoke_of_user(services, _somebody(), Wanted(project, user)))
+        with opened(settings) as services:
+            number += len(revoke_of_user(services, somebody(), Wanted(project, user)))
     for record in _records(settings):
         if record.user == user and project in (None, record.project):
             revoke_token(settings, record.id)
@@ -223,10 +220,10 @@ def _create_in_database(args: Namespace, settings: Settings, lifetime: float | N
     if len(args.label) > _MOST_TEXT:
         raise InvalidParameterValue(f"--label may have {_MOST_TEXT} characters, and has {len(args.label)}; shorten it.")
     text = new_token()
-    with _services(settings) as services:
+    with opened(settings) as services:
         now = services.clock()
         try:
-            expires = None if lifetime is None else now + int(lifetime * _SECOND)
+            expires = None if lifetime is None else now + int(lifetime * SECOND)
             shown = "" if expires is None else f"{_moment(expires)}"
         except (OverflowError, ValueError):
             raise InvalidParameterValue(
@@ -247,7 +244,7 @@ def _create_in_database(args: Namespace, settings: Settings, lifetime: float | N
             expires_at=expires,
             notify_at=None if expires is None or not notice or expires - notice <= now else expires - notice,
         )
-        record_token(services, _somebody(), token)
+        record_token(services, somebody(), token)
     return text, token.id, shown
 
 
@@ -278,23 +275,6 @@ def _token_file(settings: Settings) -> TokenFile:
     return TokenFile(path)
 
 
-@contextmanager
-def _services(settings: Settings) -> Iterator[Services]:
-    require_migrated(settings)
-    from glare.app.services import build_services, close
-
-    services = build_services(settings)
-    try:
-        yield services
-    finally:
-        close(services)
-
-
-def _somebody() -> Actor:
-    """Whoever runs this command."""
-    return Actor(getpass.getuser(), None, frozenset())
-
-
 def _all(services: Services) -> Iterator[ApiToken]:
     after = None
     while True:
@@ -315,8 +295,8 @@ def _of_record(record: TokenRecord) -> ApiToken:
         roles=record.roles,
         description=record.label[:_MOST_TEXT],
         source=_FILE,
-        created_at=int(record.created.timestamp()) * _SECOND,
-        expires_at=None if record.expires is None else int(record.expires.timestamp()) * _SECOND,
+        created_at=int(record.created.timestamp()) * SECOND,
+        expires_at=None if record.expires is None else int(record.expires.timestamp()) * SECOND,
     )
 
 

@@ -21,6 +21,7 @@ from typing import Final, Protocol, TypeVar
 from glare.context import PARTY
 from glare.domain.actor import Actor
 from glare.domain.callers.api_token import ApiToken, Network
+from glare.domain.moment import HOUR, SECOND
 from glare.errors import GlareError, TooManyRequests, Unauthorized
 from glare.identity.base import UNDECIDED, Credentials, Undecided, token_of
 from glare.identity.token_text import PREFIX, REMEDY, digest_of, is_token
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 
-_USE_EVERY: Final = 3600 * 1_000_000
+_USE_EVERY: Final = HOUR
 _FORGET_UNKNOWN: Final = 10.0
 """Seconds for which a text that is no token is not looked up again."""
 
@@ -211,7 +212,7 @@ class TokensSource:
                 "This token may not be used from your address; use it from the networks that it was made for, or "
                 "another one."
             )
-        micros = int(now * 1_000_000)
+        micros = int(now * SECOND)
         if (found.used_at is None or micros - found.used_at >= _USE_EVERY) and actor.credential is not None:
             found.used_at = micros
             self._aside.submit(self._record_use, actor.credential)
@@ -261,7 +262,7 @@ def _token_in(credentials: Credentials) -> str | None:
 
 
 def _known_of(token: ApiToken) -> _Known:
-    expires = None if token.expires_at is None else token.expires_at / 1_000_000
+    expires = None if token.expires_at is None else token.expires_at / SECOND
     actor = Actor(
         token.user,
         token.project,

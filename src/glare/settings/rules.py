@@ -167,8 +167,8 @@ def _token_rules(settings: Settings) -> TokenRules:
     options = settings.tokens
     return TokenRules(
         most=options.max_per_project,
-        default_lifetime=int(options.default_lifetime * 1_000_000),
-        max_lifetime=int(options.max_lifetime * 1_000_000),
-        notice=int(options.expiry_notice * 1_000_000),
-        retention=int(options.retention * 1_000_000),
+        default_lifetime=int(options.default_lifetime * SECOND),
+        max_lifetime=int(options.max_lifetime * SECOND),
+        notice=int(options.expiry_notice * SECOND),
+        retention=int(options.retention * SECOND),
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from glare.app.oidc import oidc_source
 from glare.cli.configuration import say, sources_of
-from glare.cli.locations import services_of
+from glare.cli.database import services_of
 from glare.cli.tables import print_table
 from glare.domain.actor import Actor
 from glare.errors import InvalidParameterValue, Unavailable

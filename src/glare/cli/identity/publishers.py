@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Namespace
 from typing import Any, Final
 
 import msgspec
 
 from glare.cli.configuration import say
-from glare.cli.locations import services_of
+from glare.cli.database import services_of, somebody
 from glare.cli.tables import print_table
 from glare.documents.parse import parse, parse_query
 from glare.documents.publishers import NewPublisher, PublisherQuery
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.domain.publisher import Publisher
 from glare.errors import InvalidParameterValue
 from glare.operations.publishers.manage import read_publishers, register, represent_publisher, take_away
@@ -30,7 +28,7 @@ def add(args: Namespace) -> int:
         body["description"] = args.description
     with services_of(args) as services:
         asked = parse(NewPublisher, body | {"roles": args.role or ["member"]})
-        publisher = register(services, _somebody(), args.project, tuple(args.role or ["member"]), asked)
+        publisher = register(services, somebody(), args.project, tuple(args.role or ["member"]), asked)
     say(f"builds of {publisher.issuer} with these claims may publish into {publisher.project}.")
     print(publisher.id)
     return 0
@@ -53,7 +51,7 @@ def list_publishers(args: Namespace) -> int:
 def remove(args: Namespace) -> int:
     """`glare-server publishers remove`."""
     with services_of(args) as services:
-        publisher = take_away(services, _somebody(), args.id)
+        publisher = take_away(services, somebody(), args.id)
     say(f"publisher {publisher.id} of project {publisher.project} is refused on all nodes within seconds.")
     return 0
 
@@ -63,11 +61,6 @@ def _claim(text: str) -> tuple[str, str]:
     if not separator or not name or not pattern:
         raise InvalidParameterValue(f"--claim {text!r} must be NAME=PATTERN, such as ref=refs/heads/main.")
     return name, pattern
-
-
-def _somebody() -> Actor:
-    """Whoever runs this command."""
-    return Actor(getpass.getuser(), None, frozenset())
 
 
 def _row(publisher: Publisher) -> tuple[str, ...]:

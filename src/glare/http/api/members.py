@@ -44,7 +44,7 @@ def _known(call: Call) -> None:
 )
 def list_page(call: Call, query: MemberQuery) -> tuple[Sequence[Member], str | None]:
     page = members.list_members(call.services, call.actor, call.parameters["artifact_id"], query)
-    return [represent_member(member) for member in page.members], page.marker
+    return [represent_member(member) for member in page.entries], page.marker
 
 
 @Taking(

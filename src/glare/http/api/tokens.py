@@ -51,7 +51,7 @@ def _of_project(call: Call) -> None:
 def list_page(call: Call, query: documents.TokenQuery) -> tuple[Sequence[documents.Token], str | None]:
     page = manage.list_tokens(call.services, call.actor, query)
     now = call.services.clock()
-    return [represent_token(one, now) for one in page.tokens], page.marker
+    return [represent_token(one, now) for one in page.entries], page.marker
 
 
 @Taking(

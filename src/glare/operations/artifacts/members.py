@@ -5,8 +5,7 @@ A member learns of no other one. Whoever sees the artifact by other means finds 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -23,19 +22,12 @@ from glare.domain.events import Event, member_event
 from glare.domain.member import Member
 from glare.errors import BadRequest, Conflict, NotFound
 from glare.operations import access, audit
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.policy.engine import target_of
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page, by project. `marker` is where the next one begins, None after the last."""
-
-    members: Sequence[Member]
-    marker: str | None
-
-
-def list_members(services: Services, actor: Actor, artifact_id: str, query: documents.MemberQuery) -> Page:
+def list_members(services: Services, actor: Actor, artifact_id: str, query: documents.MemberQuery) -> Page[Member]:
     """One page of the members: all for the owner and admins, itself for a member.
 
     Raises `ArtifactNotFound`, `PolicyException`, and `NotFound` for everybody else.
@@ -52,7 +44,7 @@ def list_members(services: Services, actor: Actor, artifact_id: str, query: docu
         return _page(connection, artifact, query, limit)
 
 
-def read_members(services: Services, artifact_id: str, query: documents.MemberQuery) -> Page:
+def read_members(services: Services, artifact_id: str, query: documents.MemberQuery) -> Page[Member]:
     """One page of all members, for a caller that may see them. Raises `ArtifactNotFound`."""
     limit = min(query.limit, services.rules.query.max_page)
     with services.db.read() as connection:
@@ -198,10 +190,10 @@ def _member(connection: Connection, artifact: Artifact, project: str) -> Member:
     return member
 
 
-def _page(connection: Connection, artifact: Artifact, query: documents.MemberQuery, limit: int) -> Page:
+def _page(connection: Connection, artifact: Artifact, query: documents.MemberQuery, limit: int) -> Page[Member]:
     shared = artifact.visibility is Visibility.SHARED
     found = rows.page(connection, artifact.id, limit=limit, after=query.marker) if shared else []
-    return Page(found, found[-1].project if len(found) == limit else None)
+    return page_of(found, limit, lambda member: member.project)
 
 
 def _remove(services: Services, connection: Connection, actor: Actor, artifact: Artifact, member: Member) -> None:

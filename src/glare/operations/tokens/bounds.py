@@ -17,14 +17,13 @@ from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.callers.api_token import Network
 from glare.domain.limits import UNLIMITED, Limits
+from glare.domain.moment import SECOND
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, Forbidden, Unauthorized
 from glare.operations.services import Services
 
 TOKEN_SOURCES: Final = frozenset({"tokens", "token_file"})
 """Identity sources whose credentials are tokens of ours, not a session that ends by itself."""
-
-_SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def bounds_of(services: Services, actor: Actor) -> Bounds:
         raise Forbidden("Your credential may do less than you, so it makes no tokens; make the token with another one.")
     if actor.source not in TOKEN_SOURCES:
         return Bounds(actor)
-    expires = None if actor.expires is None else int(actor.expires * _SECOND)
+    expires = None if actor.expires is None else int(actor.expires * SECOND)
     if actor.source != "tokens" or actor.credential is None:
         return Bounds(actor, parent=actor.credential or "", expires=expires)
     with services.db.read() as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from msgspec import UNSET
 from sqlalchemy import Connection
@@ -18,6 +17,7 @@ from glare.domain.actor import Actor
 from glare.domain.callers.api_token import ApiToken
 from glare.errors import Conflict, Forbidden
 from glare.identity.token_text import digest_of, new_token
+from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.tokens.access import OF_OTHERS, find, may_manage, require_project
 from glare.operations.tokens.bounds import Bounds, bounds_of, limits_of, require_in_force
@@ -83,15 +83,7 @@ def notify_at(services: Services, now: int, expires: int | None) -> int | None:
     return None if expires is None or notice == 0 or expires - notice <= now else expires - notice
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPage:
-    """One page, newest first. `marker` is where the next one begins, None after the last."""
-
-    tokens: Sequence[ApiToken]
-    marker: str | None
-
-
-def list_tokens(services: Services, actor: Actor, query: TokenQuery) -> TokenPage:
+def list_tokens(services: Services, actor: Actor, query: TokenQuery) -> Page[ApiToken]:
     """One page of the tokens of a project: all of them for who manages it, else the caller's own.
 
     Raises `Forbidden`, `PolicyException`.
@@ -107,7 +99,7 @@ def list_tokens(services: Services, actor: Actor, query: TokenQuery) -> TokenPag
     return read_tokens(services, rows.Wanted(project, user, query.state), query.limit, query.marker)
 
 
-def read_tokens(services: Services, wanted: rows.Wanted, limit: int, marker: str | None) -> TokenPage:
+def read_tokens(services: Services, wanted: rows.Wanted, limit: int, marker: str | None) -> Page[ApiToken]:
     """One page, for a caller that may see it."""
     limit = min(limit, services.rules.query.max_page)
     after = None
@@ -116,8 +108,7 @@ def read_tokens(services: Services, wanted: rows.Wanted, limit: int, marker: str
         after = (int(time), last)
     with services.db.read() as connection:
         found = rows.page(connection, wanted, services.clock(), limit, after)
-    last_one = found[-1] if len(found) == limit else None
-    return TokenPage(found, None if last_one is None else f"{last_one.created_at}_{last_one.id}")
+    return page_of(found, limit, lambda token: f"{token.created_at}_{token.id}")
 
 
 def show_token(services: Services, actor: Actor, token_id: str) -> ApiToken:
