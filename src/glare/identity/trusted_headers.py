@@ -19,7 +19,7 @@ from glare.identity.base import Credentials, of_a_domain, split_roles
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-IDENTITY_HEADERS = ("x-identity-status", "x-user-id", "x-project-id", "x-tenant-id", "x-roles")
+IDENTITY_HEADERS = ("x-identity-status", "x-user-id", "x-project-id", "x-tenant-id", "x-domain-id", "x-roles")
 
 
 class TrustedHeadersSource:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from starlette.types import Message
 
-from glare.db.tables import audit, metadata, outbound_hosts, outbound_usage
+from glare.db.tables import audit, marks, metadata, outbound_hosts, outbound_usage
 from support.service import ACTORS, Glare
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -85,8 +85,10 @@ def ask(glare: Glare, method: str, target: bytes, headers: Headers = (), body: b
     return Bare(start["status"], fields, b"".join(message.get("body", b"") for message in bodies))
 
 
-_ELSEWHERE = {audit.name, outbound_hosts.name, outbound_usage.name}
-"""Refusals are remembered, and measuring is charged for, whatever comes of them."""
+_ELSEWHERE = {audit.name, marks.name, outbound_hosts.name, outbound_usage.name}
+"""Refusals are remembered, in a transaction that leaves its mark, and measuring is charged for, whatever comes of
+them.
+"""
 
 
 def stored(glare: Glare) -> dict[str, Any]:
