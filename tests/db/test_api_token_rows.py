@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from ipaddress import ip_network
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError
 
 from glare.db.callers import tokens as rows
@@ -105,6 +106,24 @@ def test_revoking_ends_what_was_made_with_a_token(connection: Connection) -> Non
     assert kept.revoked_at == NOW + 5
     assert rows.revoke(connection, ["a1"], NOW + 6) == []
     assert rows.revocations(connection) == before + 1
+
+
+def test_any_number_of_tokens_is_revoked_at_once(connection: Connection) -> None:
+    """No statement has all of them: PostgreSQL takes 65535 values at most, and an operator's users have more."""
+    made = [a_token(f"a{number}", parent=f"a{number - 1000}" if number >= 1000 else None) for number in range(1500)]
+    rows.add(connection, made)
+    sizes = []
+
+    def see(_: object, __: object, ___: object, parameters: Sized, *____: object) -> None:
+        sizes.append(len(parameters))
+
+    event.listen(connection, "before_cursor_execute", see)
+    ended = rows.revoke(connection, [token.id for token in made[:1000]], NOW)
+    event.remove(connection, "before_cursor_execute", see)
+    assert {token.id for token in ended} == {token.id for token in made}
+    assert len(ended) == len(made)
+    assert max(sizes) < 1100
+    assert rows.active_ids(connection, Wanted(None, "alice"), NOW) == []
 
 
 def test_use_is_recorded_at_most_once_in_an_hour(connection: Connection) -> None:

@@ -27,6 +27,7 @@ _SAME: Final = (
 """Columns that are called as the members of `ApiToken`, and hold what these hold."""
 
 _THE_ROW: Final = 1
+_AT_ONCE: Final = 500
 
 
 class _Limits(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,25 +131,25 @@ def active_ids(connection: Connection, wanted: Wanted, now: int) -> list[str]:
 def revoke(connection: Connection, ids: Collection[str], now: int) -> list[ApiToken]:
     """Revoke these and all that were made with them; returns those that were not revoked before.
 
-    The caller has the lock.
+    The caller has the lock. However many there are, no statement has more than some hundred of them: databases take so
+    many values of one statement and no more.
     """
     found: dict[str, ApiToken] = {}
     asked = list(ids)
     while asked:
-        rows = connection.execute(
-            select(api_tokens).where(or_(_columns.id.in_(asked), _columns.parent.in_(asked)))
-        ).all()
+        some, asked = asked[:_AT_ONCE], asked[_AT_ONCE:]
+        rows = connection.execute(select(api_tokens).where(or_(_columns.id.in_(some), _columns.parent.in_(some))))
         fresh = {row.id: _token(row) for row in rows if row.id not in found}
-        asked = [one for one in fresh if one not in asked]
+        # What was asked for itself is not asked for as a child of another one.
+        asked += fresh.keys() - set(some)
         found |= fresh
     ended = [token for token in found.values() if token.revoked_at is None]
     if ended:
         number = lock(connection) + 1
-        connection.execute(
-            update(api_tokens)
-            .where(_columns.id.in_([token.id for token in ended]))
-            .values(revoked_at=now, notify_at=None, revocation=number)
-        )
+        for first in range(0, len(ended), _AT_ONCE):
+            some = [token.id for token in ended[first : first + _AT_ONCE]]
+            values = {"revoked_at": now, "notify_at": None, "revocation": number}
+            connection.execute(update(api_tokens).where(_columns.id.in_(some)).values(values))
         connection.execute(update(api_token_state).where(api_token_state.c.id == _THE_ROW).values(revocations=number))
     return ended
 
