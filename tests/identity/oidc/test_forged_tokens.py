@@ -233,6 +233,8 @@ def test_tokens_of_each_algorithm_are_taken_where_it_is_allowed(algorithm: str) 
         {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
         {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
         {"kty": "OKP", "crv": "X25519", "x": "AA"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "alg": ["ES256"]},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "alg": {}},
         {"kty": 7},
         {},
     ],

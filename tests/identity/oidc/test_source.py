@@ -139,6 +139,21 @@ def test_a_remembered_token_is_verified_again_after_a_while() -> None:
         who(source, sent(token))
 
 
+def test_a_build_that_is_used_all_the_time_is_verified_again_after_a_while() -> None:
+    """Its publisher is looked up every few seconds, which does not make the token a verified one for longer."""
+    issuer, clock = Issuer(), Clock()
+    source = of_builds(issuer, Registry(publisher()), clock=clock)
+    token = issuer.token(exp=int(clock.now) + 86400)
+    assert who(source, sent(token, "images")) is not None
+    issuer.rotate()
+    for _ in range(8):
+        clock.now += 100
+        assert who(source, sent(token, "images")) is not None
+    clock.now += 200
+    with pytest.raises(Unauthorized, match="no key"):
+        who(source, sent(token, "images"))
+
+
 def test_while_the_issuer_is_down_known_tokens_and_known_keys_go_on() -> None:
     """A new token with a known key is verified; one that needs a new key is 503."""
     issuer, clock = Issuer(), Clock()

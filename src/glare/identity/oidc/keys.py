@@ -211,7 +211,9 @@ def _public_key(data: dict[str, Any]) -> PublicKey | None:
     if kind not in ("RSA", "EC", "OKP") or data.get("use", "sig") != "sig" or not _may_verify(data.get("key_ops")):
         return None
     kid, algorithm = data.get("kid"), data.get("alg")
-    if (kid is not None and not isinstance(kid, str)) or (algorithm is not None and algorithm not in _KINDS):
+    if kid is not None and not isinstance(kid, str):
+        return None
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in _KINDS):
         return None
     public = {name: data[name] for name in _MEMBERS[kind] if name in data}
     try:

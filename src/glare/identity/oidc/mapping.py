@@ -1,7 +1,8 @@
 """From claims to user, projects and roles, by rules that the operator has written.
 
 Every rule that matches counts. One with a `project` lets its caller into that project, with its `roles`; one without
-gives its roles in every project that the others let into.
+gives its roles in every project that the others let into. Where no rule gives a role nobody gets in: the default policy
+lets a caller without roles write, and a group that is misspelt must not do more than one that is not.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ class Step:
 
 @dataclass(slots=True)
 class Outcome:
-    """Who a token is: projects with roles, in the order of the rules. `steps` say how that came about."""
+    """Who a token is: projects with at least one role each, in the order of the rules. `steps` say how that came
+    about.
+    """
 
     user: str
     projects: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -193,25 +196,38 @@ class ClaimMapping:
                 outcome.projects[project] = outcome.projects.get(project, frozenset()) | roles
                 notes.append(f"project {project!r} {_listed(roles)}")
             outcome.steps.append(Step(rule.title, bool(bindings), "; ".join(notes)))
-        outcome.projects = {project: roles | everywhere for project, roles in outcome.projects.items()}
+        whole = {project: roles | everywhere for project, roles in outcome.projects.items()}
+        outcome.projects = {project: roles for project, roles in whole.items() if roles}
+        if len(outcome.projects) < len(whole):
+            left_out = ", ".join(repr(project) for project in list(whole)[:5] if not whole[project])
+            outcome.steps.append(Step("roles", False, f"no rule gives a role in {left_out or 'others'}, so not there"))
         return outcome
 
     def _project(self, name: str) -> str:
         project = self.project_prefix + name
         if len(project) > MAX_PROJECT:
             raise ClaimError(f"{project[:60]!r}… has {len(project)} characters, and may have {MAX_PROJECT}")
-        foreign = next((prefix for prefix in self.others if prefix and project.startswith(prefix)), None)
-        if foreign is not None and not (self.project_prefix and self.project_prefix.startswith(foreign)):
+        # Where ours begins as another's does, ours is the longer one, and what has it is ours.
+        foreign = next(
+            (one for one in self.others if project.startswith(one) and not self.project_prefix.startswith(one)), None
+        )
+        if foreign is not None:
             raise ClaimError(f"{project!r} begins as the projects of another issuer do ({foreign!r})")
         return project
 
 
 def compile_rules(documents: Iterable[RuleDocument]) -> tuple[Rule, ...]:
     """The rules in order. Raises ValueError, which names the rule."""
+    documents = list(documents)
+    everywhere = any(document.project is None for document in documents)
     rules = []
     for number, document in enumerate(documents, 1):
         try:
             rules.append(Rule.of(number, document))
+            if not document.roles and not everywhere:
+                raise ValueError(
+                    "it has no 'roles', and no rule without 'project' gives any, so that it lets nobody in"
+                )
         except ValueError as why:
             raise ValueError(f"rule {number}: {why}") from None
     if len(rules) > MAX_RULES:

@@ -39,12 +39,21 @@ class Memory(Generic[V]):
             return value
 
     def put(self, token: str, value: V) -> None:
+        """Remember a token that was verified just now."""
         name = _name(token)
         with self._lock:
             self._values[name] = (self._clock() + self._seconds, value)
             self._values.move_to_end(name)
             while len(self._values) > self._most:
                 self._values.popitem(last=False)
+
+    def change(self, token: str, value: V) -> None:
+        """Another value for a token, for as long as it is still remembered: it was not verified again."""
+        name = _name(token)
+        with self._lock:
+            found = self._values.get(name)
+            if found is not None:
+                self._values[name] = (found[0], value)
 
     def __len__(self) -> int:
         return len(self._values)

@@ -99,9 +99,9 @@ class OidcSource:
             issuer = self._issuers.get(issuer_of(token) or "")
             if issuer is None:
                 return None
-            found = self._memory.get(token)
+            known = found = self._memory.get(token)
             if found is None or self._verifier.is_over(found.verified.expires):
-                found = self._known(self._verifier.verify(issuer, take_apart(token)))
+                known, found = None, self._known(self._verifier.verify(issuer, take_apart(token)))
         except Refused as why:
             raise Unauthorized(f"This token is refused: {why}.") from None
         project = _project_of(credentials)
@@ -109,7 +109,10 @@ class OidcSource:
         if actor is None:
             found, actor = self._published(found, project)
         # Only now: good tokens of strangers must not push out those of callers.
-        self._memory.put(token, found)
+        if known is None:
+            self._memory.put(token, found)
+        else:
+            self._memory.change(token, found)
         return actor
 
     def explain(self, token: str, project: str | None = None) -> tuple[list[Step], Actor | None]:
