@@ -43,6 +43,15 @@ def test_nobody_else_is_believed(peer: str | None, anonymous: bool) -> None:
         who(CONFIRMED, peer, allow_anonymous=anonymous)
 
 
+@pytest.mark.parametrize("header", ["x-user-id", "x-project-id", "x-roles"])
+def test_names_that_end_in_different_letters_are_different_ones(header: str) -> None:
+    """In UTF-8 `à` and `Å` end with bytes that ISO 8859-1, as which headers are read, has among its blanks."""
+    one, two = (
+        who(CONFIRMED | {header: f" \t{name.encode().decode('latin-1')} \t"}) for name in ("caf\u00e0", "caf\u00c5")
+    )
+    assert one != two
+
+
 @pytest.mark.parametrize("name", IDENTITY_HEADERS)
 def test_each_header_of_an_identity_is_a_claim(name: str) -> None:
     """One of the headers is enough to be refused from a place that is not trusted."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
+from glare.documents.parts import NO_NUL, TRIMMED, Page, PageQuery, Time, marker
 
 
 class MemberStatus(StrEnum):
@@ -23,9 +23,9 @@ Project = Annotated[
     Meta(
         min_length=1,
         max_length=255,
-        pattern=NO_NUL,
+        pattern=TRIMMED,
         description="Identifier of a project, as its tokens name it. Whether there is one, this service does not know.",
-        extra={"must_be": "a string of 1 to 255 characters without NUL"},
+        extra={"must_be": "a string of 1 to 255 characters without NUL, and without a space at either end"},
     ),
 ]
 Decision = Annotated[

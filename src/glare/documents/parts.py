@@ -8,6 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 NO_NUL: Final = r"^[^\u0000]*$"
 
+TRIMMED: Final = r"^[^ \u0000](?:[^\u0000]*[^ \u0000])?$"
+"""Without NUL, and without a space at either end: MariaDB takes a text for the same with spaces behind it."""
+
 MACHINE_MADE: Final = Meta(pattern=r"^[\u0001-\u007f]*$", extra={"remedy": "give ASCII characters only"})
 """Parameters that are compared with texts that machines have made: MariaDB refuses to compare those with more than
 ASCII."""

@@ -15,7 +15,7 @@ import msgspec
 
 from glare.domain.actor import Actor
 from glare.errors import BadRequest, Unauthorized
-from glare.identity.base import Credentials, of_a_domain, split_roles
+from glare.identity.base import Credentials, of_a_domain, split_roles, trimmed
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -50,20 +50,20 @@ class TrustedHeadersSource:
                     "Connect through the proxy that authenticates."
                 )
             return None
-        if headers.get("x-identity-status", "").strip() != "Confirmed":
+        if trimmed(headers.get("x-identity-status", "")) != "Confirmed":
             return None
         if (catalog := headers.get("x-service-catalog")) is not None:
             _check_catalog(catalog)
-        project = headers.get("x-project-id", "").strip()
-        tenant = headers.get("x-tenant-id", "").strip()
+        project = trimmed(headers.get("x-project-id", ""))
+        tenant = trimmed(headers.get("x-tenant-id", ""))
         if project and tenant and project != tenant:
             raise BadRequest(
                 "The headers X-Project-Id and X-Tenant-Id name different projects; the proxy has to set both to the "
                 "same, or to remove one."
             )
-        if headers.get("x-domain-id", "").strip() and not (project or tenant):
+        if trimmed(headers.get("x-domain-id", "")) and not (project or tenant):
             raise of_a_domain()
-        user = headers.get("x-user-id", "").strip()
+        user = trimmed(headers.get("x-user-id", ""))
         roles = split_roles(headers.get("x-roles", ""))
         return Actor(user or None, project or tenant or None, roles, source=self.name)
 

@@ -193,6 +193,17 @@ def test_the_project_is_the_first_of_the_rules_or_the_one_that_the_request_names
             who(source, sent(token, other))
 
 
+def test_a_project_is_named_in_any_letters() -> None:
+    """As bytes of UTF-8 in the header, which a server reads as ISO 8859-1."""
+    issuer = Issuer()
+    source = source_of(issuer, rules=[GROUPS])
+    token = issuer.token(groups=["red", "caf\u00e0", "caf\u00c5"])
+    for name in ("caf\u00e0", "caf\u00c5"):
+        actor = who(source, sent(token, f"corp:{name}".encode().decode("latin-1")))
+        assert actor is not None
+        assert actor.project == f"corp:{name}"
+
+
 def test_the_operator_may_leave_the_prefix_out() -> None:
     """Then users and projects are as the claims have them."""
     issuer = Issuer()

@@ -92,9 +92,10 @@ class Template:
             else:
                 filled.append(_single(claims, piece))
         text = "".join(filled)
-        if not text.strip() or len(text) > 255 or not text.isprintable() or "," in text:
+        if not text or text != text.strip() or len(text) > 255 or not text.isprintable() or "," in text:
             raise ClaimError(
-                f"{self.text!r} becomes {text[:60]!r}, and must become 1 to 255 printable characters without a comma"
+                f"{self.text!r} becomes {text[:60]!r}, and must become 1 to 255 printable characters without a comma, "
+                "and without a space at either end"
             )
         return text
 

@@ -17,7 +17,7 @@ from glare.domain.actor import Actor
 from glare.domain.limits import Limits
 from glare.domain.publisher import Publisher
 from glare.errors import Unauthorized
-from glare.identity.base import UNDECIDED, Credentials, Undecided, token_of
+from glare.identity.base import UNDECIDED, Credentials, Undecided, token_of, trimmed
 from glare.identity.oidc.claims import ClaimError
 from glare.identity.oidc.issuers import Issuer
 from glare.identity.oidc.mapping import Step
@@ -213,7 +213,12 @@ class OidcSource:
 
 
 def _project_of(credentials: Credentials) -> str:
-    return credentials.headers.get(PROJECT_HEADER, "").strip()
+    """The project that a request names. A server reads bytes as ISO 8859-1, and names are UTF-8."""
+    named = trimmed(credentials.headers.get(PROJECT_HEADER, ""))
+    try:
+        return named.encode("latin-1").decode()
+    except UnicodeError:
+        return named
 
 
 def _leads_elsewhere(found: Known, project: str) -> Unauthorized:
