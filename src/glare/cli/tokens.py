@@ -189,6 +189,9 @@ def revoke_token(settings: Settings, token_id: str) -> tuple[str, str]:
     with token_audit(settings) as audit:
         record = file.revoke(token_id)
         audit.note("token_revoke", record)
+    if not settings.keeps_tokens_in_file:
+        with opened(settings) as services:
+            revoke_ids(services, somebody(), [record.id])  # What was made with it.
     return record.user, record.project
 
 
