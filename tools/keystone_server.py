@@ -196,10 +196,17 @@ class Keystone:
         return account
 
     def application_credential(
-        self, account: Account, project: str, rules: Sequence[Mapping[str, str]] | None = None
+        self,
+        account: Account,
+        project: str,
+        rules: Sequence[Mapping[str, str]] | None = None,
+        *,
+        unrestricted: bool = False,
     ) -> tuple[str, str]:
-        """A new application credential, with access rules or without: its id and secret."""
-        wanted: dict[str, Any] = {"name": f"credential-{next(_NUMBERS)}"}
+        """A new application credential, with access rules or without: its id and secret. One that is `unrestricted` may
+        make others.
+        """
+        wanted: dict[str, Any] = {"name": f"credential-{next(_NUMBERS)}", "unrestricted": unrestricted}
         if rules is not None:
             wanted["access_rules"] = list(rules)
         made = self.call(

@@ -13,7 +13,7 @@ from glare.domain.artifact import Artifact, Status, Visibility
 from glare.domain.limits import UNLIMITED, Limits, covers
 from glare.domain.visibility import visible
 from glare.policy.engine import PolicyEngine, target_of
-from glare.policy.limits import CHANGES
+from glare.policy.limits import CHANGES, DELEGATES
 from glare.policy.rules import RULES
 from glare.policy.scope import list_scope, may_see
 
@@ -27,7 +27,9 @@ RULE_NAMES = [rule.name for rule in RULES]
 types = st.frozensets(st.sampled_from(["images", "secrets", "heat_templates"]), min_size=1) | st.none()
 patterns = st.text(st.sampled_from("ab*"), max_size=5)
 names = st.text(st.sampled_from("ab*"), max_size=6)
-limits = st.builds(Limits, st.booleans(), types, st.lists(patterns, min_size=1, max_size=2).map(tuple) | st.none())
+limits = st.builds(
+    Limits, st.booleans(), types, st.lists(patterns, min_size=1, max_size=2).map(tuple) | st.none(), st.booleans()
+)
 actors = st.builds(
     lambda project, roles, limited: Actor("ann", project, roles, limits=limited),
     st.sampled_from(["p1", "p2", None]),
@@ -75,6 +77,7 @@ def test_no_rule_lets_a_credential_beyond_its_limits(actor: Actor, artifact: Art
     ):
         return
     assert not (actor.limits.read_only and rule in CHANGES)
+    assert actor.limits.delegates or rule not in DELEGATES
     assert actor.limits.allows_type(artifact.type_name)
     assert rule not in CHANGES or actor.limits.allows_name(artifact.name)
 
@@ -84,7 +87,9 @@ def test_what_is_about_no_artifact_is_not_for_some_types(limited: Limits, rule: 
     """An administrator's credential for some types, or some names, changes nothing that is no artifact."""
     actor = dataclasses.replace(ADMIN, limits=limited)
     target = {"owner": "p1", "project_id": "p1"}
-    if DEFAULT.allows(rule, actor, target) and rule in CHANGES:
+    allowed = DEFAULT.allows(rule, actor, target)
+    assert not (allowed and rule in DELEGATES and not limited.delegates)
+    if allowed and rule in CHANGES:
         assert (limited.read_only, limited.types, limited.names) == (False, None, None)
 
 

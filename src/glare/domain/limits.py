@@ -11,12 +11,14 @@ class Limits:
     """Bounds of one credential, below the rights of the project and the roles that it stands for.
 
     `types` are names of artifact types and `names` patterns of artifact names (``*`` stands for any characters); None
-    does not limit. Where callers may connect from is checked by the identity source that knows the credential.
+    does not limit. `delegates` says whether it may make tokens and register publishers, which outlive it. Where callers
+    may connect from is checked by the identity source that knows the credential.
     """
 
     read_only: bool = False
     types: frozenset[str] | None = None
     names: tuple[str, ...] | None = None
+    delegates: bool = True
 
     def allows_type(self, name: str) -> bool:
         """Whether artifacts of this type may be seen and changed."""

@@ -17,6 +17,9 @@ CHANGES: Final = frozenset(
 )
 """Rules that decide on more than reading."""
 
+DELEGATES: Final = frozenset({"token:create", "publisher:create"})
+"""Rules that decide on giving rights to a new credential."""
+
 OF_LISTS: Final = frozenset({"context_is_admin", "artifact:type_list", "artifact:list", "artifact:list_all_artifacts"})
 """Rules without a target whose operations are limited by what they show: see `glare.policy.scope`."""
 
@@ -24,7 +27,7 @@ OF_LISTS: Final = frozenset({"context_is_admin", "artifact:type_list", "artifact
 def within(limits: Limits, rule: str, target: Mapping[str, Any]) -> bool:
     """Whether a credential with these limits may do what the rule decides on to this target."""
     changes = rule in CHANGES
-    if limits.read_only and changes:
+    if (limits.read_only and changes) or (rule in DELEGATES and not limits.delegates):
         return False
     if (limits.types is None and limits.names is None) or rule in OF_LISTS:
         return True

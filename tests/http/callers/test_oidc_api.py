@@ -211,6 +211,17 @@ def test_what_a_build_may_do_is_bounded(site: Site) -> None:
     assert site.send("GET", "/audit", site.build(), headers=headers).status_code == 403
 
 
+def test_a_build_makes_no_credentials_that_outlive_it(site: Site) -> None:
+    """Neither tokens nor publishers, also where it has all roles of who registered it and no other bounds."""
+    site.registered(roles=["member", "manager"])
+    headers = {"X-Glare-Project": "images"}
+    for path, body in (("/tokens", {}), ("/publishers", {"issuer": "ci", "claims": {"repository_id": "9"}})):
+        refused = site.send("POST", path, site.build(), json=body, headers=headers)
+        assert refused.status_code == 403, f"{path}: {refused.status_code} {refused.text}"
+        assert site.send("GET", path, site.build(), headers=headers).status_code == 200
+        assert site.send("POST", path, site.tokens["manager"], json=body).status_code == 201
+
+
 def test_somebody_elses_repository_gets_nothing_out_of_its_builds(site: Site) -> None:
     """Who registers the repository of another team gets none of its artifacts: builds name their project."""
     site.registered("other")

@@ -85,6 +85,24 @@ def test_rules_of_access_hold_for_the_path_that_is_routed(
     assert cloud.client.delete(one, headers={"X-Auth-Token": token}).status_code == 401
 
 
+def test_an_application_credential_makes_others_where_its_user_lets_it(
+    cloud: Glare, keystone: Keystone, alpha: str, ann: Account
+) -> None:
+    """A token would outlive it, and be good for what its access rules do not name."""
+    latest = {"OpenStack-API-Version": "artifact latest"}
+    rules = [{"method": "POST", "path": "/tokens", "service": "artifact"}]
+    for given, unrestricted, status in (
+        (None, False, 403),
+        (None, True, 201),
+        (rules, False, 403),
+        (rules, True, 403),
+    ):
+        credential = keystone.application_credential(ann, alpha, given, unrestricted=unrestricted)
+        caller = cloud.actor(keystone.token_by(credential))
+        answer = caller.request("POST", "/tokens", json={}, headers=latest)
+        assert answer.status_code == status, f"{given} {unrestricted}: {answer.status_code} {answer.text}"
+
+
 def test_keystone_stops_and_starts_under_load(tmp_path: Path, keystone: Keystone, alpha: str, ann: Account) -> None:
     """Who is known goes on all the time; who is not is told to come again, and by and by is let in. Nobody hears
     anything else.

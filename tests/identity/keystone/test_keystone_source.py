@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from glare.domain.actor import Actor
+from glare.domain.limits import Limits
 from glare.errors import Forbidden, GlareError, Unauthorized, Unavailable
 from glare.identity.base import UNDECIDED, Credentials
 from glare.identity.keystone.source import KeystoneSource
@@ -103,12 +104,13 @@ RULES = [
 
 
 def test_application_credentials(make_source: MakeSource, catalogued: Keystone, alpha: str, ann: Account) -> None:
-    """One without rules is its user in its project; one with rules is good for what they name, asked again each time,
-    and one for another service is good for nothing.
+    """One without rules is its user in its project, but for making credentials; one with rules is good for what they
+    name, asked again each time, and one for another service is good for nothing.
     """
     source = make_source()
     plain = source.decide(sent(catalogued.token_by(catalogued.application_credential(ann, alpha))))
-    assert plain == Actor(ann.id, alpha, frozenset({"member", "reader"}), domain="default")
+    limits = Limits(delegates=False)
+    assert plain == Actor(ann.id, alpha, frozenset({"member", "reader"}), domain="default", limits=limits)
     tokens: dict[tuple[str, str], str] = {}
     for method, pattern, asked, path, allowed in RULES:
         if (method, pattern) not in tokens:

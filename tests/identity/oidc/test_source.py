@@ -230,7 +230,7 @@ def test_a_build_publishes_into_the_project_that_it_names_and_that_lets_it() -> 
         "corp:ann",
         "images",
         frozenset({"member"}),
-        limits=Limits(types=frozenset({"images"}), names=("app-*",)),
+        limits=Limits(types=frozenset({"images"}), names=("app-*",), delegates=False),
     )
     with pytest.raises(Unauthorized, match="X-Glare-Project"):
         who(source, sent(token))

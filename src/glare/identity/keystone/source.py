@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from glare.domain.actor import Actor
+from glare.domain.limits import UNLIMITED, Limits
 from glare.errors import Unauthorized, Unavailable
 from glare.identity.base import UNDECIDED, Credentials, Undecided, of_a_domain
 from glare.identity.keystone.library import Middleware, environ
@@ -89,7 +90,7 @@ class KeystoneSource:
                 f"do not allow the request, or the service token beside it is none. {_RENEWAL}"
             )
         actor, ends = self._actor(request)
-        rules = request.token_info["token"].get("application_credential", {}).get("access_rules")
+        rules = _application_credential(request).get("access_rules")
         until = seen.until
         if self._middleware.shared:
             until = self._clock() + min(_SHARED_SECONDS, self._middleware.cache_time)
@@ -136,6 +137,7 @@ class KeystoneSource:
             domain=user.project_domain_id,
             system=bool(user.system_scoped and user.system.get("all")),
             service_roles=frozenset(name.strip() for name in service.role_names) if service else frozenset(),
+            limits=_limits(_application_credential(request)),
             expires=ends,
             source=self.name,
         )
@@ -165,6 +167,21 @@ class KeystoneSource:
             **sent,
             **environ(self._tokens),
         }
+
+
+def _application_credential(request: Any) -> Mapping[str, Any]:
+    """What Keystone says of the application credential that a token is of; empty where it is of none."""
+    found: Mapping[str, Any] = request.token_info["token"].get("application_credential") or {}
+    return found
+
+
+def _limits(credential: Mapping[str, Any]) -> Limits:
+    """What an application credential lets make: other credentials only where its user has made it unrestricted, as in
+    Keystone itself; and none where it has access rules, which these would not have.
+    """
+    if not credential or (credential.get("restricted") is False and not credential.get("access_rules")):
+        return UNLIMITED
+    return Limits(delegates=False)
 
 
 def _user_token(headers: Mapping[str, str]) -> str:

@@ -238,8 +238,9 @@ def _user_of(issuer: Issuer, claims: Mapping[str, Any]) -> str:
 
 
 def _limits(publisher: Publisher) -> Limits:
+    """A build makes no other credentials, whatever its roles: they would outlive it, and its publisher."""
     types = None if publisher.types is None else frozenset(publisher.types)
-    return Limits(types=types, names=publisher.names)
+    return Limits(types=types, names=publisher.names, delegates=False)
 
 
 def _may_be_token(text: str) -> bool:

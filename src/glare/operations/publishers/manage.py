@@ -1,7 +1,8 @@
 """Publishers as the managers of a project have them: register, list, delete.
 
-A publisher never has more than who registers it, never the rights of an administrator, and registers no others. It must
-name one claim exactly that tells builds apart for good, so that nobody comes in by taking a name that was given up.
+A publisher never has more than who registers it, never the rights of an administrator, and its builds make neither
+tokens nor other publishers. It must name one claim exactly that tells builds apart for good, so that nobody comes in by
+taking a name that was given up.
 """
 
 from __future__ import annotations

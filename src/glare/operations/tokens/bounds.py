@@ -1,5 +1,5 @@
 """What a new API token may have: as much as its maker, or less. One that is made with another token never outlives it,
-and is used from nowhere else. Who has a credential that may do less than its user makes none.
+and is used from nowhere else. Who has a credential that may do less than its user makes none, and no build does.
 """
 
 from __future__ import annotations
