@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections import Counter
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from glare.server.acceptor import Acceptor
 from glare.server.connection import Connection
 from glare.server.exchange import Ready
 from glare.server.limits import Limits
 from glare.server.turns import LIGHT
 from support.conversation import eventually
-from support.small_host import Rounds, contexts, everything, get, small_host
+from support.small_host import Rounds, everything, get, small_host
 
 REFUSED: Ready = (429, [(b"retry-after", b"1"), (b"content-length", b"4")], b"full")
 
@@ -140,32 +136,3 @@ def test_of_many_refusals_one_round_has_a_few(monkeypatch: pytest.MonkeyPatch) -
     assert len(rounds) == 16
     assert max(Counter(rounds).values()) <= 2 * LIGHT  # One round's own, and what came in it.
     assert rounds[-1] - rounds[0] <= 16 // LIGHT
-
-
-@pytest.mark.parametrize(("with_tls", "most"), [(True, 1), (False, 8)])
-def test_a_round_opens_fewer_connections_where_each_shakes_hands(
-    monkeypatch: pytest.MonkeyPatch, with_tls: bool, most: int
-) -> None:
-    """Of twelve that wait to be accepted, a round takes on eight, or one with TLS."""
-    rounds: list[int] = []
-    clock = Rounds()
-    admit = Acceptor._admit
-
-    def counting(self: Acceptor, sock: socket.socket, address: str) -> None:
-        if not rounds:
-            _ = clock.now
-            clock.start()
-        rounds.append(clock.now)
-        admit(self, sock, address)
-
-    monkeypatch.setattr(Acceptor, "_admit", counting)
-    tls = contexts()[0] if with_tls else None
-    with small_host(Overrun(), tls=tls) as host, ExitStack() as stack:
-        held = threading.Event()
-        host.call(held.wait)
-        for _ in range(12):
-            stack.enter_context(host.connect())
-        held.set()
-        eventually(lambda: len(rounds) == 12)
-        clock.stop()
-    assert max(Counter(rounds).values()) == most

@@ -7,6 +7,7 @@ import socket
 import time
 import tracemalloc
 from contextlib import ExitStack, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from glare.server import connection
 from glare.server.limits import LANE, Limits
 from glare.server.turns import Turns
 from support.conversation import eventually
-from support.small_host import SmallHost, contexts, everything, get, small_host
+from support.small_host import SmallHost, code, contexts, everything, get, small_host
 
 HANDSHAKES = 40
 MOST_OF_A_HANDSHAKE = 64 << 10
@@ -66,10 +67,6 @@ def status(host: SmallHost, path: str, address: str = "127.0.0.1") -> int:
     with host.connect(address) as client:
         client.sendall(get(path, "Connection: close\r\n"))
         return code(everything(client))
-
-
-def code(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
 def hold(stack: ExitStack, host: SmallHost, count: int, data: bytes, address: str = "127.0.0.1") -> list[socket.socket]:
@@ -369,9 +366,10 @@ def test_probes_begin_by_turns_too(site: Site, monkeypatch: pytest.MonkeyPatch) 
     taken: list[Turns] = []
     take = Turns.take
 
-    def recording(self: Turns, network: str, begin: Any) -> None:
-        taken.append(self)
-        take(self, network, begin)
+    def recording(self: Turns, network: str, begin: Any) -> int:
+        if not isinstance(begin, partial):  # That is a connection.
+            taken.append(self)
+        return take(self, network, begin)
 
     monkeypatch.setattr(Turns, "take", recording)
     with small_host(site) as host:

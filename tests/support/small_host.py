@@ -93,6 +93,10 @@ def small_host(
     assert host.counts.open == 0
 
 
+def code(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
 def everything(client: socket.socket) -> bytes:
     """What comes until the server closes; what a reset destroys is missing."""
     data = b""

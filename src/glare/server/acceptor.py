@@ -9,34 +9,47 @@ import socket
 import ssl
 import sys
 from asyncio.sslproto import SSLProtocol
+from collections import Counter
+from functools import partial
 from typing import Final
 
-from glare.server.connection import Connection, Site
+from glare.server.arrival import Arrival
+from glare.server.connection import LANE_SECONDS, Connection, Site
 from glare.server.outlet import UNSENT
 from glare.server.places import Place, Places
 from glare.server.sockets import closed_by_peer
+from glare.server.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 8  # Connections that are opened before others have their turn,
-_HANDSHAKES: Final = 1  # The same with TLS, where each takes the loop a millisecond.
-_LOOKED_AT: Final = 32  # and such as are looked at: those whose clients have left again cost little.
+_ACCEPTED: Final = 128  # Connections that are taken from the kernel at once: that costs little,
+_AT_ONCE: Final = 8  # and so many of them begin before others have their turn,
+_HANDSHAKES: Final = 1  # or with TLS, where each takes the loop a millisecond.
+_OF_ADDRESS: Final = 32  # Handshakes of one address that are under way: each takes 100 KB.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
 _TLS_BUFFER: Final = 16 << 10  # A record of TLS. The library has 256 KiB for each connection, before a byte is read.
+_LEAST_SECONDS: Final = 1.0  # For a handshake whose beginning took nearly all of its time.
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROOM_SECONDS: Final = 0.1
 
 
 class Acceptor:
-    """Accepts from one listening socket."""
+    """Accepts from one listening socket.
+
+    What the kernel has accepted waits in one line, whoever it is from. So it is taken in at once, as an `Arrival`, and
+    begins in turns, one network after the other. With TLS it has its turn once the client has said hello.
+    """
 
     def __init__(self, site: Site, listener: socket.socket, places: Places, tls: ssl.SSLContext | None) -> None:
         self._site = site
         self._listener = listener
         self._places = places
         self._tls = tls
-        self._at_once = _AT_ONCE if tls is None else _HANDSHAKES
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._turns = Turns(site.loop, _AT_ONCE if tls is None else _HANDSHAKES)
+        self._arrivals: set[Arrival] = set()
+        self._under_way: Counter[str] = Counter()  # Handshakes by address,
+        self._behind: dict[str, dict[Arrival, None]] = {}  # and what waits for them.
+        self._tasks: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
         if tls is not None:
             SSLProtocol.max_size = _TLS_BUFFER
@@ -49,9 +62,13 @@ class Acceptor:
         """Accept no more; the socket is left open."""
         self._site.loop.remove_reader(self._listener)
 
+    def end(self) -> None:
+        """Let go what was taken in and has not begun."""
+        for arrival in tuple(self._arrivals):
+            self._drop(arrival)
+
     def _accept(self) -> None:
-        opened = 0
-        for _ in range(_LOOKED_AT):
+        for _ in range(_ACCEPTED):
             try:
                 sock, peer = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -69,32 +86,78 @@ class Acceptor:
                 self._site.tally.left()
                 sock.close()
                 continue
-            self._admit(sock, peer[0] if isinstance(peer, tuple) else "")
-            opened += 1
-            if opened >= self._at_once:
-                return
+            self._take_in(sock, peer[0] if isinstance(peer, tuple) else "")
 
-    def _admit(self, sock: socket.socket, address: str) -> None:
-        connection = Connection(self._site, sock, tls=self._tls is not None)
-        place = self._places.take(connection, address)
+    def _take_in(self, sock: socket.socket, address: str) -> None:
+        arrival = Arrival(sock, self._site.loop, self._drop)
+        place = self._places.take(arrival, address)
         if not isinstance(place, Place):
             self._site.tally.turned_away(place)
             sock.close()
             return
-        connection.take(place)
-        self._site.connections.add(connection)
+        arrival.place = place
+        self._arrivals.add(arrival)
         self._site.tally.opened()
         sock.setblocking(False)
+        if self._tls is None:
+            self._await_turn(arrival)
+        else:
+            seconds = self._site.limits.head_seconds
+            arrival.await_hello(seconds if place.bound is None else min(LANE_SECONDS, seconds), self._said_hello)
+
+    def _said_hello(self, arrival: Arrival) -> None:
+        network = arrival.place.network
+        if self._under_way[network] < _OF_ADDRESS or arrival.place.exempt:
+            self._under_way[network] += 1
+            self._await_turn(arrival)
+        else:
+            self._behind.setdefault(network, {})[arrival] = None
+
+    def _await_turn(self, arrival: Arrival) -> None:
+        arrival.turn = self._turns.take(arrival.place.neighbours, partial(self._open, arrival))
+
+    def _drop(self, arrival: Arrival, reason: str | None = None) -> None:
+        """Let it go; `reason` is what is counted. Idempotent."""
+        arrival.end()
+        if arrival not in self._arrivals:
+            return
+        if reason == "left":
+            self._site.tally.left()
+        elif reason is not None:
+            self._site.tally.cut_off(reason)
+        place = arrival.place
+        self._arrivals.discard(arrival)
+        self._site.tally.closed()
+        place.free()
+        arrival.sock.close()
+        if arrival in self._behind.get(place.network, {}):
+            self._let_go(place.network, arrival)
+        elif self._turns.forget(place.neighbours, arrival.turn):
+            self._end_handshake(place.network)
+
+    def _open(self, arrival: Arrival) -> bool:
+        """Begin the connection; true where its client has left."""
+        sock, place = arrival.sock, arrival.place
+        if closed_by_peer(sock):
+            self._drop(arrival, "left")
+            self._end_handshake(place.network)
+            return True
+        self._arrivals.discard(arrival)
+        connection = Connection(self._site, sock, tls=self._tls is not None)
+        place.occupant = connection
+        connection.take(place)
+        self._site.connections.add(connection)
         # The kernel would take megabytes for a peer that takes nothing, and they would count as taken.
         if sys.platform == "linux":
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
-        task = self._site.loop.create_task(self._connect(connection, sock))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        task = self._site.loop.create_task(self._connect(connection, sock, arrival.seconds))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return False
 
-    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+    async def _connect(self, connection: Connection, sock: socket.socket, seconds: float) -> None:
         times = (
-            {"ssl_handshake_timeout": connection.head_seconds, "ssl_shutdown_timeout": _TLS_END_SECONDS}
+            {"ssl_handshake_timeout": max(seconds, _LEAST_SECONDS), "ssl_shutdown_timeout": _TLS_END_SECONDS}
             if self._tls
             else {}
         )
@@ -103,6 +166,28 @@ class Acceptor:
         except OSError:  # No TLS, or the client has left; ssl.SSLError is one too.
             connection.failed()
             sock.close()
+        finally:
+            self._end_handshake(connection.place.network)
+
+    def _end_handshake(self, network: str) -> None:
+        """The next one of this address may begin."""
+        if self._tls is None:
+            return
+        self._under_way[network] -= 1
+        if not self._under_way[network]:
+            del self._under_way[network]
+        behind = self._behind.get(network)
+        if behind:
+            arrival = next(iter(behind))
+            self._let_go(network, arrival)
+            self._under_way[network] += 1
+            self._await_turn(arrival)
+
+    def _let_go(self, network: str, arrival: Arrival) -> None:
+        behind = self._behind[network]
+        del behind[arrival]
+        if not behind:
+            del self._behind[network]
 
     def _hold_back(self, error: OSError) -> None:
         """The system has no room: make some, and accept again a moment later instead of at once and for ever."""

@@ -93,6 +93,7 @@ async def listening(
         site.closing = True
         for acceptor in acceptors:
             acceptor.stop()
+            acceptor.end()
         for listener in listeners:
             listener.close()
         await _close(site)

@@ -30,9 +30,10 @@ class Place:
     """The place of one connection. It begins idle: no request is under way.
 
     `bound` says which bound the connection is over: then it is in the lane, and may only be refused, or serve a probe.
+    An `exempt` address has no bound of its own.
     """
 
-    __slots__ = ("_free", "_places", "bound", "network", "occupant", "works")
+    __slots__ = ("_free", "_places", "bound", "exempt", "network", "occupant", "works")
 
     def __init__(self, places: Places, occupant: Occupant, network: str, bound: Bound | None) -> None:
         self._places = places
@@ -40,6 +41,7 @@ class Place:
         self.occupant = occupant
         self.network = network
         self.bound = bound
+        self.exempt = False
         self.works = False
 
     @property
@@ -99,6 +101,7 @@ class Places:
         if bound is not None and not self._room_in_lane(network, bounded):
             return bound
         place = Place(self, occupant, network, bound)
+        place.exempt = not bounded
         if bound is None:
             self._total += 1
             self._counts[network] += 1

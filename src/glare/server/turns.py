@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -31,16 +31,32 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop, at_once: int = AT_ONCE) -> None:
         self._loop = loop
         self._whole = self._left = at_once * LIGHT
-        self._waiting: OrderedDict[str, deque[Begin]] = OrderedDict()
+        self._waiting: OrderedDict[str, dict[int, Begin]] = OrderedDict()
         self._scheduled = False
+        self._number = 0
 
-    def take(self, network: str, begin: Begin) -> None:
-        """Call `begin`, now or in a later round. It must know by itself whether it is still wanted."""
+    def take(self, network: str, begin: Begin) -> int:
+        """Call `begin`, now or in a later round. It must know by itself whether it is still wanted, unless what is
+        returned here is given to `forget`.
+        """
+        self._number += 1
+        number = self._number
         if self._waiting or self._left <= 0:
-            self._waiting.setdefault(network, deque()).append(begin)
+            self._waiting.setdefault(network, {})[number] = begin
         else:
             self._do(begin)
         self._schedule()
+        return number
+
+    def forget(self, network: str, number: int) -> bool:
+        """Do not call it any more; false where it does not wait."""
+        queue = self._waiting.get(network)
+        if queue is None or number not in queue:
+            return False
+        del queue[number]
+        if not queue:
+            del self._waiting[network]
+        return True
 
     def _do(self, begin: Begin) -> None:
         self._left -= 1  # Before, for it may come back and take a turn itself.
@@ -57,7 +73,7 @@ class Turns:
         self._left = self._whole
         while self._waiting and self._left > 0:
             network, queue = self._waiting.popitem(last=False)
-            begin = queue.popleft()
+            begin = queue.pop(next(iter(queue)))
             if queue:
                 self._waiting[network] = queue
             self._do(begin)
