@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import sys
+import time
 from asyncio.sslproto import SSLProtocol
 from collections import Counter
 from functools import partial
@@ -22,9 +23,9 @@ from glare.server.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-_ACCEPTED: Final = 128  # Connections that are taken from the kernel at once: that costs little,
-_AT_ONCE: Final = 8  # and so many of them begin before others have their turn,
-_HANDSHAKES: Final = 1  # or with TLS, where each takes the loop a millisecond.
+_ACCEPTING_SECONDS: Final = 0.001  # For so long connections are taken from the kernel before others have their turn,
+_AT_ONCE: Final = 4  # so many of them begin in a round of the loop,
+_HANDSHAKES: Final = 1  # or with TLS, where each takes it a millisecond.
 _OF_ADDRESS: Final = 32  # Handshakes of one address that are under way: each takes 100 KB.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
 _TLS_BUFFER: Final = 16 << 10  # A record of TLS. The library has 256 KiB for each connection, before a byte is read.
@@ -68,7 +69,8 @@ class Acceptor:
             self._drop(arrival)
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTED):
+        until = time.perf_counter() + _ACCEPTING_SECONDS
+        while time.perf_counter() < until:
             try:
                 sock, peer = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
