@@ -19,6 +19,8 @@ PORT :=
 # Databases that the tests run on, and the tests that are run again on those after the first.
 DATABASES ?= sqlite postgresql mariadb
 DATABASE_TESTS := tests/db tests/http tests/operations tests/server tests/stores/test_database.py
+# The tests of the house and of the documentation, that `make check` runs. They are among the tests of `make test` too.
+HOUSE ?= tests/house tests/docs
 
 PY := .venv/bin/python
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -54,8 +56,7 @@ check: venv ## lint, format, types, import contract, changelog fragments, house 
 	.venv/bin/lint-imports --no-logo
 	@echo '.venv/bin/towncrier build --draft'; \
 	said=$$(.venv/bin/towncrier build --draft --version next 2>&1) || { echo "$$said"; exit 1; }
-	@set -- tests/house; if [ -d tests/docs ]; then set -- "$$@" tests/docs; fi; \
-	echo "$(PY) -m pytest $$*"; $(PY) -m pytest --quiet "$$@"
+	@set -- $(HOUSE); [ $$# = 0 ] || { echo "$(PY) -m pytest $$*"; $(PY) -m pytest --quiet "$$@"; }
 
 format: venv ## put the code into its format, and mend what ruff can mend
 	.venv/bin/ruff check --fix .

@@ -20,6 +20,8 @@ from support.origins import bare
 from support.origins.origin import Origin
 from support.service import Glare, path_of, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 
 class Lines(logging.Handler):
     """Formats each record where it is made, as the handler of the service does."""

@@ -8,6 +8,8 @@ import pytest
 
 from support.service import running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 DASHBOARD = "https://dashboard.example"
 
 

@@ -13,6 +13,8 @@ from glare.http.door import Ready
 from glare.shares import Party
 from support.service import ACTORS, Glare, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 NARROW = (
     "[DEFAULT]\nallow_anonymous_access = true\n"
     "[api]\nprobe_age = 60 s\nlist_threads = 2\nlist_threads_per_project = 1\nmax_waiting_per_project = 1\n"

@@ -14,6 +14,8 @@ from glare.app import build_services, close, create_application
 from glare.db.migrate import upgrade
 from support.service import LOCATION, PATCH, Glare, configuration, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 NOBODY = "00000000-0000-4000-8000-000000000000"
 JSON = {"Content-Type": "application/json"}
 

@@ -7,9 +7,12 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import pytest
 from starlette.types import Message
 
 from glare.http.inbox import Inbox
+
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
 
 T = TypeVar("T")
 

@@ -14,6 +14,8 @@ from glare.identity.token_file import TokenFile
 from support.origins.origin import Origin
 from support.service import LOCATION, PATCH, Glare, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 SECRETS = ("hunter2", "s3cr3tsignature", "n0tmyt0ken")
 """A password and a signature in URLs, and a token that nobody knows."""
 

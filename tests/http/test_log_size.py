@@ -6,6 +6,8 @@ import pytest
 
 from support.service import Glare
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 
 @pytest.mark.parametrize(
     ("method", "headers", "status"), [("GET", {"CDN-Loop": "glare"}, 508), ("PROPFIND", {}, 501)], ids=["508", "501"]

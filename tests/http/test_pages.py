@@ -15,6 +15,8 @@ from glare.http.description import pages
 from glare.http.description.markdown import title_of, to_html
 from support.service import Glare
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = resources.files("glare.http") / "static"
 VENDORED = json.loads((STATIC / "swagger-ui" / "vendored.json").read_text(encoding="utf-8"))

@@ -11,6 +11,8 @@ from glare.domain.actor import ANONYMOUS, Actor
 from glare.http.parties import Parties
 from glare.shares import Party
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 PARTIES = Parties((ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")))
 
 

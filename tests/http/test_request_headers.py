@@ -13,6 +13,8 @@ from glare.http.problems import STATUS
 from glare.http.request_headers import CHANGES, DOCUMENTED, FORMS, REFUSED, Answer, Refused
 from support.service import PATCH, Glare, path_of
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 SRC = Path(__file__).resolve().parents[2] / "src" / "glare"
 READ = re.compile(r"headers\.(?:get|getlist)\(\s*\"([a-z0-9-]+)\"|\"([a-z0-9-]+)\" in (?:call\.)?headers\b")
 DATA = b"0123456789"

@@ -12,6 +12,8 @@ from sqlalchemy import make_url
 
 from support.service import PATCH, Glare
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 NOBODY = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
 ALLOW = [

@@ -5,9 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from support.conversation import Conversation, eventually
 from support.origins.origin import Origin
 from support.service import BYTES, Glare, Json, path_of, running
+
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
 
 
 def stalled(glare: Glare, artifact: Json, key: str, actor: str = "alice") -> Conversation:

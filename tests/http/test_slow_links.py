@@ -12,6 +12,8 @@ from support.conversation import eventually
 from support.origins.hostile import Hostile
 from support.service import Glare, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 DEADLINE = 2.0
 
 

@@ -12,6 +12,8 @@ from glare.digest import BLOCK
 from glare.errors import ClientDisconnected, RequestTimeout
 from glare.http.streams import BodyReader, Patience
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 Message = MutableMapping[str, Any]
 
 

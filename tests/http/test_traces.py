@@ -22,6 +22,8 @@ from support.runs.jobs import Working, working
 from support.service import Glare, running
 from support.subscribers import now_clock, subscribed, telling, work
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{ID}-00f067aa0ba902b7-01"
 STATE = "rojo=1,congo=t61rcWkgMzE"

@@ -21,6 +21,8 @@ from glare.shares import Bounds, Party, Shares
 from support.conversation import Conversation, eventually
 from support.service import BYTES, Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # What a request says reaches no database.
+
 A, B, C = (Party.project(name) for name in "abc")
 
 

@@ -15,6 +15,8 @@ from glare.server.turns import LIGHT
 from support.conversation import eventually
 from support.small_host import Rounds, everything, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 REFUSED: Ready = (429, [(b"retry-after", b"1"), (b"content-length", b"4")], b"full")
 
 

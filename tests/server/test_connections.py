@@ -20,6 +20,8 @@ from glare.server.turns import Turns
 from support.conversation import eventually
 from support.small_host import SmallHost, code, contexts, everything, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 HANDSHAKES = 40
 MOST_OF_A_HANDSHAKE = 64 << 10
 UNREAD = 4 << 20

@@ -15,6 +15,8 @@ from glare.server import connection
 from support.conversation import eventually
 from support.small_host import SmallHost, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 LENGTH = 1 << 30
 MUCH = 24 << 20
 """Bytes that no two kernels keep for a server that does not read."""

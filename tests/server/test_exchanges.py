@@ -16,6 +16,8 @@ from glare.server.limits import Limits
 from support.conversation import eventually
 from support.small_host import contexts, everything, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 DATA = random.Random(7).randbytes(5_000_000)
 
 

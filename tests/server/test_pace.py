@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from glare.server.pace import Pace, Verdict
+
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
 
 STALL, RATE = 60.0, 1000
 

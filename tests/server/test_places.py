@@ -10,6 +10,8 @@ import pytest
 from glare.server.limits import LANE, LANE_OF_NETWORK, RESERVE, Limits, connections_for
 from glare.server.places import Place, Places
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 
 @dataclass(eq=False)
 class Peer:

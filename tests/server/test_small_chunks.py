@@ -17,6 +17,8 @@ from glare.server.connection import Connection
 from support.conversation import eventually
 from support.small_host import Rounds, everything, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 HEAD = get("/", "Transfer-Encoding: chunked\r\nConnection: close\r\n", "POST")
 
 

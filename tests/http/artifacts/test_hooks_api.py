@@ -14,6 +14,8 @@ from support.origins.origin import Origin
 from support.sample_types import HooksArtifact
 from support.service import Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # The page and the schemas are made from the code.
+
 KIND = "hooks_artifact"
 
 Hook = Callable[[HooksArtifact, Change, ArtifactView], Mapping[str, Any] | None]

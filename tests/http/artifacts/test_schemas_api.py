@@ -9,6 +9,8 @@ import pytest
 
 from support.service import Glare, Json
 
+pytestmark = pytest.mark.sqlite  # The page and the schemas are made from the code.
+
 TYPES = {
     *("all", "images", "heat_templates", "heat_environments", "murano_packages", "tosca_templates", "secrets"),
     *("sample_artifact", "hooks_artifact", "non_nullable_fields_artifact", "unpacking_artifact", "crate_artifact"),

@@ -14,6 +14,8 @@ from support.conversation import Conversation
 from support.origins.origin import Origin
 from support.service import Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # What is sent is the same on each database.
+
 DATA = bytes(range(256)) * 4
 SHA256 = hashlib.sha256(DATA).hexdigest()
 TAG = f'"{SHA256}"'

@@ -15,6 +15,8 @@ from glare.db.tables import content_blocks, contents
 from support.origins.origin import Origin
 from support.service import ACTORS, Glare, Json, path_of
 
+pytestmark = pytest.mark.sqlite  # What is sent is the same on each database.
+
 
 def sample(glare: Glare, name: str = "sample") -> Json:
     """A drafted artifact of Alice's with blobs and a folder."""

@@ -20,6 +20,8 @@ from support.sample_types import Refusing
 from support.service import BYTES, Glare, Json, path_of, running
 from support.zips import LOCAL, packed, patched
 
+pytestmark = pytest.mark.sqlite  # What is sent is the same on each database.
+
 FILES = {"aaa.txt": b"first", "folder1/bbb.txt": b"second" * 1000, "folder1/folder2/ccc.txt": b""}
 ZIP, CRATE = "unpacking_artifact", "crate_artifact"
 

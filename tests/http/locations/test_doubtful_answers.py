@@ -20,6 +20,8 @@ from glare.operations.locations.jobs import do_next
 from support.origins.crooked import Behaviour, Crooked, Visit, honest
 from support.service import Glare, Json, running
 
+pytestmark = pytest.mark.sqlite  # What an origin sends is judged the same on each database.
+
 DATA = gzip.compress(random.Random(2).randbytes(2 * BLOCK), mtime=0)
 """An archive, whose origin takes its name for a coding."""
 

@@ -11,6 +11,8 @@ import pytest
 from support.origins.hostile import BEHAVIOURS, CONTENT, Hostile
 from support.service import Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # What an origin sends is judged the same on each database.
+
 QUICK = (
     "header_deadline = 1.5\nmax_redirects = 3\nmax_header_bytes = 8 KiB\nminimum_throughput = 1 MiB\ntotal_time = 1\n"
 )

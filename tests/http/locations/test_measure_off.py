@@ -14,6 +14,8 @@ from support.origins.crooked import Behaviour, Crooked, Visit, honest
 from support.runs.jobs import Working, working
 from support.service import path_of
 
+pytestmark = pytest.mark.sqlite  # What an origin sends is judged the same on each database.
+
 DATA = bytes(range(256)) * 5000
 MD5 = hashlib.md5(DATA).hexdigest()
 SHA256 = hashlib.sha256(DATA).hexdigest()

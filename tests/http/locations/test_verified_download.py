@@ -14,6 +14,8 @@ from support.conversation import Answer, Conversation, eventually
 from support.origins.crooked import Behaviour, Crooked, Visit, honest
 from support.service import Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # What an origin sends is judged the same on each database.
+
 DATA = random.Random(3).randbytes(3 * BLOCK + 5)
 """Three blocks and a part of a fourth."""
 

@@ -27,6 +27,8 @@ from glare.types.registry import TypeRegistry
 from support.sample_types import HooksArtifact, NonNullableFieldsArtifact, SampleArtifact
 from support.service import Glare, Json
 
+pytestmark = pytest.mark.sqlite  # The page and the schemas are made from the code.
+
 NEWEST = Microversion(1, 1)
 SAMPLES = (SampleArtifact, HooksArtifact, NonNullableFieldsArtifact)
 BUILT_IN_NAMES = (

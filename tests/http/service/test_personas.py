@@ -21,6 +21,8 @@ from support.identities import Asked
 from support.origins.crooked import Crooked, honest
 from support.service import BYTES, LOCATION, PATCH, ActorClient, Glare, Json, running
 
+pytestmark = pytest.mark.sqlite  # Who may do what is decided before a database is asked.
+
 
 def member(project: str | None, *roles: str, **more: Any) -> Actor:
     return Actor(f"user-{project}", project, frozenset(roles), **more)

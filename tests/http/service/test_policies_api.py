@@ -12,6 +12,8 @@ from glare.policy.rules import RULES
 from support.policies import ruled
 from support.service import Glare, Json, path_of, running
 
+pytestmark = pytest.mark.sqlite  # Who may do what is decided before a database is asked.
+
 Unique = Callable[[], str]
 Request = Callable[[Glare, Json], Any]
 
