@@ -22,6 +22,8 @@ from glare.server.turns import LIGHT, Turns
 from support.conversation import eventually
 from support.small_host import Counts, Rounds, SmallHost, code, contexts, everything, get, small_host
 
+pytestmark = pytest.mark.sqlite  # The server knows of no database.
+
 HELLO = b"\x16\x03\x01\x00\x40" + bytes(64)
 """As long as it says, so that it is taken for a first message, whatever comes of it."""
 
