@@ -120,7 +120,7 @@ class Seen:
     others: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
-    def failed(self, what: str, error: Exception) -> None:
+    def failed(self, what: str, error: Exception | str) -> None:
         if what not in self.failures:
             print(f"  {what}: {error!r}"[:300], file=sys.stderr)
         self.failures[what] = self.failures.get(what, 0) + 1
@@ -158,35 +158,35 @@ class Victim:
     def work(self, until: Callable[[], bool]) -> Seen:
         """Do everything, again and again."""
         seen = Seen()
+        described = {
+            "port": self._glare.port,
+            "token": self._token,
+            "path": self._image,
+            "tls": self._glare.tls is not None,
+        }
+        shows = subprocess.Popen(script("shows.py", json.dumps(described)), stdout=subprocess.PIPE, text=True)
         threads = [
-            threading.Thread(target=self._show, args=(seen, until)),
-            *(
-                threading.Thread(target=self._repeat, args=(name, work, seen, until))
-                for name, work in (
-                    ("upload", self._upload),
-                    ("verified begins", self._download),
-                    ("recording", self._record),
-                    ("check", self._check),
-                )
-            ),
+            threading.Thread(target=self._repeat, args=(name, work, seen, until))
+            for name, work in (
+                ("upload", self._upload),
+                ("verified begins", self._download),
+                ("recording", self._record),
+                ("check", self._check),
+            )
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        shows.kill()
+        text, _ = shows.communicate()
+        for line in text.splitlines():
+            took, _, why = line.partition(" ")
+            if why:
+                seen.failed("show", why)
+            else:
+                seen.shows.append(float(took) / 1000)
         return seen
-
-    def _show(self, seen: Seen, until: Callable[[], bool]) -> None:
-        client = Client(self._glare, self._token, keep=True)
-        while not until():
-            began = time.perf_counter()
-            try:
-                client.ask("GET", self._image)
-                seen.shows.append(time.perf_counter() - began)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                seen.failed("show", error)
-                client = Client(self._glare, self._token, keep=True)
-            time.sleep(0.02)
 
     def _repeat(self, name: str, work: Callable[[], float], seen: Seen, until: Callable[[], bool]) -> None:
         while not until():
