@@ -66,6 +66,10 @@ class Rows:
         self.asked.append(digest)
         return self.tokens.get(digest)
 
+    def fetch(self, token_id: str) -> ApiToken | None:
+        self._answer()
+        return next((token for token in self.tokens.values() if token.id == token_id), None)
+
     def used(self, token_id: str, at_most_every: int) -> None:
         self._answer()
         assert at_most_every == int(HOUR) * 1_000_000

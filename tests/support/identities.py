@@ -36,3 +36,6 @@ class Asked:
     def decide(self, credentials: Credentials) -> Actor | None:
         self.asked.append(credentials)
         return self.answer(token_of(credentials.headers) or "")
+
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        return actor if actor.source == self.name else None

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -15,6 +15,7 @@ from joserfc import jws
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
+from glare.domain.publisher import Publisher
 from glare.identity.oidc.issuers import IssuerDocument, issuer_of_document
 from glare.identity.oidc.keys import ALGORITHMS, Keys, Rhythm
 from glare.identity.oidc.mapping import RuleDocument
@@ -133,9 +134,19 @@ def document(issuer: Issuer, **changes: Any) -> IssuerDocument:
     return IssuerDocument(**values)
 
 
+class NoPublishers:
+    """A registry without any."""
+
+    def of_anchors(self, _: Sequence[str], __: str | None) -> Sequence[Publisher]:
+        return ()
+
+    def find(self, _: str) -> Publisher | None:
+        return None
+
+
 def source_of(
     *issuers: Issuer,
-    registry: Registry = lambda _, __: (),
+    registry: Registry | None = None,
     rhythm: Rhythm | None = None,
     clock: Clock | None = None,
     times: Times | None = None,
@@ -150,4 +161,4 @@ def source_of(
         one.name: Keys(one.name, partial(issuer.get, f"{issuer.url}/jwks"), rhythm or Rhythm(), clock)
         for one, issuer in zip(named, issuers, strict=True)
     }
-    return OidcSource(named, Verifier(keys, clock=clock), registry, times, clock)
+    return OidcSource(named, Verifier(keys, clock=clock), registry or NoPublishers(), times, clock)

@@ -35,14 +35,25 @@ def oidc_source(settings: Settings, services: Services) -> OidcSource:
     )
     keys = {issuer.name: Keys(issuer.name, fetch_of(settings, issuer), rhythm) for issuer in issuers}
 
-    def registry(anchors: Sequence[str], project: str | None) -> Sequence[Publisher]:
+    times = Times(options.remembered_tokens, options.remembered_time, options.publisher_time)
+    return OidcSource(issuers, Verifier(keys, leeway=options.leeway), _Publishers(services), times)
+
+
+class _Publishers:
+    """The registry of publishers in the database."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def of_anchors(self, anchors: Sequence[str], project: str | None) -> Sequence[Publisher]:
         if project is not None and ("\0" in project or len(project) > MAX_PROJECT):
             return ()  # No project is called like this, and databases refuse to compare with it.
-        with services.db.look() as connection:
+        with self._services.db.look() as connection:
             return publisher_rows.of_anchors(connection, anchors, project)
 
-    times = Times(options.remembered_tokens, options.remembered_time, options.publisher_time)
-    return OidcSource(issuers, Verifier(keys, leeway=options.leeway), registry, times)
+    def find(self, publisher_id: str) -> Publisher | None:
+        with self._services.db.look() as connection:
+            return publisher_rows.find(connection, publisher_id)
 
 
 def fetch_of(settings: Settings, issuer: Issuer) -> Callable[[], bytes]:

@@ -653,7 +653,12 @@ links = Table(
     Column("network", _ascii(64)),
     Column("uses_left", BigInteger),  # null where uses are not counted
     Column("description", _text(255), nullable=False),
+    # Who vouched for the maker, and with what; null where an older release has made the link.
+    Column("source", _ascii(32)),
+    Column("credential", _text(255)),
     Index("ix_links_project", "project", "id"),
+    Index("ix_links_credential", "credential"),
+    Index("ix_links_expires_at", "expires_at"),
 )
 
 api_tokens = Table(

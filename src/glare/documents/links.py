@@ -53,6 +53,10 @@ class RevokeLinks(Struct, forbid_unknown_fields=True, frozen=True):
     artifact: (
         Annotated[str, Meta(max_length=36, description="Those to this artifact; null for all."), MACHINE_MADE] | None
     ) = None
+    user: (
+        Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="Those that this user has made; null for all.")]
+        | None
+    ) = None
     project: (
         Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="The project, for administrators.")] | None
     ) = None
@@ -70,6 +74,9 @@ class LinkQuery(PageQuery, frozen=True):
     artifact: Annotated[str, Meta(max_length=36, description="Links to this artifact only."), MACHINE_MADE] | None = (
         None
     )
+    user: (
+        Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="Links that this user has made only.")] | None
+    ) = None
     project: (
         Annotated[str, Meta(max_length=255, pattern=NO_NUL, description="The project, for administrators.")] | None
     ) = None

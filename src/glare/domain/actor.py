@@ -16,7 +16,8 @@ class Actor:
     of a project (OpenStack's system scope), and `service_roles` are those of the service that acts for the caller,
     empty where none does. `expires` is when the credential ends, in seconds since the epoch; `source` is the name of
     the identity source that vouches for it. `limits` are those of the credential, and `credential` is its id, where it
-    has one.
+    has one: of a token of ours as such, else ``publisher:ID`` or ``issuer:NAME``. `restricted` says that it is good for
+    some requests only, which its source checks with each.
 
     Two actors are equal where they may do the same, whoever vouches for them and for how long.
     """
@@ -29,6 +30,7 @@ class Actor:
     system: bool = False
     service_roles: frozenset[str] = frozenset()
     limits: Limits = UNLIMITED
+    restricted: bool = False
     expires: float | None = field(default=None, compare=False)
     source: str = field(default="", compare=False)
     credential: str | None = field(default=None, compare=False)

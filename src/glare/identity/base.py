@@ -72,6 +72,14 @@ class Source(Protocol):
         Raises `Unauthorized` as `known`, and `Unavailable` where whoever could tell cannot be reached.
         """
 
+    def again(self, actor: Actor, address: str | None) -> Actor | None:
+        """A caller of before, whose credential is not at hand, as this source would see them now if it came from the
+        address; None where it would not let them in, or has not vouched for them. A source that cannot ask about a
+        credential without having it returns the actor as it is.
+
+        May block, and raises `Unavailable`.
+        """
+
 
 class Identity(Protocol):
     """Turns the credentials of each request into an actor."""
@@ -81,6 +89,9 @@ class Identity(Protocol):
 
     def decide(self, credentials: Credentials) -> Actor:
         """The caller, where `known` returned `UNDECIDED`; may block. Raises as `known`, and `Unavailable`."""
+
+    def again(self, actor: Actor, address: str | None) -> Actor | None:
+        """A caller of before as they would be now, None where they would not be let in; see `Source.again`."""
 
 
 def token_of(headers: Mapping[str, str]) -> str | None:

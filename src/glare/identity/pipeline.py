@@ -75,6 +75,14 @@ class Pipeline:
         except Unauthorized as error:
             raise self._with_challenges(error, token) from None
 
+    def again(self, actor: Actor, address: str | None) -> Actor | None:
+        """A caller of before as they would be now; None where no source would let them in. Raises `Unavailable`."""
+        for source in self._sources:
+            found = source.again(actor, address)
+            if found is not None:
+                return found
+        return None
+
     @contextmanager
     def _place(self, source: Source, places: threading.BoundedSemaphore | None) -> Iterator[None]:
         """One of those that may wait for the source. Raises `Unavailable` where there is none."""

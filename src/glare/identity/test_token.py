@@ -37,3 +37,6 @@ class TestTokenSource:
 
     def decide(self, credentials: Credentials) -> Actor | None:
         return self.known(credentials)
+
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        return actor if actor.source == self.name else None

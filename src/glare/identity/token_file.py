@@ -258,6 +258,16 @@ class TokenFileSource:
     def decide(self, credentials: Credentials) -> Actor | None:
         return self.known(credentials)
 
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        if actor.source != self.name or actor.credential is None:
+            return None
+        if time.monotonic() - self._looked_at >= self._look_every:
+            self._look()
+        for found in self._actors.values():
+            if (found.credential, found.user, found.project) == (actor.credential, actor.user, actor.project):
+                return None if found.expires is not None and self._clock() >= found.expires else found
+        return None
+
     def _look(self) -> None:
         with self._lock:
             self._looked_at = time.monotonic()

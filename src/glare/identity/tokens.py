@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
 
+_TAKEN_OVER: Final = "token_file"
 _USE_EVERY: Final = HOUR
 _FORGET_UNKNOWN: Final = 10.0
 """Seconds for which a text that is no token is not looked up again."""
@@ -53,6 +54,9 @@ class TokenRows(Protocol):
 
     def find(self, digest: str) -> ApiToken | None:
         """The token that has this hash, also one that is revoked or expired."""
+
+    def fetch(self, token_id: str) -> ApiToken | None:
+        """The token of this id, also one that is revoked or expired."""
 
     def used(self, token_id: str, at_most_every: int) -> None:
         """Record that it is used, unless that was recorded less than `at_most_every` microseconds ago."""
@@ -146,6 +150,23 @@ class TokensSource:
                 return None
             found = self._find(digest)
         return None if found is None else self._judge(found, credentials)
+
+    def again(self, actor: Actor, address: str | None) -> Actor | None:
+        """Looks the token up, so that a revoked one counts nowhere from that moment on. Vouches also for those of a
+        token file whose token was taken over into the database.
+        """
+        if actor.source not in (self.name, _TAKEN_OVER) or actor.credential is None:
+            return None
+        token = self._rows.fetch(actor.credential)
+        if token is None or (token.user, token.project) != (actor.user, actor.project):
+            return None
+        if actor.source == _TAKEN_OVER and token.source != _TAKEN_OVER:
+            return None  # Another one, that has got the same short id.
+        if token.ends_by(int(self._clock() * SECOND)):
+            return None
+        found = _known_of(token)
+        inside = found.networks is None or self._is_inside(address, found.networks)
+        return found.actor if inside else None
 
     def _find(self, digest: str) -> _Known | None:
         party = PARTY.get()

@@ -70,6 +70,9 @@ class TrustedHeadersSource:
     def decide(self, credentials: Credentials) -> Actor | None:
         return self.known(credentials)
 
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        return actor if actor.source == self.name else None
+
     def _decide(self, peer: str | None) -> bool:
         if peer is None:
             return self._trust_unix_socket

@@ -76,12 +76,13 @@ class SubscriptionRules:
 @dataclass(frozen=True, slots=True)
 class LinkRules:
     """How links are given out: `most` is of one project and -1 unlimited; how long they last by `default` and at the
-    `longest`, in seconds.
+    `longest`, in seconds; and how long those that have ended are kept, in microseconds.
     """
 
     most: int
     default: float
     longest: float
+    retention: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,13 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("takedown:get", OVERSEER, "Show a takedown. There is no target.", ("GET /takedowns/{id}",)),
     Rule("takedown:delete", ADMIN, "Undo a takedown. There is no target.", ("DELETE /takedowns/{id}",)),
     Rule("audit:list", OVERSEER, "See the audit log: who changed what. There is no target.", ("GET /audit",)),
-    Rule("link:create", CHANGER, "Make a link to a blob of the artifact.", ("POST /links",)),
+    Rule(
+        "link:create",
+        CHANGER,
+        "Make a link to a blob of the artifact. Asked about the maker again whenever somebody reads by the link, which "
+        "ends where it says no.",
+        ("POST /links",),
+    ),
     Rule(
         "link:list",
         f"{OWNER} or rule:system_reader",

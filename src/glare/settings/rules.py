@@ -89,7 +89,12 @@ def rules_of(settings: Settings) -> Rules:
         ),
         verification=_verification(settings),
         subscriptions=_subscription_rules(settings),
-        links=LinkRules(settings.links.max_per_project, settings.links.default_time, settings.links.longest_time),
+        links=LinkRules(
+            settings.links.max_per_project,
+            settings.links.default_time,
+            settings.links.longest_time,
+            int(settings.links.retention * SECOND),
+        ),
         tokens=_token_rules(settings),
         jobs=JobRules(
             tries=settings.jobs.tries,

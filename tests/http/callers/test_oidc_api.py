@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -19,6 +20,8 @@ from starlette.testclient import TestClient
 
 from glare.app import build_services, close, create_application
 from glare.cli.main import main
+from glare.domain import moment
+from glare.domain.moment import SECOND
 from glare.identity.token_file import TokenFile
 from support.oidc import Issuer
 from support.origins.origin import Origin
@@ -337,3 +340,27 @@ def test_the_commands_do_the_same_and_explain_a_token(
     time.sleep(0.3)
     assert site.publish(token, "images").status_code == 401
     assert run("publishers", "add", "--project", "p", "--issuer", "ci", "--claim", "ref")[0] == 1
+
+
+def test_a_link_of_a_build_ends_with_its_publisher(site: Site) -> None:
+    """It outlives the token of the build, which lasts for minutes; both nodes follow it, and neither does at once when
+    the publisher is gone, nor shows it.
+    """
+    publisher = site.registered(claims={"repository_id": "7"}, types=["images"], names=["app-*"])
+    build = site.build()
+    made = site.publish(build, "images")
+    assert made.status_code == 201, made.text
+    headers = {"X-Glare-Project": "images", "Content-Type": "application/octet-stream"}
+    path = f"/artifacts/images/{made.json()['id']}/image"
+    assert site.send("PUT", path, build, content=b"bytes", headers=headers).status_code == 200
+    asked = {"artifact": made.json()["id"], "blob": "image"}
+    answer = site.send("POST", "/links", build, json=asked, headers={"X-Glare-Project": "images"})
+    assert answer.status_code == 201, answer.text
+    link, address = answer.json(), urlsplit(answer.json()["url"]).path
+    lasts = moment.read(link["expires_at"]) - moment.read(link["created_at"])
+    assert lasts == 86400 * SECOND
+    manager = site.tokens["manager"]
+    assert [site.send("GET", address, None, node).status_code for node in (0, 1)] == [200, 200]
+    assert site.send("DELETE", f"/publishers/{publisher['id']}", manager).status_code == 204
+    assert [site.send("GET", address, None, node).status_code for node in (0, 1)] == [404, 404]
+    assert link["id"] not in site.send("GET", "/links", manager).text

@@ -134,7 +134,7 @@ TABLE: Final = (
     Row("GET", "/locations/{location_id}/promotion", OURS | SEERS),
     Row("POST", "/locations/{location_id}/promotion", WRITERS | ADMINS),
     Row("GET", "/links", WITH_PROJECT),
-    Row("POST", "/links", WRITERS | ADMINS, json={"artifact": "{id}", "blob": "image"}),
+    Row("POST", "/links", (WRITERS | ADMINS) - {"served"}, json={"artifact": "{id}", "blob": "image"}),
     Row("POST", "/links/revocation", WITH_PROJECT - {"reader"}, json={}),
     Row("GET", "/links/{link}", OURS | SEERS),
     Row("DELETE", "/links/{link}", WRITERS | ADMINS),

@@ -56,9 +56,12 @@ class Registry:
         self.publishers = list(publishers)
         self.asked = 0
 
-    def __call__(self, anchors: Sequence[str], project: str | None) -> list[Publisher]:
+    def of_anchors(self, anchors: Sequence[str], project: str | None) -> list[Publisher]:
         self.asked += 1
         return [one for one in self.publishers if one.anchor in anchors and project in (None, one.project)]
+
+    def find(self, publisher_id: str) -> Publisher | None:
+        return next((one for one in self.publishers if one.id == publisher_id), None)
 
 
 def test_a_token_is_taken_in_either_header_and_known_from_then_on() -> None:

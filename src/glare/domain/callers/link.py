@@ -10,7 +10,9 @@ from glare.domain.actor import Actor
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link. `maker` is who made it: reading by the link is reading as the maker would, when it is read.
+    """One link. `maker` is who made it: reading by the link is reading as the maker would, when it is read. What the
+    maker's credential is limited to is not kept here: the credential is looked up then. Its source is empty where an
+    older release has made the link.
 
     `path` is ``field`` or ``field/key`` of the artifact. `uses_left` is None where the number of uses is not limited;
     times are in microseconds.

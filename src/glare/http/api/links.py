@@ -29,7 +29,6 @@ LINKS: Final = Tag(
     },
 )
 _BYTES: Final = "application/octet-stream"
-_CACHE: Final = "private, no-store"
 _METALINK: Final = ".meta4"
 
 
@@ -64,13 +63,13 @@ async def create(call: Call, asked: NewLink) -> MadeLink:
 @Taking(
     id="links.revoke_all",
     about=LINKS,
-    summary="Revoke all links of a project, or those to one artifact",
+    summary="Revoke all links of a project, or those to one artifact or of one user",
     body=RevokeLinks,
     answer=Answer(200, "How many there were.", RevokedLinks),
     errors=(403, 408, 413, 415),
 )
 async def revoke_all(call: Call, asked: RevokeLinks) -> RevokedLinks:
-    revoked = await call.run(manage.revoke_links, call.services, call.actor, asked.project, asked.artifact)
+    revoked = await call.run(manage.revoke_links, call.services, call.actor, asked)
     return RevokedLinks(revoked)
 
 
@@ -99,7 +98,7 @@ async def read(call: Call) -> Response:
     """GET /links/TOKEN/NAME: as the maker of the link would read it now."""
     await call.require_no_body()
     token, name = call.parameters["token"], call.parameters["file_name"]
-    link = await call.run(follow.find_link, call.services, token, call.address)
+    link = await call.run(follow.find_link, call.services, call.application.identity, token, call.address)
     is_folder = folders.is_folder(call, link.type_name, link.path)
     member = f"{link.path}/{name}" if is_folder and not name.endswith(_METALINK) else link.path
     call.actor, call.microversion = link.maker, NEWEST
@@ -108,14 +107,10 @@ async def read(call: Call) -> Response:
     if not call.is_head:
         await call.run(follow.take_use, call.services, link)
     try:
-        response = await blobs.get(call)
+        return await blobs.get(call)
     except (ArtifactNotFound, Forbidden, NotFound):
         # What the maker may not read any more is none of the reader's business.
         raise follow.ended() from None
-    response.headers["cache-control"] = _CACHE
-    response.headers["referrer-policy"] = "no-referrer"
-    response.headers["x-robots-tag"] = "noindex"
-    return response
 
 
 def _file_name(call: Call, link: StoredLink) -> str:

@@ -9,6 +9,7 @@ import math
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -91,12 +92,17 @@ class KeystoneSource:
             )
         actor, ends = self._actor(request)
         rules = _application_credential(request).get("access_rules")
+        actor = actor if rules is None else replace(actor, restricted=True)
         until = seen.until
         if self._middleware.shared:
             until = self._clock() + min(_SHARED_SECONDS, self._middleware.cache_time)
         if rules is None and until < math.inf:
             self._actors.put(_digest(token, credentials.headers), actor, until, ends)
         return actor
+
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        """Keystone tells of tokens that it is shown, and of nobody else."""
+        return actor if actor.source == self.name else None
 
     def _confirmed(self, request: Any) -> bool:
         """What `AuthProtocol.__call__` does before it calls the application: whether it would call it.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from glare.domain.actor import Actor
 from glare.domain.limits import Limits
@@ -28,13 +28,21 @@ from glare.identity.oidc.verifier import Verified, Verifier
 
 PROJECT_HEADER: Final = "x-glare-project"
 
-Registry = Callable[[Sequence[str], str | None], Sequence[Publisher]]
-"""The publishers with one of these anchors, of a project (None: of all). May wait for a database. Raises
-`Unavailable`."""
-
+_ISSUER: Final = "issuer"
+_PUBLISHER: Final = "publisher"
 _MAX_USER: Final = 255
 _MAX_PROJECTS: Final = 16
 """Projects that a build is remembered for at once."""
+
+
+class Registry(Protocol):
+    """What the source asks of publishers. Each may wait for a database, and raises `Unavailable`."""
+
+    def of_anchors(self, anchors: Sequence[str], project: str | None) -> Sequence[Publisher]:
+        """The publishers with one of these anchors, of a project (None: of all)."""
+
+    def find(self, publisher_id: str) -> Publisher | None:
+        """The publisher of this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,22 @@ class OidcSource:
             self._memory.change(token, found)
         return actor
 
+    def again(self, actor: Actor, _: str | None) -> Actor | None:
+        """Looks up the publisher, or whether the issuer is still one. What the rules would make of a user today, only
+        the user's token could tell.
+        """
+        kind, _, name = (actor.credential or "").partition(":")
+        if actor.source != self.name:
+            return None
+        if kind == _ISSUER:
+            return actor if any(issuer.name == name for issuer in self._issuers.values()) else None
+        publisher = self._registry.find(name) if kind == _PUBLISHER else None
+        if publisher is None or publisher.project != actor.project:
+            return None
+        if not any(issuer.name == publisher.issuer and issuer.publishers for issuer in self._issuers.values()):
+            return None
+        return replace(actor, roles=frozenset(publisher.roles), limits=_limits(publisher))
+
     def explain(self, token: str, project: str | None = None) -> tuple[list[Step], Actor | None]:
         """What the token would be, step by step, and who its caller; None for nobody. Raises `Unavailable`."""
         steps: list[Step] = []
@@ -136,7 +160,7 @@ class OidcSource:
         except ClaimError as why:
             steps.append(Step("rules", False, f"they name no user: {why}"))
         if issuer.publishers:
-            for publisher in self._registry(anchors_of(issuer, verified.claims), project):
+            for publisher in self._registry.of_anchors(anchors_of(issuer, verified.claims), project):
                 reason = why_not(publisher, verified.claims)
                 what = f"publisher {publisher.id} of project {publisher.project!r}"
                 steps.append(Step(what, reason is None, reason or "all of its claims match"))
@@ -159,7 +183,14 @@ class OidcSource:
         if len(outcome.user) > _MAX_USER:
             raise Refused(f"its user has {len(outcome.user)} characters, and may have {_MAX_USER}")
         actors = {
-            project: Actor(outcome.user, project, roles, expires=verified.expires, source=self.name)
+            project: Actor(
+                outcome.user,
+                project,
+                roles,
+                expires=verified.expires,
+                source=self.name,
+                credential=f"{_ISSUER}:{issuer.name}",
+            )
             for project, roles in outcome.projects.items()
         }
         return Known(verified, actors, {})
@@ -196,7 +227,7 @@ class OidcSource:
         """
         issuer, claims = found.verified.issuer, found.verified.claims
         anchors = anchors_of(issuer, claims)
-        publisher = closest(self._registry(anchors, project), claims) if anchors else None
+        publisher = closest(self._registry.of_anchors(anchors, project), claims) if anchors else None
         if publisher is None or publisher.project != project:
             raise _leads_elsewhere(found, project)
         actor = Actor(
@@ -206,10 +237,16 @@ class OidcSource:
             limits=_limits(publisher),
             expires=found.verified.expires,
             source=self.name,
+            credential=credential_of(publisher),
         )
         others = [(name, entry) for name, entry in found.by_publishers.items() if name != project]
         until = self._clock() + self._times.publisher_seconds
         return replace(found, by_publishers=dict([*others[1 - _MAX_PROJECTS :], (project, (until, actor))])), actor
+
+
+def credential_of(publisher: Publisher) -> str:
+    """What actors of its builds have as their credential."""
+    return f"{_PUBLISHER}:{publisher.id}"
 
 
 def _project_of(credentials: Credentials) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from glare.db.callers import links as rows
 from glare.db.counters import UNLIMITED, lock_project
 from glare.documents import links as documents
-from glare.documents.links import LinkQuery, NewLink
+from glare.documents.links import LinkQuery, NewLink, RevokeLinks
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact
@@ -20,11 +20,13 @@ from glare.domain.moment import SECOND
 from glare.domain.wording import quoted
 from glare.errors import BadRequest, Conflict, Forbidden, InvalidParameterValue, NotFound
 from glare.operations import access, audit
-from glare.operations.links.follow import token_of
+from glare.operations.links.follow import require_maker, token_of
 from glare.operations.page import Page, page_of
 from glare.operations.services import Services
+from glare.operations.tokens.bounds import TOKEN_SOURCES
 
 _MAX_USER: Final = 255
+_MAX_CREDENTIAL: Final = 255
 
 
 def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link, str]:
@@ -35,17 +37,19 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
     beyond the project's number.
     """
     artifact = access.find_artifact(services, actor, services.types.all, asked.artifact)
-    access.require_writer(services, actor, artifact)
-    access.require(services, "link:create", actor, artifact)
+    require_maker(services, actor, artifact)
+    _require_lasting(actor)
     _require_readable(services, artifact, asked.blob)
     project, now = artifact.owner, services.clock()
-    # The credential has limits and an end, which are not the link's: it is bounded by itself.
+    # What the credential is limited to is asked of its source whenever somebody reads.
     maker = Actor(
         actor.user[:_MAX_USER] if actor.user is not None else None,
         actor.project,
         actor.roles,
         domain=actor.domain,
         system=actor.system,
+        source=actor.source,
+        credential=actor.credential[:_MAX_CREDENTIAL] if actor.credential is not None else None,
     )
     link = Link(
         id=services.new_id(),
@@ -55,7 +59,7 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
         artifact_id=artifact.id,
         path=asked.blob,
         created_at=now,
-        expires_at=now + _lifetime(services, asked.expires_in) * SECOND,
+        expires_at=_expiry(services, actor, now, asked.expires_in),
         network=_network(asked.network),
         uses_left=asked.uses,
         description=asked.description,
@@ -63,9 +67,8 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
 
     def work(connection: Connection) -> Link:
         lock_project(connection, project)  # Or two at once pass a limit that has room for one.
-        rows.remove_ended(connection, project, now)
         most = services.rules.links.most
-        if most != UNLIMITED and rows.count(connection, project) >= most:
+        if most != UNLIMITED and rows.count_open(connection, project, now) >= most:
             raise Conflict(f"Project '{project}' has its {most} links; revoke some, or ask the operator for more.")
         rows.add(connection, link)
         _note(services, connection, actor, "link.create", link)
@@ -79,9 +82,14 @@ def list_links(services: Services, actor: Actor, query: LinkQuery) -> Page[Link]
     """One page of the links of a project, by id. Raises `Forbidden`, `PolicyException`."""
     project = _project(actor, query.project)
     services.policy.require("link:list", actor, {"owner": project})
-    limit = min(query.limit, services.rules.query.max_page)
+    return read_links(services, rows.Wanted(project, query.artifact, query.user), query.limit, query.marker)
+
+
+def read_links(services: Services, wanted: rows.Wanted, limit: int, marker: str | None) -> Page[Link]:
+    """One page, for a caller that may see it."""
+    limit = min(limit, services.rules.query.max_page)
     with services.db.read() as connection:
-        found = rows.page(connection, project, limit=limit, artifact_id=query.artifact, after=query.marker)
+        found = rows.page(connection, wanted, limit=limit, after=marker)
     return page_of(found, limit, lambda link: link.id)
 
 
@@ -95,25 +103,35 @@ def revoke_link(services: Services, actor: Actor, link_id: str) -> None:
     """End a link at once. Raises `NotFound`, `PolicyException`."""
 
     def work(connection: Connection) -> None:
-        link = _find(services, connection, actor, link_id, "link:delete")
-        rows.remove(connection, link.id)
-        _note(services, connection, actor, "link.delete", link)
+        end(services, connection, actor, _find(services, connection, actor, link_id, "link:delete"))
 
     services.db.transact(work)
 
 
-def revoke_links(services: Services, actor: Actor, project: str | None, artifact_id: str | None) -> int:
-    """End all links of a project, or those to one artifact. Returns how many there were. Raises `Forbidden`,
-    `PolicyException`.
+def end(services: Services, connection: Connection, actor: Actor, link: Link) -> None:
+    """As `revoke_link`, of one that was found, for a caller that may."""
+    rows.remove(connection, link.id)
+    _note(services, connection, actor, "link.delete", link)
+
+
+def revoke_links(services: Services, actor: Actor, asked: RevokeLinks) -> int:
+    """End all links of a project, or those to one artifact or of one user. Returns how many there were. Raises
+    `Forbidden`, `PolicyException`.
     """
-    of = _project(actor, project)
-    services.policy.require("link:delete", actor, {"owner": of})
+    project = _project(actor, asked.project)
+    services.policy.require("link:delete", actor, {"owner": project})
+    return end_all(services, actor, rows.Wanted(project, asked.artifact, asked.user))
+
+
+def end_all(services: Services, actor: Actor, wanted: rows.Wanted) -> int:
+    """As `revoke_links`, of all that are wanted, for a caller that may."""
 
     def work(connection: Connection) -> int:
-        ended = rows.remove_all(connection, of, artifact_id)
+        ended = rows.remove_all(connection, wanted)
         if ended:
-            event = Event("link.delete", of, None, artifact_id, None, services.clock())
-            audit.noted(connection, actor, [event], target=of, detail={"links": ended})
+            event = Event("link.delete", wanted.project or "", None, wanted.artifact, None, services.clock())
+            by = {} if wanted.user is None else {"user": wanted.user}
+            audit.noted(connection, actor, [event], target=wanted.project, detail={"links": ended, **by})
         return ended
 
     return services.db.transact(work)
@@ -149,14 +167,35 @@ def _require_readable(services: Services, artifact: Artifact, path: str) -> None
         )
 
 
-def _lifetime(services: Services, asked: int | None) -> int:
+def _require_lasting(actor: Actor) -> None:
+    """Raises `Forbidden` for a credential whose word ends with the request."""
+    if actor.service_roles:
+        raise Forbidden("A service acts for you here, and links outlive what it was asked for; make the link yourself.")
+    if actor.restricted:
+        raise Forbidden(
+            "Your application credential is good for some requests only, which a link would not be; make the link with "
+            "another one."
+        )
+
+
+def _expiry(services: Services, actor: Actor, now: int, asked: int | None) -> int:
+    """When the link ends. One that is made with a token of ours never outlives it."""
     longest = int(services.rules.links.longest)
     if asked is not None and asked > longest:
         raise InvalidParameterValue(
             f"Member 'expires_in' is {asked}, but a link lasts {longest} seconds at most; ask for less, or the "
             "operator to raise [links] longest_time."
         )
-    return asked or int(services.rules.links.default)
+    wanted = now + (asked or int(services.rules.links.default)) * SECOND
+    if actor.source not in TOKEN_SOURCES or actor.expires is None:
+        return wanted
+    end = int(actor.expires * SECOND)
+    if asked is not None and wanted > end:
+        raise InvalidParameterValue(
+            f"Member 'expires_in' is {asked}, but your token ends at {moment.text(end)}, and the link with it; ask for "
+            "less, or leave it out."
+        )
+    return min(wanted, end)
 
 
 def _network(text: str | None) -> IPv4Network | IPv6Network | None:
@@ -179,7 +218,7 @@ def _project(actor: Actor, asked: str | None) -> str:
 
 
 def _find(services: Services, connection: Connection, actor: Actor, link_id: str, rule: str) -> Link:
-    found = rows.find(connection, link_id) if len(link_id) <= 36 and link_id.isascii() and "\0" not in link_id else None
+    found = find(connection, link_id)
     missing = NotFound(f"There is no link '{link_id[:40]}' that you may see; list them at /links.")
     if found is None:
         raise missing
@@ -187,6 +226,13 @@ def _find(services: Services, connection: Connection, actor: Actor, link_id: str
         raise missing
     services.policy.require(rule, actor, {"owner": found.project})
     return found
+
+
+def find(connection: Connection, link_id: str) -> Link | None:
+    """The link of this id."""
+    if len(link_id) > 36 or not link_id.isascii() or "\0" in link_id:
+        return None  # No id is like this, and databases refuse to compare with it.
+    return rows.find(connection, link_id)
 
 
 def _note(services: Services, connection: Connection, actor: Actor, action: str, link: Link) -> None:

@@ -26,6 +26,8 @@ from glare.domain.wording import quoted
 from glare.errors import BadRequest, Conflict, Forbidden, NotFound
 from glare.identity.oidc.issuers import Issuer
 from glare.identity.oidc.mapping import Condition
+from glare.identity.oidc.source import OidcSource, credential_of
+from glare.operations.credentials import end_links
 from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 
@@ -214,7 +216,9 @@ def _find(services: Services, connection: Connection, actor: Actor, publisher_id
 def _remove(services: Services, connection: Connection, actor: Actor, publisher: Publisher) -> None:
     if not rows.remove(connection, publisher.id):
         raise _missing(publisher.id)
-    _note(connection, actor, "publisher_delete", publisher, services.clock())
+    now = services.clock()
+    end_links(connection, actor, [OidcSource.name], [credential_of(publisher)], now)
+    _note(connection, actor, "publisher_delete", publisher, now)
 
 
 def _note(connection: Connection, actor: Actor, action: str, publisher: Publisher, now: int) -> None:

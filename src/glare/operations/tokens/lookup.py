@@ -10,8 +10,8 @@ from glare.operations.services import Services
 
 
 class TokenLookup:
-    """Its answers. Reads have the connection beside the others, so that unknown tokens in any number, and requests that
-    hold all others, do not keep each other up.
+    """Its answers. Reads of tokens that come have the connection beside the others, so that unknown tokens in any
+    number, and requests that hold all others, do not keep each other up.
     """
 
     def __init__(self, services: Services) -> None:
@@ -27,6 +27,10 @@ class TokenLookup:
     def find(self, digest: str) -> ApiToken | None:
         with self._services.aside.look() as connection:
             return rows.by_digest(connection, digest)
+
+    def fetch(self, token_id: str) -> ApiToken | None:
+        with self._services.db.look() as connection:
+            return rows.fetch(connection, token_id)
 
     def used(self, token_id: str, at_most_every: int) -> None:
         now = self._services.clock()

@@ -17,10 +17,11 @@ from glare.domain.actor import Actor
 from glare.domain.callers.api_token import ApiToken
 from glare.errors import Conflict, Forbidden
 from glare.identity.token_text import digest_of, new_token
+from glare.operations.credentials import end_links
 from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.tokens.access import OF_OTHERS, find, may_manage, require_project
-from glare.operations.tokens.bounds import Bounds, bounds_of, limits_of, require_in_force
+from glare.operations.tokens.bounds import TOKEN_SOURCES, Bounds, bounds_of, limits_of, require_in_force
 from glare.operations.tokens.events import tell
 
 
@@ -148,10 +149,12 @@ def revoke_tokens(services: Services, actor: Actor, asked: Revocation) -> list[s
 
 def revoke(services: Services, connection: Connection, actor: Actor | None, ids: Sequence[str]) -> list[str]:
     """Revoke these, for a caller that may, and tell it; returns the ids of those that were not revoked before. The
-    caller has the lock.
+    caller has the lock. Links that were made with them go too.
     """
     now = services.clock()
     ended = rows.revoke(connection, ids, now)
+    # Those of a token file have no rows.
+    end_links(connection, actor, TOKEN_SOURCES, {*ids, *(token.id for token in ended)}, now)
     tell(connection, actor, REVOKED, ended, now)
     return [token.id for token in ended]
 

@@ -27,6 +27,7 @@ from glare.domain.moment import DAY, HOUR, SECOND
 from glare.errors import Conflict, GlareError, Unavailable
 from glare.operations import putting_off
 from glare.operations.artifacts.delete import remove
+from glare.operations.links.upkeep import retire_links
 from glare.operations.locations.verify import tell_stale
 from glare.operations.services import Services
 from glare.operations.slots.objects import remove_due
@@ -45,8 +46,9 @@ _TEMPORARY_AFTER_SECONDS: Final = 24 * 3600.0
 def sweep(services: Services) -> None:
     """One round of everything. Errors of one step are logged and do not keep the others from running."""
     steps = (end_dead_attempts, remove_due_objects, scrub_deleted, forget_contents, forget_outbound)
-    retiring = (forget_marks, retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs, retire_tokens)
-    for step in (*steps, *retiring, tell_stale, tell_expiring, expire_subscriptions):
+    retiring = (forget_marks, retire_events, retire_audit, retire_checks, retire_deliveries, retire_jobs)
+    of_callers = (retire_tokens, retire_links)
+    for step in (*steps, *retiring, *of_callers, tell_stale, tell_expiring, expire_subscriptions):
         try:
             step(services)
         except Exception as error:  # noqa: BLE001 - the other steps must run all the same

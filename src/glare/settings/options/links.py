@@ -13,6 +13,12 @@ class LinkSettings(Section):
     """
 
     max_per_project: int = count_or_unlimited("1000", "Most links of one project that have not ended.")
+    retention: float = seconds(
+        "7 d",
+        "How long links that have expired, or were used up, are still listed. Those that were revoked are not.",
+        at_least=0,
+        at_most=3650 * DAY,
+    )
     default_time: float = seconds(
         "1 d", "How long a link lasts whose maker does not say.", at_least=1, at_most=3650 * DAY
     )
