@@ -170,7 +170,7 @@ ONE_THING = {
     *("init", "serve", "worker", "scrub", "db upgrade", "db downgrade", "db check", "token create", "token show"),
     *("token revoke", "locations check", "takedown add", "takedown remove", "stores adopt", "config check"),
     *("config sample", "policy sample", "types show", "types check", "publishers add", "publishers remove"),
-    *("members remove", "token import"),
+    *("members remove", "token import", "links remove", "links remove-all"),
 }
 """Commands that print a sentence, a value or a file: what a program reads of them needs no other form."""
 

@@ -34,6 +34,7 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("audit",): "see who changed what",
     ("locations",): "see external locations, and have them checked",
     ("members",): "see with whom an artifact is shared, and end that",
+    ("links",): "see the links by which blobs are read without an account, and end them",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
     ("stores",): "see which places of bytes the database knows, and tell it of a move",
     ("config",): "see what is configured, what can be, and what is wrong with it",
@@ -237,6 +238,28 @@ def _members_list(parser: ArgumentParser) -> None:
 def _members_remove(parser: ArgumentParser) -> None:
     parser.add_argument("artifact", metavar="ARTIFACT", help="id of the artifact")
     parser.add_argument("project", metavar="PROJECT", help="the member, as `glare-server members list` prints it")
+
+
+def _links_list(parser: ArgumentParser) -> None:
+    _of_links(parser)
+    for name, metavar, text in (
+        ("limit", "N", "so many at most (default: 100)"),
+        ("marker", "ID", "after this link"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=text)
+
+
+def _links_remove(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="id of the link, as `glare-server links list` prints it")
+
+
+def _of_links(parser: ArgumentParser) -> None:
+    for name, text in (
+        ("project", "of this project"),
+        ("artifact", "to this artifact"),
+        ("user", "made by this user"),
+    ):
+        parser.add_argument(f"--{name}", metavar="ID", help=text)
 
 
 def _takedown_add(parser: ArgumentParser) -> None:
@@ -527,6 +550,32 @@ COMMANDS = (
         "glare.cli.members:remove",
         _members_remove,
         ("glare-server members remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1 builders",),
+    ),
+    Command(
+        ("links", "list"),
+        "list the links by which blobs are read without an account",
+        "List links of all projects, by id, never their addresses. Those that have ended stay for [links] retention.",
+        "glare.cli.identity.links:list_links",
+        _links_list,
+        ("glare-server links list --project images", "glare-server links list --user alice -o json"),
+        table=True,
+    ),
+    Command(
+        ("links", "remove"),
+        "end a link",
+        "End a link: on all nodes it leads nowhere from then on.",
+        "glare.cli.identity.links:remove",
+        _links_remove,
+        ("glare-server links remove 0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1",),
+    ),
+    Command(
+        ("links", "remove-all"),
+        "end all links of a project, to an artifact or of a user",
+        "End all links that fit what is given: on all nodes they lead nowhere from then on. This belongs to what is "
+        "done when somebody leaves whose account is not Glare's.",
+        "glare.cli.identity.links:remove_all",
+        _of_links,
+        ("glare-server links remove-all --user alice", "glare-server links remove-all --project images"),
     ),
     Command(
         ("takedown", "add"),
