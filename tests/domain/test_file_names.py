@@ -14,7 +14,7 @@ from glare.domain.blob import Slot
 from glare.domain.declared.compile import compile_type
 from glare.domain.file_names import ascii_name, file_name
 from glare.errors import InvalidDeclaration
-from glare.http.disposition import attachment
+from glare.http.response_headers import attachment
 from glare.types import ArtifactType, Blob, BlobDict, String
 
 DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")

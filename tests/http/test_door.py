@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -86,6 +87,27 @@ def test_a_refusal_at_once_is_that_of_the_long_way(overrun: Glare) -> None:
     assert int(shown["retry-after"]) >= 1
     assert shown["content-length"] == str(len(body))
     assert shown["x-openstack-request-id"].startswith("req-")
+
+
+def test_a_refusal_about_links_is_kept_from_caches_too(narrow: Glare) -> None:
+    """At once as the long way; and who reads by a link speaks no version."""
+    path = "/links/1.abc/image"
+    short = narrow.lanes.short.shares
+    with ExitStack() as held:
+        for _ in range(short.bounds.of_party + 1):  # One of them waits, and there is no place for another one.
+            held.callback(short._leave, short._enter(STRANGERS, 1, lambda _: None))
+        slow = narrow.stranger.request("GET", path, headers={"Accept": "*/*"})
+        ready = at_once(narrow, "GET", path, accept="*/*")
+        held.callback(narrow.client.app._door._kept.clear)  # type: ignore[attr-defined]  # it is within
+    assert slow.status_code == 429
+    assert ready is not None
+    status, headers, body = ready
+    assert (status, body) == (slow.status_code, slow.content)
+    shown = {name.decode(): value.decode() for name, value in headers}
+    assert shown["cache-control"] == "private, no-store"
+    assert {name: value for name, value in shown.items() if name not in RANDOM} == {
+        name: value for name, value in slow.headers.items() if name not in RANDOM
+    }
 
 
 def test_it_has_the_id_that_the_client_gives(overrun: Glare) -> None:

@@ -37,6 +37,7 @@ from glare.http.inbox import Inbox
 from glare.http.microversion import DEFAULT, negotiate
 from glare.http.problems import broken_off, problem
 from glare.http.request_headers import request_id_of
+from glare.http.response_headers import PRIVATE, is_private
 from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import UNDECIDED, Credentials, storable
 from glare.identity.headers import require_one_of_each
@@ -164,6 +165,7 @@ class _Reply:
     """Adds the headers that every response has, and keeps bodies out of answers to HEAD."""
 
     def __init__(self, scope: Scope, send: Send, watch: Watch) -> None:
+        self._scope = scope
         self._state = scope["state"]
         self._watch = watch
         self._head = scope["method"] == "HEAD"
@@ -181,6 +183,9 @@ class _Reply:
             if state["versioned"]:
                 headers["openstack-api-version"] = f"artifact {state['microversion']}"
                 headers.add_vary_header("openstack-api-version")
+            if is_private(self._scope):
+                for name, value in PRIVATE:
+                    headers[name.decode()] = value.decode()
             message = {**message, "headers": headers.raw}
         elif self._head:
             if message.get("more_body", False):

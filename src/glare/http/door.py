@@ -26,6 +26,7 @@ from glare.errors import GlareError
 from glare.http.call import Application, peer_of
 from glare.http.problems import parts_of
 from glare.http.request_headers import request_id_of
+from glare.http.response_headers import PRIVATE, is_private
 from glare.http.watch import route_of
 from glare.identity.headers import is_about_callers
 
@@ -60,7 +61,7 @@ def ready_of(response: Response) -> Ready:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A refusal, as it was when it came the long way."""
+    """A refusal, as it was when it came the long way. `version` is empty where the request speaks none."""
 
     again: Callable[[], GlareError | None]
     until: float
@@ -107,7 +108,8 @@ class Door:
         key = self._key(scope)
         if key is None:
             return
-        version = f"artifact {scope['state']['microversion']}".encode()
+        state = scope["state"]
+        version = f"artifact {state['microversion']}".encode() if state["versioned"] else b""
         self._kept[key] = _Kept(error.again, self._clock() + _SECONDS, route_of(scope), version)
         self._kept.move_to_end(key)
         if len(self._kept) > _KEPT:
@@ -150,7 +152,11 @@ class Door:
             return None
         self._why = error.message
         status, headers, body = parts_of(error)
-        headers += ((b"content-length", b"%d" % len(body)), (_VERSION, kept.version), _VARY)
+        headers.append((b"content-length", b"%d" % len(body)))
+        if kept.version:
+            headers += ((_VERSION, kept.version), _VARY)
+        if is_private(scope):
+            headers += PRIVATE
         return self._told(scope, kept.route, (status, headers, body))
 
     def _told(self, scope: Scope, route: str, ready: Ready) -> Ready:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,7 +18,9 @@ from sqlalchemy import update
 
 from glare.db.callers import links as rows
 from glare.db.tables import links
+from glare.errors import Unavailable
 from glare.events.webhooks import SecretBox
+from glare.operations.upkeep.sweep import sweep
 from support.origins.crooked import Crooked, honest
 from support.service import LOCATION, ActorClient, Glare, Json, path_of, running
 
@@ -303,3 +307,85 @@ def test_older_keys_go_on_signing_what_they_have_signed(tmp_path: Path) -> None:
     assert not SecretBox(path).has_signed("other", "1", signature)
     path.write_text(f"{new}\n")
     assert not SecretBox(path).has_signed("link", "1", signature)
+
+
+PRIVATE = {"cache-control": "private, no-store", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
+
+
+def is_private(answer: httpx2.Response) -> bool:
+    """Whether no cache keeps the answer, no page that it shows tells its address, and it leads nowhere else."""
+    return PRIVATE.items() <= dict(answer.headers).items() and "location" not in answer.headers
+
+
+def test_every_answer_of_a_link_is_kept_from_caches(glare: Glare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes of it, and of whatever else is asked for there; the answer that has the address, too."""
+    artifact = image(glare.alice)
+    link = link_to(glare.alice, artifact)
+    taken = link_to(glare.alice, image(glare.alice, b"taken down", "other"))
+    path, etag = urlsplit(link["url"]).path, f'"{artifact["image"]["sha256"]}"'
+    body = {"kind": "digest", "value": hashlib.sha256(b"taken down").hexdigest(), "reason": "court order"}
+    assert glare.admin.request("POST", "/takedowns", json=body).status_code == 201
+    seen = {
+        200: follow(glare, link),
+        206: follow(glare, link, Range="bytes=1-2"),
+        304: follow(glare, link, **{"If-None-Match": etag}),
+        400: glare.client.request("GET", path, headers={"X-Auth-Token": "a", "Authorization": "Bearer b"}, content="x"),
+        404: follow(glare, {"url": f"{link['url'].rpartition('/')[0]}x/image"}),
+        405: follow(glare, link, "POST"),
+        412: follow(glare, link, **{"If-Match": '"other"'}),
+        416: follow(glare, link, Range="bytes=9999-"),
+        451: follow(glare, taken),
+    }
+    for status, answer in seen.items():
+        assert (answer.status_code, is_private(answer)) == (status, True), (status, answer.headers)
+        if status in (200, 404, 416, 451):
+            head = follow(glare, taken if status == 451 else link, "HEAD")
+            assert is_private(head)
+    for method, place in (("GET", "/links"), ("GET", f"/links/{link['id']}"), ("DELETE", f"/links/{link['id']}")):
+        assert is_private(glare.alice.request(method, place))
+    asked = {"artifact": artifact["id"], "blob": "image"}
+    assert is_private(glare.alice.request("POST", "/links", json=asked))
+    assert is_private(glare.bob.request("POST", "/links", json=asked))
+    assert is_private(glare.stranger.request("GET", "/links"))
+    assert "x-robots-tag" not in glare.alice.get(artifact).headers
+    other = link_to(glare.alice, artifact)
+    for error, status in ((Unavailable("The database is away; retry later."), 503), (RuntimeError("a defect"), 500)):
+
+        def broken(*_: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("glare.operations.links.follow.find_link", broken)
+        failed = follow(glare, other)
+        assert (failed.status_code, is_private(failed)) == (status, True)
+
+
+def test_links_of_a_maker_are_listed_and_revoked(glare: Glare) -> None:
+    """What a project does when somebody leaves."""
+    artifact = image(glare.alice)
+    carol = glare.actor("carol:wonderland:member")
+    mine, hers = link_to(glare.alice, artifact), link_to(carol, artifact)
+    assert [link["id"] for link in glare.alice.request("GET", "/links?user=carol").json()["links"]] == [hers["id"]]
+    assert glare.alice.request("GET", "/links?user=dave").json()["links"] == []
+    assert revoke(glare.alice, user="dave").json() == {"revoked": 0}
+    assert revoke(glare.bob, user="carol").json() == {"revoked": 0}
+    assert revoke(glare.alice, user="carol").json() == {"revoked": 1}
+    assert [follow(glare, link).status_code for link in (mine, hers)] == [200, 404]
+
+
+def test_links_that_ended_are_listed_for_a_while(tmp_path: Path) -> None:
+    """Then workers forget them, whether anybody makes another one or not; one that was used up ended then."""
+    with running(tmp_path, "[links]\nretention = 1 h\n") as glare:
+        artifact = image(glare.alice)
+        used, lasting = link_to(glare.alice, artifact, uses=1), link_to(glare.alice, artifact)
+        link_to(glare.alice, artifact, expires_in=1)
+        assert follow(glare, used).status_code == 200
+        ended = glare.alice.request("GET", f"/links/{used['id']}").json()
+        assert ended["uses_left"] == 0
+        assert ended["expires_at"] < used["expires_at"]
+        sweep(glare.services)
+        assert len(glare.alice.request("GET", "/links").json()["links"]) == 3
+        hour = 3600 * 1_000_000
+        later = replace(glare.services, clock=lambda: glare.services.clock() + hour + 2_000_000)
+        sweep(later)
+        assert [link["id"] for link in glare.alice.request("GET", "/links").json()["links"]] == [lasting["id"]]
+        assert follow(glare, lasting).status_code == 200

@@ -23,10 +23,10 @@ from glare.http.bodies import FileBody, Replaced, RewrittenBody, StoreBody, Veri
 from glare.http.call import Call
 from glare.http.claims import claims_of
 from glare.http.conditions import parse_range, parse_tags
-from glare.http.disposition import attachment
 from glare.http.media_types import ANY, LOCATION, OCTETS
 from glare.http.query import query_pairs
 from glare.http.request_headers import refuse_form
+from glare.http.response_headers import attachment
 from glare.http.type_operation import Own, TypeAnswer, TypeOperation
 from glare.operations.access import Expected, Named
 from glare.operations.blobs.delete import delete_blob
