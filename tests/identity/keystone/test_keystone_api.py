@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -101,6 +102,25 @@ def test_an_application_credential_makes_others_where_its_user_lets_it(
         caller = cloud.actor(keystone.token_by(credential))
         answer = caller.request("POST", "/tokens", json={}, headers=latest)
         assert answer.status_code == status, f"{given} {unrestricted}: {answer.status_code} {answer.text}"
+
+
+def test_an_application_credential_with_access_rules_makes_no_links(
+    cloud: Glare, keystone: Keystone, alpha: str, ann: Account
+) -> None:
+    """A link would read what they do not name. One without rules makes a link, which anybody reads by who has it: of
+    Keystone nothing is asked then.
+    """
+    plain = cloud.actor(keystone.token_by(keystone.application_credential(ann, alpha)))
+    made = plain.upload(plain.create("images", name="linked"), "image", b"bytes")
+    asked = {"artifact": made["id"], "blob": "image"}
+    rules = [{"method": method, "path": "/**", "service": "artifact"} for method in ("GET", "POST")]
+    ruled = cloud.actor(keystone.token_by(keystone.application_credential(ann, alpha, rules)))
+    assert ruled.get(made).status_code == 200
+    refused = ruled.request("POST", "/links", json=asked)
+    assert (refused.status_code, "application credential" in refused.text) == (403, True)
+    link = plain.request("POST", "/links", json=asked)
+    assert link.status_code == 201, link.text
+    assert cloud.client.get(urlsplit(link.json()["url"]).path).content == b"bytes"
 
 
 def test_keystone_stops_and_starts_under_load(tmp_path: Path, keystone: Keystone, alpha: str, ann: Account) -> None:
