@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from support import databases
 from support.origins.origin import Origin
 from support.programs.keystone import Keystone, running_keystone
+from support.programs.seaweedfs import SeaweedFS, running_seaweedfs
 from support.service import Glare, running
 
 # How fast the machine is, and who else works on it, is no property of the code.
@@ -43,6 +44,13 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A real SeaweedFS on loopback, one for all tests of this process: each makes buckets of its own."""
+    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Once a test's own directory is done with, its database may serve another test."""
@@ -55,7 +63,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is about another database; without the one that was asked for, say so for each test."""
     for item in items:
-        if "keystone" in getattr(item, "fixturenames", ()):
+        if not {"keystone", "seaweedfs"}.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.
             item.add_marker(pytest.mark.timeout(600))
     marker = "server" if databases.KIND == "sqlite" else "sqlite"

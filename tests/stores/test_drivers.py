@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glare.db.engine import Database
+from glare.errors import Unavailable
 from glare.stores import drivers
 from glare.stores.base import Store
 from glare.stores.conformance import StoreConformance
@@ -19,6 +22,7 @@ from glare.stores.drivers import DRIVERS, DriverSettings, StoreKind, make_stores
 from support.databases import database_of
 from support.programs.command import environment
 from support.programs.pages import ROOT, blocks_of
+from support.programs.seaweedfs import in_bucket
 
 DRIVER, PROOF, ENTRY = (
     block.text for block in blocks_of(ROOT / "docs" / "how-to" / "add-a-store.md") if block.kind == "python"
@@ -91,7 +95,7 @@ def test_an_entry_is_all_that_a_store_takes(tmp_path: Path) -> None:
     data, found, known, unchecked, planned = run(tmp_path, chosen)
     assert data == "bytes of the image"
     assert len(found.pop("cold")) == 1
-    assert found == {name: [] for name in DRIVERS}
+    assert found == {"file": [], "database": []}
     assert known == [*names(), "cold"]
     assert unchecked == ["cold"]
     assert not planned
@@ -104,9 +108,26 @@ def test_the_suite_of_every_store_is_run_by_the_class_of_the_how_to() -> None:
 
 
 def test_every_store_of_the_table_has_the_name_of_its_entry(database: Database, tmp_path: Path) -> None:
-    """Blobs remember the name, so that a driver must not have another one."""
-    stores = make_stores(settings_of(database, tmp_path))
+    """Blobs remember the name, so that a driver must not have another one. A store whose place is not named is not
+    there.
+    """
+    settings = settings_of(database, tmp_path)
+    stores = make_stores(replace(settings, s3=in_bucket("bucket", "http://127.0.0.1:1")))
     assert {name: store.name for name, store in stores.items()} == {name: name for name in DRIVERS}
+    assert {name for name, store in stores.items() if store.remote} == {"s3"}
+    assert list(make_stores(settings)) == ["file", "database"]
+
+
+def test_a_store_whose_library_is_missing_is_named_with_its_extra(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names a bucket without having installed what it takes is told what to install."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    for module in [name for name in sys.modules if name.startswith("glare.stores.objects.")]:
+        monkeypatch.delitem(sys.modules, module)
+    settings = replace(settings_of(database, tmp_path), s3=in_bucket("bucket", "http://127.0.0.1:1"))
+    with pytest.raises(Unavailable, match=re.escape("glare-server[s3]")):
+        make_stores(settings)
 
 
 def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +136,7 @@ def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch)
         "file": "file",
         "filesystem": "file",
         "database": "database",
+        "s3": "s3",
     }
     assert names(serving_files=True) == ("file", "filesystem")
     other = StoreKind(DRIVERS["file"].make, older_names=("tape",), serves_files=True)

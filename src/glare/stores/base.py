@@ -81,10 +81,15 @@ class CallsUnderWay:
 
 
 class Store:
-    """A driver behind its contract. See `Driver` for what the methods mean. `calls` are those that its driver is at."""
+    """A driver behind its contract. See `Driver` for what the methods mean. `calls` are those that its driver is at.
 
-    def __init__(self, driver: Driver, observe: Observer = log_call) -> None:
+    `remote` says that its bytes come over a network from somebody who may be slow: its users wait in places that are no
+    other store's.
+    """
+
+    def __init__(self, driver: Driver, observe: Observer = log_call, *, remote: bool = False) -> None:
         self._driver = driver
+        self.remote = remote
         self.observe = observe
         self.name = driver.name
         self.calls = CallsUnderWay()

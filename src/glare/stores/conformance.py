@@ -39,6 +39,9 @@ class StoreConformance:
     knows_free_space: ClassVar[bool] = True
     """Whether `free_space` gives a number."""
 
+    large: ClassVar[int] = 20 * _MIB + 5
+    """Bytes of an object that the store does not write in one go."""
+
     @abstractmethod
     def make_store(self, tmp_path: Path) -> Store:
         """An initialised store that is empty in the first call with `tmp_path`."""
@@ -160,6 +163,60 @@ class StoreConformance:
             second.commit()
             _raises(Conflict, first.commit)
         assert _read(store, name) == b"second"
+
+    def test_a_large_object_is_an_object(self, tmp_path: Path) -> None:
+        """What takes more than one step to write is readable after commit and not before, as a whole and from anywhere,
+        is listed with its size, and is gone when it is deleted.
+        """
+        store, name, other = self.make_store(tmp_path), _new_name(), self.make_store(tmp_path)
+        data = secrets.token_bytes(self.large)
+        for announced in (self.large, None):
+            with store.create(name, announced) as writer:
+                for start in range(0, self.large, _MIB):
+                    writer.write(data[start : start + _MIB])
+                _is_missing(other, name)
+                assert list(other.entries()) == []
+                writer.commit()
+            for reading in (store, other):
+                assert _read(reading, name) == data
+                assert reading.size(name) == self.large
+            for offset, length in [
+                (0, 1),
+                (_MIB - 1, 2),
+                (self.large // 2, _MIB),
+                (self.large - 3, 9),
+                (self.large, 1),
+            ]:
+                assert _read(store, name, offset, length) == data[offset : offset + length], (offset, length)
+            assert [(entry.name, entry.size) for entry in store.entries()] == [(name, self.large)]
+            assert store.sweep_temporaries(0) == 0
+            assert store.delete(name) is True
+            for reading in (store, other):
+                _is_missing(reading, name)
+            assert store.delete(name) is False
+            assert list(store.entries()) == []
+
+    def test_a_large_object_is_never_replaced(self, tmp_path: Path) -> None:
+        """An object of a name is there once, however large the second one is."""
+        store = self.make_store(tmp_path)
+        for first, second in [(self.large, self.large), (self.large, 10), (10, self.large)]:
+            name, data = _new_name(), secrets.token_bytes(first)
+            _write(store, name, data)
+            _raises(Conflict, partial(_write, store, name, bytes(second)))
+            assert _read(store, name) == data
+            assert _read(self.make_store(tmp_path), name) == data
+            assert store.sweep_temporaries(0) == 0
+
+    def test_a_large_writer_that_is_cancelled_leaves_nothing(self, tmp_path: Path) -> None:
+        """As `test_a_cancelled_writer_leaves_nothing`, after more than one step."""
+        store, name = self.make_store(tmp_path), _new_name()
+        with store.create(name, self.large) as writer:
+            for _ in range(self.large // _MIB):
+                writer.write(bytes(_MIB))
+        _is_missing(store, name)
+        assert store.sweep_temporaries(0) == 0
+        _write(store, name, b"small")
+        assert _read(store, name) == b"small"
 
     def test_a_deleted_object_is_gone(self, tmp_path: Path) -> None:
         """Delete says whether there was an object, and a missing one is no error."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Final
 
 from glare.db.engine import Database
+from glare.errors import Unavailable
 from glare.stores.base import Observer, Store, log_call
 from glare.stores.contract import Driver
 from glare.stores.database import DatabaseDriver
 from glare.stores.filesystem import FilesystemDriver
+from glare.stores.objects.options import EXTRA, S3Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class DriverSettings:
 
     `reserve` bytes stay free. `db` and `aside` are the service's database by two sets of connections; probes use the
     second, where there is one. `recorded` says by which identity the database knows the store of a name, None where it
-    is not to be asked.
+    is not to be asked. `s3` is None where no bucket is named.
     """
 
     directory: Path
@@ -29,17 +32,25 @@ class DriverSettings:
     db: Database
     aside: Database | None
     recorded: Callable[[str], str | None]
+    s3: S3Options | None = None
+
+
+def _always(_: DriverSettings) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class StoreKind:
     """How a driver is made for the name that it has in the table. `older_names` are other names that the configuration
-    may use; `serves_files` says whether the server may send its files by itself (`Driver.path`).
+    may use; `serves_files` says whether the server may send its files by itself (`Driver.path`), and `remote` whether
+    its bytes come over a network from somebody who may be slow. A store that is not `configured` is not there.
     """
 
     make: Callable[[DriverSettings, str], Driver]
     older_names: tuple[str, ...] = ()
     serves_files: bool = False
+    remote: bool = False
+    configured: Callable[[DriverSettings], bool] = _always
 
 
 def _file(settings: DriverSettings, name: str) -> Driver:
@@ -52,10 +63,36 @@ def _database(settings: DriverSettings, name: str) -> Driver:
     return DatabaseDriver(settings.db, name=name, reserve=settings.reserve, aside=settings.aside)
 
 
+def _s3(settings: DriverSettings, name: str) -> Driver:
+    assert settings.s3 is not None  # noqa: S101 - `make_stores` makes what is configured
+    driver: Driver = _library(name).make_driver(settings.s3, name, lambda: settings.recorded(name))
+    return driver
+
+
+def _library(name: str) -> ModuleType:
+    """The module for S3: its library is an extra, which takes a while to import. Raises `Unavailable`."""
+    try:
+        return importlib.import_module("glare.stores.objects.s3")
+    except ModuleNotFoundError:
+        raise Unavailable(f"Store {name!r} needs obstore, which is not installed; install '{EXTRA}'.") from None
+
+
+def survey(s3: S3Options | None) -> tuple[Sequence[str], Sequence[str]]:
+    """What is wrong with the places of remote stores, and what their operator may want to know, in sentences."""
+    if s3 is None:
+        return [], []
+    try:
+        found = _library("s3").survey(s3, "s3")
+    except Unavailable as error:
+        return [error.message], []
+    return found.problems, found.warnings
+
+
 DRIVERS: Final[Mapping[str, StoreKind]] = MappingProxyType(
     {
         "file": StoreKind(_file, older_names=("filesystem",), serves_files=True),
         "database": StoreKind(_database),
+        "s3": StoreKind(_s3, remote=True, configured=lambda settings: settings.s3 is not None),
     }
 )
 """Stores by the name that blobs remember: one that is in use never changes its name."""
@@ -73,5 +110,12 @@ def name_of(configured: str) -> str:
 
 
 def make_stores(settings: DriverSettings, observe: Observer = log_call) -> Mapping[str, Store]:
-    """All stores by name, whichever is for new blobs now: another one was before, and has some."""
-    return {name: Store(kind.make(settings, name), observe) for name, kind in DRIVERS.items()}
+    """All stores by name that are configured, whichever is for new blobs now: another one was before, and has some.
+
+    Raises `Unavailable` for one that cannot be made here.
+    """
+    return {
+        name: Store(kind.make(settings, name), observe, remote=kind.remote)
+        for name, kind in DRIVERS.items()
+        if kind.configured(settings)
+    }

@@ -1,0 +1,275 @@
+"""A bucket or container, as far as the driver needs one: the calls of obstore, with Glare's errors.
+
+obstore repeats a request that was not answered, or answered with 5xx, with growing pauses, until the budget of its
+client is spent; what arrives here has failed for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+
+from glare.stores.objects import failures
+from glare.stores.objects.layout import BYTES_TYPE
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+WRITER: Final = "glare-writer"
+"""The field of a key's metadata that says who made it."""
+
+_PIECE: Final = 1 << 20
+_PAGE: Final = 1000
+_NO_SUCH_RANGE: Final = 416
+
+
+class Exists(Exception):
+    """A key that was to be made is there already."""
+
+
+class Missing(Exception):
+    """There is no such key, as far as the store says: its bucket may be missing too."""
+
+
+class Broken(Exception):
+    """What came was not what the store had announced, or ended before it was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of a key without its bytes. `size` is in bytes."""
+
+    size: int
+    content_type: str | None
+    writer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A key in a list: its size in bytes, and when it was made, in seconds since the epoch."""
+
+    key: str
+    size: int
+    made_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The bytes `start` to `end` (excluded) of a key, which come in `pieces` of about 1 MiB; `look` is of the whole."""
+
+    look: Look
+    start: int
+    end: int
+    pieces: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload that somebody began and nobody has ended. `begun_at` is in seconds since the epoch."""
+
+    key: str
+    id: str
+    begun_at: float
+
+
+class Uploads(Protocol):
+    """The multipart uploads of a bucket, for those who look for what others have left."""
+
+    def under(self, folder: str) -> Iterator[Upload]:
+        """Those of keys in a folder. Raises a `GlareError`."""
+
+    def abort(self, upload: Upload) -> None:
+        """Remove its parts; harmless where it has ended. Raises a `GlareError`."""
+
+
+class NoUploads:
+    """For stores that forget unfinished uploads by themselves."""
+
+    def under(self, folder: str) -> Iterator[Upload]:
+        return iter(())
+
+    def abort(self, upload: Upload) -> None:
+        raise AssertionError("there is none to abort")
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """One bucket by clients with different time-outs: `quick` for requests of a bounded size, `streams` for bodies that
+    are read as slowly as their reader likes, `probes` for who would rather hear that there is no answer than wait.
+    """
+
+    quick: ObjectStore
+    streams: ObjectStore
+    probes: ObjectStore
+
+
+class Bucket:
+    """One bucket, for the store of this name. Safe for threads."""
+
+    def __init__(self, store: str, clients: Clients, uploads: Uploads) -> None:
+        self.store = store
+        self._quick = clients.quick
+        self._streams = clients.streams
+        self._probes = clients.probes
+        self.uploads = uploads
+
+    def make(self, key: str, data: bytes, content_type: str, writer: str) -> None:
+        """Make a key, in one request. Raises `Exists` where there is one of this name by another writer."""
+        attributes = {"Content-Type": content_type, WRITER: writer}
+        try:
+            with self._named("put"):
+                obstore.put(self._quick, key, data, attributes=attributes, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            # The store may have made it before, and its answer was lost: then the request was repeated.
+            found = self.look(key)
+            if found is None or found.writer != writer:
+                raise Exists from None
+
+    def note(self, key: str) -> None:
+        """Make a key without bytes, or make it anew."""
+        with self._named("put"):
+            obstore.put(self._quick, key, b"", use_multipart=False)
+
+    def begin(self, key: str, part: int, ahead: int) -> Writing:
+        """Begin a key that is written in parts of `part` bytes, `ahead` of which may be on their way at once."""
+        attributes: dict[str, str] = {"Content-Type": BYTES_TYPE}
+        with self._named("write"):
+            file = obstore.open_writer(self._quick, key, attributes=attributes, buffer_size=part, max_concurrency=ahead)
+        return Writing(file, self._named)
+
+    def look(self, key: str) -> Look | None:
+        """What is there; None where there is nothing."""
+        try:
+            with self._named("look"):
+                return _look(obstore.get(self._quick, key, options={"head": True}))
+        except Missing:
+            return None
+
+    def read(self, key: str, *, hurried: bool = False) -> tuple[Look, bytes]:
+        """A small key, whole. Raises `Missing`, `Broken`."""
+        with self._named("get"):
+            found = obstore.get(self._probes if hurried else self._quick, key)
+        with self._named("read"):
+            return _look(found), bytes(found.bytes())
+
+    def get(self, key: str, start: int, end: int | None) -> Coming:
+        """The bytes from `start` to `end` (excluded; None: the end), fewer where the key has fewer.
+
+        Raises `Missing`, `Broken` for a store that does not answer to ranges. The iterator raises `Broken` where the
+        body ends early.
+        """
+        options: Any = {}
+        if end is not None:
+            options = {"range": (start, end)}
+        elif start:
+            options = {"range": {"offset": start}}
+        try:
+            with self._named("get"):
+                found = obstore.get(self._streams, key, options=options)
+        except _BehindTheEnd:
+            # An empty key has no range that is not refused.
+            look = self.look(key)
+            if look is None:
+                raise Missing from None
+            if start < look.size:
+                raise Broken("a range that exists is refused") from None
+            return Coming(look, start, start, iter(()))
+        look = _look(found)
+        first, last = found.range
+        if first != start or last > look.size or (end is not None and last != min(end, look.size)):
+            raise Broken(f"bytes {first} to {last} of {look.size} came instead of {start} to {end}")
+        return Coming(look, first, last, self._pieces(found, last - first))
+
+    def listed(self, folder: str, after: str = "") -> Iterator[Listed]:
+        """The keys in a folder, in the order of their names, those after the key `after`. Raises `Broken` where they
+        come in another order.
+        """
+        before = ""
+        with self._named("list"):
+            for page in obstore.list(self._quick, folder, offset=after or None, chunk_size=_PAGE):
+                for meta in page:
+                    key = str(meta["path"])
+                    if key <= before:
+                        raise Broken("keys are not listed in the order of their names")
+                    before = key
+                    yield Listed(key, int(meta["size"]), meta["last_modified"].timestamp())
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove keys; those that are gone count as removed."""
+        for begin in range(0, len(keys), _PAGE):
+            try:
+                with self._named("delete"):
+                    obstore.delete(self._quick, list(keys[begin : begin + _PAGE]))
+            except Missing:
+                continue
+
+    def _pieces(self, found: Any, size: int) -> Iterator[bytes]:
+        come = 0
+        with self._named("read"):
+            for piece in found.stream(min_chunk_size=_PIECE):
+                come += len(piece)
+                if come > size:
+                    raise Broken(f"more than the {size} bytes came that were announced")
+                yield bytes(piece)
+        if come < size:
+            raise Broken(f"{come} bytes came of {size} that were announced")
+
+    @contextmanager
+    def _named(self, action: str) -> Iterator[None]:
+        """Give errors of the library their names. What it says of a request is not told on, nor in a traceback."""
+        try:
+            yield
+        except AlreadyExistsError:
+            raise
+        except FileNotFoundError as error:
+            if failures.names_no_bucket(error):
+                raise failures.named(error, self.store, action) from None
+            raise Missing from None
+        except (BaseError, OSError) as error:
+            if failures.status_of(error) == _NO_SUCH_RANGE:
+                raise _BehindTheEnd from None
+            if action == "read" and failures.status_of(error) is None:
+                raise Broken("the body did not arrive whole") from None
+            raise failures.named(error, self.store, action) from None
+
+
+class Writing:
+    """One key that is being written in parts. Nothing of it is there before `finish`."""
+
+    def __init__(self, file: Any, named: Callable[[str], Any]) -> None:
+        self._file = file
+        self._named = named
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Add all of `data`; waits where too much is on its way. Raises a `GlareError`."""
+        with self._named("write"):
+            self._file.write(data)
+
+    def finish(self) -> None:
+        """Make the key. Raises a `GlareError`, and it may be there all the same where the answer was lost."""
+        with self._named("write"):
+            self._file.close()
+
+    def abort(self) -> None:
+        """Remove its parts. Raises a `GlareError`."""
+        given_up = _GivenUp()
+        with self._named("abort"):
+            self._file.__exit__(_GivenUp, given_up, None)
+
+
+class _BehindTheEnd(Exception):
+    """A range begins where the key has ended."""
+
+
+class _GivenUp(Exception):
+    """What the library is told, so that it removes parts rather than make a key of them."""
+
+
+def _look(found: Any) -> Look:
+    attributes = found.attributes
+    return Look(int(found.meta["size"]), attributes.get("Content-Type"), attributes.get(WRITER))

@@ -1,0 +1,288 @@
+"""A relay before SeaweedFS cuts, delays, answers 500 and 503, and lies: nothing wrong is stored or read, and nothing is
+left.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from glare.errors import GlareError, StoreFailed, Unavailable
+from glare.stores.base import Store
+from glare.stores.contract import ObjectFailed
+from glare.stores.objects.layout import MIB, SMALL
+from glare.stores.objects.options import S3Options
+from support.origins.http_relay import Change, HttpRelay, Request, Spoiled, flipped
+from support.programs.seaweedfs import SeaweedFS
+from support.stores import NAME, got, keys_in, put, store_in, uploads_in
+
+LARGE = SMALL + 4 * MIB
+
+Matches = Callable[[Request], bool]
+
+
+def makes_object(request: Request) -> bool:
+    return request.method == "PUT" and "/objects/" in request.path
+
+
+def sends_part(request: Request) -> bool:
+    return request.method == "PUT" and "partNumber=" in request.path
+
+
+def completes(request: Request) -> bool:
+    return request.method == "POST" and "uploadId=" in request.path
+
+
+def begins(request: Request) -> bool:
+    return request.method == "POST" and "uploads" in request.path
+
+
+def notes(request: Request) -> bool:
+    return request.method == "PUT" and "/unfinished/" in request.path
+
+
+def reads(request: Request) -> bool:
+    return request.method == "GET" and ("/objects/" in request.path or "/data/" in request.path)
+
+
+class Times:
+    """Spoils the requests that match: the first so many, all where there is no number."""
+
+    def __init__(self, matches: Matches, spoiled: Spoiled, most: int | None = None) -> None:
+        self._matches = matches
+        self._spoiled = spoiled
+        self._left = most
+        self.spoiled = 0
+
+    def __call__(self, request: Request) -> Spoiled | None:
+        if not self._matches(request) or self._left == 0:
+            return None
+        self.spoiled += 1
+        if self._left is not None:
+            self._left -= 1
+        return self._spoiled
+
+
+@pytest.fixture
+def relay(seaweedfs: SeaweedFS) -> Iterator[HttpRelay]:
+    with HttpRelay(seaweedfs.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def store(bucket: S3Options, relay: HttpRelay) -> Store:
+    """A store behind the relay, which spoils nothing yet."""
+    store = store_in(replace(bucket, endpoint=relay.endpoint))
+    store.check()
+    return store
+
+
+@pytest.mark.parametrize("spoiled", [Spoiled(status=503), Spoiled(status=500, lost=True), Spoiled(cut=0)], ids=str)
+@pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE),
+                                               (completes, LARGE), (begins, LARGE), (notes, LARGE)])  # fmt: skip
+def test_a_request_that_fails_for_a_while_is_repeated(
+    store: Store, bucket: S3Options, relay: HttpRelay, spoiled: Spoiled, matches: Matches, size: int
+) -> None:
+    """One 503, one answer that is lost, one connection that breaks before the answer: the object is stored once, whole,
+    and nothing is left beside it but an upload that was begun and whose answer was lost.
+    """
+    if matches is begins and spoiled.cut is not None:
+        pytest.skip("what is not known to have arrived is not begun twice; see below")
+    data = secrets.token_bytes(size)
+    fault = relay.spoil = Times(matches, spoiled, 1)
+    put(store, NAME, data)
+    assert fault.spoiled == 1
+    assert got(store, NAME) == data
+    assert [(entry.name, entry.size) for entry in store.entries()] == [(NAME, size)]
+    keys = keys_in(bucket)
+    assert len(keys) == (1 if size == 100 else 2)
+    assert not [key for key in keys if key.startswith("unfinished/")]
+    assert len(uploads_in(bucket)) <= (matches is begins)
+
+
+@pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE),
+                                               (completes, LARGE), (begins, LARGE), (notes, LARGE)])  # fmt: skip
+def test_a_store_that_goes_on_failing_is_said_and_leaves_nothing(
+    store: Store, bucket: S3Options, relay: HttpRelay, matches: Matches, size: int
+) -> None:
+    """After the last try the upload fails as the store's fault; no key and no upload of it is left."""
+    fault = relay.spoil = Times(matches, Spoiled(status=503))
+    with pytest.raises(Unavailable, match="503"):
+        put(store, NAME, secrets.token_bytes(size))
+    assert fault.spoiled in (1 + bucket.times.retries, 2 * (1 + bucket.times.retries))  # Two parts go at a time.
+    assert keys_in(bucket) == []
+    assert uploads_in(bucket) == []
+
+
+def test_an_upload_that_is_not_known_to_have_begun_leaves_nothing(
+    store: Store, bucket: S3Options, relay: HttpRelay
+) -> None:
+    """A connection that breaks at the beginning of a multipart upload ends it, and the upload that the store knows of
+    is aborted.
+    """
+    relay.spoil = Times(begins, Spoiled(cut=0), 1)
+    with pytest.raises(Unavailable, match="out of reach"):
+        put(store, NAME, secrets.token_bytes(LARGE))
+    assert keys_in(bucket) == []
+    assert uploads_in(bucket) == []
+
+
+def test_an_object_whose_last_answers_are_all_lost_is_not_there(
+    store: Store, bucket: S3Options, relay: HttpRelay
+) -> None:
+    """Where nobody knows whether it was made, it is taken back before the error arrives."""
+    relay.spoil = Times(makes_object, Spoiled(status=500, lost=True))
+    for size in (100, LARGE):
+        with pytest.raises(Unavailable):
+            put(store, NAME, secrets.token_bytes(size))
+        assert keys_in(bucket) == []
+
+
+@pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE)])
+def test_bytes_that_change_on_their_way_are_refused_by_the_store(
+    store: Store, bucket: S3Options, relay: HttpRelay, matches: Matches, size: int
+) -> None:
+    """A bit that flips on the way to the store meets the checksum there: nothing is stored."""
+    relay.spoil = Times(matches, Spoiled(before=flipped(50)))
+    with pytest.raises(GlareError):
+        put(store, NAME, secrets.token_bytes(size))
+    assert keys_in(bucket) == []
+    assert uploads_in(bucket) == []
+
+
+def test_the_checksum_is_what_refuses_them(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+    """Not only the signature of the body: where that is taken from what arrived, the checksum still tells."""
+    relay.spoil = Times(makes_object, Spoiled(before=lambda head, body: (head, body[::-1])))
+    with pytest.raises(StoreFailed, match="other bytes than were sent"):
+        put(store, NAME, secrets.token_bytes(100))
+
+
+def test_a_key_that_is_shorter_than_what_was_written_is_no_object(
+    store: Store, bucket: S3Options, relay: HttpRelay
+) -> None:
+    """A store that says that all is well and has less is found out before anybody sees the object."""
+
+    def shorter(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return head.replace(f"Content-Length: {LARGE}".encode(), b"Content-Length: 7"), body
+
+    relay.spoil = Times(lambda request: request.method == "HEAD" and "/data/" in request.path, Spoiled(after=shorter))
+    with pytest.raises(StoreFailed, match="other bytes than were written"):
+        put(store, NAME, secrets.token_bytes(LARGE))
+    assert keys_in(bucket) == []
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_download_goes_on_where_it_broke_off(store: Store, relay: HttpRelay, size: int) -> None:
+    """Connections that break in the middle cost requests and no byte, as long as each of them brings some."""
+    data = secrets.token_bytes(size)
+    put(store, NAME, data)
+    fault = relay.spoil = Times(reads, Spoiled(cut=2 * MIB + 17), 4)
+    assert got(store, NAME) == data
+    assert fault.spoiled >= 4
+
+
+def test_a_download_that_brings_nothing_more_is_given_up(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+    """A store that breaks off at the same byte again and again does not deliver its object, which is what is said."""
+    data = secrets.token_bytes(SMALL)
+    put(store, NAME, data)
+    fault = relay.spoil = Times(reads, Spoiled(cut=0))
+    with pytest.raises((ObjectFailed, Unavailable)):
+        got(store, NAME)
+    assert fault.spoiled < 40
+
+
+def test_a_body_that_is_shorter_than_its_length_is_no_object(store: Store, relay: HttpRelay) -> None:
+    """A store that announces fewer bytes than it has of an object is not believed to have sent it."""
+
+    def half(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) // 2)), body[
+            : len(body) // 2
+        ]
+
+    data = secrets.token_bytes(2 * MIB)
+    put(store, NAME, data)
+    relay.spoil = Times(reads, Spoiled(after=half))
+    with pytest.raises(ObjectFailed):
+        got(store, NAME, 0, 2 * MIB)
+
+
+def test_a_silent_store_is_waited_for_only_so_long(bucket: S3Options, relay: HttpRelay, store: Store) -> None:
+    """A store that takes requests and answers none is out of reach after the time-outs, not after for ever."""
+    put(store, NAME, b"bytes")
+    times = replace(bucket.times, request=0.5, stall=0.5, retries=1)
+    hasty = store_in(replace(bucket, endpoint=relay.endpoint, times=times))
+    hasty.check()
+    relay.spoil = Times(lambda _: True, Spoiled(delay=30))
+    begun = time.monotonic()
+    for call in (lambda: put(hasty, "abcdef01", b"x"), lambda: got(hasty, NAME), lambda: hasty.size(NAME), hasty.check):
+        with pytest.raises(Unavailable, match="out of reach"):
+            call()
+    assert time.monotonic() - begun < 20
+
+
+def replaces(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """As a store answers that takes no notice of If-None-Match."""
+    if b" 412 " not in head.partition(b"\r\n")[0]:
+        return head, body
+    return b'HTTP/1.1 200 OK\r\nETag: "0123456789abcdef0123456789abcdef"\r\nContent-Length: 0\r\n\r\n', b""
+
+
+def forgets_ranges(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """As a store answers that takes no notice of Range, but for the bytes."""
+    head = head.replace(b" 206 Partial Content", b" 200 OK")
+    return re.sub(rb"(?im)^content-range:.*\r\n", b"", head), body
+
+
+def shifts_ranges(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """As a store answers that has other bytes there."""
+    return flipped(0)(head, body) if b" 206 " in head.partition(b"\r\n")[0] else (head, body)
+
+
+@pytest.mark.parametrize(
+    ("lie", "told"), [(replaces, "If-None-Match"), (forgets_ranges, "ranges"), (shifts_ranges, "another range")]
+)
+def test_a_store_that_lies_is_refused_at_the_start(bucket: S3Options, relay: HttpRelay, lie: Change, told: str) -> None:
+    """What replaces objects, or sends other bytes than those that were asked for, is no store: neither a new one nor
+    one that has been in use.
+    """
+    relay.spoil = lambda _: Spoiled(after=lie)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=told):
+            store_in(replace(bucket, endpoint=relay.endpoint))
+
+
+def test_a_store_that_forgets_ranges_later_sends_nothing_wrong(store: Store, relay: HttpRelay) -> None:
+    """Bytes that are not said to be those of the range are never taken for them."""
+    put(store, NAME, secrets.token_bytes(3 * MIB))
+    relay.spoil = Times(reads, Spoiled(after=forgets_ranges))
+    with pytest.raises(GlareError):
+        got(store, NAME, MIB, 10)
+
+
+def test_a_delete_that_fails_is_no_deletion(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+    """Whoever is told that an object is gone may forget it, so nothing but that is told."""
+    put(store, NAME, secrets.token_bytes(LARGE))
+    relay.spoil = Times(lambda request: request.path.endswith("?delete"), Spoiled(status=503))
+    with pytest.raises(Unavailable):
+        store.delete(NAME)
+    relay.spoil = lambda _: None
+    assert store.delete(NAME) is True
+    assert keys_in(bucket) == []
+
+
+def test_a_cancel_that_fails_is_finished_by_the_sweep(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+    """What a writer could not take back is found by its note."""
+    with store.create(NAME) as writer:
+        for _ in range(LARGE // MIB):
+            writer.write(bytes(MIB))
+        relay.spoil = Times(lambda request: request.method in ("DELETE", "POST"), Spoiled(status=503))
+    relay.spoil = lambda _: None
+    assert len(uploads_in(bucket)) == 1
+    assert store.sweep_temporaries(0) == 1
+    assert uploads_in(bucket) == []
+    assert keys_in(bucket) == []
