@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import uuid
 from pathlib import Path
 
 import pytest
 
 from glare.cli.commands import COMMANDS, Command
-from support.programs.command import Cli, sentence
+from support.programs.command import Cli, Result, sentence
+from support.programs.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS, in_bucket
+from support.stores import bucket_of
 
 SHARED = """
 [DEFAULT]
@@ -193,3 +196,41 @@ def test_every_command_prints_one_thing_or_a_table(command: Command) -> None:
     rows = {"print_table", "table"} & seen
     tabs = any("\\t" in ast.unparse(functions[one]) for one in seen & set(functions))
     assert (bool(rows) or tabs) is command.table
+
+
+def test_a_check_asks_the_bucket(cli: Cli, seaweedfs: SeaweedFS) -> None:
+    """Whether it is there and takes the credentials, and what becomes there of what is never finished; it makes
+    nothing.
+    """
+    prefix = f"test-{uuid.uuid4().hex[:12]}/"
+
+    def checked(**changes: str) -> Result:
+        values = {
+            "bucket": BUCKET,
+            "prefix": prefix,
+            "endpoint": seaweedfs.endpoint,
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in (values | changes).items())
+        (cli.directory / "a.conf").write_text(f"[s3]\n{text}")
+        result = cli("config", "check", "--config-file", "a.conf")
+        assert SECRET_KEY not in result.stderr
+        return result
+
+    right = checked()
+    assert right.returncode == 0, right.stderr
+    assert "has no rule that aborts incomplete multipart uploads" in right.stderr
+    assert "keeps versions" not in right.stderr
+    assert "the configuration is right" in right.stderr
+    assert list(bucket_of(in_bucket(BUCKET, seaweedfs.endpoint)).listed(prefix.rstrip("/"))) == []
+    for changes, told in (
+        ({"bucket": "glare-tests-other"}, "is not at its place"),
+        ({"secret_access_key": "wrong"}, "refuses the service's credentials"),
+        ({"endpoint": "http://127.0.0.1:1"}, "is out of reach"),
+        ({"credentials_file": "absent", "access_key_id": "", "secret_access_key": ""}, "no credentials"),
+        ({"ca_file": "absent.pem", "endpoint": "https://127.0.0.1:1"}, "ca_file"),
+    ):
+        wrong = checked(**changes)
+        assert wrong.returncode == 1, wrong.stderr
+        assert told in wrong.stderr

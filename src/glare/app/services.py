@@ -187,5 +187,6 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database 
         db=db,
         aside=aside,
         recorded=recorded,
+        s3=settings.s3_options,
     )
     return make_stores(options, observe)

@@ -630,7 +630,8 @@ COMMANDS = (
         ("config", "check"),
         "see whether the service would start with this configuration",
         "Read the configuration as `serve` does, and say all that is wrong with it: values, names that are no options, "
-        "files that cannot be used, artifact types and policy rules. Exit code 1 where the service would not start.",
+        "files that cannot be used, artifact types and policy rules. A bucket that is named is asked whether it is "
+        "there and takes the credentials. Exit code 1 where the service would not start.",
         "glare.cli.config:check",
         _nothing,
         ("glare-server config check --config-file /etc/glare/glare.conf",),

@@ -12,6 +12,7 @@ from glare.settings import SettingsError, check_machine, load
 from glare.settings.explain import explain, wrong_values
 from glare.settings.type_options import load_types
 from glare.settings.unknown import meant
+from glare.stores.drivers import survey
 
 _COLUMNS = ("OPTION", "VALUE", "FROM")
 
@@ -41,6 +42,10 @@ def check(args: Namespace) -> int:
             look()
         except (SettingsError, GlareError) as error:
             problems.append(str(error))
+    missing, notes = survey(settings.s3_options)
+    for note in notes:
+        say(f"warning: {note}")
+    problems += missing
     if problems:
         return _told(problems)
     files = ", ".join(map(str, loaded.files)) or "no file"

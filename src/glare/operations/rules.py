@@ -155,7 +155,7 @@ class Rules:
     that were not. `harmless_parameters` of a URL's query (in lower case) are no secret. `quotas` are limits by type
     name, `ALL_TYPES` for the global one; `max_members` is of one artifact, -1 unlimited. Times in seconds, sizes in
     bytes; but `removal_delay`, how long objects stay that no row needs any more, is in microseconds. Whole files of
-    `unchecked_stores` are sent by the server itself.
+    `unchecked_stores` are sent by the server itself; what comes from `trusted_stores` is not compared as it leaves.
     """
 
     quotas: Mapping[str, Limits]
@@ -185,6 +185,7 @@ class Rules:
     refusal_retention: float
     removal_delay: int
     unchecked_stores: frozenset[str]
+    trusted_stores: frozenset[str]
     patrol: PatrolRules
     publishers_per_project: int
 

@@ -124,6 +124,17 @@ def text(default: str, help_text: str, *, secret: bool = False, at_most: int = 1
     return _field(Kind(f"text of 1 to {at_most} printable characters", parse), default, help_text, secret=secret)
 
 
+def optional_text(help_text: str, *, pattern: re.Pattern[str], words: str) -> Any:
+    """A `str` of a shape, or None when unset. `words` say what shape that is."""
+
+    def parse(value: str) -> str | None:
+        if value and not pattern.fullmatch(value):
+            raise ValueError
+        return value or None
+
+    return _field(Kind(f"unset or {words}", parse), "", help_text)
+
+
 def optional_secret(help_text: str, *, at_most: int = 1024) -> Any:
     """A `str` that is never shown, or None when unset."""
 

@@ -143,6 +143,36 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")
 
 
+def _s3(settings: Settings) -> str | None:
+    s3, store = settings.s3, settings.glance_store.default_store
+    if s3.bucket is None:
+        chosen = {"[glance_store]": store} | {
+            f"[artifact_type:{name}]": section.default_store for name, section in settings.artifact_types.items()
+        }
+        for group, name in chosen.items():
+            if name == "s3":
+                return f"{group} default_store is 's3', but no bucket is named; set [s3] bucket."
+        return None
+    if (s3.access_key_id is None) != (s3.secret_access_key is None):
+        given, missing = "access_key_id", "secret_access_key"
+        if s3.access_key_id is None:
+            given, missing = missing, given
+        return f"[s3] {given} is set, but {missing} is not; set both, or none."
+    if s3.retry_time >= settings.uploads.store_timeout:
+        return (
+            f"[s3] retry_time is {show_duration(s3.retry_time)}, but it must be below [uploads] store_timeout, which "
+            f"is {show_duration(settings.uploads.store_timeout)}, so that an upload outlives its retries; lower the "
+            "one or raise the other."
+        )
+    if s3.max_concurrent < settings.uploads.max_concurrent:
+        return None
+    return (
+        f"[s3] max_concurrent is {s3.max_concurrent}, but it must be below [uploads] max_concurrent, which is "
+        f"{settings.uploads.max_concurrent}, so that readers of other stores have places left; lower the one or raise "
+        "the other."
+    )
+
+
 def _pipeline(settings: Settings) -> str | None:
     flavor, pipeline = settings.paste_deploy.flavor, settings.identity.pipeline
     if flavor is None or pipeline in (("token_file", "tokens"), ("token_file",), settings.pipeline):
@@ -297,6 +327,7 @@ RELATIONS: Sequence[Rule] = (
     _threads,
     _database_times,
     _tls,
+    _s3,
     _pipeline,
     _test_token,
     _networks,

@@ -13,7 +13,10 @@ _LOGS = (
     "Glare logs to standard error and leaves files and rotation to the service manager; see [logging] level and format"
 )
 _OIDC = "Keycloak becomes OIDC with verified signatures, which is not part of this version; see [identity] pipeline"
-_STORES = f"the stores of this version, {' and '.join(DRIVERS)}, are always there; see [glance_store] default_store"
+_STORES = (
+    f"the stores of this version, {', '.join(DRIVERS)}, are there where they are configured; see [glance_store] "
+    "default_store"
+)
 
 RETIRED = MappingProxyType(
     {

@@ -116,6 +116,7 @@ def rules_of(settings: Settings) -> Rules:
         removal_delay=int(settings.store.removal_delay * SECOND),
         patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
         unchecked_stores=frozenset(name_of(name) for name in settings.store.unchecked_files),
+        trusted_stores=frozenset({"s3"} if settings.s3.trusted else ()),
         publishers_per_project=settings.oidc.publishers_per_project,
     )
 

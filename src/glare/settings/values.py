@@ -32,11 +32,13 @@ from glare.settings.options.links import LinkSettings
 from glare.settings.options.listening import ServerSettings
 from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
+from glare.settings.options.objects import S3Settings
 from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.tokens import TokensSettings
 from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
+from glare.stores.objects.options import S3Options, Times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Settings:
     artifact_types: Mapping[str, ArtifactTypeSettings]
     glance_store: GlanceStoreSettings
     store: StoreSettings
+    s3: S3Settings
     uploads: UploadSettings
     unpacking: UnpackingSettings
     locations: LocationsSettings
@@ -151,6 +154,37 @@ class Settings:
                 "ssl_key_file": str(self.rabbit.ssl_key_file or ""),
             },
         )
+
+    @property
+    def s3_options(self) -> S3Options | None:
+        """What the store `s3` is made of; None where no bucket is named."""
+        s3 = self.s3
+        if s3.bucket is None:
+            return None
+        return S3Options(
+            bucket=s3.bucket,
+            prefix=s3.prefix or "",
+            endpoint=s3.endpoint,
+            region=s3.region,
+            path_style=s3.endpoint is not None if s3.path_style is None else s3.path_style,
+            ca_file=s3.ca_file,
+            times=Times(
+                connect=s3.connect_timeout,
+                request=s3.request_timeout,
+                stall=s3.stall_timeout,
+                retries=s3.retries,
+                retry_time=s3.retry_time,
+            ),
+            access_key_id=s3.access_key_id,
+            secret_access_key=s3.secret_access_key,
+            credentials_file=s3.credentials_file,
+            profile=s3.profile,
+        )
+
+    @property
+    def places_at_stores(self) -> Mapping[str, int]:
+        """How many bodies each remote store may have under way in a process."""
+        return {} if self.s3.bucket is None else {"s3": self.s3.max_concurrent}
 
     @property
     def webhooks(self) -> EgressSettings:

@@ -128,7 +128,8 @@ class OwnBytes:
     def _object(self, blob: Blob) -> CheckedObject:
         if not isinstance(blob.location, Managed):
             raise AssertionError("only what a store has is read from it")  # noqa: TRY004 - a defect of ours
-        return CheckedObject(self._services, blob.location, self._recorded, self._require_wanted)
+        trusted = blob.damage is None and blob.location.store in self._services.rules.trusted_stores
+        return CheckedObject(self._services, blob.location, self._recorded, self._require_wanted, trusted=trusted)
 
     def _require_wanted(self, _size: int) -> None:
         """An object that has to be proven is read whole, for as long as somebody waits for it."""

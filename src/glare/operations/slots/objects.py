@@ -9,7 +9,7 @@ from typing import Final
 from glare.db import blobs as blob_rows
 from glare.domain.blob import Managed
 from glare.domain.moment import HOUR, MINUTE
-from glare.errors import GlareError
+from glare.errors import GlareError, Unavailable
 from glare.operations.services import Services
 
 _log = logging.getLogger(__name__)
@@ -45,14 +45,19 @@ def _remove(services: Services, due: Sequence[blob_rows.Doomed]) -> None:
     if not due:
         return
     now, gone = services.clock(), []
+    away: set[str] = set()  # What is out of reach for one object is not waited for again for the next.
     for doomed in services.db.transact(lambda connection: blob_rows.claim_doomed(connection, due, now, _wait)):
         store = services.stores.get(doomed.location.store)
         try:
             if store is None:
                 raise GlareError(f"Store '{doomed.location.store}' is not configured here.")
+            if store.name in away:
+                raise GlareError(f"Store '{store.name}' did not answer a moment ago.")
             store.delete(doomed.location.object)
             gone.append(doomed.id)
         except Exception as failed:  # noqa: BLE001 - the others go all the same
+            if isinstance(failed, Unavailable):
+                away.add(doomed.location.store)
             _log.warning(
                 "object could not be removed",
                 extra={"store": doomed.location.store, "object": doomed.location.object, "reason": str(failed)},

@@ -34,7 +34,7 @@ LATER_STORES = {
     name: f"the {name} store is not part of this version"
     for name in (
         *("http", "https", "swift", "swift+http", "swift+https", "swift+config"),
-        *("rbd", "sheepdog", "cinder", "vsphere", "s3"),
+        *("rbd", "sheepdog", "cinder", "vsphere"),
     )
     if name not in STORES
 }
@@ -99,9 +99,9 @@ class GlanceStoreSettings(Section):
 
     default_store: str = choice(
         "file",
-        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; or "
-        "`database`, beside the metadata, for small blobs and for nodes that share no directory. Blobs that exist "
-        "stay where they are, and readable.",
+        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; `database`, "
+        "beside the metadata, for small blobs and for nodes that share no directory; or `s3`, the bucket of `[s3]`. "
+        "Blobs that exist stay where they are, and readable.",
         STORES,
         planned=LATER_STORES,
     )
