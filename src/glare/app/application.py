@@ -74,7 +74,11 @@ def create_application(
             services.metrics.refused,
         ),
         streams=ThreadPoolExecutor(settings.uploads.max_concurrent, "stream"),
-        transfers=_transfers(settings, services.metrics),
+        transfers=_transfers(settings, services.metrics, "transfers", settings.uploads.max_concurrent),
+        at_stores={
+            name: _transfers(settings, services.metrics, f"transfers-{name}", places)
+            for name, places in settings.places_at_stores.items()
+        },
         settings=HttpSettings(
             max_document=settings.api.max_body_size,
             patience=Patience(settings.uploads.stall_timeout, settings.uploads.minimum_throughput),
@@ -100,16 +104,16 @@ def threads_of_one_source(settings: Settings) -> int | None:
     return max(1, threads - max(1, threads // 4)) if len(settings.pipeline) > 1 else None
 
 
-def _transfers(settings: Settings, metrics: Metrics) -> Transfers:
+def _transfers(settings: Settings, metrics: Metrics, name: str, places: int) -> Transfers:
     uploads = settings.uploads
     bounds = Bounds(
-        uploads.max_concurrent,
-        min(uploads.max_concurrent_per_project, uploads.max_concurrent),
+        places,
+        min(uploads.max_concurrent_per_project, places),
         uploads.max_waiting,
         uploads.max_waiting_per_project,
         settings.api.max_wait,
     )
-    shares = Shares("transfers", bounds, what="uploads and downloads", refused=metrics.refused)
+    shares = Shares(name, bounds, what="uploads and downloads", refused=metrics.refused)
     return Transfers(shares, uploads.contended_throughput, uploads.contended_grace)
 
 
@@ -190,7 +194,8 @@ class _Lifespan:
         """Tell how much is in use: a moment of each second will do, and costs requests nothing."""
         application = self._application
         while True:
-            for shares in (*application.lanes.shares, application.transfers.shares):
+            transfers = (application.transfers, *application.at_stores.values())
+            for shares in (*application.lanes.shares, *(each.shares for each in transfers)):
                 application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
             tell_levels(application.services)
             self._door.tell()

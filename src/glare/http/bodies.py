@@ -97,6 +97,7 @@ class StreamBody(Response):
 
     def __init__(self, call: Call, headers: Mapping[str, str], status: int) -> None:
         self._call = call
+        self._store: str | None = None
         self._broken: GlareError | None = None
         self._sending: asyncio.Timeout | None = None
         super().__init__(None, status, headers)
@@ -111,7 +112,7 @@ class StreamBody(Response):
         """End an `open` or a read that waits. Called on the event loop. Files are read without waiting for anybody."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._call.transfer("download", self._break_off) as transfer:
+        async with self._call.transfer("download", self._break_off, self._store) as transfer:
             await self._send(send, transfer.pace)
 
     def _break_off(self, reason: GlareError) -> None:
@@ -199,6 +200,7 @@ class _OwnBody(StreamBody):
 
     def __init__(self, call: Call, found: Download, headers: Mapping[str, str], status: int, again: Again) -> None:
         super().__init__(call, headers, status)
+        self._store = found.blob.location.store if isinstance(found.blob.location, Managed) else None
         self._found = found
         self._again = again
 

@@ -91,8 +91,8 @@ class Application:
     """What handlers share: the services, who is calling, whom that belongs to, and where there are threads.
 
     `lanes` have the threads of what ends soon; `streams` run what lasts as long as a body does, which has a place among
-    `transfers`. `readiness` and `numbers` answer probes. `schemas` are the documents that were asked for once, by type
-    (all: empty) and microversion.
+    `transfers`; those of a remote store have a place among `at_stores` besides. `readiness` and `numbers` answer
+    probes. `schemas` are the documents that were asked for once, by type (all: empty) and microversion.
     """
 
     services: Services
@@ -102,6 +102,7 @@ class Application:
     lanes: Lanes
     streams: Executor
     transfers: Transfers
+    at_stores: Mapping[str, Transfers]
     settings: HttpSettings
     description: Description
     drain: Drain
@@ -211,15 +212,21 @@ class Call:
 
     @asynccontextmanager
     async def transfer(
-        self, kind: str, break_off: Callable[[GlareError], object] | None = None
+        self, kind: str, break_off: Callable[[GlareError], object] | None = None, store: str | None = None
     ) -> AsyncIterator[Transfer]:
         """A place for a body: an ``upload``, a ``download``, or the measurement of a ``location``. Waits for it where
-        others have it.
+        others have it. `store` is what the body goes to or comes from: where all places of a remote one are taken, it
+        waits for one of those first, and has no place that others could use.
 
         `break_off` ends the body with the reason, called on the event loop where it is slow and others wait. Raises as
         `run`.
         """
-        async with self.application.transfers.place(self.party, break_off, self._inbox.gone) as transfer:
+        gone, pace = self._inbox.gone, None
+        async with AsyncExitStack() as places:
+            if store is not None and (there := self.application.at_stores.get(store)) is not None:
+                pace = (await places.enter_async_context(there.place(self.party, break_off, gone))).pace
+            transfers = self.application.transfers
+            transfer = await places.enter_async_context(transfers.place(self.party, break_off, gone, pace))
             self._require_room_for_answer()
             self.services.metrics.transfer_began(kind)
             try:

@@ -70,12 +70,15 @@ class Transfers:
         party: Party,
         break_off: Callable[[GlareError], object] | None,
         gone: Callable[[], Awaitable[None]],
+        pace: Pace | None = None,
     ) -> AsyncIterator[Transfer]:
-        """A place for one body inside the block. Raises what `Shares.share` does."""
+        """A place for one body inside the block, at its own pace where it has none yet. Raises what `Shares.share`
+        does.
+        """
         if self._looking is None and self.shares.in_use >= self.shares.bounds.together:
             self._look_later()
         async with self.shares.share(party, gone=gone):
-            transfer = Transfer(party, Pace(self._grace, self._clock), break_off)
+            transfer = Transfer(party, pace or Pace(self._grace, self._clock), break_off)
             self._under_way.add(transfer)
             try:
                 yield transfer

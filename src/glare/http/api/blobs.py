@@ -12,7 +12,7 @@ from typing import Final
 from starlette.responses import Response
 
 from glare.documents.blobs import Location
-from glare.domain.blob import External
+from glare.domain.blob import Blob, External, Managed
 from glare.domain.declared import legacy
 from glare.domain.microversion import NEWEST
 from glare.egress.cancellation import Cancellation
@@ -79,7 +79,8 @@ async def _put_data(call: Call) -> Response:
     request = UploadRequest(_named(call), content_type, claims_of(call.headers), _expected(call))
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
-    async with call.transfer("upload", body.break_off) as transfer:
+    store = call.services.rules.store_of(call.parameters["type_name"])
+    async with call.transfer("upload", body.break_off, store) as transfer:
         body.watched = transfer.pace
         with call.application.drain.breakable(body.break_off):
             return await call.run_stream(answer, call, operation)
@@ -209,13 +210,21 @@ def _get(call: Call, tries: int = _TRIES) -> Response:
             file = FileBody.of(call, found, headers)
             if file is not None:
                 return file
-    if last - first >= _SMALL or any(blob.external for blob in found.candidates):
+    if last - first >= _SMALL or any(_is_far(call, blob) for blob in found.candidates):
         return StoreBody(call, found, headers, status, (first, last), again)
     try:
         with not_replaced(call, found):
             return small_body(call, found, headers, status, first, last)
     except Replaced:
         return again()
+
+
+def _is_far(call: Call, blob: Blob) -> bool:
+    """Whether its bytes are waited for: no thread of short requests does that."""
+    if not isinstance(blob.location, Managed):
+        return True
+    store = call.services.stores.get(blob.location.store)
+    return store is not None and store.remote
 
 
 def _named(call: Call) -> Named:
