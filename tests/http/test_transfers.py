@@ -156,7 +156,9 @@ class DownloadsOf:
         self._transfers = transfers
         self._party = party
 
-    def transfer(self, _: str, break_off: Callable[[GlareError], object]) -> AbstractAsyncContextManager[Transfer]:
+    def transfer(
+        self, _: str, break_off: Callable[[GlareError], object], __: str | None
+    ) -> AbstractAsyncContextManager[Transfer]:
         return self._transfers.place(self._party, break_off, self.until_disconnected)
 
     async def until_disconnected(self) -> None:

@@ -45,7 +45,7 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
         ("[s3]\nbucket = b-1\naccess_key_id = A\n", ("access_key_id is set", "secret_access_key is not")),
         ("[s3]\nbucket = b-1\nsecret_access_key = hunter2\n", ("secret_access_key is set", "access_key_id is not")),
         ("[s3]\nbucket = b-1\nretry_time = 5 min\n", ("retry_time is 5 m", "[uploads] store_timeout", "below")),
-        ("[s3]\nbucket = b-1\nmax_concurrent = 256\n", ("max_concurrent is 256", "[uploads] max_concurrent", "256")),
+        ("[s3]\nbucket = b-1\nmax_transfers = 256\n", ("max_transfers is 256", "[uploads] max_concurrent", "256")),
         (f"{NOTIFY}", ("driver is 'messagingv2'", "no message bus", "set transport_url")),
         (f"{NOTIFY}transport_url = kafka://u:hunter2@h/x\n", ("'kafka'", "RabbitMQ", "rabbit://USER")),
         (f"{NOTIFY}transport_url = rabbit://u:hunter2@h:port/x\n", ("transport_url", "rabbit://USER")),

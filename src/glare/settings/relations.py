@@ -164,10 +164,10 @@ def _s3(settings: Settings) -> str | None:
             f"is {show_duration(settings.uploads.store_timeout)}, so that an upload outlives its retries; lower the "
             "one or raise the other."
         )
-    if s3.max_concurrent < settings.uploads.max_concurrent:
+    if s3.max_transfers < settings.uploads.max_concurrent:
         return None
     return (
-        f"[s3] max_concurrent is {s3.max_concurrent}, but it must be below [uploads] max_concurrent, which is "
+        f"[s3] max_transfers is {s3.max_transfers}, but it must be below [uploads] max_concurrent, which is "
         f"{settings.uploads.max_concurrent}, so that readers of other stores have places left; lower the one or raise "
         "the other."
     )

@@ -171,7 +171,7 @@ class Settings:
             times=Times(
                 connect=s3.connect_timeout,
                 request=s3.request_timeout,
-                stall=s3.stall_timeout,
+                stall=s3.read_timeout,
                 retries=s3.retries,
                 retry_time=s3.retry_time,
             ),
@@ -184,7 +184,7 @@ class Settings:
     @property
     def places_at_stores(self) -> Mapping[str, int]:
         """How many bodies each remote store may have under way in a process."""
-        return {} if self.s3.bucket is None else {"s3": self.s3.max_concurrent}
+        return {} if self.s3.bucket is None else {"s3": self.s3.max_transfers}
 
     @property
     def webhooks(self) -> EgressSettings:

@@ -40,7 +40,7 @@ def configured(relay: HttpRelay, options: S3Options) -> str:
         "[artifact_type:images]\ndefault_store = s3\n"
         f"[s3]\nbucket = {options.bucket}\nprefix = {options.prefix}\nendpoint = {relay.endpoint}\n"
         f"access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n"
-        "retries = 1\nretry_time = 5 s\nrequest_timeout = 20 s\nstall_timeout = 20 s\nmax_concurrent = 2\n"
+        "retries = 1\nretry_time = 5 s\nrequest_timeout = 20 s\nread_timeout = 20 s\nmax_transfers = 2\n"
         "[uploads]\nmax_concurrent = 3\nmax_concurrent_per_project = 3\n"
     )
 
@@ -88,8 +88,8 @@ def test_blobs_of_all_sizes_live_in_the_bucket(far: Glare, options: S3Options) -
 @pytest.mark.parametrize("size", [1000, 100_000, 3 * MIB, LARGE])
 @pytest.mark.parametrize("at", [10, 2 * MIB + 5])
 def test_wrong_bytes_are_never_a_whole_answer(far: Glare, relay: HttpRelay, size: int, at: int) -> None:
-    """A store that sends other bytes than it was given: the answer is an error, or breaks off before the first wrong
-    block.
+    """A store that sends other bytes than it was given: the answer is right, or an error, or breaks off before the
+    first wrong block.
     """
     if at >= size:
         pytest.skip("there is no such byte")
@@ -99,7 +99,6 @@ def test_wrong_bytes_are_never_a_whole_answer(far: Glare, relay: HttpRelay, size
     answer = far.alice.download(image, "image")
     if answer.status_code == 200:
         assert int(answer.headers["content-length"]) == size
-        assert len(answer.content) < size
         assert data.startswith(answer.content)
     else:
         assert at < MIB

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import secrets
 import ssl
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
+from environments import TOOLS
 from glare.errors import StoreFailed, StoreMistaken, Unavailable
 from glare.stores.base import Store
 from glare.stores.conformance import StoreConformance
@@ -24,6 +28,7 @@ from glare.stores.objects.layout import LEAST_PART, MIB, MOST_PARTS, RECORD_SIZE
 from glare.stores.objects.options import S3Options
 from glare.stores.objects.s3 import make_driver
 from support.origins.http_relay import HttpRelay
+from support.programs.command import TESTS, environment
 from support.programs.seaweedfs import READER_KEY, SECRET_KEY, SeaweedFS
 from support.stores import NAME, bucket_of, got, keys_in, put, store_in, uploads_in
 
@@ -36,6 +41,29 @@ def left_by_a_dead_writer(options: S3Options, name: str, size: int) -> None:
     # The library aborts nothing where its file is let go of, as it would be by a process that dies.
     del writer
     gc.collect()
+
+
+UPLOADING = """
+import sys
+from support.programs.seaweedfs import in_bucket
+from support.stores import store_in
+
+def memory(of):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(of))
+
+store = store_in(in_bucket(sys.argv[1], sys.argv[2], prefix=sys.argv[3]))
+piece = bytes(range(256)) * 4096
+for name, pieces in (("abcdef01", 1), ("abcdef02", 120)):
+    open("/proc/self/clear_refs", "w").write("5")
+    before = memory("VmRSS")
+    with store.create(name) as writer:
+        for _ in range(pieces):
+            writer.write(piece)
+        writer.commit()
+print(memory("VmHWM") - before)
+"""
+"""Prints how many bytes of memory the upload of 120 MiB has taken at most."""
 
 
 class TestS3(StoreConformance):
@@ -302,3 +330,18 @@ def test_the_authorities_of_a_store_are_those_that_are_named(
         assert got(store, NAME) == b"bytes"
     with pytest.raises(Unavailable, match="ca_file"):
         store_in(replace(options, ca_file=tmp_path / "none.pem"))
+
+
+def test_an_upload_takes_less_than_32_mb(bucket: S3Options) -> None:
+    """Whatever its size, in a process that has written a small object before: parts are all that is in memory."""
+    assert bucket.endpoint is not None
+    ended = subprocess.run(
+        [sys.executable, "-c", UPLOADING, bucket.bucket, bucket.endpoint, bucket.prefix],
+        env=environment() | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS, TOOLS)))},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert 8 * MIB < int(ended.stdout) < 32_000_000

@@ -114,7 +114,7 @@ def test_a_store_that_goes_on_failing_is_said_and_leaves_nothing(
     fault = relay.spoil = Times(matches, Spoiled(status=503))
     with pytest.raises(Unavailable, match="503"):
         put(store, NAME, secrets.token_bytes(size))
-    assert fault.spoiled in (1 + bucket.times.retries, 2 * (1 + bucket.times.retries))  # Two parts go at a time.
+    assert 1 + bucket.times.retries <= fault.spoiled <= 2 * (1 + bucket.times.retries)  # Two parts go at a time.
     assert keys_in(bucket) == []
     assert uploads_in(bucket) == []
 

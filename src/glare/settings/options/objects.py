@@ -79,7 +79,7 @@ class S3Settings(Section):
         at_least=0.1,
         at_most=3600,
     )
-    stall_timeout: float = seconds(
+    read_timeout: float = seconds(
         "30 s",
         "How long a download from the service may bring no byte before it is begun anew where it is.",
         at_least=0.1,
@@ -98,7 +98,7 @@ class S3Settings(Section):
         at_least=0,
         at_most=3600,
     )
-    max_concurrent: int = integer(
+    max_transfers: int = integer(
         "128",
         "Uploads to and downloads from this store at the same time in one process; more wait, and hold no thread. "
         "Fewer than `[uploads] max_concurrent`, so that a slow service leaves room for the other stores.",

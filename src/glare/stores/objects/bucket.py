@@ -235,6 +235,8 @@ class Bucket:
                 raise _BehindTheEnd from None
             if action == "read" and failures.status_of(error) is None:
                 raise Broken("the body did not arrive whole") from None
+            if failures.belies_range(error):
+                raise Broken("something else came than the range that was asked for") from None
             raise failures.named(error, self.store, action) from None
 
 

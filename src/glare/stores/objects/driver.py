@@ -164,7 +164,13 @@ class ObjectStoreDriver:
             if found is None or note.made_at > limit:
                 continue
             name, writer = found
-            if not self._committed(name, writer):
+            try:
+                committed = self._committed(name, writer)
+            except (NoRecord, Broken):
+                # Whose data that is, nobody can tell: `glare-server fsck` reports the object.
+                _log.warning("a record cannot be read", extra={"store": self.name, "object": name})
+                continue
+            if not committed:
                 self._abort_uploads(self._keys.written(name, writer))
                 self._remove_data(self._keys.written(name, writer))
                 removed += 1
@@ -291,6 +297,7 @@ class ObjectStoreDriver:
             return RECORD_SIZE
 
     def _committed(self, name: str, writer: str) -> bool:
+        """Whether the object is this writer's. Raises `NoRecord` and `Broken` where it does not say whose it is."""
         try:
             look, data = self._bucket.read(self._keys.object(name))
         except Missing:

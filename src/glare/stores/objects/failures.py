@@ -30,6 +30,10 @@ _CHANGED: Final = frozenset(
 _STATUS_OF: Final = MappingProxyType({"AccessDenied": 403, "AllAccessDisabled": 403, "AccountProblem": 403})
 """Statuses of codes, where one of several keys was refused and the answer as a whole was not."""
 
+_OTHER_RANGES: Final = (
+    *("non-partial response", "Content-Range header", "content range", "NotPartial", "UnexpectedRange"),
+    "InvalidContentRange",
+)
 _SKEW: Final = "RequestTimeTooSkewed"
 
 
@@ -48,6 +52,12 @@ def code_of(error: BaseException) -> str | None:
 def names_no_bucket(error: BaseException) -> bool:
     """Whether what is missing is not a key but the whole bucket."""
     return code_of(error) in _NO_BUCKET
+
+
+def belies_range(error: BaseException) -> bool:
+    """Whether what came was not the range that was asked for, by its head."""
+    text = str(error)
+    return status_of(error) is None and any(sign in text for sign in _OTHER_RANGES)
 
 
 def named(error: BaseException, store: str, action: str) -> GlareError:

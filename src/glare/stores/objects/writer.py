@@ -101,11 +101,20 @@ class ObjectWriter:
             if self._writing is None:
                 self._writing = self._bucket.begin(self._segment(self._ended), self._plan.part, AHEAD)
             piece = view[: self._plan.segment - self._size % self._plan.segment]
-            self._writing.write(piece)
+            self._pass_on(piece)
             self._size += len(piece)
             view = view[len(piece) :]
             if self._size % self._plan.segment == 0:
                 self._end_segment()
+
+    def _pass_on(self, piece: memoryview) -> None:
+        assert self._writing is not None  # noqa: S101 - `_add` has begun it
+        try:
+            self._writing.write(piece)
+        except GlareError:
+            # Whether an upload has begun, or has parts, the library may not know.
+            self._doubtful = True
+            raise
 
     def _end_segment(self) -> None:
         """Make the key of the segment that is being written. What the store has of it then must be what it was given,
