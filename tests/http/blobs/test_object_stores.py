@@ -42,6 +42,7 @@ def configured(relay: HttpRelay, options: S3Options) -> str:
         f"access_key_id = {ACCESS_KEY}\nsecret_access_key = {SECRET_KEY}\n"
         "retries = 1\nretry_time = 5 s\nrequest_timeout = 20 s\nread_timeout = 20 s\nmax_transfers = 2\n"
         "[uploads]\nmax_concurrent = 3\nmax_concurrent_per_project = 3\n"
+        "[api]\nrequest_threads = 2\nrequest_threads_per_project = 2\n"
     )
 
 
