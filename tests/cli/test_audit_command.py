@@ -9,6 +9,8 @@ from sqlalchemy import create_engine, text
 
 from support.programs.command import Cli
 
+_HEADER = ["TIME", "USER", "PROJECT", "SOURCE", "CREDENTIAL", "OUTCOME", "ACTION", "ARTIFACT", "TARGET"]
+
 
 def test_tokens_are_audited_without_the_token(cli: Cli) -> None:
     """Making and revoking a token leaves who did it, its id, and whose it is; the token and its hash are not there."""
@@ -17,9 +19,9 @@ def test_tokens_are_audited_without_the_token(cli: Cli) -> None:
     token_id = cli.done("token", "list").splitlines()[1].split()[0]
     cli.done("token", "revoke", token_id)
     header, revoked, created = cli.done("audit", "list").splitlines()
-    assert header.split() == ["TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET"]
-    assert created.split()[1:] == [getpass.getuser(), "-", "done", "token_create", "-", token_id]
-    assert revoked.split()[1:] == [getpass.getuser(), "-", "done", "token_revoke", "-", token_id]
+    assert header.split() == _HEADER
+    assert created.split()[1:] == [getpass.getuser(), "-", "command", "-", "done", "token_create", "-", token_id]
+    assert revoked.split()[1:] == [getpass.getuser(), "-", "command", "-", "done", "token_revoke", "-", token_id]
     engine = create_engine(f"sqlite:///{cli.directory / 'var' / 'glare.sqlite'}")
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT * FROM audit ORDER BY id")).all()
@@ -53,4 +55,6 @@ def test_filters_reach_the_log(cli: Cli) -> None:
         cli.done("token", "create", "--project", "demo", "--user", user)
     assert len(cli.done("audit", "list", "--limit", "1").splitlines()) == 2
     assert cli.done("audit", "list", "--action", "create") == ""
+    assert len(cli.done("audit", "list", "--source", "command").splitlines()) == 3
+    assert cli.done("audit", "list", "--credential", "none") == ""
     assert "'outcome' is 'maybe'" in cli.refused("audit", "list", "--outcome", "maybe")

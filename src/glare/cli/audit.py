@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -12,22 +11,34 @@ import msgspec
 from sqlalchemy import Connection
 
 from glare.cli.configuration import read_settings, say
-from glare.cli.database import require_migrated
+from glare.cli.database import require_migrated, somebody
 from glare.cli.tables import print_table
 from glare.db import audit as audit_rows
 from glare.db.engine import Database
 from glare.documents.audit import AuditQuery
 from glare.documents.parse import parse_query
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry, RecordedAudit
 from glare.errors import GlareError
 from glare.identity.token_file import TokenRecord
 from glare.operations.audit import query_of, represent_entry
 from glare.settings import Settings
 
-_COLUMNS = ("TIME", "USER", "PROJECT", "OUTCOME", "ACTION", "ARTIFACT", "TARGET")
-_FILTERS = ("user", "project", "artifact", "type", "action", "outcome", "request_id", "since", "until", "limit")
+_COLUMNS = ("TIME", "USER", "PROJECT", "SOURCE", "CREDENTIAL", "OUTCOME", "ACTION", "ARTIFACT", "TARGET")
+_FILTERS = (
+    "user",
+    "project",
+    "artifact",
+    "type",
+    "action",
+    "outcome",
+    "request_id",
+    "source",
+    "credential",
+    "since",
+    "until",
+    "limit",
+)
 
 
 def list_audit(args: Namespace) -> int:
@@ -65,8 +76,9 @@ class TokenAudit:
             "roles": list(record.roles),
             "expires": record.expires.isoformat() if record.expires else None,
         }
-        actor = Actor(getpass.getuser(), None, frozenset())
-        audit_rows.record(self._connection, [AuditEntry(self._now, action, actor, target=record.id, detail=detail)])
+        audit_rows.record(
+            self._connection, [AuditEntry(self._now, action, somebody(), target=record.id, detail=detail)]
+        )
 
 
 @contextmanager
@@ -96,6 +108,8 @@ def _row(entry: RecordedAudit) -> tuple[str, ...]:
         moment.text(entry.occurred_at),
         entry.user or "-",
         entry.project or "-",
+        entry.source or "-",
+        entry.credential or "-",
         entry.outcome,
         entry.action,
         entry.artifact_id or "-",

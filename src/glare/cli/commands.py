@@ -193,6 +193,8 @@ def _audit_list(parser: ArgumentParser) -> None:
         ("action", "ACTION", "what was done, such as create, upload or token_create"),
         ("outcome", "OUTCOME", "done or refused"),
         ("request-id", "ID", "the request, as req-..."),
+        ("source", "NAME", "how the user was known, such as tokens, keystone or command"),
+        ("credential", "ID", "what was used: the id of a token, or publisher:ID"),
         ("since", "TIME", "from this time or date on, such as 2026-01-31T12:00:00Z"),
         ("until", "TIME", "before this time or date"),
         ("limit", "N", "so many at most (default: 100)"),

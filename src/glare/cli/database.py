@@ -14,7 +14,7 @@ from glare.cli.configuration import REMEDY, read_settings, say
 from glare.cli.logs import configure_logging
 from glare.db import migrate
 from glare.db.dialects.refusals import why_unreachable
-from glare.domain.actor import Actor
+from glare.domain.actor import COMMAND, Actor
 from glare.errors import GlareError, Unavailable
 from glare.operations.services import Services
 from glare.settings import Settings, check_machine
@@ -121,4 +121,4 @@ def services_of(args: Namespace) -> Iterator[Services]:
 
 def somebody() -> Actor:
     """Whoever runs this command."""
-    return Actor(getpass.getuser(), None, frozenset())
+    return Actor(getpass.getuser(), None, frozenset(), source=COMMAND)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Namespace
 
 import msgspec
 
 from glare.cli.configuration import say
-from glare.cli.database import services_of
+from glare.cli.database import services_of, somebody
 from glare.cli.tables import print_table
 from glare.documents.members import MemberQuery
 from glare.documents.parse import parse_query
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.domain.member import Member
 from glare.operations.artifacts.members import read_members, represent_member, take_away
 
@@ -36,7 +34,7 @@ def list_members(args: Namespace) -> int:
 def remove(args: Namespace) -> int:
     """`glare-server members remove`."""
     with services_of(args) as services:
-        take_away(services, Actor(getpass.getuser(), None, frozenset()), args.artifact, args.project)
+        take_away(services, somebody(), args.artifact, args.project)
     say(f"artifact {args.artifact} is shared with project {args.project} no more.")
     return 0
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from argparse import Namespace
 from typing import Any
 
 from glare.cli.configuration import read_settings, say
-from glare.cli.database import require_migrated
+from glare.cli.database import require_migrated, somebody
 from glare.cli.logs import configure_logging
 from glare.cli.tables import print_table
 from glare.domain import moment
-from glare.domain.actor import Actor
 from glare.errors import NotFound
 from glare.operations.upkeep.prepare_stores import Adoption, StoreState, read_stores
 from glare.operations.upkeep.prepare_stores import adopt as adopt_store
@@ -43,9 +41,7 @@ def adopt(args: Namespace) -> int:
     require_migrated(settings)
     from glare.app import bare_stores
 
-    adoption = Adoption(
-        Actor(getpass.getuser(), None, frozenset()), time.time_ns() // 1000, without_bytes=args.without_bytes
-    )
+    adoption = Adoption(somebody(), time.time_ns() // 1000, without_bytes=args.without_bytes)
     with bare_stores(settings) as (db, stores):
         if args.name not in stores:
             raise NotFound(f"There is no store {args.name!r}; the stores are {', '.join(stores)}.")

@@ -18,6 +18,7 @@ _columns = audit.c
 
 _TEXT: Final = 255
 _ROLES: Final = 1024
+_SOURCE: Final = 32
 
 
 def record(connection: Connection, entries: Iterable[AuditEntry]) -> None:
@@ -36,6 +37,8 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
         "user_id": _cut(actor.user) if actor is not None else None,
         "project": _cut(actor.project) if actor is not None else None,
         "roles": ",".join(sorted(actor.roles))[:_ROLES] if actor is not None else "",
+        "source": (actor.source[:_SOURCE] or None) if actor is not None else None,
+        "credential": _cut(actor.credential) if actor is not None else None,
         "action": entry.action,
         "outcome": entry.outcome,
         "type_name": entry.type_name,
@@ -51,8 +54,8 @@ def _cut(text: str | None) -> str | None:
 
 
 def page(connection: Connection, query: AuditQuery) -> list[RecordedAudit]:
-    """The newest entries that pass, `query.limit` at most. Each filter but type and outcome has an index in this
-    order.
+    """The newest entries that pass, `query.limit` at most. Each of user, project, artifact, action and outcome has
+    an index in this order; what else is asked for is looked for along one of these, or along the time.
     """
     rows = connection.execute(
         select(audit)
@@ -72,6 +75,8 @@ def _conditions(query: AuditQuery) -> list[ColumnElement[bool]]:
         (_columns.action, query.action),
         (_columns.outcome, query.outcome),
         (_columns.request_id, query.request_id),
+        (_columns.source, query.source),
+        (_columns.credential, query.credential),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal if value is not None]
     if query.since is not None:
@@ -100,6 +105,8 @@ def _recorded(row: Row[Any]) -> RecordedAudit:
         artifact_id=row.artifact_id,
         target=row.target,
         detail=_decode(row.detail),
+        source=row.source,
+        credential=row.credential,
     )
 
 

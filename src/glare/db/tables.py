@@ -538,6 +538,8 @@ audit = Table(
     Column("artifact_id", _ascii(36)),
     Column("target", _text(255)),
     Column("detail", _bytes(), nullable=False),  # JSON
+    Column("source", _ascii(32)),  # how the user was known
+    Column("credential", _text(255)),  # its id
 )
 Index("ix_audit_occurred_at_id", audit.c.occurred_at, audit.c.id)
 for _name, _column in (

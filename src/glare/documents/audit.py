@@ -24,6 +24,20 @@ class AuditEntry(Struct, frozen=True):
     user: Annotated[str | None, Meta(description="null: the service by itself.")]
     project: str | None
     roles: list[str]
+    source: Annotated[
+        str | None,
+        Meta(
+            description="How the user was known: the name of the identity source, or `command` (of the server), "
+            "`anonymous`. null: the service by itself, or an entry of an older release."
+        ),
+    ]
+    credential: Annotated[
+        str | None,
+        Meta(
+            description="Id of the credential where it has one: of a token, an application credential, or else the "
+            "audit id of a token of Keystone; `publisher:ID` or `issuer:NAME` of a signed one. It opens no door."
+        ),
+    ]
     action: str
     outcome: AuditOutcome
     type_name: str | None
@@ -52,6 +66,13 @@ class AuditQuery(PageQuery, frozen=True):
     ] = None
     outcome: Annotated[AuditOutcome | None, Meta(description="Whether it was done or refused.")] = None
     request_id: Annotated[Annotated[str, MACHINE_MADE] | None, Meta(description="The request, as `req-…`.")] = None
+    source: Annotated[
+        Annotated[str, MACHINE_MADE] | None, Meta(description="How the user was known, such as `keystone`.")
+    ] = None
+    credential: Annotated[
+        str | None,
+        Meta(description="Id of the credential that was used; with `user` or `project` it is found fastest."),
+    ] = None
     since: Annotated[str | None, Meta(description=f"{_TIME}entries from then on.")] = None
     until: Annotated[str | None, Meta(description=f"{_TIME}entries from before it.")] = None
     marker: Annotated[str, marker("^[0-9]{1,18}-[0-9]{1,18}$")] | None = None

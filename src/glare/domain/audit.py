@@ -35,7 +35,10 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAudit:
-    """An entry as it is kept. `roles` are those of the actor, sorted; `id` and `occurred_at` order the entries."""
+    """An entry as it is kept. `roles` are those of the actor, sorted; `id` and `occurred_at` order the entries.
+
+    `source` and `credential` say how the actor was known, and are None where that was not recorded, or there was none.
+    """
 
     id: int
     occurred_at: int
@@ -49,6 +52,8 @@ class RecordedAudit:
     artifact_id: str | None
     target: str | None
     detail: Mapping[str, Any]
+    source: str | None = None
+    credential: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +74,6 @@ class AuditQuery:
     action: str | None = None
     outcome: str | None = None
     request_id: str | None = None
+    source: str | None = None
+    credential: str | None = None
     after: tuple[int, int] | None = None

@@ -108,6 +108,8 @@ def represent_entry(entry: RecordedAudit) -> documents.AuditEntry:
         user=entry.user,
         project=entry.project,
         roles=list(entry.roles),
+        source=entry.source,
+        credential=entry.credential,
         action=entry.action,
         outcome=documents.AuditOutcome(entry.outcome),
         type_name=entry.type_name,
@@ -130,6 +132,8 @@ def query_of(asked: documents.AuditQuery, most: int) -> AuditQuery:
         action=asked.action,
         outcome=None if asked.outcome is None else asked.outcome.value,
         request_id=asked.request_id,
+        source=asked.source,
+        credential=asked.credential,
         after=_marker(asked.marker),
     )
 

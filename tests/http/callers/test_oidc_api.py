@@ -308,6 +308,9 @@ def test_the_audit_log_has_who_let_in_whom_and_what_builds_did(site: Site) -> No
     assert found["publisher_create"]["detail"]["claims"] == publisher["claims"]
     assert found["publisher_delete"]["detail"]["issuer"] == "ci"
     assert found["create"]["user"] == "ci:repo:acme/app:ref:refs/heads/main"
+    assert (found["create"]["source"], found["create"]["credential"]) == ("oidc", f"publisher:{publisher['id']}")
+    [mine] = site.send("GET", f"/audit?credential=publisher:{publisher['id']}", site.tokens["admin"]).json()["audit"]
+    assert mine["action"] == "create"
 
 
 def test_the_commands_do_the_same_and_explain_a_token(

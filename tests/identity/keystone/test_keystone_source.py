@@ -52,6 +52,9 @@ def test_a_member_is_known_afterwards(make_source: MakeSource, keystone: Keyston
     actor = source.decide(credentials)
     assert actor == Actor(ann.id, alpha, frozenset({"member", "reader"}), domain="default")
     assert (actor.source, actor.expires is not None and actor.expires > time.time()) == ("keystone", True)
+    token = credentials.headers["x-auth-token"]
+    seen = keystone.call("GET", "/auth/tokens", headers={"X-Auth-Token": token, "X-Subject-Token": token})
+    assert actor.credential == seen["token"]["audit_ids"][0]
     assert source.known(credentials) == actor
     assert source.known(sent(" " + credentials.headers["x-auth-token"] + " ")) == actor
     assert source.challenges == (f'Keystone uri="{keystone.url}"',)
@@ -108,9 +111,11 @@ def test_application_credentials(make_source: MakeSource, catalogued: Keystone, 
     name, asked again each time, and one for another service is good for nothing.
     """
     source = make_source()
-    plain = source.decide(sent(catalogued.token_by(catalogued.application_credential(ann, alpha))))
+    made_with = catalogued.application_credential(ann, alpha)
+    plain = source.decide(sent(catalogued.token_by(made_with)))
     limits = Limits(delegates=False)
     assert plain == Actor(ann.id, alpha, frozenset({"member", "reader"}), domain="default", limits=limits)
+    assert plain.credential == made_with[0], "the audit log says with which"
     tokens: dict[tuple[str, str], str] = {}
     for method, pattern, asked, path, allowed in RULES:
         if (method, pattern) not in tokens:

@@ -146,6 +146,7 @@ class KeystoneSource:
             limits=_limits(_application_credential(request)),
             expires=ends,
             source=self.name,
+            credential=_id_of(request),
         )
         # A token that has ended already was taken on the word of a service, and is taken for as long as that holds.
         bounds = [moment for moment in (ends, _timestamp(service.expires) if service else math.inf) if moment > now]
@@ -188,6 +189,14 @@ def _limits(credential: Mapping[str, Any]) -> Limits:
     if not credential or (credential.get("restricted") is False and not credential.get("access_rules")):
         return UNLIMITED
     return Limits(delegates=False)
+
+
+def _id_of(request: Any) -> str | None:
+    """What Keystone calls the credential: the id of the application credential where the token was made with one, else
+    the audit id of the token, by which the logs of Keystone name it.
+    """
+    audit_ids = request.token_info["token"].get("audit_ids") or ()
+    return _application_credential(request).get("id") or next(iter(audit_ids), None)
 
 
 def _user_token(headers: Mapping[str, str]) -> str:

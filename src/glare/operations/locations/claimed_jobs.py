@@ -48,7 +48,13 @@ class ClaimLost(Conflict):
 
 def requested_by(actor: Actor) -> Mapping[str, Any]:
     """The actor for a job's payload."""
-    return {"user": actor.user, "project": actor.project, "roles": sorted(actor.roles)}
+    return {
+        "user": actor.user,
+        "project": actor.project,
+        "roles": sorted(actor.roles),
+        "source": actor.source,
+        "credential": actor.credential,
+    }
 
 
 def actor_of(job: Job) -> Actor | None:
@@ -56,7 +62,13 @@ def actor_of(job: Job) -> Actor | None:
     requester = job.payload.get("actor")
     if requester is None:
         return None
-    return Actor(requester["user"], requester["project"], frozenset(requester["roles"]))
+    return Actor(
+        requester["user"],
+        requester["project"],
+        frozenset(requester["roles"]),
+        source=requester.get("source", ""),  # the release before has recorded neither
+        credential=requester.get("credential"),
+    )
 
 
 def wish_of(job: Job) -> bool | None:
