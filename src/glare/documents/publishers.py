@@ -8,6 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
 
+CREATED: Final = "publisher.created"
+REMOVED: Final = "publisher.removed"
+PUBLISHER_EVENTS: Final = (CREATED, REMOVED)
+
 _MOST: Final = 64
 
 

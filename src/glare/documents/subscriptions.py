@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from glare.documents.parts import NO_NUL, Page, PageQuery, Time, marker
+from glare.documents.publishers import PUBLISHER_EVENTS
 from glare.documents.tokens import TOKEN_EVENTS
 
 CONFIRMATION: Final = "subscription.confirmation"
@@ -29,6 +30,7 @@ EVENTS: Final = (
     *("member.added", "member.changed", "member.removed"),
     SUSPENDED,
     *TOKEN_EVENTS,
+    *PUBLISHER_EVENTS,
 )
 """What can be subscribed to, by the names that subscribers know."""
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from glare.documents.subscriptions import DeliveryState, SubscriptionState
+from glare.documents.subscriptions import EVENTS, DeliveryState, SubscriptionState
 from glare.domain.events import Event
 
-_SUBJECTS: Final = ("artifact", "location", "member", "subscription", "token")
+_SUBJECTS: Final = frozenset(name.partition(".")[0] for name in EVENTS)
 
 
 def name_of(event_type: str) -> str:

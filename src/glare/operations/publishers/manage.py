@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
 from glare.context import REQUEST_ID
 from glare.db import audit as audit_rows
+from glare.db import outbox
 from glare.db.callers import publishers as rows
 from glare.documents import publishers as documents
-from glare.documents.publishers import NewPublisher, PublisherQuery
+from glare.documents.publishers import CREATED, REMOVED, NewPublisher, PublisherQuery
 from glare.domain import moment
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry
+from glare.domain.events import Event
 from glare.domain.limits import UNLIMITED
 from glare.domain.publisher import Publisher, anchor_of
 from glare.domain.wording import quoted
@@ -31,6 +34,7 @@ from glare.operations.credentials import end_links
 from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 
+_ACTIONS: Final = {CREATED: "publisher_create", REMOVED: "publisher_delete"}
 _MAX_USER: Final = 255
 _USUAL: Final = frozenset({"reader", "member"})
 """Roles that whoever manages a project may give, whether they have them by name or not."""
@@ -73,7 +77,7 @@ def register(services: Services, actor: Actor, project: str, roles: tuple[str, .
     def work(connection: Connection) -> Publisher:
         if not rows.add(connection, publisher, most):
             raise Conflict(f"Project '{project}' has its {most} publishers; delete one, or ask the operator for more.")
-        _note(connection, actor, "publisher_create", publisher, publisher.created_at)
+        _tell(connection, actor, CREATED, publisher, publisher.created_at)
         return publisher
 
     return services.db.transact(work, done=lambda connection: rows.find(connection, publisher.id))
@@ -218,16 +222,20 @@ def _remove(services: Services, connection: Connection, actor: Actor, publisher:
         raise _missing(publisher.id)
     now = services.clock()
     end_links(connection, actor, [OidcSource.name], [credential_of(publisher)], now)
-    _note(connection, actor, "publisher_delete", publisher, now)
+    _tell(connection, actor, REMOVED, publisher, now)
 
 
-def _note(connection: Connection, actor: Actor, action: str, publisher: Publisher, now: int) -> None:
+def _tell(connection: Connection, actor: Actor, event_type: str, publisher: Publisher, now: int) -> None:
+    """Record that this has happened to the publisher, for subscribers of its project and in the audit log."""
+    payload = {"publisher": msgspec.to_builtins(represent_publisher(publisher))}
+    outbox.record(connection, [Event(event_type, publisher.project, None, None, payload, now)])
     detail: dict[str, Any] = {
         "project": publisher.project,
         "issuer": publisher.issuer,
         "claims": dict(publisher.claims),
         "roles": list(publisher.roles),
     }
+    action = _ACTIONS[event_type]
     entry = AuditEntry(now, action, actor, target=publisher.id, detail=detail, request_id=REQUEST_ID.get())
     audit_rows.record(connection, [entry])
 

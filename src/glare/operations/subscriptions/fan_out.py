@@ -18,6 +18,7 @@ from glare.db import subscriptions as rows
 from glare.db.lists import members
 from glare.db.rows import owners
 from glare.documents.members import MemberStatus
+from glare.documents.publishers import PUBLISHER_EVENTS
 from glare.documents.subscriptions import SUSPENDED
 from glare.documents.tokens import TOKEN_EVENTS
 from glare.domain.artifact import Visibility
@@ -30,7 +31,7 @@ from glare.errors import GlareError
 from glare.operations import putting_off
 from glare.operations.services import Services
 
-_OF_PROJECTS: Final = frozenset((SUSPENDED, *TOKEN_EVENTS))
+_OF_PROJECTS: Final = frozenset((SUSPENDED, *TOKEN_EVENTS, *PUBLISHER_EVENTS))
 """Events that are about no artifact."""
 
 _BATCH: Final = 100
