@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_network
@@ -31,6 +32,10 @@ class Rows:
         self.asked: list[str] = []
         self.used_ids: list[str] = []
         self.down = False
+        self.silence = threading.Event()  # set: there is none
+        self.silence.set()
+        self.beginning = threading.Event()
+        self.all_silent = self.breaks = False
 
     def make(self, **members: Any) -> str:
         text = new_token()
@@ -56,7 +61,14 @@ class Rows:
         )
         self.revoked.append(digest)
 
-    def revoked_since(self, revocation: int | None) -> tuple[int, Sequence[str]]:
+    def revoked_since(self, revocation: int | None, *, elsewhere: bool = False) -> tuple[int, Sequence[str]]:
+        if not elsewhere:
+            self.beginning.set()
+            assert self.silence.wait(30)
+            if self.breaks:
+                raise Unavailable("The database has fallen silent; retry later.")
+        elif self.all_silent:
+            assert self.silence.wait(30)
         self._answer()
         number = len(self.revoked)
         return number, () if revocation is None else self.revoked[revocation:]
@@ -101,7 +113,8 @@ class World:
 
     def settle(self) -> None:
         """Let what was begun beside requests end."""
-        self.source._aside.submit(lambda: None).result(10)
+        for threads in (self.source._aside, self.source._elsewhere, self.source._uses):
+            threads.submit(lambda: None).result(10)
 
 
 def credentials(text: str, address: str | None = "192.0.2.1") -> Credentials:
@@ -190,7 +203,7 @@ def test_a_token_that_is_revoked_while_it_is_read_is_not_remembered(world: World
     def find_slowly(digest: str) -> ApiToken | None:
         world.rows.revoke(text)
         world.now += 1.5
-        world.source._look()
+        world.source._read(elsewhere=False)
         find(digest)
         return found
 
@@ -236,6 +249,79 @@ def test_what_was_revoked_while_the_database_was_away_is_refused_after(world: Wo
         world.ask(text)
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_silent_database_keeps_nobody_waiting_who_is_known(world: World, breaks: bool) -> None:
+    """However long it says nothing: after a moment whoever is remembered goes on without a thread, and whoever is not
+    hears "not now" from the database. When it speaks again, or breaks off, what was revoked meanwhile is refused.
+    """
+    text, doomed, unknown = world.rows.make(), world.rows.make(), world.rows.make()
+    for token in (text, doomed):
+        assert isinstance(world.ask(token), Actor)
+    world.settle()
+    world.rows.beginning.clear()
+    world.rows.all_silent, world.rows.breaks = True, breaks
+    world.rows.silence.clear()
+    try:
+        world.now += 1
+        assert isinstance(world.known(text), Actor)
+        assert world.rows.beginning.wait(10)
+        world.now += 1.5
+        assert world.known(text) is UNDECIDED, "it may answer any moment"
+        for _ in range(30):
+            world.now += 1
+            assert isinstance(world.known(text), Actor)
+        world.rows.down = True
+        with pytest.raises(Unavailable):
+            world.ask(unknown)
+        world.now += 3600
+        world.rows.down = False
+        world.rows.revoke(doomed)
+    finally:
+        world.rows.silence.set()
+    world.rows.all_silent = world.rows.breaks = False
+    world.settle()
+    world.now += 11
+    with pytest.raises(Unauthorized, match="revoked"):
+        world.ask(doomed)
+    assert isinstance(world.ask(text), Actor)
+
+
+def test_one_connection_that_is_silent_hides_no_revocation(world: World) -> None:
+    """Requests are served by others: by one of them the number is read too, within the five seconds."""
+    text = world.rows.make()
+    assert isinstance(world.ask(text), Actor)
+    world.settle()
+    world.rows.beginning.clear()
+    world.rows.silence.clear()
+    try:
+        world.now += 1
+        world.known(text)
+        assert world.rows.beginning.wait(10)
+        world.rows.revoke(text)
+        for _ in range(3):
+            world.now += 1
+            world.known(text)
+        world.source._elsewhere.submit(lambda: None).result(10)
+        with pytest.raises(Unauthorized, match="revoked"):
+            world.ask(text)
+    finally:
+        world.rows.silence.set()
+
+
+def test_one_connection_that_breaks_hides_no_revocation(world: World) -> None:
+    """A server that grants none for this, and serves requests, is asked by one of theirs."""
+    text = world.rows.make()
+    assert isinstance(world.ask(text), Actor)
+    world.settle()
+    world.rows.breaks = True
+    world.rows.revoke(text)
+    world.now += 1
+    world.known(text)
+    world.settle()
+    with pytest.raises(Unauthorized, match="revoked"):
+        world.ask(text)
+
+
 def test_nothing_is_remembered_before_the_number_was_read(world: World) -> None:
     """Where the number could not be read, a token that was found all the same is not kept: nobody would look after
     it.
@@ -243,7 +329,7 @@ def test_nothing_is_remembered_before_the_number_was_read(world: World) -> None:
     text = world.rows.make()
     revoked_since = world.rows.revoked_since
 
-    def fail(revocation: int | None) -> tuple[int, Sequence[str]]:
+    def fail(revocation: int | None, *, elsewhere: bool = False) -> tuple[int, Sequence[str]]:
         raise Unavailable("not now")
 
     world.rows.revoked_since = fail  # type: ignore[method-assign]  # the failure that the test is about

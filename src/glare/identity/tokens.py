@@ -3,7 +3,8 @@
 A process remembers the tokens that it has looked up, and those texts that are none. While it gets requests, it reads
 the number of the last revocation once a second, in a thread of its own; when that has grown, it forgets what was
 revoked. What it remembers counts for twice as long, so that a revoked token is refused by all processes within seconds.
-Where the database does not answer, tokens that are remembered go on until they expire, and others are "not now".
+Where the database does not answer, tokens that are remembered go on until they expire, and others are "not now". That
+is so where the number cannot be read by either of two connections, or does not come within twice the interval.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -47,9 +50,9 @@ _MOST_PARTIES: Final = 4096
 class TokenRows(Protocol):
     """What the source asks the database. Each may block, and raises `Unavailable` where there is no answer."""
 
-    def revoked_since(self, revocation: int | None) -> tuple[int, Sequence[str]]:
+    def revoked_since(self, revocation: int | None, *, elsewhere: bool = False) -> tuple[int, Sequence[str]]:
         """The number of the last revocation, and the hashes of what was revoked after the one of this number (None: it
-        does not matter).
+        does not matter). `elsewhere`: by another connection than usually, which may be the only one that is silent.
         """
 
     def find(self, digest: str) -> ApiToken | None:
@@ -109,13 +112,17 @@ class TokensSource:
         self._unknown: dict[str, float] = {}
         self._misses = _Misses(bounds.unknown, monotonic)
         self._lock = threading.Lock()  # of what is remembered
-        self._looking = threading.Lock()  # held by who reads the number
         self._revocation: int | None = None
         self._looked_at: float | None = None  # when the number was read last
         self._failed_at: float | None = None  # when it could not be read last, and could not since
         self._asked_at = 0.0
         self._is_inside = lru_cache(4096)(_is_inside)
+        self._look: Future[None] | None = None  # that is under way, or was the last
+        self._second: Future[None] | None = None  # the same, by another connection
+        self._began_at = 0.0  # the first of both
         self._aside = ThreadPoolExecutor(1, "glare-tokens")
+        self._elsewhere = ThreadPoolExecutor(1, "glare-tokens-elsewhere")
+        self._uses = ThreadPoolExecutor(1, "glare-tokens-used")
 
     def known(self, credentials: Credentials) -> Actor | Undecided | None:
         """The caller, as far as it is remembered. Raises `Unauthorized`."""
@@ -129,7 +136,7 @@ class TokensSource:
         now = self._monotonic()
         if now - self._asked_at >= self._bounds.look_every:
             self._asked_at = now
-            self._aside.submit(self._look)
+            self._begin_look(now)
         if not self._counts(now):
             return UNDECIDED
         return self._judge(found, credentials)
@@ -142,8 +149,10 @@ class TokensSource:
         if token is None:
             return None
         digest = digest_of(token)
-        if not self._counts(self._monotonic()):
-            self._look()
+        now = self._monotonic()
+        if not self._counts(now):
+            with suppress(NotYet):
+                self._begin_look(now).result(2 * self._bounds.look_every)
         found = self._known.get(digest)
         if found is None:
             if self._is_unknown(digest):
@@ -190,30 +199,49 @@ class TokensSource:
         often = self._bounds.look_every
         if self._failed_at is not None and now - self._failed_at < 10 * often:
             return True
-        return self._looked_at is not None and now - self._looked_at < 2 * often
+        if self._looked_at is not None and now - self._looked_at < 2 * often:
+            return True
+        return _is_under_way(self._look) and self._is_silent(now)
 
-    def _look(self) -> None:
-        """Read the number, and forget what was revoked. Whoever comes meanwhile waits for it, and does not read
-        again.
-        """
-        came = self._monotonic()
-        with self._looking:
-            if self._looked_at is not None and self._looked_at >= came:
-                return
-            began = self._monotonic()
-            seen = self._revocation
+    def _is_silent(self, now: float) -> bool:
+        return now - self._began_at >= 2 * self._bounds.look_every
+
+    def _begin_look(self, now: float) -> Future[None]:
+        """The look that is under way, else a new one. Where the database is silent, another connection is tried."""
+        with self._lock:
+            if self._look is None or self._look.done():
+                self._began_at = now
+                self._look = self._aside.submit(self._read, elsewhere=False)
+            elif self._is_silent(now) and not _is_under_way(self._second):
+                self._second = self._elsewhere.submit(self._read, elsewhere=True)
+            return self._look
+
+    def _read(self, *, elsewhere: bool) -> None:
+        """Read the number, and forget what was revoked."""
+        began = self._monotonic()
+        seen = self._revocation
+        try:
             try:
-                number, revoked = self._rows.revoked_since(seen)
-            except GlareError as error:
-                _log.warning("revoked tokens cannot be looked for: %s", error.message)
-                self._failed_at = self._monotonic()
-                return
+                number, revoked = self._rows.revoked_since(seen, elsewhere=elsewhere)
+            except GlareError:
+                if elsewhere:
+                    raise
+                # It may have no connection for this one, and some for requests.
+                number, revoked = self._rows.revoked_since(seen, elsewhere=True)
+        except GlareError as error:
+            _log.warning("revoked tokens cannot be looked for: %s", error.message)
             with self._lock:
-                if seen is None or number < seen or self._looked_at is None or began - self._looked_at > _LONG:
-                    self._known.clear()  # A copy of the database was restored, or it is too long ago.
-                for digest in revoked:
-                    self._known.pop(digest, None)
-                self._revocation, self._looked_at, self._failed_at = number, began, None
+                if self._looked_at is None or self._looked_at < began:
+                    self._failed_at = self._monotonic()
+            return
+        with self._lock:
+            if self._looked_at is not None and self._looked_at > began:
+                return  # The other connection has told more.
+            if seen is None or number < seen or self._looked_at is None or began - self._looked_at > _LONG:
+                self._known.clear()  # A copy of the database was restored, or it is too long ago.
+            for digest in revoked:
+                self._known.pop(digest, None)
+            self._revocation, self._looked_at, self._failed_at = number, began, None
 
     def _record_use(self, token_id: str) -> None:
         try:
@@ -236,7 +264,7 @@ class TokensSource:
         micros = int(now * SECOND)
         if (found.used_at is None or micros - found.used_at >= _USE_EVERY) and actor.credential is not None:
             found.used_at = micros
-            self._aside.submit(self._record_use, actor.credential)
+            self._uses.submit(self._record_use, actor.credential)
         return actor
 
     def _is_unknown(self, digest: str) -> bool:
@@ -306,6 +334,10 @@ def _is_inside(address: str | None, networks: tuple[Network, ...]) -> bool:
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     return any(found in network for network in networks)
+
+
+def _is_under_way(look: Future[None] | None) -> bool:
+    return look is not None and not look.done()
 
 
 def _remember(kept: dict[K, V], key: K, value: V, most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,30 @@ def test_a_revoked_token_is_refused_by_all_nodes_within_seconds(nodes: TokenNode
     [shown] = listed(nodes.users.actor(session), "?state=revoked")
     assert shown["revoked_at"] is not None
     assert listed(nodes.users.actor(session), "?state=active") == []
+
+
+def test_a_connection_that_hangs_hides_no_revocation(
+    nodes: TokenNodes, unique: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of the last revocation is read by another connection of the node then, which requests use too."""
+    session = f"ann:{unique()}:member"
+    made = nodes.make(session)
+    bearer = nodes.bearer(made)
+    assert bearer.request("GET", "/artifacts/images").status_code == 200
+    over, aside = threading.Event(), nodes.tokens.services.aside
+    read = aside.read
+
+    def hang() -> Any:
+        assert over.wait(60)
+        return read()
+
+    monkeypatch.setattr(aside, "read", hang)
+    try:
+        revoked = nodes.users.actor(session).request("DELETE", f"/tokens/{made['id']}", headers=SINCE)
+        assert revoked.status_code == 204
+        assert is_refused(bearer)
+    finally:
+        over.set()
 
 
 def test_users_see_their_own_and_managers_all(nodes: TokenNodes, unique: Callable[[], str]) -> None:

@@ -17,8 +17,8 @@ class TokenLookup:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def revoked_since(self, revocation: int | None) -> tuple[int, Sequence[str]]:
-        with self._services.aside.read() as connection:
+    def revoked_since(self, revocation: int | None, *, elsewhere: bool = False) -> tuple[int, Sequence[str]]:
+        with (self._services.db if elsewhere else self._services.aside).read() as connection:
             number = rows.revocations(connection)
             if revocation is None or number <= revocation:
                 return number, ()
