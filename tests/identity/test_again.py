@@ -37,7 +37,7 @@ class Rows:
         self.tokens = tokens
         self.down = False
 
-    def revoked_since(self, _: int | None) -> tuple[int, tuple[str, ...]]:
+    def revoked_since(self, _: int | None, *, elsewhere: bool = False) -> tuple[int, tuple[str, ...]]:
         return 0, ()
 
     def find(self, _: str) -> ApiToken | None:
