@@ -258,6 +258,18 @@ def test_a_bucket_without_its_marker_is_not_the_store(bucket: S3Options) -> None
     assert driver.identity() == "known"
 
 
+def test_an_emptied_bucket_loses_no_object(bucket: S3Options) -> None:
+    """Also within the minute in which a process believes that the bucket is the store's: what is missing there is
+    looked at twice.
+    """
+    store = store_in(bucket)
+    put(store, NAME, b"bytes")
+    bucket_of(bucket).remove([f"{bucket.prefix}glare-store", f"{bucket.prefix}objects/{NAME}"])
+    for call in (lambda: store.delete(NAME), lambda: store.size(NAME), lambda: got(store, NAME)):
+        with pytest.raises(Unavailable, match="no marker"):
+            call()
+
+
 def test_another_stores_bucket_is_refused(bucket: S3Options) -> None:
     """The identity that the database knows is the one of the bucket."""
     store = store_in(bucket)
