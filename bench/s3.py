@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
 
 import obstore
 from figures import Beside, Figure, table
-from load import call, create, fetch, request, send_file
+from load import create, fetch, send_file
 from obstore.store import S3Store
 from service import Glare
 
@@ -80,7 +80,6 @@ def measured(folder: Path, stack: ExitStack, size: int, rounds: int) -> list[Fig
         growth.append(glare.peak() - idle)
         theirs_out.append(seconds(lambda: alone_out(client)))
         ours_out.append(fetch(glare.port, path, glare.token))
-        call(glare.port, request("DELETE", path.rpartition("/")[0], glare.token))
     title = f"{size >> 20} MiB"
 
     def speeds(times: list[float]) -> list[float]:
