@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.programs.keystone import Account, Keystone
+from support.programs.keystone import Account, Keystone, running_keystone
+from support.runs.midway import Midway
 from support.server import Server
 from support.service import Glare, running
 
 KEYSTONE = "[identity]\npipeline = keystone\n"
+PATIENT = "[api]\nbody_timeout = 60 s\n"
 
 
 @pytest.fixture
@@ -163,3 +165,26 @@ def test_keystone_stops_and_starts_under_load(tmp_path: Path, keystone: Keystone
         counts = sum((done.result() for done in asking), Counter())
         assert set(counts) == {200}
         assert not any(token in server.log for token in (known, *unknown))
+
+
+@pytest.mark.timeout(600)
+def test_what_was_let_in_ends_well(tmp_path: Path, keystone: Keystone, alpha: str, ann: Account) -> None:
+    """As with every other source: an upload and a PATCH whose token ends meanwhile end with success, and the next
+    request is 401, but for a service that goes on for who began.
+    """
+    options = KEYSTONE + keystone.authtoken() + PATIENT
+    with (
+        running_keystone(tmp_path / "hasty", expiration=10, beside=keystone) as hasty,
+        Server(tmp_path, options) as server,
+    ):
+        server.client.timeout = 60  # A Keystone that has just started takes its time.
+        first = server.actor(keystone.token_of(ann, alpha))  # Whoever asks first asks for longer.
+        assert first.request("GET", "/artifacts/images").status_code == 200
+        token = hasty.token_of(ann, alpha)
+        under_way = Midway.of_token(server, token)
+        under_way.wait_for_the_end()
+        assert under_way.end() == (200, 200)
+        service = keystone.token_of(keystone.member(alpha, "service"), alpha)
+        goes_on = Midway(server, {"X-Auth-Token": token, "X-Service-Token": service})
+        assert goes_on.end() == (200, 200)
+        assert server.leftovers() == {}
