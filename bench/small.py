@@ -156,21 +156,25 @@ class SmallRequests:
         ]
 
     def keystone(self) -> list[Figure]:
-        """The same request with a token of Keystone that was seen before, and with one of the file; nothing where there
-        can be no Keystone.
+        """The same request with a token of Keystone that was seen before, and with one of the database; nothing where
+        there can be no Keystone.
         """
         try:
             server = self._stack.enter_context(Keystone(self._folder / "keystone"))
         except NoEnvironmentError as reason:
             print(f"no Keystone to measure with: {reason}")
             return []
-        glare = self._plain("keystone-tokens", "[identity]\npipeline = keystone, token_file\n" + server.authtoken())
+        options = "[identity]\npipeline = keystone, tokens, token_file\n"
+        glare = self._plain("keystone-tokens", options + server.authtoken())
         project = server.project("measured")
         token = server.token_of(server.member(project, "member"), project)
-        asked = [request("GET", create(glare.port, one, "shown", **RICH), one) for one in (token, glare.token)]
+        body = b'{"description": "of the database"}'
+        made = json.loads(call(glare.port, request("POST", "/tokens", glare.token, body, "application/json")))
+        both = (token, made["token"])
+        asked = [request("GET", create(glare.port, one, "shown", **RICH), one) for one in both]
         rounds = [[self._run(glare, _repeat(one)) for one in asked] for _ in range(self._rounds)]
         ours, theirs = (list(runs) for runs in zip(*rounds, strict=True))
-        name = "a token of the file"
+        name = "a token of the database"
         return [
             Figure(
                 "show, a token of Keystone",
