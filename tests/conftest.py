@@ -61,7 +61,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about another database; without the one that was asked for, say so for each test."""
+    """Leave out what is about another database; without the one that was asked for, say so for each test. Names of
+    tests must be the same in each process that runs some of them.
+    """
     for item in items:
         if not {"keystone", "seaweedfs"}.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.

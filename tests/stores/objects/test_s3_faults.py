@@ -82,7 +82,9 @@ def store(bucket: S3Options, relay: HttpRelay) -> Store:
     return store
 
 
-@pytest.mark.parametrize("spoiled", [Spoiled(status=503), Spoiled(status=500, lost=True), Spoiled(cut=0)], ids=str)
+@pytest.mark.parametrize(
+    "spoiled", [Spoiled(status=503), Spoiled(status=500, lost=True), Spoiled(cut=0)], ids=["503", "500 and lost", "cut"]
+)
 @pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE),
                                                (completes, LARGE), (begins, LARGE), (notes, LARGE)])  # fmt: skip
 def test_a_request_that_fails_for_a_while_is_repeated(
