@@ -65,6 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     tests must be the same in each process that runs some of them.
     """
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} has an address in its name, which differs from process to process")
         if not {"keystone", "seaweedfs"}.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.
             item.add_marker(pytest.mark.timeout(600))
