@@ -30,7 +30,7 @@ SUBSCRIPTION = (
         ),
         (
             audit.AuditEntry,
-            "id time request_id user project roles action outcome type_name artifact target detail",
+            "id time request_id user project roles source credential action outcome type_name artifact target detail",
         ),
         (audit.AuditPage, "audit first next"),
         (quotas.Quota, "quota_name quota_value"),
