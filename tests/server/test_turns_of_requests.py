@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from glare.server import acceptor
 from glare.server.acceptor import _OF_ADDRESS, Acceptor
 from glare.server.arrival import Arrival
 from glare.server.limits import Limits
@@ -214,6 +215,22 @@ def test_an_address_has_a_few_handshakes_under_way(monkeypatch: pytest.MonkeyPat
         first[1].close()
         eventually(lambda: host.counts.turned_away["left"] == 1)
         opened.clock.stop()
+
+
+def test_handshakes_that_stand_still_keep_no_neighbour_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes from the same address, by the same router for example, gets in after a moment."""
+    monkeypatch.setattr(acceptor, "_HANDSHAKE_SECONDS", 0.3)
+    server, client = contexts()
+    with small_host(answering, tls=server) as host, ExitStack() as stack:
+        hello = _hello(client)
+        for _ in range(2 * _OF_ADDRESS):
+            stack.enter_context(host.connect("127.7.0.1")).sendall(hello)
+        eventually(lambda: host.counts.open == 2 * _OF_ADDRESS)
+        for _ in range(2):
+            with host.connect("127.7.0.1", client) as neighbour:
+                neighbour.sendall(get("/", "Connection: close\r\n"))
+                assert code(everything(neighbour)) == 200
+        assert host.counts.cut_off["replaced"] >= _OF_ADDRESS
 
 
 def _hello(context: ssl.SSLContext) -> bytes:

@@ -27,6 +27,7 @@ _ACCEPTING_SECONDS: Final = 0.001  # For so long connections are taken from the 
 _AT_ONCE: Final = 4  # so many of them begin in a round of the loop,
 _HANDSHAKES: Final = 1  # or with TLS, where each takes it a millisecond.
 _OF_ADDRESS: Final = 32  # Handshakes of one address that are under way: each takes 100 KB.
+_HANDSHAKE_SECONDS: Final = 2.0  # After so long it makes room for another one of its address that waits.
 _TLS_END_SECONDS: Final = 3600.0  # Each connection is judged by how it reads its last answer, and ends long before.
 _TLS_BUFFER: Final = 16 << 10  # A record of TLS. The library has 256 KiB for each connection, before a byte is read.
 _LEAST_SECONDS: Final = 1.0  # For a handshake whose beginning took nearly all of its time.
@@ -48,8 +49,10 @@ class Acceptor:
         self._tls = tls
         self._turns = Turns(site.loop, _AT_ONCE if tls is None else _HANDSHAKES)
         self._arrivals: set[Arrival] = set()
-        self._under_way: Counter[str] = Counter()  # Handshakes by address,
+        self._under_way: Counter[str] = Counter()  # Handshakes by address, those that have yet to begin among them,
+        self._begun: dict[str, dict[Connection, float]] = {}  # since when, the one first that began first,
         self._behind: dict[str, dict[Arrival, None]] = {}  # and what waits for them.
+        self._looked_at: set[str] = set()  # Addresses at whose handshakes there will be a look.
         self._tasks: set[asyncio.Task[None]] = set()
         listener.setblocking(False)
         if tls is not None:
@@ -114,6 +117,7 @@ class Acceptor:
             self._await_turn(arrival)
         else:
             self._behind.setdefault(network, {})[arrival] = None
+            self._look_later(network)
 
     def _await_turn(self, arrival: Arrival) -> None:
         arrival.turn = self._turns.take(arrival.place.neighbours, partial(self._open, arrival))
@@ -163,13 +167,46 @@ class Acceptor:
             if self._tls
             else {}
         )
+        network = connection.place.network
+        if self._tls is not None:
+            self._begun.setdefault(network, {})[connection] = self._site.loop.time()
         try:
             await self._site.loop.connect_accepted_socket(lambda: connection, sock, ssl=self._tls, **times)
         except OSError:  # No TLS, or the client has left; ssl.SSLError is one too.
             connection.failed()
             sock.close()
         finally:
-            self._end_handshake(connection.place.network)
+            self._forget(network, connection)
+            self._end_handshake(network)
+
+    def _look_later(self, network: str) -> None:
+        if network in self._looked_at:
+            return
+        self._looked_at.add(network)
+        begun = self._begun.get(network)
+        since = next(iter(begun.values())) if begun else self._site.loop.time()
+        self._site.loop.call_at(since + _HANDSHAKE_SECONDS, self._look, network)
+
+    def _look(self, network: str) -> None:
+        """End the handshakes of an address that have had their time, as many as wait behind them: those who stand still
+        keep nobody out who comes from there too.
+        """
+        self._looked_at.discard(network)
+        now = self._site.loop.time()
+        waiting = len(self._behind.get(network, ()))
+        for connection, since in tuple(self._begun.get(network, {}).items())[:waiting]:
+            if now - since < _HANDSHAKE_SECONDS:
+                break
+            self._forget(network, connection)
+            connection.make_room()
+        if waiting:
+            self._look_later(network)
+
+    def _forget(self, network: str, connection: Connection) -> None:
+        begun = self._begun.get(network, {})
+        begun.pop(connection, None)
+        if not begun:
+            self._begun.pop(network, None)
 
     def _end_handshake(self, network: str) -> None:
         """The next one of this address may begin."""
