@@ -115,7 +115,9 @@ def test_only_links_that_can_be_used_count(connection: Connection) -> None:
         a_link("a4", expires_at=NOW),
         a_link("a5", project="builders"),
     )
-    assert rows.count_open(connection, "wonderland", NOW) == 2
+    assert rows.count(connection, "wonderland", NOW) == (2, 4)
+    rows.remove_ended(connection, "wonderland", NOW)
+    assert ids(connection, Wanted()) == ["a1", "a2", "a5"]
 
 
 def test_what_ended_before_is_forgotten_in_batches(connection: Connection) -> None:

@@ -213,6 +213,15 @@ def test_a_project_has_so_many_links(tmp_path: Path) -> None:
         link_to(glare.alice, artifact)
 
 
+def test_links_that_are_used_up_one_after_the_other_do_not_pile_up(tmp_path: Path) -> None:
+    """With those that have ended a project has twice as many as it may, however long they are listed."""
+    with running(tmp_path, "[links]\nmax_per_project = 2\n") as glare:
+        artifact = image(glare.alice)
+        for _ in range(9):
+            assert follow(glare, link_to(glare.alice, artifact, uses=1)).status_code == 200
+            assert len(glare.alice.request("GET", "/links").json()["links"]) <= 4
+
+
 def test_links_that_are_made_at_once_keep_the_limit(tmp_path: Path) -> None:
     """Of many that come at the same moment as many are made as there is room for."""
     with running(tmp_path, "[links]\nmax_per_project = 3\n") as glare:

@@ -65,10 +65,11 @@ def page(connection: Connection, wanted: Wanted, *, limit: int, after: str | Non
     return [_link(row) for row in connection.execute(statement)]
 
 
-def count_open(connection: Connection, project: str, now: int) -> int:
-    """How many links of a project can still be used."""
-    is_open = (_columns.expires_at > now, or_(_columns.uses_left.is_(None), _columns.uses_left > 0))
-    return int(connection.execute(select(func.count()).where(_columns.project == project, *is_open)).scalar_one())
+def count(connection: Connection, project: str, now: int) -> tuple[int, int]:
+    """How many links a project has that can still be used, and how many in all."""
+    counts = select(func.count(case((_ended(now), None), else_=1)), func.count()).where(_columns.project == project)
+    still, every = connection.execute(counts).one()
+    return int(still), int(every)
 
 
 def use(connection: Connection, link_id: str, now: int) -> bool:
@@ -96,6 +97,11 @@ def remove_all(connection: Connection, wanted: Wanted) -> int:
     return connection.execute(delete(links).where(*_conditions(wanted))).rowcount
 
 
+def remove_ended(connection: Connection, project: str, now: int) -> None:
+    """Forget the links of a project that can not be used any more."""
+    connection.execute(delete(links).where(_columns.project == project, _ended(now)))
+
+
 def remove_made_with(connection: Connection, sources: Collection[str], credentials: Collection[str]) -> int:
     """Forget the links that were made with one of these credentials, which these identity sources know. Returns how
     many.
@@ -110,6 +116,10 @@ def retire(connection: Connection, before: int, limit: int) -> int:
     if ids:
         connection.execute(delete(links).where(_columns.id.in_(ids)))
     return len(ids)
+
+
+def _ended(now: int) -> ColumnElement[bool]:
+    return or_(_columns.expires_at <= now, _columns.uses_left == 0)
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

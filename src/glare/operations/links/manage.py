@@ -25,6 +25,11 @@ from glare.operations.page import Page, page_of
 from glare.operations.services import Services
 from glare.operations.tokens.bounds import TOKEN_SOURCES
 
+_KEPT: Final = 2
+"""Links that a project has, also such as have ended, for each that it may have: who uses up one after the other must
+not fill the table until the sweep comes.
+"""
+
 _MAX_USER: Final = 255
 _MAX_CREDENTIAL: Final = 255
 
@@ -68,8 +73,12 @@ def create_link(services: Services, actor: Actor, asked: NewLink) -> tuple[Link,
     def work(connection: Connection) -> Link:
         lock_project(connection, project)  # Or two at once pass a limit that has room for one.
         most = services.rules.links.most
-        if most != UNLIMITED and rows.count_open(connection, project, now) >= most:
-            raise Conflict(f"Project '{project}' has its {most} links; revoke some, or ask the operator for more.")
+        if most != UNLIMITED:
+            still, every = rows.count(connection, project, now)
+            if still >= most:
+                raise Conflict(f"Project '{project}' has its {most} links; revoke some, or ask the operator for more.")
+            if every >= _KEPT * most:
+                rows.remove_ended(connection, project, now)
         rows.add(connection, link)
         _note(services, connection, actor, "link.create", link)
         return link

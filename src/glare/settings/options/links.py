@@ -12,7 +12,10 @@ class LinkSettings(Section):
     `[subscriptions] secret_key_file`.
     """
 
-    max_per_project: int = count_or_unlimited("1000", "Most links of one project that have not ended.")
+    max_per_project: int = count_or_unlimited(
+        "1000",
+        "Most links of one project that have not ended. Once it has twice as many in all, it forgets those that have.",
+    )
     retention: float = seconds(
         "7 d",
         "How long links that have expired, or were used up, are still listed. Those that were revoked are not.",
