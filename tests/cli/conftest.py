@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from server_process import free_ports
 from support.programs.command import Cli, Start, environment
 
 
@@ -23,10 +23,7 @@ def cli(tmp_path: Path) -> Cli:
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on at the moment."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 @pytest.fixture

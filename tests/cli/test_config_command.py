@@ -193,7 +193,7 @@ def test_every_command_prints_one_thing_or_a_table(command: Command) -> None:
         called = {node.id for node in ast.walk(functions[waiting.pop()]) if isinstance(node, ast.Name)}
         waiting += [one for one in called & set(functions) if one not in seen]
         seen |= called | {name}
-    rows = {"print_table", "table"} & seen
+    rows = {"print_page", "print_table", "table"} & seen
     tabs = any("\\t" in ast.unparse(functions[one]) for one in seen & set(functions))
     assert (bool(rows) or tabs) is command.table
 

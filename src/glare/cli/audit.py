@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from glare.cli.configuration import read_settings, say
 from glare.cli.database import require_migrated, somebody
-from glare.cli.tables import print_table
+from glare.cli.tables import asked_for, print_page
 from glare.db import audit as audit_rows
 from glare.db.engine import Database
 from glare.documents.audit import AuditQuery
@@ -45,7 +45,7 @@ def list_audit(args: Namespace) -> int:
     """`glare-server audit list`."""
     settings = read_settings(args)
     require_migrated(settings)
-    given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]
+    given = asked_for(args, _FILTERS)
     query = query_of(parse_query(AuditQuery, given), settings.lists.max_api_limit)
     db = Database(settings.database.connection)
     try:
@@ -54,9 +54,7 @@ def list_audit(args: Namespace) -> int:
     finally:
         db.dispose()
     documents = [msgspec.to_builtins(represent_entry(entry)) for entry in entries]
-    if not print_table(args, _COLUMNS, list(map(_row, entries)), documents):
-        say("the audit log has no such entry.")
-    return 0
+    return print_page(args, _COLUMNS, map(_row, entries), documents, "the audit log has no such entry.")
 
 
 class TokenAudit:

@@ -9,7 +9,7 @@ import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.database import services_of
-from glare.cli.tables import print_json, print_table, table
+from glare.cli.tables import asked_for, print_json, print_page, table
 from glare.db import check_history, checks
 from glare.db.checks import LocationQuery
 from glare.db.rows import fetch_artifact, fetch_artifacts
@@ -23,6 +23,7 @@ from glare.egress.cancellation import Cancellation
 from glare.errors import Cause, NotFound
 from glare.operations.locations.show import query_of, represent_check
 from glare.operations.locations.verify import verify
+from glare.operations.page import page_of
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
 
@@ -35,15 +36,13 @@ _HISTORY = 20
 def list_locations(args: Namespace) -> int:
     """`glare-server locations list`."""
     with services_of(args) as services:
-        given = [(name, value) for name in _FILTERS if (value := getattr(args, name)) is not None]
+        given = asked_for(args, _FILTERS)
         asked = parse_query(documents.LocationQuery, given)
         query = query_of(asked, services.rules.query.max_page, project=asked.project)
         found = _page(services, query)
-    if not print_table(args, _COLUMNS, list(map(_row, found)), list(map(msgspec.to_builtins, found))):
-        say("no external location is recorded, or none that the options choose.")
-    if found and len(found) == query.limit:
-        say(f"there may be more: --marker {found[-1].id}")
-    return 0
+    nothing = "no external location is recorded, or none that the options choose."
+    page = page_of(found, query.limit, lambda location: location.id)
+    return print_page(args, _COLUMNS, map(_row, found), map(msgspec.to_builtins, found), nothing, page.marker)
 
 
 def show(args: Namespace) -> int:

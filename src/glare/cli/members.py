@@ -8,7 +8,7 @@ import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.database import services_of, somebody
-from glare.cli.tables import print_table
+from glare.cli.tables import asked_for, print_page
 from glare.documents.members import MemberQuery
 from glare.documents.parse import parse_query
 from glare.domain import moment
@@ -20,15 +20,12 @@ _COLUMNS = ("PROJECT", "STATUS", "CREATED", "UPDATED")
 
 def list_members(args: Namespace) -> int:
     """`glare-server members list`."""
-    given = [(name, value) for name in ("limit", "marker") if (value := getattr(args, name)) is not None]
+    given = asked_for(args, ("limit", "marker"))
     with services_of(args) as services:
         page = read_members(services, args.artifact, parse_query(MemberQuery, given))
     documents = [msgspec.to_builtins(represent_member(member)) for member in page.entries]
-    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), documents):
-        say(f"artifact {args.artifact} is shared with nobody.")
-    if page.marker is not None:
-        say(f"there may be more: --marker {page.marker}")
-    return 0
+    nothing = f"artifact {args.artifact} is shared with nobody."
+    return print_page(args, _COLUMNS, map(_row, page.entries), documents, nothing, page.marker)
 
 
 def remove(args: Namespace) -> int:

@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from glare.cli.configuration import say
+
+
+def asked_for(args: Namespace, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """Those of these options that were given, and their values."""
+    return [(name, value) for name in names if (value := getattr(args, name)) is not None]
+
+
+def print_page(
+    args: Namespace,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    documents: Iterable[Mapping[str, Any]],
+    nothing: str,
+    marker: str | None = None,
+) -> int:
+    """Print one page of a list, as `print_table`; `nothing` is said of an empty one, and that more may follow the
+    `marker`. Returns the status of the command.
+    """
+    if not print_table(args, columns, list(rows), list(documents)):
+        say(nothing)
+    if marker is not None:
+        say(f"there may be more: --marker {marker}")
+    return 0
 
 
 def print_table(

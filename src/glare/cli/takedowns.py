@@ -9,7 +9,7 @@ import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.database import services_of, somebody
-from glare.cli.tables import print_table
+from glare.cli.tables import asked_for, print_page
 from glare.documents.parse import parse, parse_query
 from glare.documents.takedowns import NewTakedown, TakedownQuery
 from glare.domain import moment
@@ -31,14 +31,11 @@ def add(args: Namespace) -> int:
 
 def list_takedowns(args: Namespace) -> int:
     """`glare-server takedown list`."""
-    given = [(name, value) for name in ("kind", "limit", "marker") if (value := getattr(args, name)) is not None]
+    given = asked_for(args, ("kind", "limit", "marker"))
     with services_of(args) as services:
         page = read_takedowns(services, parse_query(TakedownQuery, given))
-    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), list(map(_document, page.entries))):
-        say("nothing is taken down.")
-    if page.marker is not None:
-        say(f"there may be more: --marker {page.marker}")
-    return 0
+    documents = map(_document, page.entries)
+    return print_page(args, _COLUMNS, map(_row, page.entries), documents, "nothing is taken down.", page.marker)
 
 
 def remove(args: Namespace) -> int:

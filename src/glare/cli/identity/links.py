@@ -9,7 +9,7 @@ import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.database import services_of, somebody
-from glare.cli.tables import print_table
+from glare.cli.tables import asked_for, print_page
 from glare.db.callers.links import Wanted
 from glare.documents.links import LinkQuery, RevokeLinks
 from glare.documents.parse import parse, parse_query
@@ -29,17 +29,13 @@ _SHOWN: Final = 40
 
 def list_links(args: Namespace) -> int:
     """`glare-server links list`."""
-    given = [(name, value) for name in (*_ASKED, "limit", "marker") if (value := getattr(args, name)) is not None]
+    given = asked_for(args, (*_ASKED, "limit", "marker"))
     query = parse_query(LinkQuery, given)
     with services_of(args) as services:
         wanted = Wanted(query.project, query.artifact, query.user)
         page = read_links(services, wanted, query.limit, query.marker)
     documents = [msgspec.to_builtins(represent_link(link)) for link in page.entries]
-    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), documents):
-        say("there are no links.")
-    if page.marker is not None:
-        say(f"there may be more: --marker {page.marker}")
-    return 0
+    return print_page(args, _COLUMNS, map(_row, page.entries), documents, "there are no links.", page.marker)
 
 
 def remove(args: Namespace) -> int:
@@ -52,13 +48,13 @@ def remove(args: Namespace) -> int:
 
 def remove_all(args: Namespace) -> int:
     """`glare-server links remove-all`."""
-    given = {name: value for name in _ASKED if (value := getattr(args, name)) is not None}
+    given = dict(asked_for(args, _ASKED))
     if not given:
         raise InvalidParameterValue("Say which links: give --project, --artifact or --user, or several of them.")
     asked = parse(RevokeLinks, given)
     with services_of(args) as services:
         ended = end_all(services, somebody(), Wanted(asked.project, asked.artifact, asked.user))
-    say(f"{ended} links lead nowhere any more.")
+    say(f"{ended} link{' leads' if ended == 1 else 's lead'} nowhere any more.")
     return 0
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from glare.cli.configuration import say
 from glare.cli.database import services_of, somebody
-from glare.cli.tables import print_table
+from glare.cli.tables import asked_for, print_page
 from glare.documents.parse import parse, parse_query
 from glare.documents.publishers import NewPublisher, PublisherQuery
 from glare.domain import moment
@@ -36,16 +36,12 @@ def add(args: Namespace) -> int:
 
 def list_publishers(args: Namespace) -> int:
     """`glare-server publishers list`."""
-    given = [(name, value) for name in ("limit", "marker") if (value := getattr(args, name)) is not None]
+    given = asked_for(args, ("limit", "marker"))
     with services_of(args) as services:
         query = parse_query(PublisherQuery, given)
         page = read_publishers(services, args.project, query.limit, query.marker)
     documents = [msgspec.to_builtins(represent_publisher(one)) for one in page.entries]
-    if not print_table(args, _COLUMNS, list(map(_row, page.entries)), documents):
-        say("there are no publishers.")
-    if page.marker is not None:
-        say(f"there may be more: --marker {page.marker}")
-    return 0
+    return print_page(args, _COLUMNS, map(_row, page.entries), documents, "there are no publishers.", page.marker)
 
 
 def remove(args: Namespace) -> int:
