@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -19,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from environments import TOOLS, NoEnvironmentError, Say
+from environments import TOOLS, Say
 from keystone_environment import ADMIN_PASSWORD, CONFIG, KEYSTONE, TEMPLATE
+from server_process import ServerProcess, free_ports
 
 PATIENCE: Final = 60.0
 """Seconds that it may take to start, or to answer."""
@@ -71,10 +67,10 @@ class Keystone:
         self.folder = folder
         self.log = folder / "keystone.log"
         self.expiration = expiration
-        self.port = port or _free_port()
+        self.port = port or free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}/v3"
         self._beside = beside
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess("Keystone", self.log)
         self._admin = ""
         self._service: Account | None = None
         # A proxy of the environment has no say about loopback.
@@ -104,36 +100,18 @@ class Keystone:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._program,
-                cwd=self.folder,
-                env={"PATH": os.environ["PATH"], "OS_KEYSTONE_CONFIG_FILES": str(self._config)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(OSError, RefusedError):
-                self.call("GET", "")
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise NoEnvironmentError(f"Keystone does not start: {self.log.read_text('utf-8', 'replace')[-2000:]}")
-            time.sleep(0.05)
+        variables = {"OS_KEYSTONE_CONFIG_FILES": str(self._config)}
+        self._process.start(self._program, self.folder, variables, self._answers)
 
     def stop(self) -> None:
         """End it, and wait until it has ended."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._process.stop()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError, RefusedError):
+            self.call("GET", "")
+            return True
+        return False
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """What it answers, from JSON; None where the answer has no body. `path` begins behind ``/v3``.
@@ -264,8 +242,3 @@ class Keystone:
         except urllib.error.HTTPError as error:
             with error:
                 raise RefusedError(error.code, error.read().decode("utf-8", "replace")) from None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as trial:
-        return int(trial.getsockname()[1])

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import time
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from environments import CHECKOUT, Environment, NoEnvironmentError, Say
+from environments import CHECKOUT, Environment, Say
+from server_process import ServerProcess, free_ports
 
 PATIENCE: Final = 60.0
 """Seconds that it may take to start."""
@@ -49,9 +46,8 @@ class SeaweedFS:
     def __init__(self, folder: Path, say: Say = print) -> None:
         self._say = say
         self._folder = folder
-        self._log = folder / "weed.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ports = _free_ports(8)
+        self._process = ServerProcess("SeaweedFS", folder / "weed.log")
+        self._ports = free_ports(8)
         self.port = self._ports[0]
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
@@ -81,22 +77,13 @@ class SeaweedFS:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._program,
-                cwd=self._folder,
-                # It keeps as much in memory as it is let.
-                env={"PATH": os.environ["PATH"], "HOME": str(self._folder), "GOMEMLIMIT": "256MiB"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while not _answers(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise NoEnvironmentError(f"SeaweedFS does not start: {self._log.read_text('utf-8', 'replace')[-2000:]}")
-            time.sleep(0.05)
+        # It keeps as much in memory as it is let.
+        variables = {"HOME": str(self._folder), "GOMEMLIMIT": "256MiB"}
+        self._process.start(self._program, self._folder, variables, lambda: _answers(self.port))
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self._process.stop()
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
@@ -119,18 +106,6 @@ class SeaweedFS:
         # A proxy of the environment has no say about loopback.
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30).close()
 
-    def stop(self) -> None:
-        """End it, and wait until it has ended."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
 
 def _identity(name: str, key: str) -> dict[str, object]:
     actions = ["Admin"] if name == "glare" else ["Read", "List"]
@@ -145,14 +120,3 @@ def _answers(port: int) -> bool:
             return connection.recv(64).startswith(b"HTTP/1.1 403")
     except OSError:
         return False
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

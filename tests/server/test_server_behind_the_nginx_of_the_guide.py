@@ -17,6 +17,7 @@ import trustme
 
 from glare.settings import Sources, load
 from glare.settings.units import parse_duration
+from server_process import free_ports
 from support.programs import nginx
 from support.server import Server
 from support.service import ACTORS, path_of
@@ -69,7 +70,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     authority.configure_trust(trust)
     text = "[DEFAULT]\nshutdown_timeout = 2 s\n"
     with Server(tmp_path, text) as first, Server(tmp_path, text, options=("--no-worker",)) as second:
-        [port] = nginx.free_ports(1)
+        [port] = free_ports(1)
         nodes = (first, second)
         with (
             nginx.running(adapted(BLOCK, nodes, port, folder), [port], folder),

@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 
 from glare.app import build_services, close
 from glare.events.webhooks import make_key_file
+from server_process import free_ports
 from support.programs.command import environment, wait_for
 from support.service import ACTORS, Glare, Json, configuration, path_of
 
@@ -50,7 +51,7 @@ class Server(Glare):
         settings = configuration(directory, text)
         settings.server.state_dir.mkdir(parents=True, exist_ok=True)
         make_key_file(settings.subscriptions.secret_key_file)
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         client = httpx2.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
         super().__init__(settings, build_services(settings), cast("TestClient", client))
@@ -251,10 +252,3 @@ def _statuses() -> Iterator[str]:
 
 def _limited(descriptors: int | None) -> tuple[str, ...]:
     return () if descriptors is None else ("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh")
-
-
-def _free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-        return port

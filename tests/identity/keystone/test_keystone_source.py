@@ -18,9 +18,9 @@ from glare.identity.base import UNDECIDED, Credentials
 from glare.identity.keystone.source import KeystoneSource
 from glare.identity.pipeline import Pipeline
 from glare.identity.token_file import TokenFile, TokenFileSource
+from server_process import free_ports
 from support.identities import decided
 from support.programs.keystone import Account, Keystone, MakeSource, running_keystone
-from support.programs.nginx import free_ports
 from support.programs.programs import find_program
 
 

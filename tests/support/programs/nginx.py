@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from server_process import free_ports
 from support.conversation import eventually
 from support.programs.programs import find_program
 
@@ -79,11 +80,3 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, "nginx has ended"
     with socket.socket() as trial:
         return trial.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_ports(number: int) -> list[int]:
-    trials = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(trial.getsockname()[1]) for trial in trials]
-    for trial in trials:
-        trial.close()
-    return ports

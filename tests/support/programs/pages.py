@@ -37,10 +37,10 @@ from typing import IO, Self
 
 import pytest
 
+from server_process import free_ports
 from support.programs.client import find_commands
 from support.programs.command import environment, wait_for
 from support.programs.keystone import running_keystone
-from support.programs.nginx import free_ports
 from support.programs.programs import find_program
 
 ROOT = Path(__file__).resolve().parents[3]
