@@ -39,7 +39,7 @@ def crooked() -> Iterator[Crooked]:
 def client(crooked: Crooked, origin: Origin, hostile: Hostile) -> EgressClient:
     origin.put("/a", b"12345")
     ports = (crooked.port, origin.port, hostile.port, 80)
-    return EgressClient(quick(*ports, answer_seconds=0.1, connect_seconds=0.5), resolve=resolve)
+    return EgressClient(quick(*ports, answer_seconds=0.5, connect_seconds=0.5), resolve=resolve)
 
 
 def answered(behaviour: str) -> Callable[[Hostile], str]:
