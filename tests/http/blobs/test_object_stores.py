@@ -86,14 +86,14 @@ def test_blobs_of_all_sizes_live_in_the_bucket(far: Glare, options: S3Options) -
     assert far.leftovers() == {}
 
 
-@pytest.mark.parametrize("size", [1000, 100_000, 3 * MIB, LARGE])
-@pytest.mark.parametrize("at", [10, 2 * MIB + 5])
+@pytest.mark.parametrize(
+    ("size", "at"),
+    [(1000, 10), (100_000, 10), (3 * MIB, 10), (3 * MIB, 2 * MIB + 5), (LARGE, 10), (LARGE, 2 * MIB + 5)],
+)
 def test_wrong_bytes_are_never_a_whole_answer(far: Glare, relay: HttpRelay, size: int, at: int) -> None:
     """A store that sends other bytes than it was given: the answer is right, or an error, or breaks off before the
     first wrong block.
     """
-    if at >= size:
-        pytest.skip("there is no such byte")
     data = secrets.token_bytes(size)
     image = image_of(far, data)
     relay.spoil = lambda request: Spoiled(after=flipped(at)) if reads(request) else None
