@@ -235,6 +235,7 @@ def test_those_of_a_second_leave_one_line(overrun: Glare, caplog: pytest.LogCapt
     """How many they were, and whose. A second may end among them, and then there are two lines."""
     app: Any = overrun.client.app
     app._door.tell()
+    caplog.clear()
     with caplog.at_level("INFO", "glare.access"):
         for _ in range(30):
             assert at_once(overrun, "GET", LISTS, ACTORS["alice"], accept="*/*")

@@ -101,6 +101,7 @@ def test_others_are_checked_while_a_slow_origin_is_read(tmp_path: Path) -> None:
     with site(tmp_path) as (service, slow):
         mine = record(service, slow, "m", "mallory")
         proven = service.column(mine, "proven_at")
+        service.clock.forward(60)
         record(service, slow, "m2", "mallory")
         service.clock.forward(60)
         theirs = record(service, slow, "a", "alice")
