@@ -155,7 +155,7 @@ def test_bodies_in_crumbs_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> 
         clients = [stack.enter_context(host.connect()) for _ in range(30)]
         for client in clients:
             client.sendall(HEAD)
-        eventually(lambda: host.counts.open == 30)
+        eventually(lambda: host.counts.open == 30 and clock.asked)
         clock.start()
         for client in clients:
             client.sendall(chunks(LEAST_CHUNK, 1000) + b"0\r\n\r\n")

@@ -120,6 +120,11 @@ class Rounds:
         self._loop = asyncio.get_running_loop()
         return self._count
 
+    @property
+    def asked(self) -> bool:
+        """Whether something was called already."""
+        return self._loop is not None
+
     def start(self) -> None:
         """Begin to count, on the loop that has asked before."""
         assert self._loop is not None
