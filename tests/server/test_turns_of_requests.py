@@ -288,7 +288,7 @@ def test_who_says_half_a_hello_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_has_not_begun_makes_room(monkeypatch: pytest.MonkeyPatch, with_tls: bool) -> None:
     """Over the bound of its address the oldest is ended before anything was done for it, and waits nowhere."""
     opened = Opened(monkeypatch)
-    monkeypatch.setattr("glare.server.acceptor._ACCEPTING_SECONDS", 5.0)  # All come in one round, on a busy machine too.
+    monkeypatch.setattr("glare.server.acceptor._ACCEPTING_SECONDS", 5.0)  # All come in one round, always.
     limits = Limits(per_address=4)
     with small_host(answering, limits, contexts()[0] if with_tls else None) as host, ExitStack() as stack:
         waiting(host, stack, ["127.7.0.9"] * 8 + ["127.7.0.1"] * 30, HELLO).set()
