@@ -32,14 +32,17 @@ def test_a_persona_of_keystone_may_do_what_the_table_says(
 ) -> None:
     """Keystone's token becomes the actor of the persona, and each request of the table ends as the table says."""
     wanted = PERSONAS[persona]
-    ids = {actor.project: f"{actor.project}-elsewhere" for actor in PERSONAS.values() if actor.project}
+    ids: dict[str | None, str | None] = {
+        actor.project: actor.project and f"{actor.project}-elsewhere" for actor in PERSONAS.values()
+    }
     if wanted.project is not None:
         ids[wanted.project] = keystone.project(f"{wanted.project}-{persona}")
-    account = account_of(keystone, persona, ids.get(wanted.project))
-    if wanted.system:
+    project = ids[wanted.project]
+    account = account_of(keystone, persona, project)
+    if project is None:
         token = keystone.token(account.name, account.password, scope={"system": {"all": True}})
     else:
-        token = keystone.token_of(account, ids[wanted.project])
+        token = keystone.token_of(account, project)
     headers = {"X-Auth-Token": token}
     if wanted.service_roles:
         theirs = keystone.project(f"services of {persona}")
@@ -47,7 +50,7 @@ def test_a_persona_of_keystone_may_do_what_the_table_says(
     personas = {
         name: replace(
             actor,
-            project=ids.get(actor.project),
+            project=ids[actor.project],
             user=account.id if (actor.user, actor.system) == (wanted.user, wanted.system) else actor.user,
         )
         for name, actor in PERSONAS.items()
@@ -55,6 +58,6 @@ def test_a_persona_of_keystone_may_do_what_the_table_says(
     with peopled(tmp_path, personas) as world:
         identity = Pipeline([make_source()])
         found = decided(identity, Credentials({name.lower(): text for name, text in headers.items()}, "127.0.0.1"))
-        assert (found.user, found.project, found.system) == (account.id, ids.get(wanted.project), wanted.system)
+        assert (found.user, found.project, found.system) == (account.id, project, wanted.system)
         assert (wanted.roles <= found.roles, found.service_roles) == (True, wanted.service_roles)
         judge(world, world.caller(identity, headers), persona)
