@@ -66,7 +66,7 @@ def _option(declared: Declared) -> Iterator[str]:
     yield f"{_wrapped(option.help)}\n"
     yield _item(f"Value: {option.kind.words}")
     yield _item(f"Default: {f'`{option.default}`' if option.default else 'unset'}")
-    if not declared.group.endswith(":T"):
+    if ":" not in declared.group:
         yield _item(f"Environment: `{declared.environment}`")
     yield ""
 

@@ -31,7 +31,7 @@ class Slot:
     def take(self, declared: int | None = None) -> attempts.Reservation:
         spec = access.find_type(self.services, "images")
         place = access.find_place(spec, access.find_artifact(self.services, ALICE, spec, self.id), "image")
-        coming = attempts.Coming(declared, None, self.services.rules.store_of("images"))
+        coming = attempts.Coming(declared, None, self.services.store_for("images", None))
         return attempts.reserve(self.services, ALICE, place, coming, partial(holders.require_idle_slot, self.services))
 
     def store(self, reservation: attempts.Reservation, data: bytes) -> None:

@@ -86,7 +86,7 @@ def test_a_type_has_its_own_limits_and_options(read: Read) -> None:
     ).settings
     images = settings.artifact_types["images"]
     assert (images.max_artifact_number, images.max_uploaded_data, images.delayed_delete) == (7, -1, True)
-    assert images.default_store == "filesystem"
+    assert images.default_store == ("filesystem",)
     assert images.extra == {"colour": "blue"}
     assert settings.artifact_types["murano_packages"].delayed_delete is None
 

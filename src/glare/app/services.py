@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from glare.db import blobs as blob_rows
@@ -31,7 +32,7 @@ from glare.settings.issuers import load_issuers
 from glare.settings.rules import read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
-from glare.stores.drivers import DriverSettings, make_stores
+from glare.stores.drivers import DriverSettings, NamedStore, make_stores
 
 _HASH_THREADS: Final = 8
 
@@ -187,6 +188,14 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database 
         db=db,
         aside=aside,
         recorded=recorded,
-        s3=settings.s3_options,
+        s3=settings.s3_options.get("s3"),
     )
-    return make_stores(options, observe)
+    named = {
+        name: NamedStore(
+            store.driver,
+            replace(options, directory=store.directory or options.directory, s3=settings.s3_options.get(name)),
+        )
+        for name, store in settings.stores.items()
+        if store.driver is not None
+    }
+    return make_stores(options, observe, named)

@@ -393,6 +393,17 @@ _NO_ATTEMPT = {
 }
 
 
+def stores_in_use(connection: Connection) -> list[str]:
+    """The names of stores that published blobs are in. Each costs one look into the index, whatever is in it."""
+    found: list[str] = []
+    while True:
+        following = select(func.min(_columns.store)).where(_columns.store > (found[-1] if found else ""))
+        name = connection.execute(following).scalar()
+        if name is None:
+            return found
+        found.append(name)
+
+
 def objects_of(connection: Connection, store: str, limit: int) -> list[str]:
     """The names of up to `limit` objects that published blobs have in a store."""
     found = select(_columns.object).where(_columns.store == store, _columns.object.is_not(None)).limit(limit)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from glare.db.tables import stores
+from glare.db.tables import blobs, stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,13 @@ def find(connection: Connection, name: str) -> KnownStore | None:
         select(stores.c.name, stores.c.identity, stores.c.recorded_at).where(stores.c.name == name)
     ).first()
     return None if row is None else KnownStore(*row)
+
+
+def contents_of(connection: Connection, name: str) -> tuple[int, int]:
+    """How many published blobs have their bytes in a store, and how many bytes these are."""
+    mine = select(func.count(), func.coalesce(func.sum(blobs.c.size), 0)).where(blobs.c.store == name)
+    count, size = connection.execute(mine).one()
+    return int(count), int(size)
 
 
 def record_first(connection: Connection, store: KnownStore) -> KnownStore:

@@ -160,6 +160,7 @@ blobs = Table(
     Column("attempt_reserved", BigInteger),
     Column("attempt_store", _ascii(64)),
     Column("attempt_object", _ascii(255)),
+    Index("ix_blobs_store", "store", "slot_id"),
 )
 
 location_checks = Table(

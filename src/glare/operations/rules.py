@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 
 from glare.db.counters import ALL_TYPES, Limits
 from glare.domain.declared.hooks import UnpackLimits
@@ -138,6 +140,37 @@ class PromotionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Placing:
+    """Where new bytes go: names of stores by type (`ALL_TYPES` for the others) and by project, which goes before the
+    type. `weights` say how often each is chosen of several, 1 where none is said; `read_only` ones take nothing.
+    """
+
+    types: Mapping[str, Sequence[str]]
+    projects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    weights: Mapping[str, int] = field(default_factory=dict)
+    read_only: frozenset[str] = frozenset()
+
+    def named(self, type_name: str, project: str | None) -> Sequence[str]:
+        """The stores that are named for a blob of this type in an artifact of this project."""
+        if project is not None and project in self.projects:
+            return self.projects[project]
+        return self.types.get(type_name, self.types[ALL_TYPES])
+
+    def open(self, type_name: str, project: str | None) -> Sequence[str]:
+        """Those of them that take it."""
+        named = self.named(type_name, project)
+        return [name for name in named if name not in self.read_only and self.weights.get(name, 1)]
+
+    def choose(self, type_name: str, project: str | None, chance: float, wish: str | None = None) -> str:
+        """The store for a new blob: by `chance` (from 0 up to 1), or the `wish` where that is one of them."""
+        stores = self.open(type_name, project)
+        if wish is not None and wish in stores:
+            return wish
+        weights = list(accumulate(self.weights.get(name, 1) for name in stores))
+        return stores[bisect_right(weights, chance * weights[-1], hi=len(stores) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
 class PatrolRules:
     """How stored bytes are read again: `rate` in bytes a second, 0 for no limit; `interval` in seconds from the
     beginning of one round to that of the next, 0 for never.
@@ -161,7 +194,7 @@ class Rules:
     quotas: Mapping[str, Limits]
     max_members: int
     delayed_delete: Mapping[str, bool]
-    default_store: Mapping[str, str]
+    placing: Placing
     redirect: Mapping[str, bool]
     reservation_step: int
     attempt_timeout: float
@@ -202,7 +235,3 @@ class Rules:
         one.
         """
         return self.redirect.get(type_name, self.redirect.get(ALL_TYPES, False))
-
-    def store_of(self, type_name: str) -> str:
-        """The name of the store for new data of this type."""
-        return self.default_store.get(type_name, self.default_store[ALL_TYPES])

@@ -56,6 +56,12 @@ class Services:
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random
 
+    def store_for(self, type_name: str, project: str | None, wish: str | None = None) -> str:
+        """The name of the store for new data of this type in an artifact of this project: the `wish` where it is one of
+        several.
+        """
+        return self.rules.placing.choose(type_name, project, self.chance(), wish)
+
     def store_with(self, location: Managed) -> Store:
         """The store that has the bytes. Raises `NotFound` where this node has no such store."""
         store = self.stores.get(location.store)

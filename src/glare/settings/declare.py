@@ -281,6 +281,30 @@ def words(default: str, help_text: str, *, allowed: Sequence[str] = (), empty: b
     return _field(Kind(f"{kind}, with commas between them{least}", parse), default, help_text)
 
 
+STORE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+
+
+def store_names(default: str, help_text: str, *, planned: Mapping[str, str] = NONE_PLANNED) -> Any:
+    """A tuple of names of stores, each once; whether there are such stores is known once all options are read.
+
+    `planned` names are refused with a reason of their own.
+    """
+
+    def parse(value: str) -> tuple[str, ...]:
+        found = split_list(value)
+        for name in found:
+            if name in planned:
+                raise Planned(planned[name])
+            if not STORE_NAME.fullmatch(name):
+                raise ValueError
+        if len(set(found)) < len(found) or (default and not found):
+            raise ValueError
+        return found
+
+    least = "one or more names of stores" if default else "unset or names of stores"
+    return _field(Kind(f"{least}, each once, with commas between them", parse), default, help_text)
+
+
 def sources(default: str, help_text: str, choices: Sequence[str], *, planned: Mapping[str, str] = NONE_PLANNED) -> Any:
     """A tuple of `str` out of a few, in an order that counts: at least one, each once.
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from glare.settings.declare import Declared, options_of
+from glare.settings.declare import Declared
 from glare.settings.errors import SettingsError
 from glare.settings.keystone import keystone_names
 from glare.settings.options.callers import IdentitySettings, PasteDeploySettings
-from glare.settings.options.content import ArtifactTypeSettings
 from glare.settings.reader import Reader, Sources, open_reader
-from glare.settings.unknown import TYPE_GROUP
+from glare.settings.templates import driver_in, options_in, prefix_of
 from glare.settings.values import all_options, pipeline_of
 
 HIDDEN: Final = "(not shown)"
@@ -63,14 +62,12 @@ def _of_libraries(reader: Reader) -> Iterator[Explained]:
 
 def _options(reader: Reader) -> Iterator[Declared]:
     for option in all_options():
-        if option.group != ArtifactTypeSettings.group:
+        if prefix_of(option.group) is None:
             yield option
     for group in dict.fromkeys(group for groups in reader.written.values() for group in groups):
-        if group.startswith(TYPE_GROUP):
-            for option in options_of(ArtifactTypeSettings):
-                declared = Declared(group, option.name, option.option)
-                reader.register(declared)
-                yield declared
+        for option in options_in(group, driver_in(reader.written, group)):
+            reader.register(option)
+            yield option
 
 
 def _explained(reader: Reader, option: Declared) -> Explained:

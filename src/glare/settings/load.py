@@ -9,9 +9,10 @@ from typing import Any, Final
 from glare.domain.declared.compile import ALL
 from glare.settings.errors import SettingsError
 from glare.settings.keystone import keystone_names
-from glare.settings.reader import Sources, open_reader, type_names
+from glare.settings.reader import Sources, names_of, open_reader, type_names
 from glare.settings.relations import check_relations
-from glare.settings.unknown import TYPE_GROUP, meant, unread_in
+from glare.settings.templates import PROJECT_GROUP, STORE_GROUP, TYPE_GROUP
+from glare.settings.unknown import meant, unread_in
 from glare.settings.values import Settings, pipeline_of, sections
 
 
@@ -47,6 +48,8 @@ def load(sources: Sources) -> Loaded:
     parts["database"] = replace(parts["database"], connection=_whole_url(parts["database"].connection))
     parts["types"] = replace(parts["types"], enabled_artifact_types=enabled)
     parts["artifact_types"] = {name: reader.artifact_type(name) for name in type_names(enabled, reader.written)}
+    parts["stores"] = {name: reader.store(name) for name in names_of(STORE_GROUP, reader.written)}
+    parts["projects"] = {name: reader.project(name) for name in names_of(PROJECT_GROUP, reader.written)}
     settings = Settings(**parts, files=files, environment=sources.environment)
     check_relations(settings)
     warnings += [_without_effect(name, enabled) for name in settings.artifact_types if name not in enabled]

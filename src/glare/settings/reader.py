@@ -13,7 +13,8 @@ from oslo_config import cfg
 from glare.settings.declare import Declared, Planned, Section, options_of
 from glare.settings.errors import SettingsError
 from glare.settings.options.content import ArtifactTypeSettings
-from glare.settings.unknown import TYPE_GROUP, Written
+from glare.settings.options.stores import DRIVER_SECTIONS, NamedStoreSettings, ProjectSettings
+from glare.settings.templates import PROJECT_GROUP, STORE_GROUP, TYPE_GROUP, Written, prefix_of
 from glare.settings.values import all_options
 
 
@@ -52,10 +53,7 @@ class Reader:
     def artifact_type(self, name: str) -> ArtifactTypeSettings:
         """The options of one type, with those that are for the type itself to read."""
         group = TYPE_GROUP + name
-        known = [Declared(group, option.name, option.option) for option in options_of(ArtifactTypeSettings)]
-        for option in known:
-            _register(self.conf, option)
-        values = {option.name: self.value(option) for option in known}
+        values = self._values(group, ArtifactTypeSettings)
         extra = {
             key: value
             for groups in self.written.values()
@@ -63,6 +61,24 @@ class Reader:
             if key not in values
         }
         return ArtifactTypeSettings(**values, extra=extra)
+
+    def store(self, name: str) -> NamedStoreSettings:
+        """The options of one store, with those of its driver."""
+        group = STORE_GROUP + name
+        values = self._values(group, NamedStoreSettings)
+        cls = DRIVER_SECTIONS.get(values["driver"] or "")
+        return NamedStoreSettings(**values, own=None if cls is None else cls(**self._values(group, cls)))
+
+    def project(self, name: str) -> ProjectSettings:
+        """The options of one project."""
+        return ProjectSettings(**self._values(PROJECT_GROUP + name, ProjectSettings))
+
+    def _values(self, group: str, cls: type[Section]) -> dict[str, Any]:
+        """The values of a section's options in a group of which there is one for each of something."""
+        known = [Declared(group, option.name, option.option) for option in options_of(cls)]
+        for option in known:
+            _register(self.conf, option)
+        return {option.name: self.value(option) for option in known}
 
     def value(self, option: Declared) -> Any:
         """The value of an option that is registered."""
@@ -122,7 +138,7 @@ def open_reader(sources: Sources) -> Reader:
     written = _written(files)
     conf = cfg.ConfigOpts()
     for option in all_options():
-        if option.group != ArtifactTypeSettings.group:
+        if prefix_of(option.group) is None:
             _register(conf, option)
     arguments = [part for path in files for part in ("--config-file", str(path))]
     try:
@@ -200,13 +216,16 @@ def _line(path: Path, option: Declared) -> str:
 
 def type_names(enabled: tuple[str, ...], written: Written) -> list[str]:
     """Types that are enabled, or have a group in a file."""
-    named = [
-        group.removeprefix(TYPE_GROUP)
-        for groups in written.values()
-        for group in groups
-        if group.startswith(TYPE_GROUP)
-    ]
-    return list(dict.fromkeys((*enabled, *named)))
+    named = [group for groups in written.values() for group in groups if group.startswith(TYPE_GROUP)]
+    return list(dict.fromkeys((*enabled, *(group.removeprefix(TYPE_GROUP) for group in named))))
+
+
+def names_of(prefix: str, written: Written) -> list[str]:
+    """What has a group in a file whose name begins so, each once. A group that says nothing, as a generated sample has
+    it, is none.
+    """
+    groups = dict.fromkeys(group for groups in written.values() for group, options in groups.items() if options)
+    return [group.removeprefix(prefix) for group in groups if group.startswith(prefix)]
 
 
 def _one_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from glare.events.messaging import EXTRA, FORMATS, MessagingSink, installed
 from glare.settings.errors import SettingsError
 from glare.settings.issuers import load_issuers
 from glare.settings.keystone import keystone_problem
+from glare.settings.stores import stores_problem
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
 
@@ -141,36 +142,6 @@ def _certificate(settings: Settings) -> str | None:
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted")
-
-
-def _s3(settings: Settings) -> str | None:
-    s3, store = settings.s3, settings.glance_store.default_store
-    if s3.bucket is None:
-        chosen = {"[glance_store]": store} | {
-            f"[artifact_type:{name}]": section.default_store for name, section in settings.artifact_types.items()
-        }
-        for group, name in chosen.items():
-            if name == "s3":
-                return f"{group} default_store is 's3', but no bucket is named; set [s3] bucket."
-        return None
-    if (s3.access_key_id is None) != (s3.secret_access_key is None):
-        given, missing = "access_key_id", "secret_access_key"
-        if s3.access_key_id is None:
-            given, missing = missing, given
-        return f"[s3] {given} is set, but {missing} is not; set both, or none."
-    if s3.retry_time >= settings.uploads.store_timeout:
-        return (
-            f"[s3] retry_time is {show_duration(s3.retry_time)}, but it must be below [uploads] store_timeout, which "
-            f"is {show_duration(settings.uploads.store_timeout)}, so that an upload outlives its retries; lower the "
-            "one or raise the other."
-        )
-    if s3.max_transfers < settings.uploads.max_concurrent:
-        return None
-    return (
-        f"[s3] max_transfers is {s3.max_transfers}, but it must be below [uploads] max_concurrent, which is "
-        f"{settings.uploads.max_concurrent}, so that readers of other stores have places left; lower the one or raise "
-        "the other."
-    )
 
 
 def _pipeline(settings: Settings) -> str | None:
@@ -301,9 +272,11 @@ def _issuers(settings: Settings) -> str | None:
 
 
 def _directories(settings: Settings) -> str | None:
-    return _writable("[DEFAULT] state_dir", settings.server.state_dir) or _writable(
-        "[glance_store] filesystem_store_datadir", settings.glance_store.filesystem_store_datadir
-    )
+    places = {
+        "[DEFAULT] state_dir": settings.server.state_dir,
+        "[glance_store] filesystem_store_datadir": settings.glance_store.filesystem_store_datadir,
+    } | {f"[store:{name}] directory": one.directory for name, one in settings.stores.items() if one.directory}
+    return next(filter(None, (_writable(title, path) for title, path in places.items())), None)
 
 
 def _writable(title: str, path: Path) -> str | None:
@@ -327,7 +300,7 @@ RELATIONS: Sequence[Rule] = (
     _threads,
     _database_times,
     _tls,
-    _s3,
+    stores_problem,
     _pipeline,
     _test_token,
     _networks,

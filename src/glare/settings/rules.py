@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from glare.db.counters import ALL_TYPES, Limits
@@ -16,6 +17,7 @@ from glare.operations.rules import (
     LinkRules,
     OutboundLimits,
     PatrolRules,
+    Placing,
     Promoting,
     PromotionRules,
     Rules,
@@ -49,10 +51,7 @@ def rules_of(settings: Settings) -> Rules:
     delayed = {ALL_TYPES: settings.quotas.delayed_delete}
     redirect = {ALL_TYPES: settings.locations.redirect}
     promoting = {ALL_TYPES: Promoting(settings.promotion.when)}
-    default_store = {ALL_TYPES: name_of(settings.glance_store.default_store)}
     for name, section in settings.artifact_types.items():
-        if section.default_store is not None:
-            default_store[name] = name_of(section.default_store)
         quotas[name] = Limits(section.max_artifact_number, section.max_uploaded_data)
         if section.redirect is not None:
             redirect[name] = section.redirect
@@ -64,7 +63,7 @@ def rules_of(settings: Settings) -> Rules:
         quotas=quotas,
         max_members=settings.quotas.max_members,
         delayed_delete=delayed,
-        default_store=default_store,
+        placing=placing_of(settings),
         redirect=redirect,
         reservation_step=settings.uploads.reservation_step,
         attempt_timeout=settings.uploads.attempt_timeout,
@@ -116,8 +115,25 @@ def rules_of(settings: Settings) -> Rules:
         removal_delay=int(settings.store.removal_delay * SECOND),
         patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
         unchecked_stores=frozenset(name_of(name) for name in settings.store.unchecked_files),
-        trusted_stores=frozenset({"s3"} if settings.s3.trusted else ()),
+        trusted_stores=frozenset(name for name, s3 in settings.buckets.items() if s3.trusted),
         publishers_per_project=settings.oidc.publishers_per_project,
+    )
+
+
+def placing_of(settings: Settings) -> Placing:
+    """Where new bytes go."""
+
+    def names(configured: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(name_of, configured)))
+
+    of_types = {name: names(section.default_store) for name, section in settings.artifact_types.items()}
+    of_projects = {name: names(section.default_store) for name, section in settings.projects.items()}
+    return Placing(
+        types={ALL_TYPES: names(settings.glance_store.default_store)}
+        | {name: stores for name, stores in of_types.items() if stores},
+        projects={name: stores for name, stores in of_projects.items() if stores},
+        weights={name_of(name): store.weight for name, store in settings.stores.items()},
+        read_only=frozenset(name_of(name) for name, store in settings.stores.items() if store.read_only),
     )
 
 

@@ -26,8 +26,8 @@ def _lines() -> Iterator[str]:
             group = declared.group
             yield ""
             yield from _comment(purposes[group])
-            # A group that stands for many is commented out: as it is written, it would name a type called T.
-            yield f"#[{group}]" if group.endswith(":T") else f"[{group}]"
+            # A group that stands for many is commented out: as it is written, it would name one called T.
+            yield f"#[{group}]" if ":" in group else f"[{group}]"
         yield ""
         yield from _comment(f"{declared.option.help} It must be {declared.option.kind.words}.")
         yield f"#{declared.name} = {declared.option.default}".rstrip()

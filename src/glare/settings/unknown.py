@@ -10,17 +10,13 @@ from pathlib import Path
 
 from glare.identity.keystone.library import GROUP as KEYSTONE
 from glare.settings.foreign import is_foreign, is_foreign_group
-from glare.settings.options.content import ArtifactTypeSettings
 from glare.settings.retired import replacement
+from glare.settings.templates import TYPE_GROUP, Written, driver_in, options_in, prefix_of
 from glare.settings.values import all_options
 
-TYPE_GROUP = "artifact_type:"
 _CLOSE = 0.86
 """How alike a name must be to one of ours (from 0 to 1) to be taken for a misspelt one, where libraries have
 options."""
-
-Written = Mapping[Path, Mapping[str, Mapping[str, str]]]
-"""What is in each file: by path, group and option."""
 
 
 @dataclass(slots=True)
@@ -49,8 +45,15 @@ def unread_in_files(written: Written, libraries: Libraries) -> Unread:
     found = Unread()
     for path, groups in written.items():
         for group, options in groups.items():
-            if group.startswith(TYPE_GROUP):
+            prefix = prefix_of(group)
+            if prefix == TYPE_GROUP:
                 # What a type does not know of the rest is for the type to say: it may declare options of its own.
+                continue
+            if prefix is not None:
+                own = [option.name for option in options_in(group, driver_in(written, group))]
+                found.unknown += [
+                    f"[{group}] {name} in {path} is no option{meant(name, own)}" for name in options if name not in own
+                ]
                 continue
             if group in libraries:
                 names = libraries[group]
@@ -72,7 +75,7 @@ def unread_in_environment() -> list[str]:
     Other programs have groups of these names too, `DEFAULT` and `database` above all: of those only what is almost one
     of ours is taken for a mistake.
     """
-    options = [option for option in all_options() if option.group != ArtifactTypeSettings.group]
+    options = [option for option in all_options() if prefix_of(option.group) is None]
     names = {option.environment: option.title for option in options}
     groups = {option.group.upper(): option.group for option in options}
     found = []

@@ -34,6 +34,7 @@ from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
 from glare.settings.options.objects import S3Settings
 from glare.settings.options.oidc import OidcSettings
+from glare.settings.options.stores import NamedStoreSettings, ProjectSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.tokens import TokensSettings
 from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
@@ -46,7 +47,8 @@ class Settings:
     """Everything that an operator decides. Each section is a frozen dataclass; durations are seconds, sizes are bytes.
 
     It can be pickled, which is how server processes get it. `artifact_types` has a section for each enabled type and
-    each group of the configuration file that is named after a type. `files` are those that options were read from, and
+    each group of the configuration file that is named after a type; `stores` and `projects` have one for each group of
+    theirs. `files` are those that options were read from, and
     `environment` says whether variables were read too: the options of libraries are read by the libraries.
     """
 
@@ -67,6 +69,8 @@ class Settings:
     types: TypesSettings
     quotas: QuotaSettings
     artifact_types: Mapping[str, ArtifactTypeSettings]
+    stores: Mapping[str, NamedStoreSettings]
+    projects: Mapping[str, ProjectSettings]
     glance_store: GlanceStoreSettings
     store: StoreSettings
     s3: S3Settings
@@ -156,35 +160,22 @@ class Settings:
         )
 
     @property
-    def s3_options(self) -> S3Options | None:
-        """What the store `s3` is made of; None where no bucket is named."""
-        s3 = self.s3
-        if s3.bucket is None:
-            return None
-        return S3Options(
-            bucket=s3.bucket,
-            prefix=s3.prefix or "",
-            endpoint=s3.endpoint,
-            region=s3.region,
-            path_style=s3.endpoint is not None if s3.path_style is None else s3.path_style,
-            ca_file=s3.ca_file,
-            times=Times(
-                connect=s3.connect_timeout,
-                request=s3.request_timeout,
-                stall=s3.read_timeout,
-                retries=s3.retries,
-                retry_time=s3.retry_time,
-            ),
-            access_key_id=s3.access_key_id,
-            secret_access_key=s3.secret_access_key,
-            credentials_file=s3.credentials_file,
-            profile=s3.profile,
-        )
+    def buckets(self) -> Mapping[str, S3Settings]:
+        """The options of each store in a bucket of S3 that is there, by its name."""
+        own = {"s3": self.s3} | {
+            name: store.own for name, store in self.stores.items() if isinstance(store.own, S3Settings)
+        }
+        return {name: s3 for name, s3 in own.items() if s3.bucket is not None}
+
+    @property
+    def s3_options(self) -> Mapping[str, S3Options]:
+        """What each store in a bucket of S3 is made of, by its name."""
+        return {name: _s3_options(s3, s3.bucket) for name, s3 in self.buckets.items() if s3.bucket is not None}
 
     @property
     def places_at_stores(self) -> Mapping[str, int]:
         """How many bodies each remote store may have under way in a process."""
-        return {} if self.s3.bucket is None else {"s3": self.s3.max_transfers}
+        return {name: s3.max_transfers for name, s3 in self.buckets.items()}
 
     @property
     def webhooks(self) -> EgressSettings:
@@ -220,6 +211,28 @@ class Settings:
         return "debug" if self.server.debug else self.logging.level
 
 
+def _s3_options(s3: S3Settings, bucket: str) -> S3Options:
+    return S3Options(
+        bucket=bucket,
+        prefix=s3.prefix or "",
+        endpoint=s3.endpoint,
+        region=s3.region,
+        path_style=s3.endpoint is not None if s3.path_style is None else s3.path_style,
+        ca_file=s3.ca_file,
+        times=Times(
+            connect=s3.connect_timeout,
+            request=s3.request_timeout,
+            stall=s3.read_timeout,
+            retries=s3.retries,
+            retry_time=s3.retry_time,
+        ),
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+        credentials_file=s3.credentials_file,
+        profile=s3.profile,
+    )
+
+
 def pipeline_of(identity: IdentitySettings, paste_deploy: PasteDeploySettings) -> tuple[str, ...]:
     """The identity pipeline that the two ways to choose it come to."""
     flavors = {"noauth": ("trusted_headers",), "keystone": ("keystone",)}
@@ -239,18 +252,23 @@ def sections() -> Mapping[str, type[Section]]:
 
 
 def all_options() -> list[Declared]:
-    """Every option, by group in the order of `Settings`; those of one type stand last, in the group
-    `artifact_type:T`.
+    """Every option, by group in the order of `Settings`; those of which there is a group for each of something
+    stand last, such as those of a type in the group `artifact_type:T`.
     """
     declared = [option for cls in sections().values() for option in options_of(cls)]
     groups = list(dict.fromkeys(option.group for option in declared))
-    return sorted(declared, key=lambda option: groups.index(option.group)) + list(options_of(ArtifactTypeSettings))
+    return sorted(declared, key=lambda option: groups.index(option.group)) + [
+        option for cls in _FOR_EACH for option in options_of(cls)
+    ]
+
+
+_FOR_EACH: tuple[type[Section], ...] = (ArtifactTypeSettings, NamedStoreSettings, ProjectSettings)
 
 
 def group_purposes() -> Mapping[str, str]:
     """What each group is about, in a few words."""
     purposes: dict[str, list[str]] = {}
-    classes: list[type[Section]] = [*sections().values(), ArtifactTypeSettings]
+    classes: list[type[Section]] = [*sections().values(), *_FOR_EACH]
     for cls in classes:
         purposes.setdefault(cls.group, []).append((cls.__doc__ or "").split("\n", 1)[0])
     return {group: " ".join(texts) for group, texts in purposes.items()}

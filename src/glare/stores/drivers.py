@@ -43,7 +43,8 @@ def _always(_: DriverSettings) -> bool:
 class StoreKind:
     """How a driver is made for the name that it has in the table. `older_names` are other names that the configuration
     may use; `serves_files` says whether the server may send its files by itself (`Driver.path`), and `remote` whether
-    its bytes come over a network from somebody who may be slow. A store that is not `configured` is not there.
+    its bytes come over a network from somebody who may be slow. A store that is not `configured` is not there. Of one
+    that has `several` places, more stores may be made under other names.
     """
 
     make: Callable[[DriverSettings, str], Driver]
@@ -51,6 +52,7 @@ class StoreKind:
     serves_files: bool = False
     remote: bool = False
     configured: Callable[[DriverSettings], bool] = _always
+    several: bool = True
 
 
 def _file(settings: DriverSettings, name: str) -> Driver:
@@ -77,21 +79,27 @@ def _library(name: str) -> ModuleType:
         raise Unavailable(f"Store {name!r} needs obstore, which is not installed; install '{EXTRA}'.") from None
 
 
-def survey(s3: S3Options | None) -> tuple[Sequence[str], Sequence[str]]:
-    """What is wrong with the places of remote stores, and what their operator may want to know, in sentences."""
-    if s3 is None:
-        return [], []
-    try:
-        found = _library("s3").survey(s3, "s3")
-    except Unavailable as error:
-        return [error.message], []
-    return found.problems, found.warnings
+def survey(buckets: Mapping[str, S3Options]) -> tuple[Sequence[str], Sequence[str]]:
+    """What is wrong with the places of remote stores, by name, and what their operator may want to know, in
+    sentences.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    for name, s3 in buckets.items():
+        try:
+            found = _library(name).survey(s3, name)
+        except Unavailable as error:
+            problems.append(error.message)
+        else:
+            problems += found.problems
+            warnings += found.warnings
+    return problems, warnings
 
 
 DRIVERS: Final[Mapping[str, StoreKind]] = MappingProxyType(
     {
         "file": StoreKind(_file, older_names=("filesystem",), serves_files=True),
-        "database": StoreKind(_database),
+        "database": StoreKind(_database, several=False),
         "s3": StoreKind(_s3, remote=True, configured=lambda settings: settings.s3 is not None),
     }
 )
@@ -105,17 +113,36 @@ def names(*, serving_files: bool = False) -> tuple[str, ...]:
 
 
 def name_of(configured: str) -> str:
-    """The key of `DRIVERS` for one of `names`."""
-    return next(name for name, kind in DRIVERS.items() if configured in (name, *kind.older_names))
+    """The name that blobs remember: the key of `DRIVERS` for one of `names`, and any other name itself."""
+    return next((name for name, kind in DRIVERS.items() if configured in (name, *kind.older_names)), configured)
 
 
-def make_stores(settings: DriverSettings, observe: Observer = log_call) -> Mapping[str, Store]:
+def own_places() -> tuple[str, ...]:
+    """The drivers of which there may be several stores."""
+    return tuple(name for name, kind in DRIVERS.items() if kind.several)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedStore:
+    """A store that is declared by its name: a key of `DRIVERS`, and what its driver is made of."""
+
+    driver: str
+    settings: DriverSettings
+
+
+_NONE_NAMED: Final[Mapping[str, NamedStore]] = MappingProxyType({})
+
+
+def make_stores(
+    settings: DriverSettings, observe: Observer = log_call, named: Mapping[str, NamedStore] = _NONE_NAMED
+) -> Mapping[str, Store]:
     """All stores by name that are configured, whichever is for new blobs now: another one was before, and has some.
+    `named` are those that are declared besides the ones of the table.
 
     Raises `Unavailable` for one that cannot be made here.
     """
+    of_table = {name: NamedStore(name, settings) for name, kind in DRIVERS.items() if kind.configured(settings)}
     return {
-        name: Store(kind.make(settings, name), observe, remote=kind.remote)
-        for name, kind in DRIVERS.items()
-        if kind.configured(settings)
+        name: Store(DRIVERS[one.driver].make(one.settings, name), observe, remote=DRIVERS[one.driver].remote)
+        for name, one in {**of_table, **named}.items()
     }

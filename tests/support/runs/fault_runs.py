@@ -60,6 +60,7 @@ from glare.operations.locations.promote import ask_for_promotion
 from glare.operations.locations.record_later import record_later
 from glare.operations.locations.show import ask_for_check
 from glare.operations.locations.verify import verify_next
+from glare.operations.rules import Placing
 from glare.operations.services import Services
 from glare.operations.slots import attempts
 from glare.operations.upkeep.sweep import scrub, sweep
@@ -590,7 +591,7 @@ def run(directory: Path, origin: str, faults: Sequence[str], names: Sequence[str
     reports = {}
     for name in names:
         scenario = SCENARIOS[name]
-        stored = replace(services, rules=replace(rules, default_store={ALL_TYPES: scenario.store}))
+        stored = replace(services, rules=replace(rules, placing=Placing({ALL_TYPES: (scenario.store,)})))
         runner = Runner(stored, settings.glance_store.filesystem_store_datadir, origin, scenario)
         runner.warm_up()
         steps = runner.steps()

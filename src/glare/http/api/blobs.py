@@ -76,10 +76,10 @@ async def _put_data(call: Call) -> Response:
     if len(content_type) > _MAX_CONTENT_TYPE or not content_type.isprintable():
         raise BadRequest(f"Content-Type must have at most {_MAX_CONTENT_TYPE} printable characters.")
     refuse_form(call.media_type())
-    request = UploadRequest(_named(call), content_type, claims_of(call.headers), _expected(call))
+    store = call.services.store_for(call.parameters["type_name"], call.actor.project)
+    request = UploadRequest(_named(call), content_type, claims_of(call.headers), _expected(call), store)
     body = call.body_reader()
     operation = partial(upload_blob, call.services, call.actor, request, body)
-    store = call.services.rules.store_of(call.parameters["type_name"])
     async with call.transfer("upload", body.break_off, store) as transfer:
         body.watched = transfer.pace
         with call.application.drain.breakable(body.break_off):

@@ -32,12 +32,15 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """What an upload says beside its bytes. `content_type` is without parameters."""
+    """What an upload says beside its bytes. `content_type` is without parameters. `store` has a place for it, where
+    the artifact's data may go there.
+    """
 
     named: access.Named
     content_type: str
     claims: Claims
     expected: access.Expected = access.ANYTHING
+    store: str | None = None
 
 
 def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: Body) -> tuple[TypeSpec, Artifact]:
@@ -57,7 +60,8 @@ def upload_blob(services: Services, actor: Actor, request: UploadRequest, body: 
             replicas.require_possible(current, request.claims, body.declared)
 
         check(place)
-        coming = attempts.Coming(body.declared, request.content_type, services.rules.store_of(spec.name))
+        store = services.store_for(spec.name, place.artifact.owner, request.store)
+        coming = attempts.Coming(body.declared, request.content_type, store)
         reservation = attempts.reserve(services, actor, place, coming, check)
         with services.heartbeats.keep(reservation.attempt_id), attempts.undone_on_error(services, reservation):
             change = hooks.of_blob(ChangeKind.UPLOAD, actor, slot)

@@ -129,7 +129,7 @@ def _begin(services: Services, actor: Actor | None, artifact: Artifact, blob: Bl
         audit.changed(connection, actor, [artifact_event("promote", artifact, now)], target=slot.path, detail=detail)
         added[:] = [job]
 
-    coming = attempts.Coming(blob.size, blob.content_type, services.rules.store_of(spec.name), record)
+    coming = attempts.Coming(blob.size, blob.content_type, services.store_for(spec.name, artifact.owner), record)
     attempts.reserve(services, actor or Actor(None, None, frozenset()), place, coming, check)
     return added[0]
 
@@ -162,7 +162,7 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
         candidates = takedowns.open_ones(connection, candidates_of(place, blob))
     if not candidates:
         raise LocationChanged(f"The external location of blob '{slot.path}' no longer serves what was recorded.")
-    staged = Managed(services.rules.store_of(spec.name), uuid.uuid4().hex)
+    staged = Managed(services.store_for(spec.name, artifact.owner), uuid.uuid4().hex)
     earlier = services.db.transact(partial(_restage, job, staged))
     remove_doomed(services, [earlier])
     with _removed_on_error(services, artifact, slot, staged):

@@ -32,13 +32,25 @@ _STRANGE: Final = (
     "them, or restore them there. To go on without these bytes, run `glare-server stores adopt {name} --without-bytes`."
 )
 
+_GONE: Final = (
+    "Store {name!r} is not configured here, but {count} bytes there. Configure it again; or move them with "
+    "`glare-server stores drain {name} --to STORE` while it is, and then leave it out. If its bytes are lost for good, "
+    "give its name to an empty directory, and run `glare-server stores adopt {name} --without-bytes`."
+)
+_TWICE: Final = (
+    "Stores {first!r} and {second!r} are one place: both have the identity {found}. Give each a place of its own; an "
+    "empty one is made ready at start."
+)
+
 
 def prepare_stores(db: Database, stores: Mapping[str, Store], clock: Callable[[], int]) -> None:
     """Initialise stores that have never been used, and record which place each of them is.
 
-    Raises `Unavailable` where one has lost its place, `StoreMistaken` where its place is another store's. `stores` must
-    not compare identities themselves.
+    Raises `Unavailable` where one has lost its place, `StoreMistaken` where its place is another store's, or where one
+    is not there any more that blobs need. `stores` must not compare identities themselves.
     """
+    require_all(db, stores)
+    places: dict[str, str] = {}
     for name, store in stores.items():
         with db.read() as connection:
             objects = blob_rows.objects_of(connection, name, _SAMPLE)
@@ -53,6 +65,18 @@ def prepare_stores(db: Database, stores: Mapping[str, Store], clock: Callable[[]
             known = _record_first(db, KnownStore(name, found, clock()))
         if known.identity != found:
             raise StoreMistaken(_OTHER.format(name=name, found=found, known=known.identity))
+        if (first := places.setdefault(found, name)) != name:
+            raise StoreMistaken(_TWICE.format(first=first, second=name, found=found))
+
+
+def require_all(db: Database, stores: Mapping[str, Store]) -> None:
+    """Raise `StoreMistaken` where published blobs have their bytes in a store that is not configured here."""
+    with db.read() as connection:
+        for name in blob_rows.stores_in_use(connection):
+            if name not in stores:
+                blobs, _ = rows.contents_of(connection, name)
+                count = "1 blob has its" if blobs == 1 else f"{blobs} blobs have their"
+                raise StoreMistaken(_GONE.format(name=name, count=count))
 
 
 def _record_first(db: Database, store: KnownStore) -> KnownStore:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from glare.settings.declare import (
     Section,
-    choice,
     count_or_unlimited,
     flag,
     integer,
@@ -19,6 +18,7 @@ from glare.settings.declare import (
     section,
     size,
     size_or_unlimited,
+    store_names,
     words,
 )
 from glare.settings.units import DAY, GIB, MIB
@@ -28,7 +28,7 @@ PROMOTE_WHEN = ("never", "unreachable", "last_good")
 """When locations are promoted by themselves."""
 
 STORES = names()
-"""Names of the stores; some have two."""
+"""Names of the stores that are there without a group of their own; some have two."""
 
 LATER_STORES = {
     name: f"the {name} store is not part of this version"
@@ -83,10 +83,10 @@ class ArtifactTypeSettings(Section):
     )
     delayed_delete: bool | None = optional_flag("As in [DEFAULT], for this type. Unset: as in [DEFAULT].")
     redirect: bool | None = optional_flag("As in [locations], for this type. Unset: as in [locations].")
-    default_store: str | None = optional_choice(
-        "Store for new blobs of this type. Unset: `[glance_store] default_store`. Blobs that exist stay where they "
-        "are, and readable.",
-        STORES,
+    default_store: tuple[str, ...] = store_names(
+        "",
+        "Stores for new blobs of this type; several by their weights. Unset: `[glance_store] default_store`. Blobs "
+        "that exist stay where they are, and readable.",
         planned=LATER_STORES,
     )
     promote_when: str | None = optional_choice("As `[promotion] when`, for this type. Unset: as there.", PROMOTE_WHEN)
@@ -97,12 +97,12 @@ class ArtifactTypeSettings(Section):
 class GlanceStoreSettings(Section):
     """Where the bytes of blobs live."""
 
-    default_store: str = choice(
+    default_store: tuple[str, ...] = store_names(
         "file",
-        "Store for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; `database`, "
-        "beside the metadata, for small blobs and for nodes that share no directory; or `s3`, the bucket of `[s3]`. "
-        "Blobs that exist stay where they are, and readable.",
-        STORES,
+        "Stores for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; `database`, "
+        "beside the metadata, for small blobs and for nodes that share no directory; `s3`, the bucket of `[s3]`; or "
+        "one with a group `[store:NAME]`. Of several, each new blob goes to one, by their weights. Blobs that exist "
+        "stay where they are, and readable; `glare-server stores move` moves them.",
         planned=LATER_STORES,
     )
     filesystem_store_datadir: Path = path("$state_dir/blobs", "Directory of the local file store.")
@@ -120,13 +120,12 @@ class StoreSettings(Section):
         at_least=0,
         at_most=2**53,
     )
-    unchecked_files: tuple[str, ...] = words(
+    unchecked_files: tuple[str, ...] = store_names(
         "",
         "Stores whose whole files the server sends by itself, without looking at the bytes. That is faster; name a "
         "store here only if its file system checks what it reads (ZFS, Btrfs), or if you trust it as it is. By "
         "default each block is compared with its recorded sha256 before it leaves, from every store; ranges always "
         "are.",
-        allowed=names(serving_files=True),
     )
     removal_delay: float = seconds(
         "10 min",
