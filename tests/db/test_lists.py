@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -275,6 +276,45 @@ def test_walk_is_the_oracles_list(migrated: Database, spec: TypeSpec, data: st.D
         walked = [found for page in _walk(connection, query, scope, types, few) for found in page]
     assert walked == wanted
     assert total == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sort", "are_behind"),
+    [
+        ("name=B", "name", False),
+        ("name=B", "owner,name", False),
+        ("version=1.0.0", "version", True),
+        ("name=B&version=latest", "version", True),
+        ("visibility=public", "visibility", True),
+        ("status=active", "status", False),
+    ],
+)
+@pytest.mark.parametrize("ascending", [True, False])
+def test_a_page_after_what_is_not_in_the_list(
+    migrated: Database, asked: str, sort: str, *, are_behind: bool, ascending: bool
+) -> None:
+    """A marker that has another value where all of the list have the same is before all of them, or behind."""
+    marker, other = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    common: Any = {"type_name": "things", "owner": MINE, "values": {}, "blobs": {}, "revision": 1}
+    times: Any = {"updated_at": 2, "activated_at": 2, "deleted_at": None}
+    plain = Artifact(
+        id=marker,
+        name="a",
+        version="0.9.0",
+        status=Status.DRAFTED,
+        visibility=Visibility.PRIVATE,
+        created_at=2,
+        **common,
+        **times,
+    )
+    rest = replace(plain, id=other, name="B", version="1.0.0", status=Status.ACTIVE, visibility=Visibility.PUBLIC)
+    directions = ",".join(f"{field}:{'asc' if ascending else 'desc'}" for field in sort.split(","))
+    with rolled_back(migrated) as connection:
+        _fill(connection, [plain, rest])
+        pairs = parse_qsl(asked)
+        query = parse_query(THING, [*pairs, ("sort", directions), ("marker", marker)])
+        found = [artifact.id for artifact in list_page(connection, query, SCOPES[0], [THING]).artifacts]
+    assert found == ([other] if are_behind == ascending else [])
 
 
 @relaxed

@@ -119,7 +119,7 @@ def value_conditions(wanted: Filter, values: FromClause) -> list[Condition]:
     if wanted.operator is Operator.NEQ:
         # The row that says that a dict has the key holds no value.
         return [*found, column.is_not(None), columns.match != matches_of(wanted)[0]]
-    return [*found, compare(column, [_key_of(operand) for operand in wanted.operands])]
+    return [*found, compare(column, [key_of(operand) for operand in wanted.operands])]
 
 
 def type_constant(field: str, listed: ListedType) -> Column:
@@ -148,7 +148,7 @@ def _column(wanted: Filter, place: Place) -> Condition:
     if wanted.kind is not Kind.VERSION:
         return _OPERATORS[wanted.operator](columns[wanted.field], wanted.operands)
     compare = _OPERATORS[wanted.operator]
-    keys = [_key_of(operand) for operand in wanted.operands]
+    keys = [key_of(operand) for operand in wanted.operands]
     if wanted.operator not in _IDENTITY:
         return compare(columns.version if wanted.operator is Operator.LIKE else columns.version_key, keys)
     same = compare(columns.version, [_text_of(operand) for operand in wanted.operands])
@@ -175,7 +175,8 @@ def _folder(wanted: Filter, place: Place) -> Condition:
     )
 
 
-def _key_of(operand: Operand) -> Operand:
+def key_of(operand: Operand) -> Operand:
+    """What columns that order have of it."""
     return operand.key if isinstance(operand, Version) else operand
 
 

@@ -21,6 +21,7 @@ from glare.db.lists.filters import (
     ListedType,
     Place,
     conditions,
+    key_of,
     type_constant,
     value_conditions,
     visibility_condition,
@@ -58,6 +59,10 @@ class Part(StrEnum):
     COMMUNITY = "community"
 
 
+Marker = Mapping[str, Any]
+"""The sort values, by field, of the artifact after which a page begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """A part of a list with one type and one scope (None: everybody's), and what passes all of `only`."""
@@ -74,13 +79,16 @@ class Listing:
 
     `highest` is the only version (as `Version.key`) that stays, where `query.latest` holds and one name is asked for.
     `driver` is the filter from whose rows in `artifact_values` the page is read; None walks the order, and tests each
-    artifact.
+    artifact. `visibility` is what is shown as that of all in the list, None where it differs. `strays` are the fields
+    by which all are the same, and the marker is not.
     """
 
     query: ListQuery
     branches: Sequence[Branch]
     highest: str | None = None
     driver: Filter | None = None
+    visibility: Visibility | None = None
+    strays: frozenset[str] = frozenset()
 
     @property
     def drivers(self) -> tuple[Filter, ...]:
@@ -95,21 +103,35 @@ class Listing:
     @property
     def order(self) -> tuple[SortKey, ...]:
         """The keys of the query's order that its filters leave open: what an equality fixes needs no sorting."""
-        fixed = {
-            wanted.field
+        fixed = self._fixed.keys() - self.strays
+        return tuple(key for key in self.query.sort if key.field not in fixed)
+
+    def after(self, marker: Marker) -> Listing:
+        """The same for a page after this marker, which need not be in the list: it may have another value than the one
+        that all in the list have, and is before or behind all of it then.
+        """
+        return replace(
+            self,
+            strays=frozenset(field for field, value in self._fixed.items() if marker.get(field) not in (None, value)),
+        )
+
+    @property
+    def _fixed(self) -> dict[str, Any]:
+        """The fields by which all in the list are the same, with what they have there."""
+        fixed: dict[str, Any] = {
+            wanted.field: key_of(wanted.operands[0])
             for wanted in self.query.filters
             if wanted.target is Target.COLUMN and wanted.operator is Operator.EQ and wanted.field != "id"
         }
         if self.highest is not None:
-            fixed.add("version")
-        one_type = len({branch.type.name for branch in self.branches}) == 1
-        return tuple(
-            key for key in self.query.sort if key.field not in fixed and not (one_type and key.target is Target.TYPE)
-        )
-
-
-Marker = Mapping[str, Any]
-"""The sort values, by field, of the artifact after which a page begins."""
+            fixed["version"] = self.highest
+        if self.visibility is not None:
+            fixed["visibility"] = self.visibility.value
+        types = {branch.type.name: branch.type for branch in self.branches}
+        if len(types) == 1:
+            [only] = types.values()
+            fixed |= {"type_name": only.name, "display_type_name": only.display_name}
+        return fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +154,8 @@ class _Source:
 
 def page_statement(listing: Listing, marker: Marker | None) -> Select[Any]:
     """Select the ids of the page, in order."""
+    if marker is not None:
+        listing = listing.after(marker)
     order = listing.order
     parts = [part for branch in listing.branches for part in _parts(listing, order, branch, marker)]
     if len(parts) == 1:

@@ -119,12 +119,12 @@ def plan(
     """How to read the list: which branches, and what decides among the ways through the indexes. Without branches it is
     empty.
     """
-    query, parts = _settle_visibility(query, scope)
+    query, parts, visibility = _settle_visibility(query, scope)
     query, items = _split_items(query)
     branches = [
         replace(part, type=listed, only=(*part.only, *item)) for listed in types for part in parts for item in items
     ]
-    listing = Listing(query, branches)
+    listing = Listing(query, branches, visibility=visibility)
     if not branches:
         return listing
     if query.latest and any(wanted.field == "name" and wanted.operator is Operator.EQ for wanted in query.filters):
@@ -166,9 +166,9 @@ def _excludes_private(branch: Branch) -> bool:
     return any(wanted.field == "visibility" and Visibility.PRIVATE not in wanted.operands for wanted in branch.only)
 
 
-def _settle_visibility(query: ListQuery, scope: ListScope) -> tuple[ListQuery, tuple[Branch, ...]]:
-    """The query without its filters by visibility, which choose among the parts of the list, and those parts, for no
-    type yet.
+def _settle_visibility(query: ListQuery, scope: ListScope) -> tuple[ListQuery, tuple[Branch, ...], Visibility | None]:
+    """The query without its filters by visibility, which choose among the parts of the list, those parts, for no type
+    yet, and what is shown as the visibility of them all, where it is the same.
     """
     wanted = frozenset(Visibility)
     rest = []
@@ -178,8 +178,8 @@ def _settle_visibility(query: ListQuery, scope: ListScope) -> tuple[ListQuery, t
         else:
             rest.append(condition)
     shown = {shown_visibility(one, query.microversion) for one in wanted}
-    sort = tuple(key for key in query.sort if key.field != "visibility" or len(shown) != 1)
-    return replace(query, filters=tuple(rest), sort=sort), tuple(_parts(query, scope, wanted))
+    only = next(iter(shown)) if len(shown) == 1 else None
+    return replace(query, filters=tuple(rest)), tuple(_parts(query, scope, wanted)), only
 
 
 def _parts(query: ListQuery, scope: ListScope, wanted: frozenset[Visibility]) -> Iterator[Branch]:
