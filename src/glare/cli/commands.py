@@ -24,9 +24,12 @@ class Command:
     arguments: Callable[[ArgumentParser], None]
     examples: tuple[str, ...]
     table: bool = False
+    exit_codes: tuple[str, ...] = ()
+    """Those that only this command has."""
 
 
 GROUPS: Mapping[tuple[str, ...], str] = {
+    ("backup",): "see whether a database and its stores belong together",
     ("db",): "bring the database to this version, or look whether it is there",
     ("token",): "make, list and revoke tokens",
     ("identity",): "see who a caller would be",
@@ -72,7 +75,7 @@ def _scrub(parser: ArgumentParser) -> None:
     )
 
 
-def _fsck(parser: ArgumentParser) -> None:
+def _of_stores(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         action="append",
@@ -85,6 +88,17 @@ def _fsck(parser: ArgumentParser) -> None:
         metavar="SIZE",
         help="bytes a second to read at most, such as 20MiB, instead of [fsck] rate; 0 is no limit",
     )
+
+
+def _backup_check(parser: ArgumentParser) -> None:
+    _of_stores(parser)
+    parser.add_argument(
+        "--bytes", action="store_true", help="also read all bytes and compare their sha256; else names and sizes only"
+    )
+
+
+def _fsck(parser: ArgumentParser) -> None:
+    _of_stores(parser)
     parser.add_argument(
         "--restart", action="store_true", help="begin anew, rather than go on where the last check was interrupted"
     )
@@ -369,6 +383,23 @@ COMMANDS = (
             "glare-server fsck --remove-orphans",
         ),
         table=True,
+    ),
+    Command(
+        ("backup", "check"),
+        "compare the database with its stores, in both directions",
+        "Compare what the database needs with what its stores have, by names and sizes, and the identities of the "
+        "stores with those that the database knows; then say what objects no blob needs. Changes nothing, neither "
+        "marks nor markers: for a copy that was restored, before the service starts, and beside a service that runs. "
+        "What is being uploaded, and what is due for removal, is counted and is no finding.",
+        "glare.cli.backup:check",
+        _backup_check,
+        (
+            "glare-server backup check --config-file /etc/glare/glare.conf",
+            "glare-server backup check --bytes --rate 50MiB",
+            "glare-server backup check -o json > check.json",
+        ),
+        table=True,
+        exit_codes=("3  not whole: the database needs what is not there",),
     ),
     Command(
         ("db", "upgrade"),

@@ -86,12 +86,12 @@ def _progress(now: Progress) -> str:
     if now.phase == "blobs":
         return (
             f"store {now.store}: {now.blobs} of {now.all_blobs} blobs, "
-            f"{_amount(now.bytes)} of {_amount(now.all_bytes)} read."
+            f"{amount(now.bytes)} of {amount(now.all_bytes)} read."
         )
     return f"store {now.store}: all {now.blobs} blobs read, {now.objects} objects looked at."
 
 
-def _amount(size: float) -> str:
+def amount(size: float) -> str:
     """Bytes as a person says them: `1.4 GiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:

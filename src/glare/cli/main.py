@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
             command.path[-1],
             help=command.summary,
             description=textwrap.fill(command.description, WIDTH),
-            epilog=f"{_examples(command.examples)}\n\n{_EXIT_CODES}",
+            epilog="\n".join((f"{_examples(command.examples)}\n\n{_EXIT_CODES}", *_indented(command.exit_codes))),
         )
         command.arguments(parser)
         if command.table:
@@ -172,6 +172,10 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 def _examples(lines: Sequence[str]) -> str:
     return "examples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
 
 
 def _runner(command: Command) -> Callable[[argparse.Namespace], int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -104,6 +105,22 @@ def page(connection: Connection, store: str, after: str, limit: int) -> list[Sto
     return [_stored_blob(row) for row in connection.execute(statement)]
 
 
+def page_by_object(connection: Connection, store: str, after: str, limit: int) -> list[StoredBlob]:
+    """Published blobs of a store in the order of their objects' names, those after the name `after`."""
+    wanted = _stored_blobs().where(_blobs.object > after, _blobs.store == store).order_by(_blobs.object).limit(limit)
+    return [_stored_blob(row) for row in connection.execute(wanted)]
+
+
+def blobs_by_store(connection: Connection) -> dict[str, tuple[int, int]]:
+    """How many blobs have objects in each store that any is in, and their bytes."""
+    counted = (
+        select(_blobs.store, func.count(), func.coalesce(func.sum(_blobs.size), 0))
+        .where(_blobs.object.is_not(None))
+        .group_by(_blobs.store)
+    )
+    return {store: (int(count), int(size)) for store, count, size in connection.execute(counted)}
+
+
 def blob_with(connection: Connection, location: Managed) -> StoredBlob | None:
     """The published blob that has this object; None where none has it any more."""
     statement = _stored_blobs().where(_blobs.object == location.object, _blobs.store == location.store)
@@ -170,15 +187,39 @@ def mark(connection: Connection, blob: StoredBlob, damage: Damage | None, now: i
     return bool(connection.execute(update(blobs).where(same).values(**marks)).rowcount)
 
 
+class Use(StrEnum):
+    """What an object of a store is there for."""
+
+    BLOB = "blob"
+    UNDER_WAY = "under way"
+    DUE_FOR_REMOVAL = "due for removal"
+
+
+def uses(connection: Connection, store: str, names: Sequence[str]) -> dict[str, Use]:
+    """What these objects of a store are there for; those that nothing needs are left out.
+
+    An object is an attempt's first, then a blob's, then on its way out. They are asked for in this order, so that one
+    that moves on meanwhile is found all the same.
+    """
+    found: dict[str, Use] = {}
+    for use, statement in (
+        (
+            Use.UNDER_WAY,
+            select(_blobs.attempt_object).where(_blobs.attempt_id.is_not(None), _blobs.attempt_store == store),
+        ),
+        (Use.BLOB, select(_blobs.object).where(_blobs.object.in_(names), _blobs.store == store)),
+        (
+            Use.DUE_FOR_REMOVAL,
+            select(doomed_objects.c.object).where(doomed_objects.c.object.in_(names), doomed_objects.c.store == store),
+        ),
+    ):
+        found.update(dict.fromkeys(connection.execute(statement).scalars(), use))
+    return {name: found[name] for name in names if name in found}
+
+
 def unknown(connection: Connection, store: str, names: Sequence[str]) -> list[str]:
     """Those of a store's objects that no blob has, no attempt fills, and nobody is about to remove."""
-    known: set[str] = set()
-    for statement in (
-        select(_blobs.object).where(_blobs.object.in_(names), _blobs.store == store),
-        select(_blobs.attempt_object).where(_blobs.attempt_id.is_not(None), _blobs.attempt_store == store),
-        select(doomed_objects.c.object).where(doomed_objects.c.object.in_(names), doomed_objects.c.store == store),
-    ):
-        known.update(connection.execute(statement).scalars())
+    known = uses(connection, store, names)
     return [name for name in names if name not in known]
 
 

@@ -131,6 +131,25 @@ class Throttle:
             raise Stopped
 
 
+def read_whole(store: Store, name: str, passed: Callable[[int], None]) -> tuple[int, str]:
+    """Size and sha256 of an object as it is; `passed` is called with the size of each piece that was read."""
+    digest = hashlib.sha256()
+    with store.open(name) as reader:
+        while data := reader.read(BLOCK):
+            digest.update(data)
+            passed(len(data))
+    return reader.size, digest.hexdigest()
+
+
+def is_there(store: Store, name: str) -> bool:
+    """Whether an object was not just on its way out while a list was read."""
+    try:
+        store.size(name)
+    except NotFound:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class Check:
     """A check of all that is in some stores.
@@ -243,13 +262,12 @@ class _StoreCheck:
 
     def _read(self, location: Managed) -> tuple[int, str]:
         """Size and sha256 of an object as it is."""
-        digest = hashlib.sha256()
-        with self._store.open(location.object) as reader:
-            while data := reader.read(BLOCK):
-                digest.update(data)
-                self._throttle.spend(len(data))
-                self._save_now_and_then()
-        return reader.size, digest.hexdigest()
+
+        def passed(size: int) -> None:
+            self._throttle.spend(size)
+            self._save_now_and_then()
+
+        return read_whole(self._store, location.object, passed)
 
     def _where(self, blob: StoredBlob) -> str:
         """Where the first byte that differs is, to a block, for whoever repairs it."""
@@ -308,7 +326,7 @@ class _StoreCheck:
         sizes = {entry.name: entry.size for entry in entries}
         with self._services.db.read() as connection:
             unknown = rows.unknown(connection, self._store.name, list(sizes))
-        orphans = [Managed(self._store.name, name) for name in unknown if self._is_there(name)]
+        orphans = [Managed(self._store.name, name) for name in unknown if is_there(self._store, name)]
         remove = self._check.options.remove_orphans
         if remove and orphans:
             orphans = self._services.db.transact(lambda connection: self._doom(connection, orphans))
@@ -326,14 +344,6 @@ class _StoreCheck:
         doomed = [Managed(self._store.name, name) for name in names]
         blob_rows.doom(connection, doomed)
         return doomed
-
-    def _is_there(self, name: str) -> bool:
-        """Whether an object was not just on its way out while the list was read."""
-        try:
-            self._store.size(name)
-        except NotFound:
-            return False
-        return True
 
     def _find(
         self, kind: Kind, location: Managed, blob: StoredBlob | None, detail: str, *, counted: bool = True
