@@ -135,6 +135,7 @@ SCENES = {
     HOW_TO / "back-up-and-upgrade.md": Scene(),
     HOW_TO / "run-behind-nginx.md": Scene(),
     HOW_TO / "use-s3.md": Scene(),
+    HOW_TO / "monitor.md": Scene(),
 }
 
 

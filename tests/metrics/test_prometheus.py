@@ -68,6 +68,6 @@ def test_metrics_that_are_off_take_everything() -> None:
     """The interface by itself keeps nothing, and complains of nothing."""
     metrics = Metrics()
     metrics.request_ended("GET", "/", "200", 0.1, 1, 2)
-    metrics.store_called("file", "write", None, 5)
+    metrics.store_called("file", "write", None, 5, 0.1)
     metrics.refused("uploads", "party")
     assert metrics.render({}) is None

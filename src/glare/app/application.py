@@ -196,7 +196,9 @@ class _Lifespan:
         while True:
             transfers = (application.transfers, *application.at_stores.values())
             for shares in (*application.lanes.shares, *(each.shares for each in transfers)):
-                application.services.metrics.shares_now(shares.name, shares.in_use, shares.waiting)
+                application.services.metrics.shares_now(
+                    shares.name, shares.in_use, shares.bounds.together, shares.waiting
+                )
             tell_levels(application.services)
             self._door.tell()
             await asyncio.sleep(SAMPLE_SECONDS)

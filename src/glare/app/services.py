@@ -111,6 +111,8 @@ def tell_levels(services: Services) -> None:
     quick, slow, waiting = map(sum, zip(services.egress.names.now, services.webhooks.names.now, strict=True))
     services.metrics.names_now(quick, slow, waiting)
     services.metrics.reads_now(*services.reads.now)
+    for name, store in services.stores.items():
+        services.metrics.store_now(name, store.calls.now)
 
 
 def prepare(settings: Settings) -> None:
@@ -173,7 +175,7 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database 
 
     def observe(call: StoreCall) -> None:
         log_call(call)
-        metrics.store_called(call.store, call.action, call.failed, call.bytes)
+        metrics.store_called(call.store, call.action, call.failed, call.bytes, call.seconds)
 
     def recorded(name: str) -> str | None:
         if aside is None:

@@ -49,8 +49,11 @@ class Metrics:
     def location_checked(self, kind: str, outcome: str) -> None:
         """A check of an external location is over: what kind it was, and what came of it."""
 
-    def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
+    def store_called(self, store: str, action: str, failed: str | None, size: int, seconds: float) -> None:
         """A call of a store is over; `failed` is the code of its error, None for success, `size` the bytes moved."""
+
+    def store_now(self, store: str, under_way: int) -> None:
+        """How many threads of this process are inside of a store at this moment."""
 
     def connections(self, in_use: int, limit: int) -> None:
         """So many database connections of this process are in use, and so many there may be: fewer than are configured
@@ -67,9 +70,9 @@ class Metrics:
         …).
         """
 
-    def shares_now(self, what: str, in_use: int, waiting: int) -> None:
-        """How much is in use of something that is shared out, and how many wait for it, in this process at this
-        moment.
+    def shares_now(self, what: str, in_use: int, limit: int, waiting: int) -> None:
+        """How much is in use of something that is shared out, how much there is of it, and how many wait for it, in
+        this process at this moment.
         """
 
     def crew_now(self, work: str, quick: int, slow: int) -> None:

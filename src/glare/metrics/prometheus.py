@@ -137,6 +137,16 @@ class PrometheusMetrics(Metrics):
         self._store_bytes = Counter(
             "glare_store_bytes", "Bytes written to and read from a store.", ("store", "action"), registry=registry
         )
+        self._store_seconds = Histogram(
+            "glare_store_call_seconds",
+            "Time that calls of a store took; of a write or a read, from its beginning to its end.",
+            ("store", "action"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._store_calls = self._gauge(
+            "glare_store_calls_under_way", "Threads that are inside of a store.", ("store",)
+        )
         self._connections = Gauge(
             "glare_database_connections_in_use",
             "Database connections in use.",
@@ -162,6 +172,7 @@ class PrometheusMetrics(Metrics):
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._limits = self._gauge("glare_shares_limit", "How much there is of it.", ("what",))
         self._waiting = Gauge(
             "glare_shares_waiting",
             "Who waits for a part of it.",
@@ -253,11 +264,15 @@ class PrometheusMetrics(Metrics):
     def location_checked(self, kind: str, outcome: str) -> None:
         self._checked.labels(kind, outcome).inc()
 
-    def store_called(self, store: str, action: str, failed: str | None, size: int) -> None:
+    def store_called(self, store: str, action: str, failed: str | None, size: int, seconds: float) -> None:
+        self._store_seconds.labels(store, action).observe(seconds)
         if failed is not None:
             self._store_errors.labels(store, action, failed).inc()
         elif size:
             self._store_bytes.labels(store, action).inc(size)
+
+    def store_now(self, store: str, under_way: int) -> None:
+        self._store_calls.labels(store).set(under_way)
 
     def connections(self, in_use: int, limit: int) -> None:
         self._connections.set(in_use)
@@ -283,8 +298,9 @@ class PrometheusMetrics(Metrics):
         self._accounts.labels("host").set(hosts)
         self._untold.set(untold)
 
-    def shares_now(self, what: str, in_use: int, waiting: int) -> None:
+    def shares_now(self, what: str, in_use: int, limit: int, waiting: int) -> None:
         self._in_use.labels(what).set(in_use)
+        self._limits.labels(what).set(limit)
         self._waiting.labels(what).set(waiting)
 
     def work_put_off(self, work: str) -> None:

@@ -74,6 +74,11 @@ class CallsUnderWay:
         finally:
             self._since.pop(thread, None)
 
+    @property
+    def now(self) -> int:
+        """How many threads are inside of a call."""
+        return len(self._since)
+
     def longer_than(self, seconds: float) -> set[int]:
         """The threads (`threading.get_ident`) whose call has lasted longer."""
         now = time.monotonic()
