@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from support import databases
 from support.origins.origin import Origin
+from support.programs.azurite import Azurite, running_azurite
 from support.programs.keystone import Keystone, running_keystone
 from support.programs.seaweedfs import SeaweedFS, running_seaweedfs
 from support.service import Glare, running
@@ -51,6 +52,13 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A real Azurite on loopback, one for all tests of this process: each has a prefix of its own."""
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Once a test's own directory is done with, its database may serve another test."""
@@ -67,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name, which differs from process to process")
-        if not {"keystone", "seaweedfs"}.isdisjoint(getattr(item, "fixturenames", ())):
+        if not {"keystone", "seaweedfs", "azurite", "bucket"}.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.
             item.add_marker(pytest.mark.timeout(600))
     marker = "server" if databases.KIND == "sqlite" else "sqlite"

@@ -46,7 +46,7 @@ class SeaweedFS:
     def __init__(self, folder: Path, say: Say = print) -> None:
         self._say = say
         self._folder = folder
-        self._process = ServerProcess("SeaweedFS", folder / "weed.log")
+        self._process = ServerProcess("SeaweedFS", folder / "weed.log", grace=2.0)
         self._ports = free_ports(8)
         self.port = self._ports[0]
         self.endpoint = f"http://127.0.0.1:{self.port}"

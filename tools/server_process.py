@@ -17,10 +17,13 @@ _TOLD = 2000
 
 
 class ServerProcess:
-    """A program that serves on loopback; `name` is what people call it. `stop` ends it, and `start` begins it anew."""
+    """A program that serves on loopback; `name` is what people call it. `stop` ends it, and `start` begins it anew. It
+    is asked to end, and has `grace` seconds for that.
+    """
 
-    def __init__(self, name: str, log: Path) -> None:
+    def __init__(self, name: str, log: Path, grace: float = 10.0) -> None:
         self._name = name
+        self._grace = grace
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +57,7 @@ class ServerProcess:
             return
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(self._grace)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -12,6 +12,7 @@ from glare.settings import Settings, SettingsError, Sources, load
 from glare.settings.explain import HIDDEN, explain
 from glare.settings.options.objects import S3Settings
 from glare.settings.rules import rules_of
+from glare.stores.objects.options import S3Options
 
 pytestmark = pytest.mark.sqlite
 
@@ -39,12 +40,14 @@ def test_each_store_has_the_options_of_its_own_group(tmp_path: Path) -> None:
         "[s3]\nbucket = glare-hot\nregion = eu-central-1\n",
     )
     assert settings.stores["archive"].directory == Path("/srv/archive")
-    assert {name: options.bucket for name, options in settings.s3_options.items()} == {
+    assert {name: place.name for name, place in settings.places.items()} == {
         "s3": "glare-hot",
         "cold": "glare-cold",
     }
-    assert settings.s3_options["cold"].endpoint == "https://cold.example"
-    assert settings.s3_options["cold"].region is None
+    assert settings.places["cold"].endpoint == "https://cold.example"
+    cold = settings.places["cold"]
+    assert isinstance(cold, S3Options)
+    assert cold.region is None
     assert settings.places_at_stores == {"s3": 128, "cold": 7}
     assert rules_of(settings).trusted_stores == {"cold"}
     assert isinstance(settings.stores["cold"].own, S3Settings)

@@ -45,6 +45,17 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
         ("[s3]\nbucket = b-1\naccess_key_id = A\n", ("access_key_id is set", "secret_access_key is not")),
         ("[s3]\nbucket = b-1\nsecret_access_key = hunter2\n", ("secret_access_key is set", "access_key_id is not")),
         ("[s3]\nbucket = b-1\nretry_time = 5 min\n", ("retry_time is 5 m", "[uploads] store_timeout", "below")),
+        ("[glance_store]\ndefault_store = azure\n", ("default_store is 'azure'", "set [azure] container")),
+        ("[azure]\naccount = abc\n", ("[azure] account is set", "container is not")),
+        ("[azure]\ncontainer = abc\n", ("[azure] container is set", "account is not")),
+        (
+            "[azure]\naccount_key = hunter2\nsas_token = hunter2\n",
+            ("account_key and sas_token are both set", "unset the other"),
+        ),
+        (
+            "[azure]\naccount = abc\ncontainer = abc\nretry_time = 5 min\n",
+            ("[azure] retry_time is 5 m", "[uploads] store_timeout"),
+        ),
         ("[s3]\nbucket = b-1\nmax_transfers = 256\n", ("max_transfers is 256", "[uploads] max_concurrent", "256")),
         (f"{NOTIFY}", ("driver is 'messagingv2'", "no message bus", "set transport_url")),
         (f"{NOTIFY}transport_url = kafka://u:hunter2@h/x\n", ("'kafka'", "RabbitMQ", "rabbit://USER")),

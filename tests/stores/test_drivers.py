@@ -20,6 +20,7 @@ from glare.stores.base import Store
 from glare.stores.conformance import StoreConformance
 from glare.stores.drivers import DRIVERS, DriverSettings, StoreKind, make_stores, name_of, names
 from support.databases import database_of
+from support.programs.azurite import in_container
 from support.programs.command import environment
 from support.programs.pages import ROOT, blocks_of
 from support.programs.seaweedfs import in_bucket
@@ -112,9 +113,10 @@ def test_every_store_of_the_table_has_the_name_of_its_entry(database: Database, 
     there.
     """
     settings = settings_of(database, tmp_path)
-    stores = make_stores(replace(settings, s3=in_bucket("bucket", "http://127.0.0.1:1")))
+    places = {"s3": in_bucket("bucket", "http://127.0.0.1:1"), "azure": in_container("http://127.0.0.1:1")}
+    stores = make_stores(replace(settings, places=places))
     assert {name: store.name for name, store in stores.items()} == {name: name for name in DRIVERS}
-    assert {name for name, store in stores.items() if store.remote} == {"s3"}
+    assert {name for name, store in stores.items() if store.remote} == {"s3", "azure"}
     assert list(make_stores(settings)) == ["file", "database"]
 
 
@@ -125,9 +127,10 @@ def test_a_store_whose_library_is_missing_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "obstore", None)
     for module in [name for name in sys.modules if name.startswith("glare.stores.objects.")]:
         monkeypatch.delitem(sys.modules, module)
-    settings = replace(settings_of(database, tmp_path), s3=in_bucket("bucket", "http://127.0.0.1:1"))
-    with pytest.raises(Unavailable, match=re.escape("glare-server[s3]")):
-        make_stores(settings)
+    places = {"s3": in_bucket("bucket", "http://127.0.0.1:1"), "azure": in_container("http://127.0.0.1:1")}
+    for name, place in places.items():
+        with pytest.raises(Unavailable, match=re.escape(f"glare-server[{name}]")):
+            make_stores(replace(settings_of(database, tmp_path), places={name: place}))
 
 
 def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +140,7 @@ def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch)
         "filesystem": "file",
         "database": "database",
         "s3": "s3",
+        "azure": "azure",
     }
     assert names(serving_files=True) == ("file", "filesystem")
     other = StoreKind(DRIVERS["file"].make, older_names=("tape",), serves_files=True)

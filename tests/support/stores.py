@@ -2,39 +2,72 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
 from glare.stores.base import Store
 from glare.stores.objects.bucket import Bucket
+from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.layout import MIB
-from glare.stores.objects.options import S3Options
+from glare.stores.objects.options import AzureOptions, PlaceOptions
+from support.origins.http_relay import HttpRelay
+from support.programs.azurite import uncommitted
+
+Options = TypeVar("Options", bound=PlaceOptions)
 
 NAME = "0123456789abcdef0123456789abcdef"
 
 
-def store_in(options: S3Options, recorded: str | None = None) -> Store:
-    """A store over a bucket, initialised."""
+def driver_of(options: PlaceOptions, recorded: str | None = None) -> ObjectStoreDriver:
+    """A driver over a bucket, which nobody has initialised."""
     # Its library is an extra.
-    from glare.stores.objects.s3 import make_driver
+    module = importlib.import_module(f"glare.stores.objects.{options.driver}")
+    driver: ObjectStoreDriver = module.make_driver(options, options.driver, lambda: recorded)
+    return driver
 
-    store = Store(make_driver(options, "s3", lambda: recorded), remote=True)
+
+def store_in(options: PlaceOptions, recorded: str | None = None) -> Store:
+    """A store over a bucket, initialised."""
+    store = Store(driver_of(options, recorded), remote=True)
     store.initialise()
     return store
 
 
-def bucket_of(options: S3Options) -> Bucket:
+def bucket_of(options: PlaceOptions) -> Bucket:
     """The bucket below such a store."""
-    from glare.stores.objects.s3 import make_driver
-
-    return make_driver(options, "s3", lambda: None)._bucket
+    return driver_of(options)._bucket
 
 
-def keys_in(options: S3Options) -> list[str]:
+def behind(options: Options, relay: HttpRelay) -> Options:
+    """The same place, by way of a relay."""
+    return replace(options, endpoint=f"{relay.endpoint}{urlsplit(options.endpoint or '').path}")
+
+
+def port_of(options: PlaceOptions) -> int:
+    """The port of the server."""
+    port = urlsplit(options.endpoint or "").port
+    assert port is not None
+    return port
+
+
+def elsewhere(options: PlaceOptions) -> PlaceOptions:
+    """A bucket of the same server that is not there."""
+    changes: dict[str, Any] = {"container" if isinstance(options, AzureOptions) else "bucket": "glare-tests-other"}
+    return replace(options, **changes)
+
+
+def keys_in(options: PlaceOptions) -> list[str]:
     """The keys of the store's part of the bucket, without the prefix and the marker."""
     keys = [found.key.removeprefix(options.prefix) for found in bucket_of(options).listed(options.prefix.rstrip("/"))]
     return [key for key in keys if key != "glare-store"]
 
 
-def uploads_in(options: S3Options) -> list[str]:
+def uploads_in(options: PlaceOptions) -> list[str]:
     """The keys of multipart uploads that nobody has ended."""
+    if isinstance(options, AzureOptions):
+        return uncommitted(options)
     return [upload.key for upload in bucket_of(options).uploads.under(options.prefix.rstrip("/"))]
 
 

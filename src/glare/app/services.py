@@ -190,13 +190,10 @@ def _stores(settings: Settings, db: Database, metrics: Metrics, aside: Database 
         db=db,
         aside=aside,
         recorded=recorded,
-        s3=settings.s3_options.get("s3"),
+        places=settings.places,
     )
     named = {
-        name: NamedStore(
-            store.driver,
-            replace(options, directory=store.directory or options.directory, s3=settings.s3_options.get(name)),
-        )
+        name: NamedStore(store.driver, replace(options, directory=store.directory or options.directory))
         for name, store in settings.stores.items()
         if store.driver is not None
     }

@@ -42,7 +42,7 @@ def check(args: Namespace) -> int:
             look()
         except (SettingsError, GlareError) as error:
             problems.append(str(error))
-    missing, notes = survey(settings.s3_options)
+    missing, notes = survey(settings.places)
     for note in notes:
         say(f"warning: {note}")
     problems += missing

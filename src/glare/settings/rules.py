@@ -115,7 +115,7 @@ def rules_of(settings: Settings) -> Rules:
         removal_delay=int(settings.store.removal_delay * SECOND),
         patrol=PatrolRules(settings.patrol.rate, settings.patrol.interval),
         unchecked_stores=frozenset(name_of(name) for name in settings.store.unchecked_files),
-        trusted_stores=frozenset(name for name, s3 in settings.buckets.items() if s3.trusted),
+        trusted_stores=frozenset(name for name, store in settings.object_stores.items() if store.trusted),
         publishers_per_project=settings.oidc.publishers_per_project,
     )
 

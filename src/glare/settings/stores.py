@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 
 from glare.db.counters import ALL_TYPES
 from glare.settings.declare import STORE_NAME
-from glare.settings.options.objects import S3Settings
-from glare.settings.options.stores import NamedStoreSettings
+from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings
+from glare.settings.options.stores import DRIVER_SECTIONS, NamedStoreSettings
 from glare.settings.rules import placing_of
 from glare.settings.units import show_duration
 from glare.settings.values import Settings
@@ -24,22 +24,20 @@ def stores_problem(settings: Settings) -> str | None:
 
 def drivers_of(settings: Settings) -> Mapping[str, str]:
     """The driver of each store that is configured, by its name."""
-    of_table = {name: name for name in DRIVERS if name != "s3" or settings.s3.bucket is not None}
+    of_table = {name: name for name in DRIVERS if name not in DRIVER_SECTIONS or name in settings.places}
     return of_table | {name: store.driver for name, store in settings.stores.items() if store.driver is not None}
 
 
 def _problems(settings: Settings) -> Iterator[str]:
     for name, store in settings.stores.items():
         yield from _of_store(name, store)
-    groups = {"s3": ("[s3]", settings.s3)} | {
-        name: (f"[store:{name}]", store.own)
-        for name, store in settings.stores.items()
-        if isinstance(store.own, S3Settings)
+    groups = {
+        f"[{name}]" if name in DRIVERS else f"[store:{name}]": store for name, store in settings.object_stores.items()
     }
-    for group, s3 in groups.values():
-        yield from _of_bucket(group, s3, settings)
+    for group, store_in in groups.items():
+        yield from _of_place(group, store_in, settings)
     yield from _shared_directories(settings)
-    yield from _shared_buckets([(group, s3) for group, s3 in groups.values() if s3.bucket is not None])
+    yield from _shared_places(groups)
     yield from _defaults(settings)
     yield from _unchecked(settings)
 
@@ -64,30 +62,41 @@ def _of_store(name: str, store: NamedStoreSettings) -> Iterator[str]:
         yield f"{group} driver is 'file', but no directory is named; set directory."
     if store.driver not in (None, "file") and store.directory is not None:
         yield f"{group} directory is {str(store.directory)!r}, but its driver is {store.driver!r}; remove directory."
-    if isinstance(store.own, S3Settings) and store.own.bucket is None:
-        yield f"{group} driver is 's3', but no bucket is named; set bucket."
+    if isinstance(store.own, ObjectStoreSettings) and getattr(store.own, store.own.place_option) is None:
+        wanted = store.own.place_option
+        yield f"{group} driver is {store.driver!r}, but no {wanted} is named; set {wanted}."
 
 
-def _of_bucket(group: str, s3: S3Settings, settings: Settings) -> Iterator[str]:
-    if s3.bucket is None:
+def _of_place(group: str, store: ObjectStoreSettings, settings: Settings) -> Iterator[str]:
+    if isinstance(store, AzureSettings):
+        yield from _of_container(group, store)
+    if store.place is None:
         return
-    if (s3.access_key_id is None) != (s3.secret_access_key is None):
+    if isinstance(store, S3Settings) and (store.access_key_id is None) != (store.secret_access_key is None):
         given, missing = "access_key_id", "secret_access_key"
-        if s3.access_key_id is None:
+        if store.access_key_id is None:
             given, missing = missing, given
         yield f"{group} {given} is set, but {missing} is not; set both, or none."
-    if s3.retry_time >= settings.uploads.store_timeout:
+    if store.retry_time >= settings.uploads.store_timeout:
         yield (
-            f"{group} retry_time is {show_duration(s3.retry_time)}, but it must be below [uploads] store_timeout, "
+            f"{group} retry_time is {show_duration(store.retry_time)}, but it must be below [uploads] store_timeout, "
             f"which is {show_duration(settings.uploads.store_timeout)}, so that an upload outlives its retries; lower "
             "the one or raise the other."
         )
-    if s3.max_transfers >= settings.uploads.max_concurrent:
+    if store.max_transfers >= settings.uploads.max_concurrent:
         yield (
-            f"{group} max_transfers is {s3.max_transfers}, but it must be below [uploads] max_concurrent, which is "
+            f"{group} max_transfers is {store.max_transfers}, but it must be below [uploads] max_concurrent, which is "
             f"{settings.uploads.max_concurrent}, so that readers of other stores have places left; lower the one or "
             "raise the other."
         )
+
+
+def _of_container(group: str, azure: AzureSettings) -> Iterator[str]:
+    if (azure.container is None) != (azure.account is None):
+        given, missing = ("account", "container") if azure.container is None else ("container", "account")
+        yield f"{group} {given} is set, but {missing} is not; a container is found by both."
+    if azure.account_key is not None and azure.sas_token is not None:
+        yield f"{group} account_key and sas_token are both set; the service is one of them, so unset the other."
 
 
 def _shared_directories(settings: Settings) -> Iterator[str]:
@@ -108,11 +117,12 @@ def _shared_directories(settings: Settings) -> Iterator[str]:
             )
 
 
-def _shared_buckets(buckets: Sequence[tuple[str, S3Settings]]) -> Iterator[str]:
-    for (one, first), (other, second) in combinations(buckets, 2):
-        if (first.endpoint, first.bucket, first.prefix) == (second.endpoint, second.bucket, second.prefix):
+def _shared_places(groups: Mapping[str, ObjectStoreSettings]) -> Iterator[str]:
+    places = {group: (store.place_option, store.place) for group, store in groups.items()}
+    for (one, (_, first)), (other, (option, second)) in combinations(places.items(), 2):
+        if first is not None and second is not None and first.whereabouts == second.whereabouts:
             yield (
-                f"{other} bucket is {second.bucket!r}, but {one} is the same place; give each store a bucket or a "
+                f"{other} {option} is {second.name!r}, but {one} is the same place; give each store a {option} or a "
                 "prefix of its own."
             )
 
@@ -152,8 +162,9 @@ def _unchecked(settings: Settings) -> Iterator[str]:
 
 
 def _no_store(title: str, name: str, known: Mapping[str, str]) -> str:
-    if name == "s3":
-        return f"{title} is 's3', but no bucket is named; set [s3] bucket."
+    if name in DRIVER_SECTIONS:
+        wanted = DRIVER_SECTIONS[name].place_option
+        return f"{title} is {name!r}, but no {wanted} is named; set [{name}] {wanted}."
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"name one of {', '.join(known)}, or add a group [store:{name}]."
     return f"{title} is {name!r}, but there is no such store; {hint}"

@@ -32,14 +32,14 @@ from glare.settings.options.links import LinkSettings
 from glare.settings.options.listening import ServerSettings
 from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
-from glare.settings.options.objects import S3Settings
+from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings
 from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.stores import NamedStoreSettings, ProjectSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.tokens import TokensSettings
 from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
-from glare.stores.objects.options import S3Options, Times
+from glare.stores.objects.options import PlaceOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class Settings:
     glance_store: GlanceStoreSettings
     store: StoreSettings
     s3: S3Settings
+    azure: AzureSettings
     uploads: UploadSettings
     unpacking: UnpackingSettings
     locations: LocationsSettings
@@ -160,22 +161,21 @@ class Settings:
         )
 
     @property
-    def buckets(self) -> Mapping[str, S3Settings]:
-        """The options of each store in a bucket of S3 that is there, by its name."""
-        own = {"s3": self.s3} | {
-            name: store.own for name, store in self.stores.items() if isinstance(store.own, S3Settings)
-        }
-        return {name: s3 for name, s3 in own.items() if s3.bucket is not None}
+    def object_stores(self) -> Mapping[str, ObjectStoreSettings]:
+        """The options of each store in an object store, by its name, also of those whose place is not named."""
+        named = {name: store.own for name, store in self.stores.items() if isinstance(store.own, ObjectStoreSettings)}
+        return {"s3": self.s3, "azure": self.azure, **named}
 
     @property
-    def s3_options(self) -> Mapping[str, S3Options]:
-        """What each store in a bucket of S3 is made of, by its name."""
-        return {name: _s3_options(s3, s3.bucket) for name, s3 in self.buckets.items() if s3.bucket is not None}
+    def places(self) -> Mapping[str, PlaceOptions]:
+        """Where each store in an object store is, by its name: of those whose place is named."""
+        places = {name: store.place for name, store in self.object_stores.items()}
+        return {name: place for name, place in places.items() if place is not None}
 
     @property
     def places_at_stores(self) -> Mapping[str, int]:
         """How many bodies each remote store may have under way in a process."""
-        return {name: s3.max_transfers for name, s3 in self.buckets.items()}
+        return {name: self.object_stores[name].max_transfers for name in self.places}
 
     @property
     def webhooks(self) -> EgressSettings:
@@ -209,28 +209,6 @@ class Settings:
     def log_level(self) -> str:
         """The level in effect: `debug` lowers it."""
         return "debug" if self.server.debug else self.logging.level
-
-
-def _s3_options(s3: S3Settings, bucket: str) -> S3Options:
-    return S3Options(
-        bucket=bucket,
-        prefix=s3.prefix or "",
-        endpoint=s3.endpoint,
-        region=s3.region,
-        path_style=s3.endpoint is not None if s3.path_style is None else s3.path_style,
-        ca_file=s3.ca_file,
-        times=Times(
-            connect=s3.connect_timeout,
-            request=s3.request_timeout,
-            stall=s3.read_timeout,
-            retries=s3.retries,
-            retry_time=s3.retry_time,
-        ),
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-        credentials_file=s3.credentials_file,
-        profile=s3.profile,
-    )
 
 
 def pipeline_of(identity: IdentitySettings, paste_deploy: PasteDeploySettings) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Final
@@ -15,7 +15,7 @@ from glare.stores.base import Observer, Store, log_call
 from glare.stores.contract import Driver
 from glare.stores.database import DatabaseDriver
 from glare.stores.filesystem import FilesystemDriver
-from glare.stores.objects.options import EXTRA, S3Options
+from glare.stores.objects.options import PlaceOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class DriverSettings:
 
     `reserve` bytes stay free. `db` and `aside` are the service's database by two sets of connections; probes use the
     second, where there is one. `recorded` says by which identity the database knows the store of a name, None where it
-    is not to be asked. `s3` is None where no bucket is named.
+    is not to be asked. `places` are those of object stores, by the names of their stores.
     """
 
     directory: Path
@@ -32,7 +32,7 @@ class DriverSettings:
     db: Database
     aside: Database | None
     recorded: Callable[[str], str | None]
-    s3: S3Options | None = None
+    places: Mapping[str, PlaceOptions] = field(default_factory=dict)
 
 
 def _always(_: DriverSettings) -> bool:
@@ -65,29 +65,36 @@ def _database(settings: DriverSettings, name: str) -> Driver:
     return DatabaseDriver(settings.db, name=name, reserve=settings.reserve, aside=settings.aside)
 
 
-def _s3(settings: DriverSettings, name: str) -> Driver:
-    assert settings.s3 is not None  # noqa: S101 - `make_stores` makes what is configured
-    driver: Driver = _library(name).make_driver(settings.s3, name, lambda: settings.recorded(name))
+def _in_objects(driver: str) -> StoreKind:
+    """A store in an object store; the module in `glare.stores.objects` has the driver's name."""
+    return StoreKind(_placed, remote=True, configured=lambda settings: driver in settings.places)
+
+
+def _placed(settings: DriverSettings, name: str) -> Driver:
+    place = settings.places[name]
+    driver: Driver = _library(place, name).make_driver(place, name, lambda: settings.recorded(name))
     return driver
 
 
-def _library(name: str) -> ModuleType:
-    """The module for S3: its library is an extra, which takes a while to import. Raises `Unavailable`."""
+def _library(place: PlaceOptions, name: str) -> ModuleType:
+    """The module of a place: its library is an extra, which takes a while to import. Raises `Unavailable`."""
     try:
-        return importlib.import_module("glare.stores.objects.s3")
+        return importlib.import_module(f"glare.stores.objects.{place.driver}")
     except ModuleNotFoundError:
-        raise Unavailable(f"Store {name!r} needs obstore, which is not installed; install '{EXTRA}'.") from None
+        raise Unavailable(
+            f"Store {name!r} needs obstore, which is not installed; install 'glare-server[{place.driver}]'."
+        ) from None
 
 
-def survey(buckets: Mapping[str, S3Options]) -> tuple[Sequence[str], Sequence[str]]:
-    """What is wrong with the places of remote stores, by name, and what their operator may want to know, in
+def survey(places: Mapping[str, PlaceOptions]) -> tuple[Sequence[str], Sequence[str]]:
+    """What is wrong with the places of object stores, by name, and what their operator may want to know, in
     sentences.
     """
     problems: list[str] = []
     warnings: list[str] = []
-    for name, s3 in buckets.items():
+    for name, place in places.items():
         try:
-            found = _library(name).survey(s3, name)
+            found = _library(place, name).survey(place, name)
         except Unavailable as error:
             problems.append(error.message)
         else:
@@ -100,7 +107,8 @@ DRIVERS: Final[Mapping[str, StoreKind]] = MappingProxyType(
     {
         "file": StoreKind(_file, older_names=("filesystem",), serves_files=True),
         "database": StoreKind(_database, several=False),
-        "s3": StoreKind(_s3, remote=True, configured=lambda settings: settings.s3 is not None),
+        "s3": _in_objects("s3"),
+        "azure": _in_objects("azure"),
     }
 )
 """Stores by the name that blobs remember: one that is in use never changes its name."""

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
-from glare.stores.objects.options import S3Options
+from glare.stores.objects.options import PlaceOptions
+from support.origins.http_relay import HttpRelay
+from support.programs.azurite import Azurite, in_container
 from support.programs.seaweedfs import BUCKET, SeaweedFS, in_bucket
+from support.stores import port_of
+
+
+@pytest.fixture(params=["s3", "azure"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each store that a test is about: all, where it does not say which."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-def bucket(seaweedfs: SeaweedFS) -> S3Options:
-    """Options for a part of the server's bucket that is the test's own, and empty."""
-    return in_bucket(BUCKET, seaweedfs.endpoint, prefix=f"test-{uuid.uuid4().hex[:12]}/")
+def bucket(kind: str, request: pytest.FixtureRequest) -> PlaceOptions:
+    """Options for a part of a bucket that is the test's own, and empty."""
+    prefix = f"test-{uuid.uuid4().hex[:12]}/"
+    if kind == "azure":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        return in_container(azurite.endpoint, prefix=prefix)
+    seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
+    return in_bucket(BUCKET, seaweedfs.endpoint, prefix=prefix)
+
+
+@pytest.fixture
+def relay(bucket: PlaceOptions) -> Iterator[HttpRelay]:
+    """A relay before the bucket's server."""
+    with HttpRelay(port_of(bucket)) as relay:
+        yield relay

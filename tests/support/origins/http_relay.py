@@ -120,7 +120,10 @@ class HttpRelay:
         if spoiled.status is None or spoiled.lost:
             up.sendall(b"".join(spoiled.before(request.head, request.body)))
             head = back.until_empty_line()
-            body = b"" if request.method == "HEAD" else back.body(head)
+            if request.method == "HEAD":
+                body = b""
+            else:
+                head, body = back.body(head)
         if spoiled.status is not None:
             client.sendall(b"HTTP/1.1 %d Spoiled\r\nContent-Length: 0\r\n\r\n" % spoiled.status)
             return True
@@ -152,17 +155,18 @@ class _Stream:
             self._more()
         return self._take(size)
 
-    def body(self, head: bytes) -> bytes:
-        """The body of an answer, as it is on the wire."""
-        if not re.search(rb"(?i)transfer-encoding: *chunked", head):
-            return self.exactly(_length(head))
-        body = b""
-        while not body.endswith(b"0\r\n\r\n"):
+    def body(self, head: bytes) -> tuple[bytes, bytes]:
+        """The head of an answer and its body; one in chunks is put together, and has a length in its head."""
+        chunked = re.search(rb"(?im)^transfer-encoding: *chunked\r\n", head)
+        if chunked is None:
+            return head, self.exactly(_length(head))
+        body, size = bytearray(), -1
+        while size:
             while (end := self._rest.find(b"\r\n")) < 0:
                 self._more()
-            line = self._take(end + 2)
-            body += line + self.exactly(int(line, 16) + 2)
-        return body
+            size = int(self._take(end + 2), 16)
+            body += self.exactly(size + 2)[:size]
+        return head.replace(chunked[0], b"Content-Length: %d\r\n" % len(body)), bytes(body)
 
     def _take(self, size: int) -> bytes:
         data = bytes(self._rest[:size])

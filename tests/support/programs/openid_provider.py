@@ -1,15 +1,8 @@
-"""A certified OpenID Connect provider for tests: `oidc-provider` of npm, in a folder of its own that is made once.
-
-The packages come by `package-lock.json`, which names each by its digest and no place that it comes from. No script of a
-package runs.
-"""
+"""A certified OpenID Connect provider for tests: `oidc-provider` of npm."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,42 +10,17 @@ from pathlib import Path
 from typing import Final, Self
 
 import httpx2
-import pytest
 
-HERE: Final = Path(__file__).with_name("oidc_provider")
-FOLDER: Final = Path(__file__).resolve().parents[3] / ".venv-oidc-provider"
+from support.programs.npm import NoProgramError, NpmProgram, give_up
+
+PROVIDER: Final = NpmProgram(
+    words="the OpenID Connect provider",
+    sources=Path(__file__).with_name("oidc_provider"),
+    name=".venv-oidc-provider",
+    files=("provider.mjs",),
+)
 AUDIENCE: Final = "https://glare.example.com"
-_SOURCES: Final = ("package.json", "package-lock.json", "provider.mjs")
 _SECRET: Final = "a secret of these tests only"
-
-
-class NoProviderError(Exception):
-    """There can be no provider here."""
-
-
-def made() -> Path:
-    """The folder with the provider and its packages; made where it is not there or out of date. Raises
-    `NoProviderError`.
-    """
-    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
-    if missing:
-        raise NoProviderError(f"missing: {', '.join(missing)}")
-    stamp = FOLDER / ".made-of"
-    wanted = hashlib.sha256(b"\0".join((HERE / name).read_bytes() for name in _SOURCES)).hexdigest()
-    with (HERE / "package-lock.json").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.read_text() == wanted:
-            return FOLDER
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir()
-        for name in _SOURCES:
-            shutil.copy(HERE / name, FOLDER / name)
-        words = ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(words, cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NoProviderError(f"the packages of the OpenID Connect provider cannot be had: {done.stderr[-2000:]}")
-        stamp.write_text(wanted)
-    return FOLDER
 
 
 class OidcProvider:
@@ -65,7 +33,7 @@ class OidcProvider:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["node", str(made() / "provider.mjs")],
+                ["node", str(PROVIDER.made() / "provider.mjs")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -75,7 +43,7 @@ class OidcProvider:
         said = self._line()
         if not said.startswith("listening "):
             self.__exit__()
-            raise NoProviderError(f"the OpenID Connect provider did not start: {self._log.read_text()[-2000:]}")
+            raise NoProgramError(f"the OpenID Connect provider did not start: {self._log.read_text()[-2000:]}")
         self.url = f"http://127.0.0.1:{said.split()[1]}"
         return self
 
@@ -125,10 +93,8 @@ def running_provider(folder: Path) -> Iterator[OidcProvider]:
     """
     try:
         provider = OidcProvider(folder / "provider.log").__enter__()
-    except NoProviderError as reason:
-        if os.environ.get("GLARE_TEST_REQUIRE") == "all":
-            pytest.fail(str(reason), pytrace=False)
-        pytest.skip(str(reason))
+    except NoProgramError as reason:
+        give_up(reason)
     try:
         yield provider
     finally:

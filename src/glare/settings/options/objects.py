@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 from glare.settings.declare import (
     Section,
@@ -17,10 +18,120 @@ from glare.settings.declare import (
     seconds,
     section,
 )
+from glare.stores.objects.options import AzureOptions, PlaceOptions, S3Options, Times
+
+
+def _prefix() -> Any:
+    return optional_text(
+        "What the names of keys begin with, such as `glare/`, where the place is not for Glare alone; it ends with a "
+        "slash. It cannot be changed later: keys are not renamed.",
+        pattern=re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,127}/){1,8}"),
+        words="text such as `glare/`, of letters, digits, dots, dashes and underscores, with a slash at its end",
+    )
+
+
+def _ca_file() -> Any:
+    return optional_path(
+        "PEM file of the authorities that the certificate of `endpoint` may be of, besides the well-known ones."
+    )
+
+
+def _trusted() -> Any:
+    return flag(
+        "false",
+        "Whether bytes leave without being compared with what was recorded of them, for who trusts the service: only "
+        "their length is. That saves about 1 ms of CPU a MiB. `glare-server fsck` and the patrol compare all the same.",
+    )
+
+
+def _connect_timeout() -> Any:
+    return seconds("5 s", "How long a connection to the service may take to come about.", at_least=0.1, at_most=120)
+
+
+def _request_timeout() -> Any:
+    return seconds(
+        "60 s",
+        "How long a request of a bounded size may take: a part of 8 MiB at most, a list, a deletion. At 150 kB/s a "
+        "part takes as long.",
+        at_least=0.1,
+        at_most=3600,
+    )
+
+
+def _read_timeout() -> Any:
+    return seconds(
+        "30 s",
+        "How long a download from the service may bring no byte before it is begun anew where it is.",
+        at_least=0.1,
+        at_most=3600,
+    )
+
+
+def _retries() -> Any:
+    return integer(
+        "5",
+        "How often a request that was not answered, or with 5xx, is repeated, after pauses that grow from 0.1 s to 5 "
+        "s; and how often in a row a download is begun anew that brings nothing.",
+        at_least=0,
+        at_most=20,
+    )
+
+
+def _retry_time() -> Any:
+    return seconds(
+        "60 s",
+        "How long after its beginning a request is still repeated. Less than `[uploads] store_timeout`.",
+        at_least=0,
+        at_most=3600,
+    )
+
+
+def _max_transfers() -> Any:
+    return integer(
+        "128",
+        "Uploads to and downloads from this store at the same time in one process; more wait, and hold no thread. "
+        "Fewer than `[uploads] max_concurrent`, so that a slow service leaves room for the other stores.",
+        at_least=1,
+        at_most=4096,
+    )
+
+
+class ObjectStoreSettings(Section):
+    """What all object stores have; each declares it as an option of its own group."""
+
+    __slots__ = ()
+    prefix: str | None
+    endpoint: str | None
+    ca_file: Path | None
+    trusted: bool
+    connect_timeout: float
+    request_timeout: float
+    read_timeout: float
+    retries: int
+    retry_time: float
+    max_transfers: int
+
+    place_option: ClassVar[str]
+    """The option that names the place."""
+
+    @property
+    def place(self) -> PlaceOptions | None:
+        """Where the store is; None where it is not named."""
+        raise NotImplementedError
+
+    @property
+    def times(self) -> Times:
+        return Times(
+            connect=self.connect_timeout,
+            request=self.request_timeout,
+            stall=self.read_timeout,
+            retries=self.retries,
+            retry_time=self.retry_time,
+        )
 
 
 @section("s3")
-class S3Settings(Section):
+class S3Settings(ObjectStoreSettings):
     """A bucket of S3, or of what speaks it; the store `s3` is there where a bucket is named."""
 
     bucket: str | None = optional_text(
@@ -28,12 +139,7 @@ class S3Settings(Section):
         pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"),
         words="the name of a bucket",
     )
-    prefix: str | None = optional_text(
-        "What the names of keys begin with, such as `glare/`, where the bucket is not for Glare alone; it ends with a "
-        "slash. It cannot be changed later: keys are not renamed.",
-        pattern=re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,127}/){1,8}"),
-        words="text such as `glare/`, of letters, digits, dots, dashes and underscores, with a slash at its end",
-    )
+    prefix: str | None = _prefix()
     endpoint: str | None = optional_url(
         "URL of the service, such as `https://s3.example.org`. Unset: Amazon's. With `http` nothing is encrypted."
     )
@@ -46,9 +152,7 @@ class S3Settings(Section):
         "Whether the bucket stands in the path of URLs rather than in the name of their host. Unset: where `endpoint` "
         "is set."
     )
-    ca_file: Path | None = optional_path(
-        "PEM file of the authorities that the certificate of `endpoint` may be of, besides the well-known ones."
-    )
+    ca_file: Path | None = _ca_file()
     access_key_id: str | None = optional_secret(
         "Who the service is there. Unset, with `secret_access_key`: what the variables of the AWS tools say "
         "(`AWS_ACCESS_KEY_ID` and so on), then their file of credentials, then the role of the container or instance.",
@@ -64,44 +168,85 @@ class S3Settings(Section):
         pattern=re.compile(r"[!-~]{1,64}"),
         words="the name of a profile",
     )
-    trusted: bool = flag(
-        "false",
-        "Whether bytes leave without being compared with what was recorded of them, for who trusts the service: only "
-        "their length is. That saves about 1 ms of CPU a MiB. `glare-server fsck` and the patrol compare all the same.",
+    trusted: bool = _trusted()
+    connect_timeout: float = _connect_timeout()
+    request_timeout: float = _request_timeout()
+    read_timeout: float = _read_timeout()
+    retries: int = _retries()
+    retry_time: float = _retry_time()
+    max_transfers: int = _max_transfers()
+
+    place_option: ClassVar[str] = "bucket"
+
+    @property
+    def place(self) -> S3Options | None:
+        if self.bucket is None:
+            return None
+        return S3Options(
+            prefix=self.prefix or "",
+            endpoint=self.endpoint,
+            ca_file=self.ca_file,
+            times=self.times,
+            bucket=self.bucket,
+            region=self.region,
+            path_style=self.endpoint is not None if self.path_style is None else self.path_style,
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            credentials_file=self.credentials_file,
+            profile=self.profile,
+        )
+
+
+@section("azure")
+class AzureSettings(ObjectStoreSettings):
+    """A container of Azure Blob Storage; the store `azure` is there where a container is named."""
+
+    account: str | None = optional_text(
+        "The storage account that the container is in.",
+        pattern=re.compile(r"[a-z0-9]{3,24}"),
+        words="the name of a storage account, 3 to 24 lower-case letters and digits",
     )
-    connect_timeout: float = seconds(
-        "5 s", "How long a connection to the service may take to come about.", at_least=0.1, at_most=120
+    container: str | None = optional_text(
+        "Container of the store `azure`. Unset: there is no such store. All nodes name the same one.",
+        pattern=re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}"),
+        words="the name of a container, 3 to 63 lower-case letters, digits and single dashes",
     )
-    request_timeout: float = seconds(
-        "60 s",
-        "How long a request of a bounded size may take: a part of 8 MiB at most, a list, a deletion. At 150 kB/s a "
-        "part takes as long.",
-        at_least=0.1,
-        at_most=3600,
+    prefix: str | None = _prefix()
+    endpoint: str | None = optional_url(
+        "URL of the account's blob service, where it is not `https://ACCOUNT.blob.core.windows.net`. With `http` "
+        "nothing is encrypted."
     )
-    read_timeout: float = seconds(
-        "30 s",
-        "How long a download from the service may bring no byte before it is begun anew where it is.",
-        at_least=0.1,
-        at_most=3600,
+    ca_file: Path | None = _ca_file()
+    account_key: str | None = optional_secret(
+        "A key of the account. Unset, without `sas_token` too: what the variables `AZURE_STORAGE_ACCOUNT_KEY`, "
+        "`AZURE_CLIENT_ID` and so on say, then the managed identity of the machine.",
+        at_most=256,
     )
-    retries: int = integer(
-        "5",
-        "How often a request that was not answered, or with 5xx, is repeated, after pauses that grow from 0.1 s to 5 "
-        "s; and how often in a row a download is begun anew that brings nothing.",
-        at_least=0,
-        at_most=20,
+    sas_token: str | None = optional_secret(
+        "A shared access signature of the container, which may read, write, delete and list. It is not renewed.",
+        at_most=2048,
     )
-    retry_time: float = seconds(
-        "60 s",
-        "How long after its beginning a request is still repeated. Less than `[uploads] store_timeout`.",
-        at_least=0,
-        at_most=3600,
-    )
-    max_transfers: int = integer(
-        "128",
-        "Uploads to and downloads from this store at the same time in one process; more wait, and hold no thread. "
-        "Fewer than `[uploads] max_concurrent`, so that a slow service leaves room for the other stores.",
-        at_least=1,
-        at_most=4096,
-    )
+    trusted: bool = _trusted()
+    connect_timeout: float = _connect_timeout()
+    request_timeout: float = _request_timeout()
+    read_timeout: float = _read_timeout()
+    retries: int = _retries()
+    retry_time: float = _retry_time()
+    max_transfers: int = _max_transfers()
+
+    place_option: ClassVar[str] = "container"
+
+    @property
+    def place(self) -> AzureOptions | None:
+        if self.container is None or self.account is None:
+            return None
+        return AzureOptions(
+            prefix=self.prefix or "",
+            endpoint=self.endpoint,
+            ca_file=self.ca_file,
+            times=self.times,
+            account=self.account,
+            container=self.container,
+            account_key=self.account_key,
+            sas_token=self.sas_token,
+        )

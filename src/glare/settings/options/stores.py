@@ -14,17 +14,17 @@ from glare.settings.declare import (
     store_names,
 )
 from glare.settings.options.content import LATER_STORES
-from glare.settings.options.objects import S3Settings
+from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings
 from glare.stores.drivers import own_places
 
-DRIVER_SECTIONS: dict[str, type[Section]] = {"s3": S3Settings}
+DRIVER_SECTIONS: dict[str, type[ObjectStoreSettings]] = {"s3": S3Settings, "azure": AzureSettings}
 """The options that a driver has in a group of its own, and a store with this driver in the store's group."""
 
 
 @section("store:N")
 class NamedStoreSettings(Section):
-    """A store beside `file`, `database` and `s3`; the group is named after it, such as `[store:archive]`. It has the
-    options of its driver's group too, such as those of `[s3]`. A group of the name of one of these three says
+    """A store beside `file`, `database`, `s3` and `azure`; the group is named after it, such as `[store:archive]`. It
+    has the options of its driver's group too, such as those of `[s3]`. A group of the name of one of these four says
     `read_only` and `weight` of it.
 
     `own` are the options of the driver's group.

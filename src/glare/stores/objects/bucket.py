@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 WRITER: Final = "glare-writer"
-"""The field of a key's metadata that says who made it."""
+"""The field of a key's metadata that says who made it, in stores that take any name for it."""
 
 _PIECE: Final = 1 << 20
 _PAGE: Final = 1000
-_NO_SUCH_RANGE: Final = 416
 
 
 class Exists(Exception):
@@ -78,7 +77,12 @@ class Upload:
 
 
 class Uploads(Protocol):
-    """The multipart uploads of a bucket, for those who look for what others have left."""
+    """The multipart uploads of a bucket, for those who look for what others have left. `aborted` says whether an upload
+    that its own writer aborts leaves nothing.
+    """
+
+    @property
+    def aborted(self) -> bool: ...
 
     def under(self, folder: str) -> Iterator[Upload]:
         """Those of keys in a folder. Raises a `GlareError`."""
@@ -88,7 +92,9 @@ class Uploads(Protocol):
 
 
 class NoUploads:
-    """For stores that forget unfinished uploads by themselves."""
+    """For stores that forget unfinished uploads by themselves, or that nobody can ask for them."""
+
+    aborted = True
 
     def under(self, folder: str) -> Iterator[Upload]:
         return iter(())
@@ -101,11 +107,13 @@ class NoUploads:
 class Clients:
     """One bucket by clients with different time-outs: `quick` for requests of a bounded size, `streams` for bodies that
     are read as slowly as their reader likes, `probes` for who would rather hear that there is no answer than wait.
+    `writer_field` is where they keep who made a key.
     """
 
     quick: ObjectStore
     streams: ObjectStore
     probes: ObjectStore
+    writer_field: str = WRITER
 
 
 class Bucket:
@@ -116,15 +124,16 @@ class Bucket:
         self._quick = clients.quick
         self._streams = clients.streams
         self._probes = clients.probes
+        self._writer_field = clients.writer_field
         self.uploads = uploads
 
     def make(self, key: str, data: bytes, content_type: str, writer: str) -> None:
         """Make a key, in one request. Raises `Exists` where there is one of this name by another writer."""
-        attributes = {"Content-Type": content_type, WRITER: writer}
+        attributes = {"Content-Type": content_type, self._writer_field: writer}
         try:
-            with self._named("put"):
+            with self._named("make"):
                 obstore.put(self._quick, key, data, attributes=attributes, mode="create", use_multipart=False)
-        except AlreadyExistsError:
+        except _Taken:
             # The store may have made it before, and its answer was lost: then the request was repeated.
             found = self.look(key)
             if found is None or found.writer != writer:
@@ -146,7 +155,7 @@ class Bucket:
         """What is there; None where there is nothing."""
         try:
             with self._named("look"):
-                return _look(obstore.get(self._quick, key, options={"head": True}))
+                return self._look(obstore.get(self._quick, key, options={"head": True}))
         except Missing:
             return None
 
@@ -155,7 +164,7 @@ class Bucket:
         with self._named("get"):
             found = obstore.get(self._probes if hurried else self._quick, key)
         with self._named("read"):
-            return _look(found), bytes(found.bytes())
+            return self._look(found), bytes(found.bytes())
 
     def get(self, key: str, start: int, end: int | None) -> Coming:
         """The bytes from `start` to `end` (excluded; None: the end), fewer where the key has fewer.
@@ -179,7 +188,7 @@ class Bucket:
             if start < look.size:
                 raise Broken("a range that exists is refused") from None
             return Coming(look, start, start, iter(()))
-        look = _look(found)
+        look = self._look(found)
         first, last = found.range
         if first != start or last > look.size or (end is not None and last != min(end, look.size)):
             raise Broken(f"bytes {first} to {last} of {look.size} came instead of {start} to {end}")
@@ -194,6 +203,8 @@ class Bucket:
             for page in obstore.list(self._quick, folder, offset=after or None, chunk_size=_PAGE):
                 for meta in page:
                     key = str(meta["path"])
+                    if key <= after:  # Some begin with it, and some at the beginning.
+                        continue
                     if key <= before:
                         raise Broken("keys are not listed in the order of their names")
                     before = key
@@ -202,11 +213,24 @@ class Bucket:
     def remove(self, keys: Sequence[str]) -> None:
         """Remove keys; those that are gone count as removed."""
         for begin in range(0, len(keys), _PAGE):
-            try:
-                with self._named("delete"):
-                    obstore.delete(self._quick, list(keys[begin : begin + _PAGE]))
-            except Missing:
-                continue
+            page = keys[begin : begin + _PAGE]
+            if not self._removed(page) and len(page) > 1:
+                # Where one of them is gone, some stores say nothing of the others.
+                for key in page:
+                    self._removed([key])
+
+    def _removed(self, keys: Sequence[str]) -> bool:
+        """Remove keys; False where one of them is gone already."""
+        try:
+            with self._named("delete"):
+                obstore.delete(self._quick, list(keys))
+        except Missing:
+            return False
+        return True
+
+    def _look(self, found: Any) -> Look:
+        attributes = found.attributes
+        return Look(int(found.meta["size"]), attributes.get("Content-Type"), attributes.get(self._writer_field))
 
     def _pieces(self, found: Any, size: int) -> Iterator[bytes]:
         come = 0
@@ -224,14 +248,14 @@ class Bucket:
         """Give errors of the library their names. What it says of a request is not told on, nor in a traceback."""
         try:
             yield
-        except AlreadyExistsError:
-            raise
         except FileNotFoundError as error:
             if failures.names_no_bucket(error):
                 raise failures.named(error, self.store, action) from None
             raise Missing from None
         except (BaseError, OSError) as error:
-            if failures.status_of(error) == _NO_SUCH_RANGE:
+            if isinstance(error, AlreadyExistsError) and action == "make" and not failures.names_no_bucket(error):
+                raise _Taken from None
+            if failures.begins_behind(error):
                 raise _BehindTheEnd from None
             if action == "read" and failures.status_of(error) is None:
                 raise Broken("the body did not arrive whole") from None
@@ -264,14 +288,13 @@ class Writing:
             self._file.__exit__(_GivenUp, given_up, None)
 
 
+class _Taken(Exception):
+    """There is a key of this name."""
+
+
 class _BehindTheEnd(Exception):
     """A range begins where the key has ended."""
 
 
 class _GivenUp(Exception):
     """What the library is told, so that it removes parts rather than make a key of them."""
-
-
-def _look(found: Any) -> Look:
-    attributes = found.attributes
-    return Look(int(found.meta["size"]), attributes.get("Content-Type"), attributes.get(WRITER))

@@ -16,10 +16,14 @@ _log = logging.getLogger(__name__)
 _STATUS: Final = re.compile(r"status code: (\d{3})\b")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>|\(code: ([A-Za-z0-9.]{1,80})\)")
 
-_NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "ContainerBeingDeleted"})
+_NO_BUCKET: Final = frozenset(
+    {"NoSuchBucket", "InvalidBucketName"}
+    | {"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled", "ResourceNotFound", "InvalidResourceName"}
+)
 _STRANGERS: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
     | {"AuthenticationFailed", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "InvalidSecurity"}
+    | {"InvalidAuthenticationInfo", "NoAuthenticationInformation", "AuthenticationRequired"}
 )
 _FULL: Final = frozenset(
     {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"}
@@ -34,6 +38,9 @@ _OTHER_RANGES: Final = (
     *("non-partial response", "Content-Range header", "content range", "NotPartial", "UnexpectedRange"),
     "InvalidContentRange",
 )
+_LOOKING_FOR_CREDENTIALS: Final = ("token request", "credential provider", "instance metadata", "workload identity")
+"""What obstore says where it got none, whatever the answer of who gives them out."""
+
 _SKEW: Final = "RequestTimeTooSkewed"
 
 
@@ -54,6 +61,11 @@ def names_no_bucket(error: BaseException) -> bool:
     return code_of(error) in _NO_BUCKET
 
 
+def begins_behind(error: BaseException) -> bool:
+    """Whether a range was asked for that begins at the end of its key, or behind it."""
+    return status_of(error) == 416 or "StartTooLarge" in str(error)
+
+
 def belies_range(error: BaseException) -> bool:
     """Whether what came was not the range that was asked for, by its head."""
     text = str(error)
@@ -66,10 +78,18 @@ def named(error: BaseException, store: str, action: str) -> GlareError:
     `Unavailable` where it says something of the store as a whole, `StoreFailed` where it may be about this request.
     """
     status, code = status_of(error), code_of(error)
+    if code is not None and code.isdigit():  # Of one of several keys.
+        status, code = int(code), None
     if status is None and code is not None:
         status = _STATUS_OF.get(code, 500)
     reason = " ".join(str(each) for each in (status, code) if each is not None) or _silence(error)
-    made = _of(status, code, reason, store)
+    if any(sign in str(error).lower() for sign in _LOOKING_FOR_CREDENTIALS):
+        made: GlareError = Unavailable(
+            f"Store {store!r} has no credentials of the service's ({reason}). Retry after its operator has given it "
+            "some, or whoever gives them out answers again."
+        )
+    else:
+        made = _of(status, code, reason, store)
     _log.error("an object store fails", extra={"store": store, "action": action, "reason": reason})
     return made
 

@@ -1,13 +1,10 @@
-"""What an operator says about an object store."""
+"""What an operator says about object stores."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-
-EXTRA: Final = "glare-server[s3]"
-"""What has to be installed."""
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +22,68 @@ class Times:
     longest_pause: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class S3Options:
-    """A bucket of S3, or of what speaks it.
-
-    `endpoint` is a URL, None for AWS. `path_style` says whether the bucket stands in the path rather than in the name
-    of the host. Credentials that are None are looked for where the AWS tools look for them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """A place in an object store, for the `driver` of this name. `prefix` is empty or ends with a slash; `endpoint` is
+    a URL, None for the service's own.
     """
 
-    bucket: str
+    driver: ClassVar[str]
     prefix: str
     endpoint: str | None
-    region: str | None
-    path_style: bool
     ca_file: Path | None
     times: Times
+
+    @property
+    def name(self) -> str:
+        """What the place is called there."""
+        raise NotImplementedError
+
+    @property
+    def whereabouts(self) -> tuple[str | None, ...]:
+        """Two places are the same where this is equal."""
+        return (self.driver, self.endpoint, self.name, self.prefix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Options(PlaceOptions):
+    """A bucket of S3, or of what speaks it.
+
+    `path_style` says whether the bucket stands in the path rather than in the name of the host. Credentials that are
+    None are looked for where the AWS tools look for them.
+    """
+
+    driver: ClassVar[str] = "s3"
+    bucket: str
+    region: str | None
+    path_style: bool
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     credentials_file: Path | None = None
     profile: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.bucket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureOptions(PlaceOptions):
+    """A container of Azure Blob Storage.
+
+    Without a key and a token obstore looks for who the service is: variables, a workload identity, a managed identity.
+    """
+
+    driver: ClassVar[str] = "azure"
+    account: str
+    container: str
+    account_key: str | None = field(default=None, repr=False)
+    sas_token: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.container
+
+    @property
+    def whereabouts(self) -> tuple[str | None, ...]:
+        return (self.driver, self.endpoint, self.account, self.container, self.prefix)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -17,47 +16,22 @@ from obstore.store import S3Store
 
 from glare.errors import GlareError, Unavailable
 from glare.stores.objects import credentials, failures
-from glare.stores.objects.bucket import Broken, Bucket, Clients, Missing, Upload
-from glare.stores.objects.driver import ObjectStoreDriver, Place
-from glare.stores.objects.layout import Keys
+from glare.stores.objects.bucket import Upload
+from glare.stores.objects.connection import Connection, Survey, retries_of
+from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.options import S3Options
-from glare.stores.objects.reader import Patience
-
-_DAY: Final = timedelta(days=1)
-_CONNECTIONS: Final = "64"
-_PROBE_SECONDS: Final = 3.0
-"""Seconds that a probe waits for the store: less than the five after which it is answered without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was found of a store's place before anything is done there, in sentences for its operator."""
-
-    problems: Sequence[str]
-    warnings: Sequence[str]
 
 
 def survey(options: S3Options, name: str) -> Survey:
-    """Ask the place, change nothing there: whether it can be reached, with these credentials, and what it does with
-    what is deleted or never finished.
+    """What `Connection.survey` says, and what the bucket does with what is deleted or never finished. Raises
+    `Unavailable` for credentials or certificates that are named and not there.
     """
-    try:
-        connection = Connection(options, name)
-        probes = connection.client(connection.probes, hurried=True)
-        uploads = S3Uploads(connection, name)
-        bucket = Bucket(name, Clients(probes, probes, probes), uploads)
-        keys = Keys(options.prefix)
-        with suppress(Missing):
-            bucket.read(keys.marker)
-        next(bucket.listed(keys.objects), None)
-    except GlareError as error:
-        return Survey([error.message], [])
-    except Broken as error:
-        return Survey([f"Store {name!r} does not deliver what it announces: {error}."], [])
-    warnings = []
-    place = urlsplit(options.endpoint or "https://")
-    if place.scheme == "http" and place.hostname not in ("127.0.0.1", "::1", "localhost"):
-        warnings.append(f"[{name}] endpoint is http, so that bytes go over the network for all to read; use https.")
+    connection = S3Connection(options, name)
+    found = connection.survey()
+    if found.problems:
+        return found
+    warnings = list(found.warnings)
+    uploads = connection.uploads()
     try:
         if uploads.versioned():
             warnings.append(
@@ -78,78 +52,45 @@ def survey(options: S3Options, name: str) -> Survey:
 
 def make_driver(options: S3Options, name: str, recorded: Callable[[], str | None]) -> ObjectStoreDriver:
     """The driver for these. Raises `Unavailable` for credentials or certificates that are named and not there."""
-    connection = Connection(options, name)
-    probes = connection.client(connection.probes, hurried=True)
-    clients = Clients(connection.client(connection.quick), connection.client(connection.streams), probes)
-    bucket = Bucket(name, clients, S3Uploads(connection, name))
-    place = Place(bucket, Keys(options.prefix), connection.words)
-    times = options.times
-    patience = Patience(times.retries + 1, times.longest_pause)
-    return ObjectStoreDriver(place, name=name, patience=patience, recorded=recorded)
+    return S3Connection(options, name).driver(recorded)
 
 
-class Connection:
+class S3Connection(Connection):
     """How clients of a bucket are made."""
 
     def __init__(self, options: S3Options, store: str) -> None:
+        super().__init__(options, store, f"bucket {options.bucket!r}")
         self._options = options
         self._who = credentials.find(options)
-        times = options.times
-        endpoint = options.endpoint
-        common: dict[str, Any] = {
-            "connect_timeout": timedelta(seconds=times.connect),
-            "pool_max_idle_per_host": _CONNECTIONS,
-            "allow_http": endpoint is not None and endpoint.startswith("http:"),
-        }
-        if options.ca_file is not None:
-            try:
-                common["root_certificate"] = options.ca_file.read_bytes()
-            except OSError as error:
-                raise Unavailable(
-                    f"[{store}] ca_file {str(options.ca_file)!r} cannot be read ({error.strerror}); name a PEM file of "
-                    "certificates."
-                ) from None
-        self.quick = {**common, "timeout": timedelta(seconds=times.request)}
-        # A stream lasts as long as its reader likes; only the silence of the store is bounded.
-        self.streams = {**common, "timeout": _DAY, "read_timeout": timedelta(seconds=times.stall)}
-        wait = timedelta(seconds=min(_PROBE_SECONDS, times.request))
-        self.probes = {**common, "timeout": wait, "connect_timeout": min(wait, common["connect_timeout"])}
-        self.words = f"bucket {options.bucket!r}{f' at {endpoint}' if endpoint else ''}"
 
-    def client(self, http: dict[str, Any], *, path: str | None = None, hurried: bool = False) -> S3Store:
-        """A client of the bucket, which repeats nothing where it is `hurried`; with `path`, one whose keys are put
-        behind that path and query.
-        """
-        options, times = self._options, self._options.times
-        words: dict[str, Any] = {
-            "virtual_hosted_style_request": not options.path_style,
-            "checksum_algorithm": "SHA256",
-            **self._who,
-        }
-        if options.region is not None or options.endpoint is not None:
-            words["region"] = options.region or "us-east-1"
+    def make(self, http: Mapping[str, Any], retries: Mapping[str, Any]) -> S3Store:
+        options = self._options
+        words: dict[str, Any] = {"virtual_hosted_style_request": not options.path_style}
         if options.endpoint is not None:
             words["endpoint"] = options.endpoint if options.path_style else self._host()
-        if path is not None:
-            words |= {
-                "endpoint": f"{self._base()}{path}",
-                "virtual_hosted_style_request": True,
-                "disable_bulk_delete": True,
-            }
-        retries: Any = {
-            "max_retries": 0 if hurried else times.retries,
-            "retry_timeout": timedelta(seconds=times.retry_time),
-            "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=times.longest_pause)},
+        return self._make(words, http, retries)
+
+    def uploads(self) -> S3Uploads:
+        return S3Uploads(self, self.store)
+
+    def behind(self, path: str) -> S3Store:
+        """A client whose keys are put behind this path and query of the bucket."""
+        words = {
+            "endpoint": f"{self._base()}{path}",
+            "virtual_hosted_style_request": True,
+            "disable_bulk_delete": True,
         }
-        client: Any = http
-        try:
-            return S3Store(options.bucket, client_options=client, retry_config=retries, **words)
-        except (BaseError, ValueError):
-            # Its text may quote what it was given.
-            raise Unavailable(
-                f"A client for {self.words} cannot be made; check the endpoint, the region and the certificates of its "
-                "store."
-            ) from None
+        retries = retries_of(self._options.times, hurried=False)
+        client = self.made(lambda: self._make(words, self.quick, retries))
+        assert isinstance(client, S3Store)  # noqa: S101 - `_make` makes no other
+        return client
+
+    def _make(self, words: dict[str, Any], http: Mapping[str, Any], retries: Mapping[str, Any]) -> S3Store:
+        options = self._options
+        if options.region is not None or options.endpoint is not None:
+            words["region"] = options.region or "us-east-1"
+        words |= {"client_options": http, "retry_config": retries, "checksum_algorithm": "SHA256", **self._who}
+        return S3Store(options.bucket, **words)
 
     def _base(self) -> str:
         """The URL of the bucket, without a slash at its end."""
@@ -174,7 +115,9 @@ class S3Uploads:
     Such a request is that for a key behind the path and query that it needs: `x-id` is what S3 takes no notice of.
     """
 
-    def __init__(self, connection: Connection, store: str) -> None:
+    aborted = True
+
+    def __init__(self, connection: S3Connection, store: str) -> None:
         self._connection = connection
         self._store = store
 
@@ -227,7 +170,7 @@ class S3Uploads:
 
     def _client(self, path: str) -> S3Store:
         separator = "&" if "?" in path else "?"
-        return self._connection.client(self._connection.quick, path=f"{path}{separator}x-id=")
+        return self._connection.behind(f"{path}{separator}x-id=")
 
     @contextmanager
     def _named(self, action: str) -> Iterator[None]:

@@ -136,6 +136,8 @@ class ObjectWriter:
 
     def _abort(self) -> None:
         writing, self._writing = self._writing, None
+        if not self._bucket.uploads.aborted:
+            self._doubtful = True
         try:
             if writing is not None:
                 writing.abort()

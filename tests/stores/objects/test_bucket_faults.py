@@ -1,5 +1,5 @@
-"""A relay before SeaweedFS cuts, delays, answers 500 and 503, and lies: nothing wrong is stored or read, and nothing is
-left.
+"""A relay before each store cuts, delays, answers 500 and 503, and lies: nothing wrong is stored or read, and nothing
+is left.
 """
 
 from __future__ import annotations
@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -16,10 +17,9 @@ from glare.errors import GlareError, StoreFailed, Unavailable
 from glare.stores.base import Store
 from glare.stores.contract import ObjectFailed
 from glare.stores.objects.layout import MIB, SMALL
-from glare.stores.objects.options import S3Options
+from glare.stores.objects.options import PlaceOptions
 from support.origins.http_relay import Change, HttpRelay, Request, Spoiled, flipped
-from support.programs.seaweedfs import SeaweedFS
-from support.stores import NAME, got, keys_in, put, store_in, uploads_in
+from support.stores import NAME, behind, got, keys_in, put, store_in, uploads_in
 
 LARGE = SMALL + 4 * MIB
 
@@ -27,15 +27,15 @@ Matches = Callable[[Request], bool]
 
 
 def makes_object(request: Request) -> bool:
-    return request.method == "PUT" and "/objects/" in request.path
+    return request.method == "PUT" and "/objects/" in unquote(request.path)
 
 
 def sends_part(request: Request) -> bool:
-    return request.method == "PUT" and "partNumber=" in request.path
+    return request.method == "PUT" and re.search(r"partNumber=|comp=block&", request.path) is not None
 
 
 def completes(request: Request) -> bool:
-    return request.method == "POST" and "uploadId=" in request.path
+    return (request.method == "POST" and "uploadId=" in request.path) or "comp=blocklist" in request.path
 
 
 def begins(request: Request) -> bool:
@@ -43,11 +43,15 @@ def begins(request: Request) -> bool:
 
 
 def notes(request: Request) -> bool:
-    return request.method == "PUT" and "/unfinished/" in request.path
+    return request.method == "PUT" and "/unfinished/" in unquote(request.path)
 
 
 def reads(request: Request) -> bool:
-    return request.method == "GET" and ("/objects/" in request.path or "/data/" in request.path)
+    return request.method == "GET" and re.search("/(objects|data)/", unquote(request.path)) is not None
+
+
+def removes(request: Request) -> bool:
+    return request.method == "DELETE" or re.search(r"\?delete$|comp=batch", request.path) is not None
 
 
 class Times:
@@ -69,38 +73,37 @@ class Times:
 
 
 @pytest.fixture
-def relay(seaweedfs: SeaweedFS) -> Iterator[HttpRelay]:
-    with HttpRelay(seaweedfs.port) as relay:
-        yield relay
-
-
-@pytest.fixture
-def store(bucket: S3Options, relay: HttpRelay) -> Store:
+def store(bucket: PlaceOptions, relay: HttpRelay) -> Store:
     """A store behind the relay, which spoils nothing yet."""
-    store = store_in(replace(bucket, endpoint=relay.endpoint))
+    store = store_in(behind(bucket, relay))
     store.check()
     return store
 
 
 FAULTS = {"503": Spoiled(status=503), "500 and lost": Spoiled(status=500, lost=True), "cut": Spoiled(cut=0)}
 REQUESTS: list[tuple[Matches, int]] = [
-    *((makes_object, 100), (makes_object, LARGE), (sends_part, LARGE), (completes, LARGE), (begins, LARGE)),
+    *((makes_object, 100), (makes_object, LARGE), (sends_part, LARGE), (completes, LARGE)),
     (notes, LARGE),
 ]
+BEGUN = (begins, LARGE)
+OF_KINDS: dict[str, list[tuple[Matches, int]]] = {"s3": [*REQUESTS, BEGUN], "azure": REQUESTS}
+"""The requests of a store; nothing begins an upload where blocks are sent as they come."""
 
 
 @pytest.mark.parametrize(
-    ("matches", "size", "fault"),
+    ("kind", "matches", "size", "fault"),
     [
-        pytest.param(matches, size, name, id=f"{matches.__name__}-{size}-{name}")
-        for matches, size in REQUESTS
+        pytest.param(kind, matches, size, name, id=f"{kind}-{matches.__name__}-{size}-{name}")
+        for kind, requests in OF_KINDS.items()
+        for matches, size in requests
         for name in FAULTS
         # What is not known to have arrived is not begun twice; see below.
         if (matches, name) != (begins, "cut")
     ],
+    indirect=["kind"],
 )
 def test_a_request_that_fails_for_a_while_is_repeated(
-    store: Store, bucket: S3Options, relay: HttpRelay, fault: str, matches: Matches, size: int
+    store: Store, bucket: PlaceOptions, relay: HttpRelay, fault: str, matches: Matches, size: int
 ) -> None:
     """One 503, one answer that is lost, one connection that breaks before the answer: the object is stored once, whole,
     and nothing is left beside it but an upload that was begun and whose answer was lost.
@@ -117,10 +120,17 @@ def test_a_request_that_fails_for_a_while_is_repeated(
     assert len(uploads_in(bucket)) <= (matches is begins)
 
 
-@pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE),
-                                               (completes, LARGE), (begins, LARGE), (notes, LARGE)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "matches", "size"),
+    [
+        pytest.param(kind, matches, size, id=f"{kind}-{matches.__name__}-{size}")
+        for kind, requests in OF_KINDS.items()
+        for matches, size in requests
+    ],
+    indirect=["kind"],
+)
 def test_a_store_that_goes_on_failing_is_said_and_leaves_nothing(
-    store: Store, bucket: S3Options, relay: HttpRelay, matches: Matches, size: int
+    store: Store, bucket: PlaceOptions, relay: HttpRelay, matches: Matches, size: int
 ) -> None:
     """After the last try the upload fails as the store's fault; no key and no upload of it is left."""
     fault = relay.spoil = Times(matches, Spoiled(status=503))
@@ -131,8 +141,9 @@ def test_a_store_that_goes_on_failing_is_said_and_leaves_nothing(
     assert uploads_in(bucket) == []
 
 
+@pytest.mark.parametrize("kind", ["s3"], indirect=True)
 def test_an_upload_that_is_not_known_to_have_begun_leaves_nothing(
-    store: Store, bucket: S3Options, relay: HttpRelay
+    store: Store, bucket: PlaceOptions, relay: HttpRelay
 ) -> None:
     """A connection that breaks at the beginning of a multipart upload ends it, and the upload that the store knows of
     is aborted.
@@ -145,7 +156,7 @@ def test_an_upload_that_is_not_known_to_have_begun_leaves_nothing(
 
 
 def test_an_object_whose_last_answers_are_all_lost_is_not_there(
-    store: Store, bucket: S3Options, relay: HttpRelay
+    store: Store, bucket: PlaceOptions, relay: HttpRelay
 ) -> None:
     """Where nobody knows whether it was made, it is taken back before the error arrives."""
     relay.spoil = Times(makes_object, Spoiled(status=500, lost=True))
@@ -155,9 +166,10 @@ def test_an_object_whose_last_answers_are_all_lost_is_not_there(
         assert keys_in(bucket) == []
 
 
+@pytest.mark.parametrize("kind", ["s3"], indirect=True)
 @pytest.mark.parametrize(("matches", "size"), [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE)])
 def test_bytes_that_change_on_their_way_are_refused_by_the_store(
-    store: Store, bucket: S3Options, relay: HttpRelay, matches: Matches, size: int
+    store: Store, bucket: PlaceOptions, relay: HttpRelay, matches: Matches, size: int
 ) -> None:
     """A bit that flips on the way to the store meets the checksum there: nothing is stored."""
     relay.spoil = Times(matches, Spoiled(before=flipped(50)))
@@ -167,7 +179,8 @@ def test_bytes_that_change_on_their_way_are_refused_by_the_store(
     assert uploads_in(bucket) == []
 
 
-def test_the_checksum_is_what_refuses_them(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+@pytest.mark.parametrize("kind", ["s3"], indirect=True)
+def test_the_checksum_is_what_refuses_them(store: Store, bucket: PlaceOptions, relay: HttpRelay) -> None:
     """Not only the signature of the body: where that is taken from what arrived, the checksum still tells."""
     relay.spoil = Times(makes_object, Spoiled(before=lambda head, body: (head, body[::-1])))
     with pytest.raises(StoreFailed, match="other bytes than were sent"):
@@ -175,12 +188,12 @@ def test_the_checksum_is_what_refuses_them(store: Store, bucket: S3Options, rela
 
 
 def test_a_key_that_is_shorter_than_what_was_written_is_no_object(
-    store: Store, bucket: S3Options, relay: HttpRelay
+    store: Store, bucket: PlaceOptions, relay: HttpRelay
 ) -> None:
     """A store that says that all is well and has less is found out before anybody sees the object."""
 
     def shorter(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-        return head.replace(f"Content-Length: {LARGE}".encode(), b"Content-Length: 7"), body
+        return re.sub(rb"(?i)(content-length: )%d" % LARGE, rb"\g<1>7", head), body
 
     relay.spoil = Times(lambda request: request.method == "HEAD" and "/data/" in request.path, Spoiled(after=shorter))
     with pytest.raises(StoreFailed, match="other bytes than were written"):
@@ -201,7 +214,7 @@ def test_a_download_goes_on_where_it_broke_off(store: Store, relay: HttpRelay, s
     assert fault.spoiled >= size // cut
 
 
-def test_a_download_that_brings_nothing_more_is_given_up(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+def test_a_download_that_brings_nothing_more_is_given_up(store: Store, bucket: PlaceOptions, relay: HttpRelay) -> None:
     """A store that breaks off at the same byte again and again does not deliver its object, which is what is said."""
     data = secrets.token_bytes(SMALL)
     put(store, NAME, data)
@@ -215,9 +228,8 @@ def test_a_body_that_is_shorter_than_its_length_is_no_object(store: Store, relay
     """A store that announces fewer bytes than it has of an object is not believed to have sent it."""
 
     def half(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-        return head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) // 2)), body[
-            : len(body) // 2
-        ]
+        kept = body[: len(body) // 2]
+        return re.sub(rb"(?i)(content-length: )%d" % len(body), rb"\g<1>%d" % len(kept), head), kept
 
     data = secrets.token_bytes(2 * MIB)
     put(store, NAME, data)
@@ -226,11 +238,11 @@ def test_a_body_that_is_shorter_than_its_length_is_no_object(store: Store, relay
         got(store, NAME, 0, 2 * MIB)
 
 
-def test_a_silent_store_is_waited_for_only_so_long(bucket: S3Options, relay: HttpRelay, store: Store) -> None:
+def test_a_silent_store_is_waited_for_only_so_long(bucket: PlaceOptions, relay: HttpRelay, store: Store) -> None:
     """A store that takes requests and answers none is out of reach after the time-outs, not after for ever."""
     put(store, NAME, b"bytes")
     times = replace(bucket.times, request=0.5, stall=0.5, retries=1)
-    hasty = store_in(replace(bucket, endpoint=relay.endpoint, times=times))
+    hasty = store_in(behind(replace(bucket, times=times), relay))
     hasty.check()
     relay.spoil = Times(lambda _: True, Spoiled(delay=30))
     begun = time.monotonic()
@@ -242,7 +254,7 @@ def test_a_silent_store_is_waited_for_only_so_long(bucket: S3Options, relay: Htt
 
 def replaces(head: bytes, body: bytes) -> tuple[bytes, bytes]:
     """As a store answers that takes no notice of If-None-Match."""
-    if b" 412 " not in head.partition(b"\r\n")[0]:
+    if not re.match(rb"HTTP/1.1 (409|412) ", head):
         return head, body
     return b'HTTP/1.1 200 OK\r\nETag: "0123456789abcdef0123456789abcdef"\r\nContent-Length: 0\r\n\r\n', b""
 
@@ -261,14 +273,16 @@ def shifts_ranges(head: bytes, body: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize(
     ("lie", "told"), [(replaces, "If-None-Match"), (forgets_ranges, "ranges"), (shifts_ranges, "another range")]
 )
-def test_a_store_that_lies_is_refused_at_the_start(bucket: S3Options, relay: HttpRelay, lie: Change, told: str) -> None:
+def test_a_store_that_lies_is_refused_at_the_start(
+    bucket: PlaceOptions, relay: HttpRelay, lie: Change, told: str
+) -> None:
     """What replaces objects, or sends other bytes than those that were asked for, is no store: neither a new one nor
     one that has been in use.
     """
     relay.spoil = lambda _: Spoiled(after=lie)
     for _ in range(2):
         with pytest.raises(Unavailable, match=told):
-            store_in(replace(bucket, endpoint=relay.endpoint))
+            store_in(behind(bucket, relay))
 
 
 def test_a_store_that_forgets_ranges_later_sends_nothing_wrong(store: Store, relay: HttpRelay) -> None:
@@ -279,10 +293,10 @@ def test_a_store_that_forgets_ranges_later_sends_nothing_wrong(store: Store, rel
         got(store, NAME, MIB, 10)
 
 
-def test_a_delete_that_fails_is_no_deletion(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+def test_a_delete_that_fails_is_no_deletion(store: Store, bucket: PlaceOptions, relay: HttpRelay) -> None:
     """Whoever is told that an object is gone may forget it, so nothing but that is told."""
     put(store, NAME, secrets.token_bytes(LARGE))
-    relay.spoil = Times(lambda request: request.path.endswith("?delete"), Spoiled(status=503))
+    relay.spoil = Times(removes, Spoiled(status=503))
     with pytest.raises(Unavailable):
         store.delete(NAME)
     relay.spoil = lambda _: None
@@ -290,14 +304,14 @@ def test_a_delete_that_fails_is_no_deletion(store: Store, bucket: S3Options, rel
     assert keys_in(bucket) == []
 
 
-def test_a_cancel_that_fails_is_finished_by_the_sweep(store: Store, bucket: S3Options, relay: HttpRelay) -> None:
+def test_a_cancel_that_fails_is_finished_by_the_sweep(store: Store, bucket: PlaceOptions, relay: HttpRelay) -> None:
     """What a writer could not take back is found by its note."""
     with store.create(NAME) as writer:
         for _ in range(LARGE // MIB):
             writer.write(bytes(MIB))
-        relay.spoil = Times(lambda request: request.method in ("DELETE", "POST"), Spoiled(status=503))
+        relay.spoil = Times(lambda request: removes(request) or completes(request), Spoiled(status=503))
     relay.spoil = lambda _: None
-    assert len(uploads_in(bucket)) == 1
+    assert len(uploads_in(bucket)) + len(keys_in(bucket)) == 2  # The note, and what it is about.
     assert store.sweep_temporaries(0) == 1
     assert uploads_in(bucket) == []
     assert keys_in(bucket) == []
