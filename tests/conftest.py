@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name, which differs from process to process")
-        if not {"keystone", "seaweedfs", "azurite", "bucket"}.isdisjoint(getattr(item, "fixturenames", ())):
+        if not {"keystone", "seaweedfs", "azurite", "bucket", "rclone"}.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.
             item.add_marker(pytest.mark.timeout(600))
     marker = "server" if databases.KIND == "sqlite" else "sqlite"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from glare.cli.commands import COMMANDS, Command
+from support.programs.azurite import ACCOUNT, ACCOUNT_KEY, CONTAINER, Azurite, in_container
 from support.programs.command import Cli, Result, sentence
 from support.programs.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS, in_bucket
 from support.stores import bucket_of
@@ -234,3 +235,19 @@ def test_a_check_asks_the_bucket(cli: Cli, seaweedfs: SeaweedFS) -> None:
         wrong = checked(**changes)
         assert wrong.returncode == 1, wrong.stderr
         assert told in wrong.stderr
+
+
+def test_a_check_asks_the_container(cli: Cli, azurite: Azurite) -> None:
+    """As it does of a bucket; it makes nothing there either."""
+    prefix = f"test-{uuid.uuid4().hex[:12]}/"
+    place = f"account = {ACCOUNT}\naccount_key = {ACCOUNT_KEY}\nprefix = {prefix}\nendpoint = {azurite.endpoint}\n"
+    for container, code, told in (
+        (CONTAINER, 0, "the configuration is right"),
+        ("glare-tests-other", 1, "is not at its place (404 ContainerNotFound)"),
+    ):
+        (cli.directory / "a.conf").write_text(f"[azure]\ncontainer = {container}\n{place}")
+        result = cli("config", "check", "--config-file", "a.conf")
+        assert result.returncode == code, result.stderr
+        assert told in result.stderr
+        assert ACCOUNT_KEY not in result.stderr
+    assert list(bucket_of(in_container(azurite.endpoint)).listed(prefix.rstrip("/"))) == []

@@ -164,6 +164,32 @@ class StoreConformance:
             _raises(Conflict, first.commit)
         assert _read(store, name) == b"second"
 
+    def test_of_many_writers_at_once_one_wins(self, tmp_path: Path) -> None:
+        """When writers of one name commit at the same time, one of them does, and its bytes are there."""
+        store, name = self.make_store(tmp_path), _new_name()
+        ready, won, failures = threading.Barrier(6), [], []
+
+        def write(data: bytes) -> None:
+            try:
+                with store.create(name) as writer:
+                    writer.write(data)
+                    ready.wait(60)
+                    writer.commit()
+                won.append(data)
+            except Conflict:
+                pass
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test's own thread reports it
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(secrets.token_bytes(1000),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert won == [_read(store, name)]
+        assert store.sweep_temporaries(0) == 0
+
     def test_a_large_object_is_an_object(self, tmp_path: Path) -> None:
         """What takes more than one step to write is readable after commit and not before, as a whole and from anywhere,
         is listed with its size, and is gone when it is deleted.

@@ -16,6 +16,7 @@ from glare.stores.objects.layout import MIB, SMALL
 from glare.stores.objects.options import S3Options
 from support.conversation import eventually
 from support.origins.http_relay import HttpRelay, Request, Spoiled, flipped
+from support.programs.azurite import ACCOUNT, ACCOUNT_KEY, Azurite, in_container
 from support.programs.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS, in_bucket
 from support.service import Glare, Json, running
 from support.stores import keys_in, uploads_in
@@ -84,6 +85,26 @@ def test_blobs_of_all_sizes_live_in_the_bucket(far: Glare, options: S3Options) -
     assert keys_in(options) == []
     assert uploads_in(options) == []
     assert far.leftovers() == {}
+
+
+@pytest.mark.sqlite
+def test_blobs_live_in_a_container(tmp_path: Path, azurite: Azurite) -> None:
+    """In Azure as in a bucket: they are downloaded as they were uploaded, and gone with their artifacts."""
+    options = in_container(azurite.endpoint, prefix=f"test-{uuid.uuid4().hex[:12]}/")
+    place = (
+        f"[glance_store]\ndefault_store = azure\n[azure]\naccount = {ACCOUNT}\ncontainer = {options.container}\n"
+        f"prefix = {options.prefix}\nendpoint = {options.endpoint}\naccount_key = {ACCOUNT_KEY}\n"
+    )
+    with running(tmp_path, place) as glare:
+        for data in (b"", secrets.token_bytes(100_000), secrets.token_bytes(LARGE)):
+            image = image_of(glare, data)
+            assert glare.alice.download(image, "image").content == data
+            assert len([key for key in keys_in(options) if key.startswith("objects/")]) == 1
+            assert glare.alice.delete(image).status_code == 204
+        sweep.sweep(glare.services)
+        assert keys_in(options) == []
+        assert uploads_in(options) == []
+        assert glare.leftovers() == {}
 
 
 @pytest.mark.parametrize(

@@ -229,24 +229,28 @@ class ObjectStoreDriver:
         """Raise `Unavailable` for a store that replaces what exists, or sends what was not asked for: no byte that it
         keeps would be safe.
         """
+        wrong = [each for each in (self._wrong_making(marker), self._wrong_ranges(marker)) if each is not None]
+        if wrong:
+            raise Unavailable(
+                f"Store {self.name!r} cannot be used: {self._words} {' and '.join(wrong)}. Name a store that does "
+                "better; docs/explanation/object-stores.md says what is needed."
+            )
+
+    def _wrong_making(self, marker: str) -> str | None:
         try:
             self._bucket.make(self._keys.marker, f"{marker}\n".encode(), BYTES_TYPE, uuid.uuid4().hex)
         except Exists:
-            pass
-        else:
-            raise self._unfit("replaces an object that must not be replaced (it does not know If-None-Match: *)")
+            return None
+        return "replaces an object that must not be replaced (it does not know If-None-Match: *)"
+
+    def _wrong_ranges(self, marker: str) -> str | None:
         try:
             coming = self._bucket.get(self._keys.marker, 1, 4)
             if b"".join(coming.pieces) != marker.encode()[1:4]:
-                raise self._unfit("sends another range than it was asked for")
+                return "sends another range than it was asked for"
         except (Broken, Missing):
-            raise self._unfit("does not send ranges of objects") from None
-
-    def _unfit(self, why: str) -> Unavailable:
-        return Unavailable(
-            f"Store {self.name!r} cannot be used: {self._words} {why}. Name a store that does; "
-            "docs/explanation/object-stores.md says what is needed."
-        )
+            return "does not send ranges of objects (it does not know Range)"
+        return None
 
     def _remembered(self, object_name: str) -> Record | None:
         with self._lock:
