@@ -83,7 +83,8 @@ changelog: venv ## show the changelog of what is not yet released
 	.venv/bin/towncrier build --draft --version next
 
 clean: ## remove environments, caches and builds; the data in var/ stays
-	rm -rf .venv .venv-lock .venv-client .venv-keystone .venv-oidc-provider .venv-seaweedfs .venv-azurite .venv-rclone build dist src/*.egg-info
+	rm -rf .venv .venv-lock .venv-client .venv-keystone .venv-oidc-provider .venv-seaweedfs .venv-azurite .venv-rclone
+	rm -rf build dist src/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
