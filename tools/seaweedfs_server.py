@@ -18,6 +18,9 @@ PATIENCE: Final = 60.0
 
 ACCESS_KEY: Final = "GLARETESTKEY"
 SECRET_KEY: Final = "secret-of-the-tests"  # noqa: S105 - it opens a server on loopback, which lives as long as a test
+DOMAIN: Final = "s3.glare.test"
+"""Requests to a bucket's name below it are requests to that bucket."""
+
 READER_KEY: Final = "GLARETESTREADER"
 """Somebody who may read and list, with the same secret."""
 
@@ -62,7 +65,7 @@ class SeaweedFS:
             *(str(commands / "weed"), "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1"),
             *("-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={config}", "-master.telemetry=false"),
             *(f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-            "-s3.autoCreateBucket=false",
+            *("-s3.autoCreateBucket=false", f"-s3.domainName={DOMAIN}"),
             *(f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=1024"),
             *(f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=100"),
             *(f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from glare.db.engine import Database
 from glare.domain.moment import SECOND
 from glare.egress.client import EgressClient, Listeners
 from glare.egress.names import Resolver, system_resolve
+from glare.errors import GlareError
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
@@ -25,14 +27,17 @@ from glare.operations.reads import Reads
 from glare.operations.services import Services
 from glare.operations.shared_fetch import Fetches
 from glare.operations.takedowns import lookup as takedowns
-from glare.operations.upkeep.prepare_stores import prepare_stores
+from glare.operations.upkeep.prepare_stores import prepare_store, prepare_stores
 from glare.policy.engine import PolicyEngine
 from glare.settings import Settings
 from glare.settings.issuers import load_issuers
 from glare.settings.rules import read_limits_of, rules_of
 from glare.settings.type_options import load_types
 from glare.stores.base import Store, StoreCall, log_call
+from glare.stores.contract import StoreAway
 from glare.stores.drivers import DriverSettings, NamedStore, make_stores
+
+_log = logging.getLogger(__name__)
 
 _HASH_THREADS: Final = 8
 
@@ -123,13 +128,49 @@ def prepare(settings: Settings) -> None:
     open_stores(settings)
 
 
-def open_stores(settings: Settings) -> None:
-    """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place."""
+def open_stores(settings: Settings, *, patient: bool = False) -> None:
+    """Make the stores ready, before any process works with them. Raises `Unavailable` where one is not at its place.
+
+    With `patient` one that does not answer is left to the background work (`StoresToPrepare`).
+    """
     db = _database(settings)
     try:
-        prepare_stores(db, _stores(settings, db, Metrics()), _now)
+        prepare_stores(db, _stores(settings, db, Metrics()), _now, _tell_away if patient else None)
     finally:
         db.dispose()
+
+
+def _tell_away(name: str, error: StoreAway) -> None:
+    _log.error(
+        "a store does not answer; what needs it is refused until it does",
+        extra={"store": name, "reason": error.message},
+    )
+
+
+class StoresToPrepare:
+    """The remote stores that this process has not prepared: a node may start while one of them does not answer."""
+
+    def __init__(self, settings: Settings, db: Database, clock: Callable[[], int]) -> None:
+        self._db = db
+        self._clock = clock
+        stores = _stores(settings, db, Metrics())
+        self._names = tuple(stores)
+        self._waiting = {name: store for name, store in stores.items() if store.remote}
+        self._told: dict[str, str] = {}
+
+    def look(self) -> None:
+        """Prepare those that answer now."""
+        for name, store in tuple(self._waiting.items()):
+            try:
+                prepare_store(self._db, store, self._clock, self._names)
+            except GlareError as error:
+                if self._told.get(name) != error.message:
+                    self._told[name] = error.message
+                    _log.error("a store is not ready", extra={"store": name, "reason": error.message})
+            else:
+                del self._waiting[name]
+                if name in self._told:
+                    _log.info("a store is ready", extra={"store": name})
 
 
 @contextmanager

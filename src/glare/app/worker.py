@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from glare.app.services import SAMPLE_SECONDS, build_services, close, tell_levels
+from glare.app.services import SAMPLE_SECONDS, StoresToPrepare, build_services, close, tell_levels
 from glare.db.outbox import DatabaseOutbox
 from glare.egress.cancellation import Cancellation
 from glare.errors import GlareError
@@ -34,6 +34,9 @@ from glare.settings.options.jobs import JobsSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 
 _log = logging.getLogger(__name__)
+
+_PREPARE_SECONDS: Final = 5.0
+"""Seconds until a store that did not answer is asked again."""
 
 
 class Worker:
@@ -77,6 +80,7 @@ class Worker:
                 ("patrol", settings.patrol.poll_interval, lambda: patrol(services, self._stopping)),
                 ("promotion", settings.promotion.interval, lambda: rounds.look(services)),
                 ("levels", SAMPLE_SECONDS, self._tell),
+                ("stores", _PREPARE_SECONDS, StoresToPrepare(settings, services.db, services.clock).look),
             )
         ]
         self._threads += [

@@ -50,7 +50,7 @@ def serve(args: Namespace) -> int:
     else:
         from glare.app import open_stores
 
-        open_stores(settings)
+        open_stores(settings, patient=True)
         announce(settings, f"serving on {address_of(settings).url}; Ctrl-C stops it.")
     code = run_server(settings, listener, create_application, with_worker=not args.no_worker)
     if code:

@@ -22,7 +22,7 @@ def worker(args: Namespace) -> int:
     metrics = metrics_of(settings)
     from glare.app import open_stores, run_worker
 
-    open_stores(settings)
+    open_stores(settings, patient=True)
     stop = stopped_by_signals()
     announce(settings, "doing the background work; Ctrl-C stops it.")
     run_worker(settings, stop, metrics)

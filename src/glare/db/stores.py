@@ -28,6 +28,12 @@ def find(connection: Connection, name: str) -> KnownStore | None:
     return None if row is None else KnownStore(*row)
 
 
+def of_place(connection: Connection, identity: str) -> list[str]:
+    """The names of stores that were recorded at a place, in their order."""
+    named = select(stores.c.name).where(stores.c.identity == identity).order_by(stores.c.name)
+    return list(connection.execute(named).scalars())
+
+
 def contents_of(connection: Connection, name: str) -> tuple[int, int]:
     """How many published blobs have their bytes in a store, and how many bytes these are."""
     mine = select(func.count(), func.coalesce(func.sum(blobs.c.size), 0)).where(blobs.c.store == name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from glare.errors import GlareError
+from glare.errors import GlareError, Unavailable
 
 OBJECT_NAME: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,120}")
 """Names of objects: lower-case hex, dashes allowed after the eighth, up to 128 characters. None can leave a
@@ -22,6 +22,10 @@ directory."""
 
 class ObjectFailed(GlareError):
     """An object could not be read, and what went wrong says nothing yet about the store: a bad sector, perhaps."""
+
+
+class StoreAway(Unavailable):
+    """The service that keeps the bytes does not answer now. It says nothing of what is there."""
 
 
 class DriverWriter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import traceback
@@ -12,11 +13,12 @@ import pytest
 
 from glare.errors import StoreFailed, Unavailable
 from glare.stores.base import Store
-from glare.stores.objects.layout import SMALL
+from glare.stores.objects.layout import MIB, SMALL
 from glare.stores.objects.options import PlaceOptions, S3Options
-from support.origins.http_relay import HttpRelay
+from seaweedfs_server import DOMAIN
+from support.origins.http_relay import HttpRelay, Request, Spoiled
 from support.programs.seaweedfs import READER_KEY, SECRET_KEY
-from support.stores import NAME, behind, driver_of, got, put, store_in
+from support.stores import NAME, behind, driver_of, got, put, store_in, uploads_in
 
 pytestmark = pytest.mark.parametrize("kind", ["s3"], indirect=True)
 
@@ -45,6 +47,40 @@ def test_who_may_not_write_is_told_and_told_nothing_else(bucket: S3Options) -> N
         put(reader, "abcdef01", bytes(SMALL + 1))
     with pytest.raises(StoreFailed, match="denies"):
         reader.delete(NAME)
+
+
+def through_a_proxy(request: Request) -> Spoiled:
+    """Makes a request of one to a proxy."""
+
+    def before(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return head.replace(b" http://%s" % (request.header("host") or "").encode(), b" ", 1), body
+
+    return Spoiled(before=before)
+
+
+def test_a_bucket_may_be_named_by_its_host(
+    bucket: S3Options, relay: HttpRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As services want it that put no bucket into the path. The name is known to a proxy here, and to nobody else."""
+    monkeypatch.setenv("http_proxy", relay.endpoint)
+    monkeypatch.setenv("no_proxy", "")
+    relay.spoil = through_a_proxy
+    named = replace(bucket, endpoint=f"http://{DOMAIN}", path_style=False)
+    store = store_in(named)
+    data = secrets.token_bytes(SMALL + 1)
+    put(store, NAME, data)
+    put(store, "abcdef01", b"small")
+    assert got(store, NAME) == data
+    assert [entry.name for entry in store.entries()] == [NAME, "abcdef01"]
+    assert store.delete(NAME)
+    driver_of(named).create("abcdef02", None).write(bytes(SMALL + 6 * MIB))
+    gc.collect()
+    assert store.sweep_temporaries(0) == 1
+    assert uploads_in(named) == []
+    assert {request.header("host") for request in relay.requests} == {f"{bucket.bucket}.{DOMAIN}"}
+    assert f"/{bucket.bucket}/" not in " ".join(request.path for request in relay.requests)
+    monkeypatch.undo()
+    assert got(store_in(bucket), "abcdef01") == b"small"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,9 @@ from glare.db.engine import Database
 from glare.db.stores import KnownStore
 from glare.domain.actor import Actor
 from glare.domain.audit import AuditEntry
-from glare.errors import InvalidParameterValue, NotFound, StoreMistaken, Unavailable
+from glare.errors import GlareError, InvalidParameterValue, NotFound, StoreMistaken, Unavailable
 from glare.stores.base import Store
+from glare.stores.contract import StoreAway
 
 _SAMPLE: Final = 16
 """Objects that a store which the database does not know yet is asked for: one may be lost, so many hardly."""
@@ -43,30 +44,60 @@ _TWICE: Final = (
 )
 
 
-def prepare_stores(db: Database, stores: Mapping[str, Store], clock: Callable[[], int]) -> None:
+def prepare_stores(
+    db: Database,
+    stores: Mapping[str, Store],
+    clock: Callable[[], int],
+    away: Callable[[str, StoreAway], None] | None = None,
+) -> None:
     """Initialise stores that have never been used, and record which place each of them is.
 
+    `away` is told of each remote store that does not answer, and is to be prepared later; without it that is an error.
     Raises `Unavailable` where one has lost its place, `StoreMistaken` where its place is another store's, or where one
     is not there any more that blobs need. `stores` must not compare identities themselves.
     """
     require_all(db, stores)
-    places: dict[str, str] = {}
     for name, store in stores.items():
+        try:
+            if away is not None and store.remote:
+                _require_answer(store)
+            prepare_store(db, store, clock, stores)
+        except StoreAway as error:
+            if away is None:
+                raise
+            away(name, error)
+
+
+def prepare_store(db: Database, store: Store, clock: Callable[[], int], names: Collection[str]) -> None:
+    """As `prepare_stores`, for one of those that have these `names`."""
+    name = store.name
+    with db.read() as connection:
+        objects = blob_rows.objects_of(connection, name, _SAMPLE)
+        known = rows.find(connection, name)
+    store.initialise(objects, None if known is None else known.identity)
+    found = store.identity()
+    if found is None:
+        return
+    if known is None:
+        if objects and not _has_any(store, objects):
+            raise StoreMistaken(_STRANGE.format(name=name))
         with db.read() as connection:
-            objects = blob_rows.objects_of(connection, name, _SAMPLE)
-            known = rows.find(connection, name)
-        store.initialise(objects, None if known is None else known.identity)
-        found = store.identity()
-        if found is None:
-            continue
-        if known is None:
-            if objects and not _has_any(store, objects):
-                raise StoreMistaken(_STRANGE.format(name=name))
-            known = _record_first(db, KnownStore(name, found, clock()))
-        if known.identity != found:
-            raise StoreMistaken(_OTHER.format(name=name, found=found, known=known.identity))
-        if (first := places.setdefault(found, name)) != name:
-            raise StoreMistaken(_TWICE.format(first=first, second=name, found=found))
+            others = [other for other in rows.of_place(connection, found) if other != name and other in names]
+        if others:
+            raise StoreMistaken(_TWICE.format(first=others[0], second=name, found=found))
+        known = _record_first(db, KnownStore(name, found, clock()))
+    if known.identity != found:
+        raise StoreMistaken(_OTHER.format(name=name, found=found, known=known.identity))
+
+
+def _require_answer(store: Store) -> None:
+    """Raise `StoreAway` where a store does not answer soon. What else is wrong with it is found as it is prepared."""
+    try:
+        store.check()
+    except StoreAway:
+        raise
+    except GlareError:
+        return
 
 
 def require_all(db: Database, stores: Mapping[str, Store]) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from glare.errors import GlareError, StoreFailed, StoreFull, StoreReadOnly, Unavailable
+from glare.stores.contract import StoreAway
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ _OTHER_RANGES: Final = (
 _LOOKING_FOR_CREDENTIALS: Final = ("token request", "credential provider", "instance metadata", "workload identity")
 """What obstore says where it got none, whatever the answer of who gives them out."""
 
+_DISTRUST: Final = "its certificate is not trusted here"
 _SKEW: Final = "RequestTimeTooSkewed"
 
 
@@ -96,7 +98,8 @@ def named(error: BaseException, store: str, action: str) -> GlareError:
 
 def _of(status: int | None, code: str | None, reason: str, store: str) -> GlareError:
     if status is None:
-        return Unavailable(f"Store {store!r} is out of reach ({reason}); retry later.")
+        kind = Unavailable if reason == _DISTRUST else StoreAway  # Which somebody has to mend.
+        return kind(f"Store {store!r} is out of reach ({reason}); retry later.")
     if code in _NO_BUCKET:
         return Unavailable(
             f"Store {store!r} is not at its place ({reason}). Retry after its operator has corrected the name of the "
@@ -125,7 +128,7 @@ def _of(status: int | None, code: str | None, reason: str, store: str) -> GlareE
     if status == 405 or code == "MethodNotAllowed":
         return StoreReadOnly(f"Store {store!r} takes no data now ({reason}); nothing was stored. Retry later.")
     if status >= 500 or status in (408, 429):
-        return Unavailable(f"Store {store!r} cannot answer now ({reason}); retry later.")
+        return StoreAway(f"Store {store!r} cannot answer now ({reason}); retry later.")
     return StoreFailed(f"Store {store!r} refused the service's request ({reason}); tell its operator.")
 
 
@@ -133,7 +136,7 @@ def _silence(error: BaseException) -> str:
     """Why there was no answer, in a few words that name nothing."""
     text = str(error).lower()
     for sign, words in (
-        ("certificate", "its certificate is not trusted here"),
+        ("certificate", _DISTRUST),
         ("dns error", "its name is not known here"),
         ("timed out", "it did not answer in time"),
         ("refused", "it refuses connections"),
