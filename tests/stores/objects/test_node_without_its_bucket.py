@@ -15,8 +15,6 @@ from support.programs.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 from support.server import Server
 from support.service import Json
 
-pytestmark = pytest.mark.sqlite
-
 
 @pytest.fixture
 def relay(seaweedfs: SeaweedFS) -> Iterator[HttpRelay]:
