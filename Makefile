@@ -72,7 +72,7 @@ venv: .venv/.package .venv/.dev ## make the environment in .venv, with all that 
 
 lock: .venv-lock/.ready ## resolve requirements/*.in again into the locked requirements/*.txt
 	@for name in requirements/run requirements/dev requirements/build requirements/lock requirements/client \
-		requirements/keystone requirements/seaweedfs requirements/rclone; do \
+		requirements/keystone requirements/seaweedfs requirements/rclone requirements/image; do \
 		echo "locking $$name.txt"; \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config \
 			--no-emit-index-url --no-emit-find-links --no-header --upgrade \
