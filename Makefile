@@ -72,7 +72,7 @@ venv: .venv/.package .venv/.dev ## make the environment in .venv, with all that 
 
 lock: .venv-lock/.ready ## resolve requirements/*.in again into the locked requirements/*.txt
 	@for name in requirements/run requirements/dev requirements/build requirements/lock requirements/client \
-		requirements/keystone requirements/seaweedfs requirements/rclone requirements/image; do \
+		requirements/keystone requirements/seaweedfs requirements/rclone requirements/image requirements/swift; do \
 		echo "locking $$name.txt"; \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config \
 			--no-emit-index-url --no-emit-find-links --no-header --upgrade \
@@ -84,7 +84,7 @@ changelog: venv ## show the changelog of what is not yet released
 
 clean: ## remove environments, caches and builds; the data in var/ stays
 	rm -rf .venv .venv-lock .venv-client .venv-keystone .venv-oidc-provider .venv-seaweedfs .venv-azurite .venv-rclone
-	rm -rf build dist src/*.egg-info
+	rm -rf .venv-swift build dist src/*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

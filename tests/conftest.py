@@ -14,7 +14,11 @@ from support.origins.origin import Origin
 from support.programs.azurite import Azurite, running_azurite
 from support.programs.keystone import Keystone, running_keystone
 from support.programs.seaweedfs import SeaweedFS, running_seaweedfs
+from support.programs.swift import Swift, running_swift
 from support.service import Glare, running
+
+SLOW = {"keystone", "seaweedfs", "azurite", "bucket", "rclone", "swift"}
+"""Fixtures of services that may have to be installed first."""
 
 # How fast the machine is, and who else works on it, is no property of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,6 +63,13 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """A real Swift on loopback, one for all tests of this process: each has a prefix of its own in its container."""
+    with running_swift(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Once a test's own directory is done with, its database may serve another test."""
@@ -75,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} has an address in its name, which differs from process to process")
-        if not {"keystone", "seaweedfs", "azurite", "bucket", "rclone"}.isdisjoint(getattr(item, "fixturenames", ())):
+        if not SLOW.isdisjoint(getattr(item, "fixturenames", ())):
             # The first may have to make its environment, which takes as long as its packages take to come.
             item.add_marker(pytest.mark.timeout(600))
     marker = "server" if databases.KIND == "sqlite" else "sqlite"

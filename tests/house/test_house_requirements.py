@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ("run", "dev", "build", "lock", "client", "keystone", "seaweedfs", "rclone", "image")
+LOCKS = ("run", "dev", "build", "lock", "client", "keystone", "seaweedfs", "rclone", "image", "swift")
 
 Lock = dict[str, tuple[Requirement, list[str]]]
 """Requirement and hashes by the canonical name of the distribution."""

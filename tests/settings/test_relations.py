@@ -56,6 +56,25 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
             "[azure]\naccount = abc\ncontainer = abc\nretry_time = 5 min\n",
             ("[azure] retry_time is 5 m", "[uploads] store_timeout"),
         ),
+        ("[glance_store]\ndefault_store = swift\n", ("default_store is 'swift'", "set [swift] container")),
+        ("[swift]\ncontainer = abc\n", ("[swift] container is set", "auth_url is not")),
+        ("[swift]\nauth_url = http://k/v3\n", ("[swift] auth_url is set", "container is not")),
+        (
+            "[swift]\ncontainer = abc\nauth_url = http://k/v3\nusername = u\n",
+            ("[swift] container is set", "password and project_name are not", "application_credential_id"),
+        ),
+        (
+            "[swift]\ncontainer = abc\nauth_url = http://k/v1\nauth_version = 1\nusername = a:u\n",
+            ("[swift] container is set", "password is not"),
+        ),
+        (
+            "[swift]\ncontainer = abc\nauth_url = http://k/v3\napplication_credential_id = a\n",
+            ("[swift] needs both application_credential_id and",),
+        ),
+        (
+            "[swift]\ncontainer = abc\nauth_url = http://k/v3\nusername = u\napplication_credential_id = a\n",
+            ("[swift] needs both application_credential_id",),
+        ),
         ("[s3]\nbucket = b-1\nmax_transfers = 256\n", ("max_transfers is 256", "[uploads] max_concurrent", "256")),
         (f"{NOTIFY}", ("driver is 'messagingv2'", "no message bus", "set transport_url")),
         (f"{NOTIFY}transport_url = kafka://u:hunter2@h/x\n", ("'kafka'", "RabbitMQ", "rabbit://USER")),

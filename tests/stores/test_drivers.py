@@ -24,6 +24,7 @@ from support.programs.azurite import in_container
 from support.programs.command import environment
 from support.programs.pages import ROOT, blocks_of
 from support.programs.seaweedfs import in_bucket
+from support.programs.swift import in_container as in_swift
 
 DRIVER, PROOF, ENTRY = (
     block.text for block in blocks_of(ROOT / "docs" / "how-to" / "add-a-store.md") if block.kind == "python"
@@ -113,10 +114,11 @@ def test_every_store_of_the_table_has_the_name_of_its_entry(database: Database, 
     there.
     """
     settings = settings_of(database, tmp_path)
-    places = {"s3": in_bucket("bucket", "http://127.0.0.1:1"), "azure": in_container("http://127.0.0.1:1")}
+    nowhere = "http://127.0.0.1:1"
+    places = {"s3": in_bucket("bucket", nowhere), "azure": in_container(nowhere), "swift": in_swift(nowhere)}
     stores = make_stores(replace(settings, places=places))
     assert {name: store.name for name, store in stores.items()} == {name: name for name in DRIVERS}
-    assert {name for name, store in stores.items() if store.remote} == {"s3", "azure"}
+    assert {name for name, store in stores.items() if store.remote} == {"s3", "azure", "swift"}
     assert list(make_stores(settings)) == ["file", "database"]
 
 
@@ -124,10 +126,12 @@ def test_a_store_whose_library_is_missing_is_named_with_its_extra(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever names a bucket without having installed what it takes is told what to install."""
-    monkeypatch.setitem(sys.modules, "obstore", None)
-    for module in [name for name in sys.modules if name.startswith("glare.stores.objects.")]:
+    for library in ("obstore", "keystoneauth1"):
+        monkeypatch.setitem(sys.modules, library, None)
+    for module in [name for name in sys.modules if name.startswith(("glare.stores.objects.", "glare.stores.swift."))]:
         monkeypatch.delitem(sys.modules, module)
-    places = {"s3": in_bucket("bucket", "http://127.0.0.1:1"), "azure": in_container("http://127.0.0.1:1")}
+    nowhere = "http://127.0.0.1:1"
+    places = {"s3": in_bucket("bucket", nowhere), "azure": in_container(nowhere), "swift": in_swift(nowhere)}
     for name, place in places.items():
         with pytest.raises(Unavailable, match=re.escape(f"glare-server[{name}]")):
             make_stores(replace(settings_of(database, tmp_path), places={name: place}))
@@ -141,6 +145,7 @@ def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch)
         "database": "database",
         "s3": "s3",
         "azure": "azure",
+        "swift": "swift",
     }
     assert names(serving_files=True) == ("file", "filesystem")
     other = StoreKind(DRIVERS["file"].make, older_names=("tape",), serves_files=True)

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from glare.stores.base import Store
-from glare.stores.objects.bucket import Bucket
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.layout import MIB
 from glare.stores.objects.options import AzureOptions, PlaceOptions
+from glare.stores.objects.remote import RemoteKeys
 from support.origins.http_relay import HttpRelay
 from support.programs.azurite import uncommitted
 
@@ -35,7 +35,7 @@ def store_in(options: PlaceOptions, recorded: str | None = None) -> Store:
     return store
 
 
-def bucket_of(options: PlaceOptions) -> Bucket:
+def bucket_of(options: PlaceOptions) -> RemoteKeys:
     """The bucket below such a store."""
     return driver_of(options)._bucket
 

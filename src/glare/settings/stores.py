@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glare.db.counters import ALL_TYPES
 from glare.settings.declare import STORE_NAME
-from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings
+from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings, SwiftSettings
 from glare.settings.options.stores import DRIVER_SECTIONS, NamedStoreSettings
 from glare.settings.rules import placing_of
 from glare.settings.units import show_duration
@@ -69,7 +69,9 @@ def _of_store(name: str, store: NamedStoreSettings) -> Iterator[str]:
 
 def _of_place(group: str, store: ObjectStoreSettings, settings: Settings) -> Iterator[str]:
     if isinstance(store, AzureSettings):
-        yield from _of_container(group, store)
+        yield from _of_azure(group, store)
+    if isinstance(store, SwiftSettings):
+        yield from _of_swift(group, store)
     if store.place is None:
         return
     if isinstance(store, S3Settings) and (store.access_key_id is None) != (store.secret_access_key is None):
@@ -91,12 +93,36 @@ def _of_place(group: str, store: ObjectStoreSettings, settings: Settings) -> Ite
         )
 
 
-def _of_container(group: str, azure: AzureSettings) -> Iterator[str]:
+def _of_azure(group: str, azure: AzureSettings) -> Iterator[str]:
     if (azure.container is None) != (azure.account is None):
         given, missing = ("account", "container") if azure.container is None else ("container", "account")
         yield f"{group} {given} is set, but {missing} is not; a container is found by both."
     if azure.account_key is not None and azure.sas_token is not None:
         yield f"{group} account_key and sas_token are both set; the service is one of them, so unset the other."
+
+
+def _of_swift(group: str, swift: SwiftSettings) -> Iterator[str]:
+    if (swift.container is None) != (swift.auth_url is None):
+        given, other = ("auth_url", "container") if swift.container is None else ("container", "auth_url")
+        yield f"{group} {given} is set, but {other} is not; a container is found by both."
+    if swift.container is None:
+        return
+    by_credential = swift.application_credential_id is not None
+    if by_credential != (swift.application_credential_secret is not None):
+        yield f"{group} needs both application_credential_id and application_credential_secret, or neither; set both."
+    if by_credential and (swift.auth_version == "1" or swift.username is not None):
+        yield (
+            f"{group} application_credential_id goes with auth_version = 3, and without username; remove one of them."
+        )
+    wanted = [] if by_credential else ["username", "password"]
+    if not by_credential and swift.auth_version == "3":
+        wanted.append("project_name")
+    missing = [name for name in wanted if getattr(swift, name) is None]
+    if missing:
+        yield (
+            f"{group} container is set, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not; set "
+            f"{'it' if len(missing) == 1 else 'them'}, or application_credential_id and its secret."
+        )
 
 
 def _shared_directories(settings: Settings) -> Iterator[str]:

@@ -39,6 +39,11 @@ class StoreConformance:
     knows_free_space: ClassVar[bool] = True
     """Whether `free_space` gives a number."""
 
+    one_winner: ClassVar[bool] = True
+    """Whether of several writers that commit one name at the very same time one wins. Where not, as in Swift, the last
+    one stays; a name that was there before is safe in any store. The service uses no name twice.
+    """
+
     large: ClassVar[int] = 20 * _MIB + 5
     """Bytes of an object that the store does not write in one go."""
 
@@ -187,7 +192,9 @@ class StoreConformance:
         for thread in threads:
             thread.join()
         assert not failures
-        assert won == [_read(store, name)]
+        if self.one_winner:
+            assert len(won) == 1
+        assert _read(store, name) in won
         assert store.sweep_temporaries(0) == 0
 
     def test_a_large_object_is_an_object(self, tmp_path: Path) -> None:

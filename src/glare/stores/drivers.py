@@ -82,7 +82,7 @@ def _library(place: PlaceOptions, name: str) -> ModuleType:
         return importlib.import_module(f"glare.stores.objects.{place.driver}")
     except ModuleNotFoundError:
         raise Unavailable(
-            f"Store {name!r} needs obstore, which is not installed; install 'glare-server[{place.driver}]'."
+            f"Store {name!r} needs a library that is not installed; install 'glare-server[{place.driver}]'."
         ) from None
 
 
@@ -109,6 +109,7 @@ DRIVERS: Final[Mapping[str, StoreKind]] = MappingProxyType(
         "database": StoreKind(_database, several=False),
         "s3": _in_objects("s3"),
         "azure": _in_objects("azure"),
+        "swift": _in_objects("swift"),
     }
 )
 """Stores by the name that blobs remember: one that is in use never changes its name."""

@@ -103,8 +103,8 @@ def test_no_secret_is_told(bucket: S3Options, changes: dict[str, Any], caplog: p
     with pytest.raises((Unavailable, StoreFailed)) as caught:
         store_in(options)
     told = f"{caught.value!r} {''.join(traceback.format_exception(caught.value))} {caplog.text} {options!r}"
-    driver = driver_of(options)
-    client: Any = driver._bucket._quick
+    driver: Any = driver_of(options)
+    client = driver._bucket._quick
     told += f"{driver!r} {client!r} {client.config}"
     for secret in (SECRET_KEY, "wrong-secret"):
         assert secret not in told

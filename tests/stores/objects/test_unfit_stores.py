@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from glare.errors import Unavailable
-from glare.stores.objects.bucket import Broken
 from glare.stores.objects.options import S3Options
+from glare.stores.objects.remote import Broken
 from support.programs.rclone import running_rclone
 from support.programs.seaweedfs import BUCKET, in_bucket
 from support.stores import bucket_of, keys_in, store_in

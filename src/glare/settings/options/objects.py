@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from glare.settings.declare import (
     Section,
+    choice,
     flag,
     integer,
     optional_flag,
@@ -17,8 +18,9 @@ from glare.settings.declare import (
     optional_url,
     seconds,
     section,
+    text,
 )
-from glare.stores.objects.options import AzureOptions, PlaceOptions, S3Options, Times
+from glare.stores.objects.options import AzureOptions, PlaceOptions, S3Options, SwiftOptions, Times
 
 
 def _prefix() -> Any:
@@ -101,7 +103,6 @@ class ObjectStoreSettings(Section):
 
     __slots__ = ()
     prefix: str | None
-    endpoint: str | None
     ca_file: Path | None
     trusted: bool
     connect_timeout: float
@@ -249,4 +250,78 @@ class AzureSettings(ObjectStoreSettings):
             container=self.container,
             account_key=self.account_key,
             sas_token=self.sas_token,
+        )
+
+
+def _name_of(text: str, words: str = "a name") -> Any:
+    return optional_text(text, pattern=re.compile(r"\S(.{0,253}\S)?"), words=words)
+
+
+@section("swift")
+class SwiftSettings(ObjectStoreSettings):
+    """A container of OpenStack Swift; the store `swift` is there where a container is named."""
+
+    container: str | None = optional_text(
+        "Container of the store `swift`. Unset: there is no such store. All nodes name the same one. Glare does not "
+        "make it.",
+        pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
+        words="the name of a container",
+    )
+    prefix: str | None = _prefix()
+    auth_url: str | None = optional_url(
+        "Where Glare logs in: Keystone's URL, such as `https://keystone.example.org/v3`, or that of TempAuth, such as "
+        "`https://swift.example.org/auth/v1.0`."
+    )
+    auth_version: str = choice(
+        "3", "How: `3` with Keystone, `1` with Swift's own TempAuth and what works like it.", ("1", "3")
+    )
+    username: str | None = _name_of("Who the service is there. With `auth_version = 1`: `ACCOUNT:USER`.")
+    password: str | None = optional_secret("The password of `username`, or the key of TempAuth.", at_most=1024)
+    project_name: str | None = _name_of("Project of `username`, in whose account the container is.")
+    user_domain_name: str = text("Default", "Domain of `username`, with Keystone.")
+    project_domain_name: str = text("Default", "Domain of `project_name`, with Keystone.")
+    application_credential_id: str | None = _name_of(
+        "An application credential, in place of `username`, `password` and `project_name`."
+    )
+    application_credential_secret: str | None = optional_secret(
+        "The secret of `application_credential_id`.", at_most=1024
+    )
+    region: str | None = _name_of("Region whose Swift it is, where Keystone's catalogue has several.")
+    interface: str = choice(
+        "public", "Which of Swift's URLs in Keystone's catalogue is used.", ("public", "internal", "admin")
+    )
+    ca_file: Path | None = optional_path(
+        "PEM file of the authorities that the certificates of Keystone and Swift may be of, instead of the well-known "
+        "ones."
+    )
+    trusted: bool = _trusted()
+    connect_timeout: float = _connect_timeout()
+    request_timeout: float = _request_timeout()
+    read_timeout: float = _read_timeout()
+    retries: int = _retries()
+    retry_time: float = _retry_time()
+    max_transfers: int = _max_transfers()
+
+    place_option: ClassVar[str] = "container"
+
+    @property
+    def place(self) -> SwiftOptions | None:
+        if self.container is None or self.auth_url is None:
+            return None
+        return SwiftOptions(
+            prefix=self.prefix or "",
+            endpoint=self.auth_url,
+            ca_file=self.ca_file,
+            times=self.times,
+            container=self.container,
+            auth_version=int(self.auth_version),
+            username=self.username,
+            project_name=self.project_name,
+            user_domain_name=self.user_domain_name,
+            project_domain_name=self.project_domain_name,
+            region=self.region,
+            interface=self.interface,
+            password=self.password,
+            application_credential_id=self.application_credential_id,
+            application_credential_secret=self.application_credential_secret,
         )

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 from obstore.store import AzureStore
 
 from glare.errors import Unavailable
-from glare.stores.objects.bucket import Bucket, Clients, NoUploads, Upload
-from glare.stores.objects.connection import Connection, Survey
+from glare.stores.objects.bucket import Bucket, Clients
+from glare.stores.objects.connection import Connection
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.options import AzureOptions
+from glare.stores.objects.remote import NoUploads, Upload
+from glare.stores.objects.survey import Survey
 
 
 def survey(options: AzureOptions, name: str) -> Survey:

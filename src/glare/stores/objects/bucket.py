@@ -9,98 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
 from glare.stores.objects import failures
-from glare.stores.objects.layout import BYTES_TYPE
+from glare.stores.objects.layout import BYTES_TYPE, MOST_PARTS
+from glare.stores.objects.remote import WRITER, Broken, Coming, Exists, Listed, Look, Missing, Uploads
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-WRITER: Final = "glare-writer"
-"""The field of a key's metadata that says who made it, in stores that take any name for it."""
-
 _PIECE: Final = 1 << 20
 _PAGE: Final = 1000
-
-
-class Exists(Exception):
-    """A key that was to be made is there already."""
-
-
-class Missing(Exception):
-    """There is no such key, as far as the store says: its bucket may be missing too."""
-
-
-class Broken(Exception):
-    """What came was not what the store had announced, or ended before it was whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is known of a key without its bytes. `size` is in bytes."""
-
-    size: int
-    content_type: str | None
-    writer: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A key in a list: its size in bytes, and when it was made, in seconds since the epoch."""
-
-    key: str
-    size: int
-    made_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """The bytes `start` to `end` (excluded) of a key, which come in `pieces` of about 1 MiB; `look` is of the whole."""
-
-    look: Look
-    start: int
-    end: int
-    pieces: Iterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A multipart upload that somebody began and nobody has ended. `begun_at` is in seconds since the epoch."""
-
-    key: str
-    id: str
-    begun_at: float
-
-
-class Uploads(Protocol):
-    """The multipart uploads of a bucket, for those who look for what others have left. `aborted` says whether an upload
-    that its own writer aborts leaves nothing.
-    """
-
-    @property
-    def aborted(self) -> bool: ...
-
-    def under(self, folder: str) -> Iterator[Upload]:
-        """Those of keys in a folder. Raises a `GlareError`."""
-
-    def abort(self, upload: Upload) -> None:
-        """Remove its parts; harmless where it has ended. Raises a `GlareError`."""
-
-
-class NoUploads:
-    """For stores that forget unfinished uploads by themselves, or that nobody can ask for them."""
-
-    aborted = True
-
-    def under(self, folder: str) -> Iterator[Upload]:
-        return iter(())
-
-    def abort(self, upload: Upload) -> None:
-        raise AssertionError("there is none to abort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +39,9 @@ class Clients:
 
 
 class Bucket:
-    """One bucket, for the store of this name. Safe for threads."""
+    """One bucket, for the store of this name; see `RemoteKeys`. Safe for threads."""
+
+    most_parts: int = MOST_PARTS
 
     def __init__(self, store: str, clients: Clients, uploads: Uploads) -> None:
         self.store = store

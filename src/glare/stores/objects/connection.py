@@ -5,21 +5,20 @@ is made of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 
-from glare.errors import GlareError, Unavailable
-from glare.stores.objects.bucket import WRITER, Broken, Bucket, Clients, Missing, Uploads
+from glare.errors import Unavailable
+from glare.stores.objects.bucket import Bucket, Clients
 from glare.stores.objects.driver import ObjectStoreDriver, Place
 from glare.stores.objects.layout import Keys
 from glare.stores.objects.options import PlaceOptions, Times
 from glare.stores.objects.reader import Patience
+from glare.stores.objects.remote import WRITER, Uploads
+from glare.stores.objects.survey import Survey, survey_place
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -28,14 +27,6 @@ _DAY: Final = timedelta(days=1)
 _CONNECTIONS: Final = "64"
 _PROBE_SECONDS: Final = 3.0
 """Seconds that a probe waits for the store: less than the five after which it is answered without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was found of a store's place before anything is done there, in sentences for its operator."""
-
-    problems: Sequence[str]
-    warnings: Sequence[str]
 
 
 class Connection(ABC):
@@ -110,22 +101,7 @@ class Connection(ABC):
         """Ask the place, change nothing there: whether it can be reached, with these credentials."""
         probes = self.client(self.probes, hurried=True)
         bucket = Bucket(self.store, Clients(probes, probes, probes, self.writer_field), self.uploads())
-        keys = Keys(self._place.prefix)
-        try:
-            with suppress(Missing):
-                bucket.read(keys.marker)
-            next(bucket.listed(keys.objects), None)
-        except GlareError as error:
-            return Survey([error.message], [])
-        except Broken as error:
-            return Survey([f"Store {self.store!r} does not deliver what it announces: {error}."], [])
-        place = urlsplit(self._place.endpoint or "https://")
-        warning = (
-            f"The endpoint of store {self.store!r} is http, so that bytes go over the network for all to read; use "
-            "https."
-        )
-        open_to_all = place.scheme == "http" and place.hostname not in ("127.0.0.1", "::1", "localhost")
-        return Survey([], [warning] if open_to_all else [])
+        return survey_place(self._place, bucket)
 
 
 def retries_of(times: Times, *, hurried: bool) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from typing import Final
 
 from glare.errors import Conflict, NotFound, StoreMistaken, Unavailable
 from glare.stores.contract import Entry
-from glare.stores.objects.bucket import Broken, Bucket, Exists, Look, Missing
 from glare.stores.objects.layout import BYTES_TYPE, MARKER, OBJECTS, RECORD_SIZE, RECORD_TYPE, Keys, NoRecord, Record
 from glare.stores.objects.reader import ObjectReader, Patience, Span, failing, lost
+from glare.stores.objects.remote import Broken, Exists, Look, Missing, RemoteKeys
 from glare.stores.objects.writer import ObjectWriter
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ _MOST_MARKER: Final = 128
 class Place:
     """Where a store is: a bucket, and the names of its keys. `words` name it for its operator."""
 
-    bucket: Bucket
+    bucket: RemoteKeys
     keys: Keys
     words: str
 

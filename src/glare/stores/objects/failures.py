@@ -96,6 +96,26 @@ def named(error: BaseException, store: str, action: str) -> GlareError:
     return made
 
 
+NO_CONTAINER: Final = "ContainerNotFound"
+"""The code for a missing container, where a store has no codes of its own."""
+
+_CODES: Final = MappingProxyType({413: "QuotaExceeded", 422: "Md5Mismatch"})
+"""What statuses mean where a store has no codes of its own: no request of ours is too large by itself."""
+
+
+def answered(status: int, code: str | None, store: str, action: str) -> GlareError:
+    """The error of the tree for a status, logged for the operator; as `named`, for who is no user of obstore."""
+    _log.error("an object store fails", extra={"store": store, "action": action, "reason": str(status)})
+    return _of(status, code or _CODES.get(status), str(status), store)
+
+
+def silent(error: BaseException, store: str, action: str) -> GlareError:
+    """The error of the tree for a request that was not answered, logged for the operator."""
+    reason = _silence(error)
+    _log.error("an object store fails", extra={"store": store, "action": action, "reason": reason})
+    return _of(None, None, reason, store)
+
+
 def _of(status: int | None, code: str | None, reason: str, store: str) -> GlareError:
     if status is None:
         kind = Unavailable if reason == _DISTRUST else StoreAway  # Which somebody has to mend.
@@ -138,6 +158,7 @@ def _silence(error: BaseException) -> str:
     for sign, words in (
         ("certificate", _DISTRUST),
         ("dns error", "its name is not known here"),
+        ("name resolution", "its name is not known here"),
         ("timed out", "it did not answer in time"),
         ("refused", "it refuses connections"),
     ):

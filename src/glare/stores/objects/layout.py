@@ -58,7 +58,7 @@ class Plan:
     segment: int
 
     @classmethod
-    def of(cls, expected: int | None) -> Plan:
+    def of(cls, expected: int | None, most_parts: int = MOST_PARTS) -> Plan:
         """For an object of `expected` bytes, None where nobody knows: then parts are as large as they may be.
 
         >>> Plan.of(1 << 30).part >> 20, Plan.of(60 << 30).part >> 20, Plan.of(5 << 40).part >> 20
@@ -66,9 +66,9 @@ class Plan:
         >>> -(-(5 << 40) // Plan.of(5 << 40).segment)
         66
         """
-        wanted = MOST_PART if expected is None else -(-expected // MOST_PARTS)
+        wanted = MOST_PART if expected is None else -(-expected // most_parts)
         part = min(max(LEAST_PART, -(-wanted // MIB) * MIB), MOST_PART)
-        return cls(part, part * MOST_PARTS)
+        return cls(part, part * most_parts)
 
 
 class NoRecord(ValueError):

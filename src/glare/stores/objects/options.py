@@ -87,3 +87,34 @@ class AzureOptions(PlaceOptions):
     @property
     def whereabouts(self) -> tuple[str | None, ...]:
         return (self.driver, self.endpoint, self.account, self.container, self.prefix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwiftOptions(PlaceOptions):
+    """A container of OpenStack Swift; `endpoint` is where Glare logs in.
+
+    That is Keystone, or Swift's own TempAuth where `auth_version` is 1. With an application credential neither user nor
+    project is named.
+    """
+
+    driver: ClassVar[str] = "swift"
+    container: str
+    auth_version: int
+    username: str | None
+    project_name: str | None
+    user_domain_name: str
+    project_domain_name: str
+    region: str | None
+    interface: str
+    password: str | None = field(default=None, repr=False)
+    application_credential_id: str | None = None
+    application_credential_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.container
+
+    @property
+    def whereabouts(self) -> tuple[str | None, ...]:
+        who = self.application_credential_id or self.username
+        return (self.driver, self.endpoint, self.project_name or who, self.container, self.prefix)

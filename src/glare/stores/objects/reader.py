@@ -11,7 +11,7 @@ from typing import Final
 
 from glare.errors import NotFound
 from glare.stores.contract import ObjectFailed
-from glare.stores.objects.bucket import Broken, Bucket, Coming, Missing
+from glare.stores.objects.remote import Broken, Coming, Missing, RemoteKeys
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ class Span:
 class ObjectReader:
     """Reads `spans`, one after the other. `begun` is the answer to the request for the first, where there is one."""
 
-    def __init__(self, bucket: Bucket, spans: Sequence[Span], patience: Patience, begun: Coming | None = None) -> None:
+    def __init__(
+        self, bucket: RemoteKeys, spans: Sequence[Span], patience: Patience, begun: Coming | None = None
+    ) -> None:
         self._bucket = bucket
         self._spans = list(reversed(spans))
         self._patience = patience

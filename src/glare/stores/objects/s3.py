@@ -16,10 +16,11 @@ from obstore.store import S3Store
 
 from glare.errors import GlareError, Unavailable
 from glare.stores.objects import credentials, failures
-from glare.stores.objects.bucket import Upload
-from glare.stores.objects.connection import Connection, Survey, retries_of
+from glare.stores.objects.connection import Connection, retries_of
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.options import S3Options
+from glare.stores.objects.remote import Upload
+from glare.stores.objects.survey import Survey
 
 
 def survey(options: S3Options, name: str) -> Survey:

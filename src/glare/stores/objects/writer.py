@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from glare.errors import Conflict, GlareError, StoreFailed
-from glare.stores.objects.bucket import Bucket, Exists, Writing
 from glare.stores.objects.layout import BYTES_TYPE, RECORD_TYPE, SMALL, Keys, Plan, Record
+from glare.stores.objects.remote import Exists, RemoteKeys, Written
 
 AHEAD: Final = 2
 """Parts on their way while the next one is filled."""
@@ -27,18 +27,18 @@ class ObjectWriter:
     """
 
     def __init__(
-        self, bucket: Bucket, keys: Keys, name: str, expected: int | None, conflict: Callable[[], Conflict]
+        self, bucket: RemoteKeys, keys: Keys, name: str, expected: int | None, conflict: Callable[[], Conflict]
     ) -> None:
         self._bucket = bucket
         self._keys = keys
         self._name = name
         self._conflict = conflict
-        self._plan = Plan.of(expected)
+        self._plan = Plan.of(expected, bucket.most_parts)
         self._writer = uuid.uuid4().hex
         self._small = bytearray()
         self._size = 0
         self._noted_at: float | None = None
-        self._writing: Writing | None = None
+        self._writing: Written | None = None
         self._ended = 0
         self._doubtful = False
         self._publishing = False
