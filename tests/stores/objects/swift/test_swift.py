@@ -168,7 +168,7 @@ def test_a_large_object_is_made_of_parts_and_goes_with_them(container: SwiftOpti
 
 def test_an_object_of_several_manifests_is_one_object(container: SwiftOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than a manifest may be goes on in the next one."""
-    monkeypatch.setattr("glare.stores.swift.container.Container.most_parts", 1)
+    monkeypatch.setattr("glare.stores.objects.swift.container.Container.most_parts", 1)
     store = store_in(container)
     data = secrets.token_bytes(2 * SMALL + 5)
     put(store, NAME, data, announced=False)

@@ -21,7 +21,7 @@ from glare.errors import StoreFailed, Unavailable
 from glare.stores.objects import failures
 from glare.stores.objects.layout import BYTES_TYPE
 from glare.stores.objects.remote import WRITER, Broken, Coming, Exists, Listed, Look, Missing, NoUploads
-from glare.stores.swift.account import Account, Asking, Kind
+from glare.stores.objects.swift.account import Account, Asking, Kind
 
 MOST_PARTS: Final = 1000
 """Parts of a static large object, where the operator of Swift has not said otherwise."""

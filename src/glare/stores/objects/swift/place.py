@@ -10,8 +10,8 @@ from glare.stores.objects.layout import Keys
 from glare.stores.objects.options import SwiftOptions
 from glare.stores.objects.reader import Patience
 from glare.stores.objects.survey import Survey, survey_place
-from glare.stores.swift.account import Account
-from glare.stores.swift.container import Container
+from glare.stores.objects.swift.account import Account
+from glare.stores.objects.swift.container import Container
 
 
 def make_driver(options: SwiftOptions, name: str, recorded: Callable[[], str | None]) -> ObjectStoreDriver:
