@@ -162,6 +162,9 @@ def test_every_table_is_json_too(cli: Cli, command: object) -> None:
         assert "No issuers are configured" in sentence(cli(*path, "--token", "token", "-o", "json"))
         return
     found = json.loads(cli.done(*path, "-o", "json"))
+    if path == ("backup", "check"):
+        assert (found["findings"], found["whole"]) == ([], True)
+        return
     assert isinstance(found, list)
     if path == ("token", "list"):
         assert found[0]["label"] == "long " * 20
@@ -187,7 +190,7 @@ def test_every_command_prints_one_thing_or_a_table(command: Command) -> None:
     assert (" ".join(command.path) in ONE_THING) is not command.table
     module, _, name = command.runs.partition(":")
     tree = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text("utf-8"))
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     seen: set[str] = set()
     waiting = [name]
     while waiting:

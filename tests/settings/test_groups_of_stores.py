@@ -87,7 +87,7 @@ def test_weights_say_how_often_each_is_chosen() -> None:
     [
         ("[store:x]\nweight = 2\n", ("[store:x] has no driver", "driver = file or s3")),
         ("[store:x]\ndriver = database\n", ("[store:x] driver is 'database'", "file or s3")),
-        ("[store:x]\ndriver = swift\n", ("[store:x] driver is 'swift'", "not part of this version")),
+        ("[store:x]\ndriver = rbd\n", ("[store:x] driver is 'rbd'", "not part of this version")),
         ("[store:x]\ndriver = file\n", ("[store:x]", "set directory")),
         ("[store:x]\ndriver = s3\n", ("[store:x]", "set bucket")),
         (f"{COLD}directory = /srv\n", ("[store:cold] directory is '/srv'", "'s3'", "remove directory")),
