@@ -46,6 +46,14 @@ EXPECTED = {
         "database._remove: commit",
         "objects._remove: commit",
     ),
+    "move": (
+        *WRITES,
+        "reader.read: call",
+        "move.Move: commit",
+        "move._swap_in: commit",
+        "driver.delete: call",
+        "objects._remove: commit",
+    ),
     "delete from the database": (
         "delete.remove: commit",
         "database.DatabaseDriver: commit",

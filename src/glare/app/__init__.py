@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glare.app.application import create_application
-from glare.app.rounds import run_fsck, run_scrubber
+from glare.app.rounds import run_fsck, run_move, run_scrubber, run_trial
 from glare.app.services import bare_stores, build_services, close, open_stores, prepare
 from glare.app.worker import Worker, run_worker
 
@@ -16,6 +16,8 @@ __all__ = (
     "open_stores",
     "prepare",
     "run_fsck",
+    "run_move",
     "run_scrubber",
+    "run_trial",
     "run_worker",
 )

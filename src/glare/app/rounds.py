@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from glare.app.services import build_services, close
 from glare.errors import GlareError
-from glare.operations.upkeep import fsck
+from glare.operations.upkeep import fsck, move
 from glare.operations.upkeep.sweep import Scrubbed, scrub
+from glare.operations.upkeep.try_store import Step, try_store
 from glare.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,31 @@ def run_scrubber(settings: Settings, stop: threading.Event, report: Callable[[Sc
             if once:
                 return
             stop.wait(settings.scrubber.wakeup_time)
+    finally:
+        close(services)
+
+
+def run_move(
+    settings: Settings,
+    wish: move.Wish,
+    stop: threading.Event,
+    found: Callable[[move.Finding], None],
+    progress: Callable[[move.Progress], None],
+) -> move.Summary:
+    """Move blobs from one store to another, in this thread and its helpers."""
+    services = build_services(settings)
+    try:
+        pace = move.Pace(settings.moving.rate, settings.moving.parallel)
+        return move.Move(services, wish, pace, found, progress, stop).run()
+    finally:
+        close(services)
+
+
+def run_trial(settings: Settings, name: str) -> list[Step]:
+    """Try whether a store does what it must do."""
+    services = build_services(settings)
+    try:
+        return try_store(services, name)
     finally:
         close(services)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from glare.cli.configuration import read_settings
 from glare.cli.database import require_migrated
-from glare.cli.fsck import amount
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
+from glare.cli.tables import amount
 from glare.settings import check_machine
 
 if TYPE_CHECKING:

@@ -39,12 +39,15 @@ GROUPS: Mapping[tuple[str, ...], str] = {
     ("members",): "see with whom an artifact is shared, and end that",
     ("links",): "see the links by which blobs are read without an account, and end them",
     ("takedown",): "keep contents, hosts and URLs from being read, requested and recorded",
-    ("stores",): "see which places of bytes the database knows, and tell it of a move",
+    ("stores",): "see where bytes are kept, try a store, and move blobs from one to another",
     ("config",): "see what is configured, what can be, and what is wrong with it",
     ("policy",): "see who may do what",
     ("types",): "look at artifact types, and try one's own",
 }
 """What each group of commands is for."""
+
+ALIASES: Mapping[tuple[str, ...], tuple[str, ...]] = {("stores",): ("store",)}
+"""Other names of groups."""
 
 
 def _nothing(_: ArgumentParser) -> None:
@@ -301,8 +304,29 @@ def _takedown_remove(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="id of the takedown, as `glare-server takedown list` prints it")
 
 
-def _stores_adopt(parser: ArgumentParser) -> None:
+def _stores_one(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the store, as `glare-server stores list` prints it")
+
+
+def _stores_drain(parser: ArgumentParser) -> None:
+    _stores_one(parser)
+    parser.add_argument("--to", required=True, metavar="STORE", help="name of the store that the blobs go to")
+    parser.add_argument(
+        "--rate",
+        metavar="SIZE",
+        help="bytes a second to read at most, such as 20MiB, instead of [moving] rate; 0 is no limit",
+    )
+    parser.add_argument("--parallel", metavar="N", help="blobs on their way at once, instead of [moving] parallel")
+
+
+def _stores_move(parser: ArgumentParser) -> None:
+    _stores_drain(parser)
+    parser.add_argument("--type", metavar="TYPE", help="move blobs of this artifact type only")
+    parser.add_argument("--project", metavar="PROJECT", help="move blobs of this project's artifacts only")
+
+
+def _stores_adopt(parser: ArgumentParser) -> None:
+    _stores_one(parser)
     parser.add_argument(
         "--without-bytes",
         action="store_true",
@@ -647,6 +671,51 @@ COMMANDS = (
         "glare.cli.stores:list_stores",
         _nothing,
         ("glare-server stores list",),
+        table=True,
+    ),
+    Command(
+        ("stores", "show"),
+        "show where a store is, what is in it, and what goes there",
+        "Show a store: its driver and place, what it holds, whether it takes new bytes, and for whom.",
+        "glare.cli.stores:show",
+        _stores_one,
+        ("glare-server stores show archive",),
+        table=True,
+    ),
+    Command(
+        ("stores", "check"),
+        "try whether a store does what it must do",
+        "Ask a store whether it is at its place; then write an object, read it, and remove it again. One that is "
+        "read-only is only asked. Exit code 1 where something fails.",
+        "glare.cli.stores:check",
+        _stores_one,
+        ("glare-server stores check archive",),
+        table=True,
+    ),
+    Command(
+        ("stores", "move"),
+        "move blobs from one store to another",
+        "Move the blobs of a store to another one, all of them or those of a type or project, while the service runs. "
+        "Each is compared with its recorded sha256 on the way; what is not as recorded stays where it is, and is "
+        "marked and printed. Interrupt it at any time: the next one goes on. Several may run at once. Ends with 1 "
+        "where a blob could not be moved, or it was stopped.",
+        "glare.cli.moving:move",
+        _stores_move,
+        (
+            "glare-server stores move file --to archive",
+            "glare-server stores move file --to hot --type images --rate 20MiB",
+            "glare-server stores move hot --to archive --project 3f0c1d",
+        ),
+        table=True,
+    ),
+    Command(
+        ("stores", "drain"),
+        "move all blobs out of a store that is to be given up",
+        "Move all blobs of a read-only store to another one, as `glare-server stores move` does, until no blob needs "
+        "it. Ends with 0 once it may leave the configuration, and with 1 before.",
+        "glare.cli.moving:drain",
+        _stores_drain,
+        ("glare-server stores drain file --to archive",),
         table=True,
     ),
     Command(

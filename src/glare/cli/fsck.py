@@ -12,6 +12,7 @@ from glare.cli.configuration import read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
+from glare.cli.tables import amount
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
@@ -89,15 +90,6 @@ def _progress(now: Progress) -> str:
             f"{amount(now.bytes)} of {amount(now.all_bytes)} read."
         )
     return f"store {now.store}: all {now.blobs} blobs read, {now.objects} objects looked at."
-
-
-def amount(size: float) -> str:
-    """Bytes as a person says them: `1.4 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def _sentence(summary: Summary) -> str:

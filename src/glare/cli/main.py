@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from glare import __version__
-from glare.cli.commands import COMMANDS, GROUPS, PROGRAM, Command
+from glare.cli.commands import ALIASES, COMMANDS, GROUPS, PROGRAM, Command
 
 OK, REFUSED, USAGE = 0, 1, 2
 WIDTH = 100
@@ -78,7 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
         parent = command.path[:-1]
         if parent not in nodes:
             summary = GROUPS[parent]
-            group = nodes[()].add_parser(parent[0], help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+            group = nodes[()].add_parser(
+                parent[0],
+                aliases=ALIASES.get(parent, ()),
+                help=summary,
+                description=f"{summary[0].upper()}{summary[1:]}.",
+            )
             group.set_defaults(command=None, print_help=group.print_help, unrecognized=group.unrecognized)
             nodes[parent] = _add_subparsers(group)
         parser = nodes[parent].add_parser(

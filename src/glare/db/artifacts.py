@@ -5,7 +5,7 @@ Every function runs in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import nullcontext
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, selec
 from sqlalchemy.exc import IntegrityError
 
 from glare.db import counters
+from glare.db.blobs import doom_objects_of
 from glare.db.dialects.later import later
 from glare.db.dialects.upsert import insert_new
 from glare.db.keys import scope_of, uniqueness
@@ -83,6 +84,12 @@ def lock(connection: Connection, artifact_id: str) -> None:
         later(connection, _LOCK, {"old_id": artifact_id})
 
 
+def lock_all(connection: Connection, artifact_ids: Collection[str]) -> None:
+    """The same for several artifacts."""
+    wanted = select(artifacts.c.id).where(artifacts.c.id.in_(sorted(set(artifact_ids)))).order_by(artifacts.c.id)
+    connection.execute(wanted.with_for_update())
+
+
 def touch(connection: Connection, artifact: Artifact, now: int) -> None:
     """Count a change of the artifact's blobs: revision and `updated_at`, where the revision is still the one that was
     read.
@@ -100,11 +107,12 @@ def touch_any(connection: Connection, artifact_id: str, now: int) -> None:
     later(connection, _TOUCH_ANY, {"old_id": artifact_id, "now": now})
 
 
-def remove_artifact(connection: Connection, artifact: Artifact) -> None:
-    """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise
-    `Conflict`.
+def remove_artifact(connection: Connection, artifact: Artifact, keep_until: int) -> None:
+    """Remove the rows of an artifact and its blobs where nothing has changed since it was read, else raise `Conflict`.
+    The objects that its blobs have by now are doomed, from `keep_until` (microseconds) on: some may have been moved.
     """
     lock(connection, artifact.id)
+    doom_objects_of(connection, artifact.id, keep_until)
     later(connection, _DELETE_VALUES, {"artifact": artifact.id})
     later(connection, delete(blobs).where(blobs.c.artifact_id == artifact.id))
     if artifact.visibility is not Visibility.PRIVATE:

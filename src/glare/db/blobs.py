@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, and_, delete, func, insert, literal, or_, select, update
 
 from glare.db import as_sent
 from glare.db.dialects.later import later
@@ -289,8 +289,16 @@ def doom(connection: Connection, objects: Iterable[Managed], not_before: int = 0
         for location in objects
     ]
     if rows:
-        for row in rows:
-            later(connection, insert(doomed_objects).inline(), row)
+        later(connection, insert(doomed_objects).inline(), rows if len(rows) > 1 else rows[0])
+
+
+def doom_objects_of(connection: Connection, artifact_id: str, not_before: int) -> None:
+    """Hand the objects of an artifact's published blobs to the sweep, whichever these are at this moment."""
+    columns = ("store", "object", "not_before", "tries")
+    mine = select(_columns.store, _columns.object, literal(not_before, BigInteger), literal(0)).where(
+        _columns.artifact_id == artifact_id, _columns.object.is_not(None)
+    )
+    later(connection, insert(doomed_objects).inline().from_select(columns, mine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +369,18 @@ def undoom(connection: Connection, location: Managed) -> bool:
     return bool(connection.execute(delete(doomed_objects).where(mine, doomed_objects.c.tries == 0)).rowcount)
 
 
+def take_back(connection: Connection, store: str, objects: Sequence[str]) -> set[str]:
+    """Doomed objects of a store that are needed after all; returns those that nobody has taken for their removal."""
+    columns = doomed_objects.c
+    mine = columns.object.in_(objects) & (columns.store == store) & (columns.tries == 0)
+    wanted = select(columns.id, columns.object).where(mine).order_by(columns.id)
+    found = connection.execute(wanted.with_for_update())
+    ids = {row.id: row.object for row in found}
+    if ids:
+        connection.execute(delete(doomed_objects).where(doomed_objects.c.id.in_(list(ids))))
+    return set(ids.values())
+
+
 def copies(connection: Connection, sha256: str, size: int, limit: int) -> list[tuple[str, Slot]]:
     """Artifacts and slots of up to `limit` stored blobs with this content against which nothing is known."""
     statement = (
@@ -377,6 +397,13 @@ def hurry(connection: Connection) -> None:
     connection.execute(
         update(doomed_objects).where(doomed_objects.c.tries > 0, doomed_objects.c.not_before > 0).values(not_before=0)
     )
+
+
+def hurry_objects(connection: Connection, objects: Iterable[Managed]) -> None:
+    """Make doomed objects due now that will not be needed, where nobody has taken them yet."""
+    for location in objects:
+        mine = (doomed_objects.c.object == location.object) & (doomed_objects.c.store == location.store)
+        connection.execute(update(doomed_objects).where(mine, doomed_objects.c.tries == 0).values(not_before=0))
 
 
 def slot_busy(slot: Slot) -> Conflict:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from glare.db.tables import artifacts, blobs, doomed_objects, fsck_runs
 from glare.domain.blob import BlobStatus, Damage, Managed, Slot
@@ -121,6 +121,12 @@ def blobs_by_store(connection: Connection) -> dict[str, tuple[int, int]]:
     return {store: (int(count), int(size)) for store, count, size in connection.execute(counted)}
 
 
+def chosen(connection: Connection, conditions: Sequence[ColumnElement[Any]], limit: int) -> list[StoredBlob]:
+    """Up to `limit` published blobs, in the order of their slots."""
+    statement = _stored_blobs().where(_blobs.status == BlobStatus.ACTIVE, *conditions).order_by(_blobs.slot_id)
+    return [_stored_blob(row) for row in connection.execute(statement.limit(limit))]
+
+
 def blob_with(connection: Connection, location: Managed) -> StoredBlob | None:
     """The published blob that has this object; None where none has it any more."""
     statement = _stored_blobs().where(_blobs.object == location.object, _blobs.store == location.store)
@@ -152,6 +158,28 @@ def replace_object(connection: Connection, blob: StoredBlob, repaired: Managed) 
     )
     values = {"store": repaired.store, "object": repaired.object, "damage": None, "damaged_at": None}
     return bool(connection.execute(update(blobs).where(same).values(**values)).rowcount)
+
+
+def replace_objects(connection: Connection, replaced: Sequence[tuple[StoredBlob, Managed]]) -> set[str]:
+    """The same for several blobs; returns the slots of those that had the object with which they were read."""
+    wanted = {blob.slot_id: (blob.location, to) for blob, to in replaced}
+    held = select(_blobs.slot_id, _blobs.store, _blobs.object).where(_blobs.slot_id.in_(list(wanted)))
+    now = {
+        row.slot_id: Managed(row.store, row.object)
+        for row in connection.execute(held.order_by(_blobs.slot_id).with_for_update())
+        if row.object is not None
+    }
+    same = [slot for slot, (before, _) in wanted.items() if now.get(slot) == before]
+    values: dict[str, Any] = {
+        "store": bindparam("to_store"),
+        "object": bindparam("to_object"),
+        "damage": None,
+        "damaged_at": None,
+    }
+    if same:
+        each = [{"slot": slot, "to_store": wanted[slot][1].store, "to_object": wanted[slot][1].object} for slot in same]
+        connection.execute(update(blobs).where(_blobs.slot_id == bindparam("slot")).values(**values), each)
+    return set(same)
 
 
 def _stored_blobs() -> Select[Any]:

@@ -1,14 +1,21 @@
-"""Which place of bytes is which store of this database: an identity by store name, written once and changed on purpose
-only.
+"""Stores: which place of bytes is which, by an identity that is written once and changed on purpose only; and the blobs
+that are in them.
+
+Every function runs in the caller's transaction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from glare.db.tables import blobs, stores
+from glare.db import fsck as rows
+from glare.db.fsck import StoredBlob
+from glare.db.tables import artifacts, blobs, doomed_objects, stores
+
+_blobs = blobs.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +41,6 @@ def of_place(connection: Connection, identity: str) -> list[str]:
     return list(connection.execute(named).scalars())
 
 
-def contents_of(connection: Connection, name: str) -> tuple[int, int]:
-    """How many published blobs have their bytes in a store, and how many bytes these are."""
-    mine = select(func.count(), func.coalesce(func.sum(blobs.c.size), 0)).where(blobs.c.store == name)
-    count, size = connection.execute(mine).one()
-    return int(count), int(size)
-
-
 def record_first(connection: Connection, store: KnownStore) -> KnownStore:
     """Record a store that is not known yet; returns the one that is known then. Run it in a transaction that is tried
     again.
@@ -62,3 +62,53 @@ def replace(connection: Connection, store: KnownStore) -> KnownStore | None:
         update(stores).where(stores.c.name == store.name).values(identity=store.identity, recorded_at=store.recorded_at)
     )
     return known
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The published blobs of a store, of one type or of the artifacts of one project where these are said."""
+
+    store: str
+    type_name: str | None = None
+    project: str | None = None
+
+
+def totals(connection: Connection, chosen: Chosen) -> tuple[int, int]:
+    """How many blobs these are, and their bytes."""
+    wanted = select(func.count(), func.coalesce(func.sum(_blobs.size), 0)).select_from(blobs)
+    if chosen.type_name is not None or chosen.project is not None:
+        wanted = wanted.join(artifacts, artifacts.c.id == _blobs.artifact_id)
+    count, size = connection.execute(wanted.where(*_conditions(chosen))).one()
+    return int(count), int(size)
+
+
+def page(connection: Connection, chosen: Chosen, after: str, until: str | None, limit: int) -> list[StoredBlob]:
+    """The blobs in the order of their slots: those after the slot `after`, up to the slot `until` where one is said."""
+    conditions = [*_conditions(chosen), _blobs.slot_id > after]
+    if until is not None:
+        conditions.append(_blobs.slot_id <= until)
+    return rows.chosen(connection, conditions, limit)
+
+
+def _conditions(chosen: Chosen) -> list[ColumnElement[Any]]:
+    conditions: list[ColumnElement[Any]] = [_blobs.store == chosen.store]
+    if chosen.type_name is not None:
+        conditions.append(artifacts.c.type_name == chosen.type_name)
+    if chosen.project is not None:
+        conditions.append(artifacts.c.owner == chosen.project)
+    return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left in a store: uploads under way to it, and objects that wait for their removal."""
+
+    uploads: int
+    waiting: int
+
+
+def left(connection: Connection, store: str) -> Left:
+    """What is in a store besides published blobs."""
+    uploads = select(func.count()).where(_blobs.attempt_id.is_not(None), _blobs.attempt_store == store)
+    waiting = select(func.count()).where(doomed_objects.c.store == store)
+    return Left(connection.execute(uploads).scalar_one(), connection.execute(waiting).scalar_one())

@@ -37,7 +37,7 @@ from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.stores import NamedStoreSettings, ProjectSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.tokens import TokensSettings
-from glare.settings.options.upkeep import FsckSettings, PatrolSettings, ScrubberSettings
+from glare.settings.options.upkeep import FsckSettings, MovingSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
 from glare.stores.objects.options import PlaceOptions
 
@@ -86,6 +86,7 @@ class Settings:
     promotion: PromotionSettings
     fsck: FsckSettings
     patrol: PatrolSettings
+    moving: MovingSettings
     transport: TransportSettings
     notifications: NotificationSettings
     rabbit: RabbitSettings

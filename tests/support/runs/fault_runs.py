@@ -41,6 +41,7 @@ from sqlalchemy import event, make_url, select
 from glare.app import build_services
 from glare.db.counters import ALL_TYPES
 from glare.db.rows import fetch_artifact
+from glare.db.stores import Chosen
 from glare.db.tables import artifacts
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
@@ -63,6 +64,7 @@ from glare.operations.locations.verify import verify_next
 from glare.operations.rules import Placing
 from glare.operations.services import Services
 from glare.operations.slots import attempts
+from glare.operations.upkeep.move import Move, Pace, Wish
 from glare.operations.upkeep.sweep import scrub, sweep
 from support.databases import KIND
 from support.origins.torn import COMMIT, Torn
@@ -299,6 +301,21 @@ def _work(services: Services, _: str, __: str) -> None:
     do_next(services, Cancellation())
 
 
+def _move(services: Services, _: str, __: str) -> None:
+    """From the directory to the database, one blob at a time from the first slot on, so that steps have an order."""
+    services = replace(services, chance=lambda: 0.0)
+    wish = Wish(Chosen("file"), "database", ADMIN)
+    nobody = threading.Event()
+    summary = Move(services, wish, Pace(0, 1), lambda _: None, lambda _: None, nobody).run()
+    if summary.left:
+        raise Unavailable("A blob was not moved.")
+
+
+def _is_in_database(artifact: Artifact | None) -> bool:
+    blobs = artifact.blobs.values() if artifact is not None else ()
+    return [blob.location.store for blob in blobs if isinstance(blob.location, Managed)] == ["database"]
+
+
 def _is_managed(artifact: Artifact | None) -> bool:
     return artifact is not None and any(isinstance(blob.location, Managed) for blob in artifact.blobs.values())
 
@@ -349,6 +366,7 @@ SCENARIOS = {
         "attempts.publish",
         store="database",
     ),
+    "move": Scenario(_with_data, _move, _is_in_database, "move._swap_in"),
     "delete from the database": Scenario(
         _with_data,
         lambda s, _, i: delete_artifact(s, ADMIN, "images", i),

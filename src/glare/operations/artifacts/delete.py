@@ -7,7 +7,6 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from glare.db import artifacts as artifact_rows
-from glare.db import blobs as blob_rows
 from glare.db import counters
 from glare.domain.actor import Actor
 from glare.domain.artifact import Artifact, Status
@@ -65,8 +64,7 @@ def remove(services: Services, actor: Actor | None, artifact: Artifact) -> None:
 
     def forget(connection: Connection) -> None:
         members.end(connection, artifact, services.clock())
-        artifact_rows.remove_artifact(connection, artifact)
-        blob_rows.doom(connection, objects, services.clock() + services.rules.removal_delay)
+        artifact_rows.remove_artifact(connection, artifact, services.clock() + services.rules.removal_delay)
         counters.use(connection, artifact.owner, artifact.type_name, artifacts=-1, size=-used)
         kept = {"name": artifact.name, "version": artifact.version}
         if artifact.status is not Status.DELETED:

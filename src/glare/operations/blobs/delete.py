@@ -57,10 +57,13 @@ def delete_blob(
 
     def remove(connection: Connection) -> Artifact:
         artifact_rows.touch(connection, artifact, now)
+        current = blob
         if field.replicas:
             is_open = partial(takedowns.is_open, connection)
-            replicas.require_leaving(access.reread(connection, artifact.id), slot, is_open)
-        if not blob_rows.drop_blob(connection, artifact.id, blob, now + services.rules.removal_delay):
+            before = access.reread(connection, artifact.id)
+            replicas.require_leaving(before, slot, is_open)
+            current = before.blobs.get(slot, blob)  # Its bytes may have been moved.
+        if not blob_rows.drop_blob(connection, artifact.id, current, now + services.rules.removal_delay):
             raise artifact_rows.lost_race(artifact.id)
         if isinstance(blob.location, Managed):
             counters.use(connection, artifact.owner, artifact.type_name, size=-(blob.size or 0))

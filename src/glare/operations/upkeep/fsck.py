@@ -112,21 +112,25 @@ class Stopped(Exception):
 
 
 class Throttle:
-    """Lets `rate` bytes a second pass, 0 for any number. Raises `Stopped` when it is told to stop."""
+    """Lets `rate` bytes a second pass, 0 for any number, of all threads together. Raises `Stopped` when it is told to
+    stop.
+    """
 
     def __init__(self, rate: int, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._stop = stop
         self._clock = clock
         self._due = clock()
+        self._lock = threading.Lock()
 
     def spend(self, size: int) -> None:
         """`size` bytes were read: wait until more may be."""
         if self._rate:
-            now = self._clock()
-            self._due = max(self._due, now - _MOST_REMEMBERED) + size / self._rate
-            if self._due > now:
-                self._stop.wait(self._due - now)
+            with self._lock:
+                now = self._clock()
+                self._due = due = max(self._due, now - _MOST_REMEMBERED) + size / self._rate
+            if due > now:
+                self._stop.wait(due - now)
         if self._stop.is_set():
             raise Stopped
 

@@ -105,7 +105,7 @@ def require_all(db: Database, stores: Mapping[str, Store]) -> None:
     with db.read() as connection:
         for name in blob_rows.stores_in_use(connection):
             if name not in stores:
-                blobs, _ = rows.contents_of(connection, name)
+                blobs, _ = rows.totals(connection, rows.Chosen(name))
                 count = "1 blob has its" if blobs == 1 else f"{blobs} blobs have their"
                 raise StoreMistaken(_GONE.format(name=name, count=count))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from glare.db import artifacts as artifact_rows
 from glare.db import blobs as blob_rows
 from glare.db import fsck as rows
 from glare.db.fsck import StoredBlob
@@ -42,9 +43,9 @@ off while it is written."""
 _FOUND: Final = "it was repaired from an equal stored blob"
 
 
-def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None]) -> bool:
-    """Whether a damaged blob has right bytes now. `pace` is called with the size of each piece that was read, and may
-    wait or raise.
+def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None], to: str | None = None) -> bool:
+    """Whether a damaged blob has right bytes now, in the store `to`, or in its own where none is named. `pace` is
+    called with the size of each piece that was read, and may wait or raise.
 
     Raises `StoreFull` and other errors of the store that it writes to; the blob is then as it was.
     """
@@ -52,7 +53,7 @@ def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None]) ->
         equal = rows.equal_ones(connection, blob, _MOST_SOURCES)
     if not equal or blob.location.store not in services.stores:
         return False
-    repaired = Managed(blob.location.store, uuid.uuid4().hex)
+    repaired = Managed(to or _place(services, blob), uuid.uuid4().hex)
     until = services.clock() + _ABANDONED_AFTER
     services.db.transact(lambda connection: blob_rows.doom(connection, [repaired], until))
     if not _copy(services, blob, equal, repaired, pace):
@@ -64,6 +65,15 @@ def repair(services: Services, blob: StoredBlob, pace: Callable[[int], None]) ->
     if done:
         _log.warning("damaged bytes were repaired", extra={"store": repaired.store, "object": repaired.object})
     return done
+
+
+def _place(services: Services, blob: StoredBlob) -> str:
+    """The blob's own store, or where new data goes if that takes none."""
+    if blob.location.store not in services.rules.placing.read_only:
+        return blob.location.store
+    with services.db.read() as connection:
+        artifact = fetch_artifact(connection, blob.artifact_id)
+    return services.store_for(blob.type_name, None if artifact is None else artifact.owner)
 
 
 def _copy(
@@ -95,6 +105,7 @@ def _copy(
 
 def _swap(services: Services, connection: Connection, blob: StoredBlob, repaired: Managed) -> bool:
     now = services.clock()
+    artifact_rows.lock(connection, blob.artifact_id)  # Nobody lets go of the old object while it is exchanged.
     artifact = fetch_artifact(connection, blob.artifact_id)
     if artifact is None or not rows.replace_object(connection, blob, repaired):
         return False  # It was replaced or deleted meanwhile; what was written stays doomed.

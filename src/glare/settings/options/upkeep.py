@@ -63,6 +63,22 @@ class PatrolSettings(Section):
     )
 
 
+@section("moving")
+class MovingSettings(Section):
+    """`glare-server stores move` and `drain`: moving blobs from one store to another, beside the service."""
+
+    rate: int = size(
+        "64 MiB",
+        "Bytes a second that a move reads at most, so that it does not slow the service; 0 is no limit. A TiB takes "
+        "about 4.6 hours.",
+        at_least=0,
+        at_most=2**53,
+    )
+    parallel: int = integer(
+        "4", "Blobs that one command has on their way at the same time. Small ones gain most.", at_least=1, at_most=64
+    )
+
+
 @section("scrubber")
 class ScrubberSettings(Section):
     """The sweep: delayed deletions, dead uploads, objects without an owner."""
