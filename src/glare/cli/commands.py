@@ -668,7 +668,7 @@ COMMANDS = (
         "list the stores, as the database knows them and as this node finds them",
         "List the stores: the identity that the database knows each by, and the one that this node finds at its "
         "place. Exit code 1 where they differ: this node does not work then.",
-        "glare.cli.stores:list_stores",
+        "glare.cli.stores.places:list_stores",
         _nothing,
         ("glare-server stores list",),
         table=True,
@@ -677,7 +677,7 @@ COMMANDS = (
         ("stores", "show"),
         "show where a store is, what is in it, and what goes there",
         "Show a store: its driver and place, what it holds, whether it takes new bytes, and for whom.",
-        "glare.cli.stores:show",
+        "glare.cli.stores.places:show",
         _stores_one,
         ("glare-server stores show archive",),
         table=True,
@@ -687,7 +687,7 @@ COMMANDS = (
         "try whether a store does what it must do",
         "Ask a store whether it is at its place; then write an object, read it, and remove it again. One that is "
         "read-only is only asked. Exit code 1 where something fails.",
-        "glare.cli.stores:check",
+        "glare.cli.stores.places:check",
         _stores_one,
         ("glare-server stores check archive",),
         table=True,
@@ -699,7 +699,7 @@ COMMANDS = (
         "Each is compared with its recorded sha256 on the way; what is not as recorded stays where it is, and is "
         "marked and printed. Interrupt it at any time: the next one goes on. Several may run at once. Ends with 1 "
         "where a blob could not be moved, or it was stopped.",
-        "glare.cli.moving:move",
+        "glare.cli.stores.moving:move",
         _stores_move,
         (
             "glare-server stores move file --to archive",
@@ -713,7 +713,7 @@ COMMANDS = (
         "move all blobs out of a store that is to be given up",
         "Move all blobs of a read-only store to another one, as `glare-server stores move` does, until no blob needs "
         "it. Ends with 0 once it may leave the configuration, and with 1 before.",
-        "glare.cli.moving:drain",
+        "glare.cli.stores.moving:drain",
         _stores_drain,
         ("glare-server stores drain file --to archive",),
         table=True,
@@ -724,7 +724,7 @@ COMMANDS = (
         "Record that the place which this node is configured with is the store from now on: after a move to another "
         "directory that has a marker of its own, or where the bytes were lost for good. Stop all nodes first. A copy "
         "with its marker, such as one by `rsync -a`, needs no command.",
-        "glare.cli.stores:adopt",
+        "glare.cli.stores.places:adopt",
         _stores_adopt,
         ("glare-server stores adopt file", "glare-server stores adopt file --without-bytes"),
     ),
