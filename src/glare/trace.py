@@ -1,8 +1,8 @@
 """W3C Trace Context: which larger piece of work a request is part of, as its caller says.
 
-https://www.w3.org/TR/trace-context-1/. This service keeps no spans of its own, so it is a participant that hands on
-what it was given, unchanged: a parent that nobody has recorded would tear the trace apart. It is for telling only, and
-nothing is decided by it.
+https://www.w3.org/TR/trace-context-1/. Where this service keeps no span of its own (`glare.spans`), it is a participant
+that hands on what it was given, unchanged: a parent that nobody has recorded would tear the trace apart. It is for
+telling only, and nothing is decided by it.
 """
 
 from __future__ import annotations

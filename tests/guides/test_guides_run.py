@@ -139,6 +139,7 @@ SCENES = {
     HOW_TO / "monitor.md": Scene(),
     HOW_TO / "use-azure.md": Scene(),
     HOW_TO / "run-with-systemd.md": Scene(),
+    HOW_TO / "trace-requests.md": Scene(),
     HOW_TO / "run-in-containers.md": Scene(),
     HOW_TO / "use-swift.md": Scene(),
 }

@@ -17,7 +17,7 @@ from glare.db.engine import Database
 from glare.domain.moment import SECOND
 from glare.egress.client import EgressClient, Listeners
 from glare.egress.names import Resolver, system_resolve
-from glare.errors import GlareError
+from glare.errors import GlareError, Unavailable
 from glare.events.webhooks import SecretBox, make_key_file
 from glare.metrics import Metrics
 from glare.metrics.prometheus import PrometheusMetrics
@@ -33,6 +33,7 @@ from glare.settings import Settings
 from glare.settings.issuers import load_issuers
 from glare.settings.rules import read_limits_of, rules_of
 from glare.settings.type_options import load_types
+from glare.spans import Tracer
 from glare.stores.base import Store, StoreCall, log_call
 from glare.stores.contract import StoreAway
 from glare.stores.drivers import DriverSettings, NamedStore, make_stores
@@ -98,6 +99,7 @@ def build_services(
         fetches=Fetches(settings.locations.shared_memory),
         reads=Reads(read_limits_of(settings), db, refused=metrics.refused, clock=lambda: services.clock()),
         issuers=load_issuers(settings),
+        tracer=_tracer(settings),
         beacons=Beacons(
             egress,
             settings.verification.beacons,
@@ -191,6 +193,21 @@ def close(services: Services) -> None:
     services.hashing.shutdown(wait=False, cancel_futures=True)
     services.db.dispose()
     services.aside.dispose()
+    services.tracer.close()
+
+
+def _tracer(settings: Settings) -> Tracer:
+    """Where the steps of the work go. Raises `Unavailable` where the library is missing, which is an extra."""
+    options = settings.tracing
+    if options.collector is None:
+        return Tracer()
+    try:
+        from glare.spans.otel import Sampling, sent_to
+    except ModuleNotFoundError:
+        raise Unavailable(
+            "[tracing] collector is set, and OpenTelemetry is not installed; install 'glare-server[otel]', or unset it."
+        ) from None
+    return sent_to(options.collector, Sampling(options.sampled_of_1000, options.trust_callers))
 
 
 def _database(settings: Settings) -> Database:

@@ -42,6 +42,7 @@ from glare.http.watch import Watch, named_in_path, route_of
 from glare.identity.base import UNDECIDED, Credentials, storable
 from glare.identity.headers import require_one_of_each
 from glare.operations.refusals import Refusal
+from glare.spans import Kind
 from glare.trace import received
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
@@ -81,8 +82,14 @@ class Boundary:
         trace = TRACE.set(received(headers.getlist("traceparent"), headers.getlist("tracestate")))
         party = PARTY.set(self._application.parties.of_address(peer_of(scope), headers))
         try:
-            with self._application.drain.request():
-                await self._answer(scope, inbox.receive, reply)
+            with (
+                self._application.drain.request(),
+                self._application.services.tracer.span(scope["method"], kind=Kind.SERVER) as span,
+            ):
+                try:
+                    await self._answer(scope, inbox.receive, reply)
+                finally:
+                    watch.tell(span)
         finally:
             inbox.close()
             watch.end()

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope
 
 from glare.context import REQUEST_ID
 from glare.metrics import Metrics
+from glare.spans import Span
 
 _log = logging.getLogger("glare.access")
 
@@ -60,6 +61,26 @@ class Watch:
         else:  # A file, which the server sends by itself.
             self._sent += self._length
             self._whole = True
+
+    def tell(self, span: Span) -> None:
+        """Say in the span of the request what it was, and what came of it."""
+        if not span.kept:
+            return
+        method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
+        route = route_of(self._scope)
+        span.name(f"{method} {route}")
+        said: dict[str, str | int] = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.request.body.size": self._received,
+        }
+        if self._status is not None:
+            said["http.response.status_code"] = self._status
+        span.note(said | {"http.response.body.size": self._sent, "glare.request_id": REQUEST_ID.get() or ""})
+        if self._status is None or not self._whole:
+            span.fail("broken off")
+        elif self._status >= 500:
+            span.fail(str(self._status))
 
     def end(self) -> None:
         """Tell of it."""

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glare.db.engine import Database
 from glare.domain.blob import Managed
@@ -22,6 +22,7 @@ from glare.operations.reads import Reads
 from glare.operations.rules import Rules
 from glare.operations.shared_fetch import Fetches
 from glare.policy.engine import PolicyEngine
+from glare.spans import Tracer
 from glare.stores.base import Store
 from glare.types.registry import TypeRegistry
 
@@ -52,6 +53,7 @@ class Services:
     reads: Reads
     beacons: Beacons
     issuers: Sequence[Issuer] = ()
+    tracer: Tracer = field(default_factory=Tracer)
     clock: Callable[[], int] = lambda: time.time_ns() // 1000
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     chance: Callable[[], float] = random.random

@@ -37,6 +37,7 @@ from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.stores import NamedStoreSettings, ProjectSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
 from glare.settings.options.tokens import TokensSettings
+from glare.settings.options.tracing import TracingSettings
 from glare.settings.options.upkeep import FsckSettings, MovingSettings, PatrolSettings, ScrubberSettings
 from glare.settings.options.watching import AuditSettings, LoggingSettings, MetricsSettings
 from glare.stores.objects.options import PlaceOptions
@@ -58,6 +59,7 @@ class Settings:
     cors: CorsSettings
     logging: LoggingSettings
     metrics: MetricsSettings
+    tracing: TracingSettings
     audit: AuditSettings
     identity: IdentitySettings
     oidc: OidcSettings

@@ -33,6 +33,7 @@ from glare.operations.outbound import Charge, charged
 from glare.operations.place import Place
 from glare.operations.services import Services
 from glare.operations.slots import attempts, holders, replicas
+from glare.spans import Kind
 
 _CLOSED_SCHEMES: Final = frozenset({"file", "filesystem", "swift+config", "sql"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -115,14 +116,16 @@ def fill(
     transaction.
     """
     url = services.egress.parse(request.url)
-    measured = measure(
-        services.egress,
-        url,
-        services.hashing,
-        measuring.charge.within(reservation.limit, reservation.over),
-        Expected(request.claims.size, request.claims.sha256),
-        Caller(measuring.cancellation, measuring.progress, request.cdn_loop),
-    )
+    with services.tracer.span("measure", kind=Kind.CLIENT) as span:
+        measured = measure(
+            services.egress,
+            url,
+            services.hashing,
+            measuring.charge.within(reservation.limit, reservation.over),
+            Expected(request.claims.size, request.claims.sha256),
+            Caller(measuring.cancellation, measuring.progress, request.cdn_loop),
+        )
+        span.note({"glare.size": measured.content.size})
     request.claims.check(measured.content, f"the external location of blob '{reservation.place.slot.path}'")
     confidential = is_confidential(url, request.confidential, services.rules.harmless_parameters)
     location = proven(services, measured, reservation.attempt_id, url.text, confidential=confidential)

@@ -99,7 +99,7 @@ def do_job(services: Services, claimed: ClaimedJob, cancellation: Cancellation) 
             with services.db.look() as connection:
                 job = jobs.find(connection, claimed.id)
             if job is not None and job.claimed_by == claimed.holder:
-                with part_of(kept(job.trace, job.project)):
+                with part_of(kept(job.trace, job.project)), services.tracer.span(f"job {job.kind.value}"):
                     _do(services, job, cancellation)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the others have their turn
             _put_off(services, claimed.id, claimed.holder, error)

@@ -35,6 +35,7 @@ from glare.operations.locations.proof import proven
 from glare.operations.services import Services
 from glare.operations.slots import attempts, replicas, room
 from glare.operations.takedowns import lookup as takedowns
+from glare.spans import Kind
 
 MISMATCH: Final = "claim_mismatch"
 TOO_LARGE: Final = "too_large"
@@ -144,7 +145,9 @@ def perform(services: Services, job: Job, cancellation: Cancellation) -> None:
         caller = Caller(cancellation, claimed_jobs.watched(services, job, charge.spend))
         bound, expected = charge.within(limit, lambda: too_large), Expected(claims.size, claims.sha256)
         try:
-            measured = measure(services.egress, url, services.hashing, bound, expected, caller)
+            with services.tracer.span("measure", kind=Kind.CLIENT) as span:
+                measured = measure(services.egress, url, services.hashing, bound, expected, caller)
+                span.note({"glare.size": measured.content.size})
             claims.check(measured.content, f"the external location of blob '{slot.path}'")
         except (BadRequest, Conflict) as wrong:
             if (

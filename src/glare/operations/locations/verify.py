@@ -32,6 +32,7 @@ from glare.operations.locations.host_turn import HostTurn
 from glare.operations.locations.outage import BAD, is_ours
 from glare.operations.services import Services
 from glare.operations.takedowns import lookup as takedowns
+from glare.spans import Kind
 
 _STALE_BATCH: Final = 100
 _OWN: Final = ""
@@ -164,7 +165,10 @@ def verify(
         return None
     try:
         between = () if turn is None else (turn.look,)
-        finding = None if blocked else check(services, target, kind, cancellation, *between)
+        with services.tracer.span("check", {"glare.check": kind.value}, Kind.CLIENT) as span:
+            finding = None if blocked else check(services, target, kind, cancellation, *between)
+            if finding is not None:
+                span.note({"glare.outcome": finding.outcome.value})
     except Blocked:  # By where a redirect leads.
         finding = None
     except OutboundBusy as busy:  # Nothing was asked, so nothing is known, and its turn comes soon.

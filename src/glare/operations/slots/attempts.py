@@ -188,6 +188,11 @@ def reserve(services: Services, actor: Actor, place: Place, coming: Coming, chec
     `check` decides, on each further read of the artifact, whether the slot may be taken. Raises `Conflict` when the
     slot is busy, `RequestEntityTooLarge` when the declared size is over a limit.
     """
+    with services.tracer.span("reserve"):
+        return _reserve(services, actor, place, coming, check)
+
+
+def _reserve(services: Services, actor: Actor, place: Place, coming: Coming, check: Check) -> Reservation:
     artifact_id = place.artifact.id
     for tries_left in reversed(range(_RESERVE_TRIES)):
         try:
@@ -287,7 +292,10 @@ def stage(
     """
     staged = reservation.object
     measured = HashingPass(services.hashing, reservation.limit, reservation.over)
-    with services.stores[staged.store].create(staged.object, expected_size=expected) as writer:
+    with (
+        services.tracer.span("store", {"glare.store": staged.store}) as span,
+        services.stores[staged.store].create(staged.object, expected_size=expected) as writer,
+    ):
         while data := source.read(BLOCK):
             measured.update(data)
             grow(services, reservation, measured.size)
@@ -295,6 +303,7 @@ def stage(
         content = measured.finish()
         check(content)
         writer.commit()
+        span.note({"glare.size": content.size})
     return content
 
 
@@ -350,7 +359,8 @@ def publish(
         audit.changed(connection, reservation.actor, [event], target=place.slot.path, detail=detail)
         return after
 
-    after = services.db.transact(store)
+    with services.tracer.span("publish", {"glare.action": action}):
+        after = services.db.transact(store)
     before = place.blob
     if before is not None and isinstance(before.location, Managed):
         remove_doomed(services, [before.location])

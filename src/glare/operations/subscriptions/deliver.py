@@ -33,6 +33,7 @@ from glare.operations.services import Services
 from glare.operations.subscriptions.access import noted
 from glare.operations.subscriptions.confirmations import confirmed, fits
 from glare.operations.subscriptions.messages import NOT_VISIBLE, data_of
+from glare.spans import Kind
 from glare.trace import kept
 
 _log = logging.getLogger(__name__)
@@ -129,8 +130,14 @@ class Deliverer:
         if found is None:
             return False
         subscription, delivery = found
-        with part_of(kept(delivery.event.trace, subscription.project)), on_behalf_of(subscription.project):
+        with (
+            part_of(kept(delivery.event.trace, subscription.project)),
+            on_behalf_of(subscription.project),
+            services.tracer.span("deliver", {"glare.event": delivery.event.type}, Kind.CLIENT) as span,
+        ):
             outcome = self._outcome(subscription, delivery)
+            if outcome is not None and outcome.reason is not None:
+                span.fail(outcome.reason)
         if outcome is None:
             return False
         result = services.db.transact(lambda connection: _settle(services, connection, worker, delivery, outcome))
