@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from glare.db.tables import blobs
-from support.programs.command import Cli
+from support.programs.command import Cli, sentence
 from support.service import Glare, Json, running
 
 pytestmark = pytest.mark.sqlite
@@ -73,12 +73,12 @@ def test_what_cannot_be_found_out_ends_with_1(tmp_path: Path, cli: Cli) -> None:
         assert (result.returncode, document["whole"], document["done"]) == (1, None, False)
         assert [each["kind"] for each in document["findings"]] == ["unavailable"]
         assert not marker.exists()
-        assert "there is no store 'flie'" in cli.refused(*CHECK, "--store", "flie").lower()
+        assert "There is no store 'flie'" in sentence(cli.program(*CHECK, "--store", "flie"))
 
 
 def test_an_empty_document_is_json(tmp_path: Path, cli: Cli) -> None:
     """Without a finding the document has an empty list of them."""
     with running(tmp_path):
-        document = json.loads(cli.done(*CHECK, "-o", "json"))
+        document = json.loads(cli.program(*CHECK, "-o", "json").stdout)
         assert (document["findings"], document["whole"], document["done"]) == ([], True, True)
         assert [one["name"] for one in document["stores"]] == ["file", "database"]
