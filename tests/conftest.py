@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from support import databases
 from support.origins.origin import Origin
 from support.programs.azurite import Azurite, running_azurite
+from support.programs.google import Google, in_googles_words
 from support.programs.keystone import Keystone, running_keystone
 from support.programs.seaweedfs import SeaweedFS, running_seaweedfs
 from support.programs.swift import Swift, running_swift
@@ -67,6 +68,13 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     """A real Swift on loopback, one for all tests of this process: each has a prefix of its own in its container."""
     with running_swift(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def google(seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Google]:
+    """The SeaweedFS in the words of Google Cloud Storage."""
+    with in_googles_words(seaweedfs, tmp_path_factory.mktemp("google")) as server:
         yield server
 
 

@@ -138,6 +138,7 @@ SCENES = {
     HOW_TO / "use-s3.md": Scene(),
     HOW_TO / "monitor.md": Scene(),
     HOW_TO / "use-azure.md": Scene(),
+    HOW_TO / "use-gcs.md": Scene(),
     HOW_TO / "run-with-systemd.md": Scene(),
     HOW_TO / "trace-requests.md": Scene(),
     HOW_TO / "run-in-containers.md": Scene(),

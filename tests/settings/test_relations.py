@@ -46,6 +46,8 @@ BUS = "transport_url = rabbit://u:hunter2@127.0.0.1/\n"
         ("[s3]\nbucket = b-1\nsecret_access_key = hunter2\n", ("secret_access_key is set", "access_key_id is not")),
         ("[s3]\nbucket = b-1\nretry_time = 5 min\n", ("retry_time is 5 m", "[uploads] store_timeout", "below")),
         ("[glance_store]\ndefault_store = azure\n", ("default_store is 'azure'", "set [azure] container")),
+        ("[glance_store]\ndefault_store = gcs\n", ("default_store is 'gcs'", "set [gcs] bucket")),
+        ("[gcs]\nbucket = b-1\nretry_time = 5 min\n", ("[gcs] retry_time is 5 m", "[uploads] store_timeout")),
         ("[azure]\naccount = abc\n", ("[azure] account is set", "container is not")),
         ("[azure]\ncontainer = abc\n", ("[azure] container is set", "account is not")),
         (

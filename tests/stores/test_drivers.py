@@ -19,12 +19,21 @@ from glare.stores import drivers
 from glare.stores.base import Store
 from glare.stores.conformance import StoreConformance
 from glare.stores.drivers import DRIVERS, DriverSettings, StoreKind, make_stores, name_of, names
+from glare.stores.objects.options import GCSOptions
 from support.databases import database_of
 from support.programs.azurite import in_container
 from support.programs.command import environment
 from support.programs.pages import ROOT, blocks_of
-from support.programs.seaweedfs import in_bucket
+from support.programs.seaweedfs import TIMES, in_bucket
 from support.programs.swift import in_container as in_swift
+
+NOWHERE = "http://127.0.0.1:1"
+PLACES = {
+    "s3": in_bucket("bucket", NOWHERE),
+    "azure": in_container(NOWHERE),
+    "gcs": GCSOptions(prefix="", endpoint=NOWHERE, ca_file=None, times=TIMES, bucket="bucket"),
+    "swift": in_swift(NOWHERE),
+}
 
 DRIVER, PROOF, ENTRY = (
     block.text for block in blocks_of(ROOT / "docs" / "how-to" / "add-a-store.md") if block.kind == "python"
@@ -114,11 +123,9 @@ def test_every_store_of_the_table_has_the_name_of_its_entry(database: Database, 
     there.
     """
     settings = settings_of(database, tmp_path)
-    nowhere = "http://127.0.0.1:1"
-    places = {"s3": in_bucket("bucket", nowhere), "azure": in_container(nowhere), "swift": in_swift(nowhere)}
-    stores = make_stores(replace(settings, places=places))
+    stores = make_stores(replace(settings, places=PLACES))
     assert {name: store.name for name, store in stores.items()} == {name: name for name in DRIVERS}
-    assert {name for name, store in stores.items() if store.remote} == {"s3", "azure", "swift"}
+    assert {name for name, store in stores.items() if store.remote} == {"s3", "azure", "gcs", "swift"}
     assert list(make_stores(settings)) == ["file", "database"]
 
 
@@ -130,9 +137,7 @@ def test_a_store_whose_library_is_missing_is_named_with_its_extra(
         monkeypatch.setitem(sys.modules, library, None)
     for module in [name for name in sys.modules if name.startswith("glare.stores.objects.")]:
         monkeypatch.delitem(sys.modules, module)
-    nowhere = "http://127.0.0.1:1"
-    places = {"s3": in_bucket("bucket", nowhere), "azure": in_container(nowhere), "swift": in_swift(nowhere)}
-    for name, place in places.items():
+    for name, place in PLACES.items():
         with pytest.raises(Unavailable, match=re.escape(f"glare-server[{name}]")):
             make_stores(replace(settings_of(database, tmp_path), places={name: place}))
 
@@ -145,6 +150,7 @@ def test_an_older_name_means_the_store_of_today(monkeypatch: pytest.MonkeyPatch)
         "database": "database",
         "s3": "s3",
         "azure": "azure",
+        "gcs": "gcs",
         "swift": "swift",
     }
     assert names(serving_files=True) == ("file", "filesystem")

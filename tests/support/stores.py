@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from glare.stores.base import Store
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.layout import MIB
-from glare.stores.objects.options import AzureOptions, PlaceOptions
+from glare.stores.objects.options import AzureOptions, GCSOptions, PlaceOptions
 from glare.stores.objects.remote import RemoteKeys
 from support.origins.http_relay import HttpRelay
 from support.programs.azurite import uncommitted
+from support.programs.seaweedfs import in_bucket
 
 Options = TypeVar("Options", bound=PlaceOptions)
 
@@ -68,6 +69,10 @@ def uploads_in(options: PlaceOptions) -> list[str]:
     """The keys of multipart uploads that nobody has ended."""
     if isinstance(options, AzureOptions):
         return uncommitted(options)
+    if isinstance(options, GCSOptions):
+        # What its own words do not say.
+        assert options.endpoint is not None
+        options = in_bucket(options.bucket, options.endpoint, prefix=options.prefix)
     return [upload.key for upload in bucket_of(options).uploads.under(options.prefix.rstrip("/"))]
 
 

@@ -32,7 +32,7 @@ from glare.settings.options.links import LinkSettings
 from glare.settings.options.listening import ServerSettings
 from glare.settings.options.locations import LocationsSettings
 from glare.settings.options.messages import NotificationSettings, OutboxSettings, RabbitSettings, TransportSettings
-from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings, SwiftSettings
+from glare.settings.options.objects import AzureSettings, GCSSettings, ObjectStoreSettings, S3Settings, SwiftSettings
 from glare.settings.options.oidc import OidcSettings
 from glare.settings.options.stores import NamedStoreSettings, ProjectSettings
 from glare.settings.options.subscriptions import SubscriptionsSettings
@@ -77,6 +77,7 @@ class Settings:
     store: StoreSettings
     s3: S3Settings
     azure: AzureSettings
+    gcs: GCSSettings
     swift: SwiftSettings
     uploads: UploadSettings
     unpacking: UnpackingSettings
@@ -168,7 +169,7 @@ class Settings:
     def object_stores(self) -> Mapping[str, ObjectStoreSettings]:
         """The options of each store in an object store, by its name, also of those whose place is not named."""
         named = {name: store.own for name, store in self.stores.items() if isinstance(store.own, ObjectStoreSettings)}
-        return {"s3": self.s3, "azure": self.azure, "swift": self.swift, **named}
+        return {"s3": self.s3, "azure": self.azure, "gcs": self.gcs, "swift": self.swift, **named}
 
     @property
     def places(self) -> Mapping[str, PlaceOptions]:

@@ -109,6 +109,7 @@ DRIVERS: Final[Mapping[str, StoreKind]] = MappingProxyType(
         "database": StoreKind(_database, several=False),
         "s3": _in_objects("s3"),
         "azure": _in_objects("azure"),
+        "gcs": _in_objects("gcs"),
         "swift": _in_objects("swift"),
     }
 )

@@ -10,11 +10,12 @@ import pytest
 from glare.stores.objects.options import PlaceOptions
 from support.origins.http_relay import HttpRelay
 from support.programs.azurite import Azurite, in_container
+from support.programs.google import Google, in_google
 from support.programs.seaweedfs import BUCKET, SeaweedFS, in_bucket
 from support.stores import port_of
 
 
-@pytest.fixture(params=["s3", "azure"])
+@pytest.fixture(params=["s3", "azure", "gcs"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each store that a test is about: all, where it does not say which."""
     name: str = request.param
@@ -28,6 +29,9 @@ def bucket(kind: str, request: pytest.FixtureRequest) -> PlaceOptions:
     if kind == "azure":
         azurite: Azurite = request.getfixturevalue("azurite")
         return in_container(azurite.endpoint, prefix=prefix)
+    if kind == "gcs":
+        google: Google = request.getfixturevalue("google")
+        return in_google(google, prefix=prefix)
     seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
     return in_bucket(BUCKET, seaweedfs.endpoint, prefix=prefix)
 

@@ -86,7 +86,11 @@ REQUESTS: list[tuple[Matches, int]] = [
     (notes, LARGE),
 ]
 BEGUN = (begins, LARGE)
-OF_KINDS: dict[str, list[tuple[Matches, int]]] = {"s3": [*REQUESTS, BEGUN], "azure": REQUESTS}
+OF_KINDS: dict[str, list[tuple[Matches, int]]] = {
+    "s3": [*REQUESTS, BEGUN],
+    "azure": REQUESTS,
+    "gcs": [*REQUESTS, BEGUN],
+}
 """The requests of a store; nothing begins an upload where blocks are sent as they come."""
 
 
@@ -195,7 +199,10 @@ def test_a_key_that_is_shorter_than_what_was_written_is_no_object(
     def shorter(head: bytes, body: bytes) -> tuple[bytes, bytes]:
         return re.sub(rb"(?i)(content-length: )%d" % LARGE, rb"\g<1>7", head), body
 
-    relay.spoil = Times(lambda request: request.method == "HEAD" and "/data/" in request.path, Spoiled(after=shorter))
+    def looks(request: Request) -> bool:
+        return request.method == "HEAD" and "/data/" in unquote(request.path)
+
+    relay.spoil = Times(looks, Spoiled(after=shorter))
     with pytest.raises(StoreFailed, match="other bytes than were written"):
         put(store, NAME, secrets.token_bytes(LARGE))
     assert keys_in(bucket) == []
@@ -303,7 +310,9 @@ def test_a_delete_that_fails_is_no_deletion(store: Store, bucket: PlaceOptions, 
     assert keys_in(bucket) == []
 
 
-def test_a_cancel_that_fails_is_finished_by_the_sweep(store: Store, bucket: PlaceOptions, relay: HttpRelay) -> None:
+def test_a_cancel_that_fails_is_finished_by_the_sweep(
+    store: Store, bucket: PlaceOptions, relay: HttpRelay, kind: str
+) -> None:
     """What a writer could not take back is found by its note."""
     with store.create(NAME) as writer:
         for _ in range(LARGE // MIB):
@@ -312,5 +321,6 @@ def test_a_cancel_that_fails_is_finished_by_the_sweep(store: Store, bucket: Plac
     relay.spoil = lambda _: None
     assert len(uploads_in(bucket)) + len(keys_in(bucket)) == 2  # The note, and what it is about.
     assert store.sweep_temporaries(0) == 1
-    assert uploads_in(bucket) == []
+    # Google cannot be asked for uploads by obstore; there a rule of the bucket ends them.
+    assert len(uploads_in(bucket)) == (kind == "gcs")
     assert keys_in(bucket) == []

@@ -153,7 +153,7 @@ def test_an_object_may_look_like_a_record(bucket: PlaceOptions) -> None:
     assert [(entry.name, entry.size) for entry in store.entries()] == [(NAME, RECORD_SIZE), ("abcdef01", SMALL + 1)]
 
 
-def test_what_a_dead_writer_left_is_swept(bucket: PlaceOptions) -> None:
+def test_what_a_dead_writer_left_is_swept(bucket: PlaceOptions, kind: str) -> None:
     """Parts that were never made a key, keys that no record names, and the note of their writer go once they are old
     enough; an object of the same name stays.
     """
@@ -167,7 +167,8 @@ def test_what_a_dead_writer_left_is_swept(bucket: PlaceOptions) -> None:
     assert store.sweep_temporaries(3600) == 0
     assert len(uploads_in(bucket)) == 2
     assert store.sweep_temporaries(0) == 2
-    assert uploads_in(bucket) == []
+    # Google cannot be asked for uploads by obstore; there a rule of the bucket ends them.
+    assert len(uploads_in(bucket)) == (2 if kind == "gcs" else 0)
     assert keys_in(bucket) == before
     assert got(store, "abcdef01") == kept
 
@@ -294,6 +295,7 @@ def test_the_authorities_of_a_store_are_those_that_are_named(bucket: PlaceOption
         store_in(replace(options, ca_file=tmp_path / "none.pem"))
 
 
+@pytest.mark.parametrize("kind", ["s3", "azure"], indirect=True)
 def test_an_upload_takes_less_than_32_mb(bucket: PlaceOptions, kind: str) -> None:
     """Whatever its size, in a process that has written a small object before: parts are all that is in memory."""
     assert bucket.endpoint is not None

@@ -101,7 +101,7 @@ class GlanceStoreSettings(Section):
         "file",
         "Stores for new blobs: `file` (or `filesystem`, its older name), a directory that all nodes see; `database`, "
         "beside the metadata, for small blobs and for nodes that share no directory; `s3`, the bucket of `[s3]`; "
-        "`azure`, the container of `[azure]`; or "
+        "`azure`, the container of `[azure]`; `gcs`, the bucket of `[gcs]`; or "
         "one with a group `[store:NAME]`. Of several, each new blob goes to one, by their weights. Blobs that exist "
         "stay where they are, and readable; `glare-server stores move` moves them.",
         planned=LATER_STORES,

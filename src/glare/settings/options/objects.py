@@ -20,7 +20,7 @@ from glare.settings.declare import (
     section,
     text,
 )
-from glare.stores.objects.options import AzureOptions, PlaceOptions, S3Options, SwiftOptions, Times
+from glare.stores.objects.options import AzureOptions, GCSOptions, PlaceOptions, S3Options, SwiftOptions, Times
 
 
 def _prefix() -> Any:
@@ -255,6 +255,48 @@ class AzureSettings(ObjectStoreSettings):
 
 def _name_of(text: str, words: str = "a name") -> Any:
     return optional_text(text, pattern=re.compile(r"\S(.{0,253}\S)?"), words=words)
+
+
+@section("gcs")
+class GCSSettings(ObjectStoreSettings):
+    """A bucket of Google Cloud Storage; the store `gcs` is there where a bucket is named."""
+
+    bucket: str | None = optional_text(
+        "Bucket of the store `gcs`. Unset: there is no such store. All nodes name the same one.",
+        pattern=re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
+        words="the name of a bucket",
+    )
+    prefix: str | None = _prefix()
+    endpoint: str | None = optional_url(
+        "URL of the service, where it is not `https://storage.googleapis.com`. With `http` nothing is encrypted."
+    )
+    ca_file: Path | None = _ca_file()
+    credentials_file: Path | None = optional_path(
+        "JSON file of a service account. Unset: what the variables `GOOGLE_APPLICATION_CREDENTIALS` and "
+        "`GOOGLE_SERVICE_ACCOUNT` name, then the file of Google's tools, then the account of the machine or pod."
+    )
+    trusted: bool = _trusted()
+    connect_timeout: float = _connect_timeout()
+    request_timeout: float = _request_timeout()
+    read_timeout: float = _read_timeout()
+    retries: int = _retries()
+    retry_time: float = _retry_time()
+    max_transfers: int = _max_transfers()
+
+    place_option: ClassVar[str] = "bucket"
+
+    @property
+    def place(self) -> GCSOptions | None:
+        if self.bucket is None:
+            return None
+        return GCSOptions(
+            prefix=self.prefix or "",
+            endpoint=self.endpoint,
+            ca_file=self.ca_file,
+            times=self.times,
+            bucket=self.bucket,
+            credentials_file=self.credentials_file,
+        )
 
 
 @section("swift")

@@ -14,12 +14,13 @@ from glare.settings.declare import (
     store_names,
 )
 from glare.settings.options.content import LATER_STORES
-from glare.settings.options.objects import AzureSettings, ObjectStoreSettings, S3Settings, SwiftSettings
+from glare.settings.options.objects import AzureSettings, GCSSettings, ObjectStoreSettings, S3Settings, SwiftSettings
 from glare.stores.drivers import own_places
 
 DRIVER_SECTIONS: dict[str, type[ObjectStoreSettings]] = {
     "s3": S3Settings,
     "azure": AzureSettings,
+    "gcs": GCSSettings,
     "swift": SwiftSettings,
 }
 """The options that a driver has in a group of its own, and a store with this driver in the store's group."""
@@ -27,9 +28,9 @@ DRIVER_SECTIONS: dict[str, type[ObjectStoreSettings]] = {
 
 @section("store:N")
 class NamedStoreSettings(Section):
-    """A store beside `file`, `database`, `s3`, `azure` and `swift`; the group is named after it, such as
+    """A store beside `file`, `database`, `s3`, `azure`, `gcs` and `swift`; the group is named after it, such as
     `[store:archive]`. It has the options of its driver's group too, such as those of `[s3]`. A group of the name of one
-    of these five says `read_only` and `weight` of it.
+    of these six says `read_only` and `weight` of it.
 
     `own` are the options of the driver's group.
     """

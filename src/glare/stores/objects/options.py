@@ -90,6 +90,22 @@ class AzureOptions(PlaceOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GCSOptions(PlaceOptions):
+    """A bucket of Google Cloud Storage.
+
+    Without a file obstore looks for who the service is: variables, the file of Google's tools, the machine's account.
+    """
+
+    driver: ClassVar[str] = "gcs"
+    bucket: str
+    credentials_file: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.bucket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwiftOptions(PlaceOptions):
     """A container of OpenStack Swift; `endpoint` is where Glare logs in.
 
