@@ -130,7 +130,7 @@ def test_parts_hold_what_a_store_can_have() -> None:
 
 def test_an_object_of_many_keys_is_one_object(bucket: PlaceOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than one key may be goes on in the next one, and is read across them."""
-    monkeypatch.setattr("glare.stores.objects.layout.MOST_PARTS", 2)
+    monkeypatch.setattr("glare.stores.objects.bucket.Bucket.most_parts", 2)
     store = store_in(bucket)
     for size in (2 * SMALL, 4 * SMALL, 4 * SMALL + 1):
         data = secrets.token_bytes(size)
@@ -175,7 +175,7 @@ def test_what_a_dead_writer_left_is_swept(bucket: PlaceOptions, kind: str) -> No
 
 def test_segments_of_a_dead_writer_are_swept(bucket: PlaceOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that are whole."""
-    monkeypatch.setattr("glare.stores.objects.layout.MOST_PARTS", 1)
+    monkeypatch.setattr("glare.stores.objects.bucket.Bucket.most_parts", 1)
     store = store_in(bucket)
     left_by_a_dead_writer(bucket, NAME, SMALL + 4 * MIB)
     assert [key.partition("/")[0] for key in keys_in(bucket)] == ["data", "unfinished"]
