@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import signal
 import subprocess
@@ -158,6 +160,27 @@ def test_check_tries_a_store_and_leaves_nothing(glare: Glare, cli: Cli, tmp_path
     )
     steps = json.loads(cli.done("stores", "check", "second", *CONFIGURED, "-o", "json"))
     assert [step["what"] for step in steps] == ["is at its place"]
+
+
+class Terminal(io.StringIO):
+    """Where a person looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_has_a_bar(glare: Glare, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal one line grows with the bytes that were read, and ends full; a finding stands on a line of its
+    own.
+    """
+    for data in (b"12345", b"67890"):
+        image(glare, data)
+    screen = Terminal()
+    monkeypatch.setattr(contextlib, "redirect_stderr", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(sys, "stderr", screen)
+    cli("stores", "move", "file", "--to", "second", *CONFIGURED)
+    lines = screen.getvalue().split("\r")
+    assert f"[{'#' * 24}] 100%  2 of 2 blobs, 10 B of 10 B" in lines[-1]
 
 
 def test_killed_in_its_midst_it_goes_on(glare: Glare, cli: Cli, tmp_path: Path) -> None:
