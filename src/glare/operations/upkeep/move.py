@@ -186,7 +186,7 @@ class Move:
         """
         self._require()
         services, wish, summary = self._services, self._wish, self._summary
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             self._all = store_rows.totals(connection, wish.chosen)
         self._note("begun")
         try:
@@ -196,7 +196,7 @@ class Move:
         finally:
             self._report()
             self._note("ended")
-        with services.db.read() as connection:
+        with services.db.look() as connection:
             summary.left = store_rows.totals(connection, wish.chosen)[0]
             found = store_rows.left(connection, wish.source)
         summary.uploads, summary.waiting = found.uploads, found.waiting
@@ -256,7 +256,7 @@ class Move:
         begun: deque[_Batch] = deque()
         try:
             while True:
-                with self._services.db.read() as connection:
+                with self._services.db.look() as connection:
                     page = store_rows.page(connection, self._wish.chosen, after, until, _PAGE)
                 fresh = [blob for blob in page if blob.slot_id not in self._passed]
                 looked_at += len(fresh)
@@ -421,7 +421,7 @@ class Move:
 
     def _damaged(self, blob: StoredBlob, what: Damage, detail: str) -> bool:
         """Mark what is damaged, and move equal bytes where some blob has them. Always False: it is no copy of these."""
-        with self._services.db.read() as connection:
+        with self._services.db.look() as connection:
             still = rows.blob_with(connection, blob.location)
         if still is None:
             self._count(Kind.CHANGED)
