@@ -157,6 +157,12 @@ def test_every_table_is_json_too(cli: Cli, command: object) -> None:
     if path == ("members", "list"):
         assert "There is no artifact" in sentence(cli(*path, "0b9cb3a6-3a37-4fd5-a8c3-90f7e4b2c7a1", "-o", "json"))
         return
+    if path in (("stores", "show"), ("stores", "check"), ("stores", "move"), ("stores", "drain")):
+        target = ("--to", "file") if path[1] in ("move", "drain") else ()
+        refused = cli(*path, "nowhere", *target, "-o", "json")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "There is no store 'nowhere'" in refused.stderr
+        return
     if path == ("identity", "explain"):
         (cli.directory / "token").write_text("a.b.c")
         assert "No issuers are configured" in sentence(cli(*path, "--token", "token", "-o", "json"))

@@ -173,7 +173,7 @@ def test_a_terminal_has_a_bar(glare: Glare, cli: Cli, monkeypatch: pytest.Monkey
     """On a terminal one line grows with the bytes that were read, and ends full; a finding stands on a line of its
     own.
     """
-    for data in (b"12345", b"67890"):
+    for data in (b"1234", b"567890"):
         image(glare, data)
     screen = Terminal()
     monkeypatch.setattr(contextlib, "redirect_stderr", lambda _: contextlib.nullcontext())
