@@ -72,8 +72,6 @@ FLAT = (
     "metadata=rack",
 )
 NOTHING_TO_READ = ("visibility=private", "public")
-ONE_SORT = ("sort=status:asc",)
-"""What is shared with a project is read and sorted here."""
 
 FLAT_FOR_ALL = (
     "",
@@ -99,9 +97,6 @@ TIES_ARE_SORTED = (
 )
 """These read an index too, and sort what shares the first key: a handful, or as many as share the name."""
 
-SORTED_AMONG_SHARED = ("sort=status", "sort=updated_at", "sort=updated_at:asc", "sort=activated_at")
-"""What is shared with a project has no index of these, which may still change: all of it is read and sorted."""
-
 FLAT_AMONG_SHARED = (
     "",
     "name=image",
@@ -114,6 +109,11 @@ FLAT_AMONG_SHARED = (
     "sort=name:asc",
     "sort=version:asc",
     "sort=owner:asc",
+    "sort=name:asc,version:asc",
+    "sort=status:asc",
+    "sort=updated_at:desc",
+    "sort=activated_at:desc",
+    "status=active&sort=status",
 )
 
 
@@ -152,9 +152,7 @@ def test_flat_shape_reads_an_index_in_order(connection: Connection, text: str, s
     steps = _plan(connection, IMAGES, [IMAGES], SCOPES[scope], text, paging=paging)
     assert [step for step in steps if step.startswith("SEARCH")] or (text, scope) == NOTHING_TO_READ
     assert not [step for step in steps if step.startswith("SCAN")]
-    assert len([step for step in steps if "TEMP B-TREE" in step]) == (scope == "one project" and text in ONE_SORT), (
-        steps
-    )
+    assert len([step for step in steps if "TEMP B-TREE" in step]) <= _without_copies(steps), steps
 
 
 @pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
@@ -176,7 +174,12 @@ def test_other_direction_sorts_ties_only(connection: Connection, text: str, scop
     """Against the direction of its index a shape still reads it in order, and sorts within equal first keys."""
     steps = _plan(connection, IMAGES, [IMAGES], SCOPES[scope], text, paging=paging)
     assert not [step for step in steps if step.startswith("SCAN")]
-    assert len(_whole_sorts(steps)) == (scope == "one project" and text in SORTED_AMONG_SHARED), steps
+    assert len(_whole_sorts(steps)) <= _without_copies(steps), steps
+
+
+def _without_copies(steps: list[str]) -> int:
+    """How often members without copies are read, which only older releases add: they are few, and may be sorted."""
+    return len([step for step in steps if step.startswith("SEARCH artifact_members ") and "activated_at=?" in step])
 
 
 def _whole_sorts(steps: list[str]) -> list[str]:
@@ -193,7 +196,18 @@ def test_what_is_shared_with_a_project_is_read_in_order(connection: Connection, 
     assert [step for step in steps if step.startswith("SEARCH artifact_members ") and "ix_artifact_members_" in step]
     found = [step for step in steps if step.startswith("SEARCH artifacts ")]
     assert [step for step in found if "sqlite_autoindex_artifacts_1 (id=?)" in step]
-    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], steps
+    assert all("scope_sharing" in step or "_value" in step or "(id=?)" in step for step in found), steps
+    assert not [step for step in steps if step.startswith("SCAN")], steps
+    assert len(_whole_sorts(steps)) <= _without_copies(steps), steps
+
+
+@pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])
+@pytest.mark.parametrize("text", ["", "sort=name:asc", "sort=version:asc", "sort=status:asc"])
+def test_all_that_may_be_got_is_read_in_order(connection: Connection, text: str, paging: bool) -> None:
+    """What is everybody's and the caller's own comes in two branches, and is on the page once."""
+    steps = _plan(connection, IMAGES, [IMAGES], SCOPES["one project"], f"visibility=all&{text}", paging=paging)
+    assert [step for step in steps if "ix_artifacts_scope_" in step and "sharing" not in step]
+    assert not [step for step in steps if step.startswith("SCAN")], steps
 
 
 @pytest.mark.parametrize("paging", [False, True], ids=["first page", "later page"])

@@ -235,14 +235,41 @@ def queries(draw: st.DrawFn, spec: TypeSpec) -> ListQuery:
     return replace(parse_query(spec.face(SHARING), parameters), limit=draw(st.integers(1, 4)))
 
 
-def _fill(connection: Connection, catalogue: Sequence[Artifact], decided: Decided = NO_DECISIONS) -> None:
+def _fill(
+    connection: Connection, catalogue: Sequence[Artifact], decided: Decided = NO_DECISIONS, *, older: bool = False
+) -> None:
+    """With what has been decided; `older` nodes have added the members, and changed the artifacts since."""
     for name, spec in TYPES.items():
         store(connection, spec, [artifact for artifact in catalogue if artifact.type_name == name])
     count_all(connection)
     for artifact in catalogue:
         if artifact.id in decided:
-            assert members.add(connection, artifact, Member(artifact.id, MINE, decided[artifact.id], 1, 1))
-            assert members.add(connection, artifact, Member(artifact.id, "others", MemberStatus.ACCEPTED, 1, 1))
+            was = replace(artifact, status=Status.DEACTIVATED, updated_at=9, activated_at=9) if older else artifact
+            if older:
+                connection.execute(_CHANGE, _changeable(was))
+            assert members.add(connection, was, Member(artifact.id, MINE, decided[artifact.id], 1, 1))
+            assert members.add(connection, was, Member(artifact.id, "others", MemberStatus.ACCEPTED, 1, 1))
+            if older:
+                connection.execute(_CHANGE, _changeable(artifact))
+    if older:
+        connection.execute(text(f"{_NO_COPIES} WHERE artifact_id < '8'"))
+
+
+_CHANGE = text("UPDATE artifacts SET status = :status, updated_at = :updated, activated_at = :activated WHERE id = :id")
+"""What a node of any release does."""
+
+_NO_COPIES = (
+    "UPDATE artifact_members SET artifact_status = NULL, artifact_updated_at = NULL, artifact_activated_at = NULL"
+)
+
+
+def _changeable(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "id": artifact.id,
+        "status": artifact.status.value,
+        "updated": artifact.updated_at,
+        "activated": artifact.activated_at,
+    }
 
 
 def _walk(connection: Connection, query: ListQuery, scope: ListScope, types: Types, few: int) -> Iterator[list[str]]:
@@ -270,8 +297,9 @@ def test_walk_is_the_oracles_list(migrated: Database, spec: TypeSpec, data: st.D
     types: Types = TYPES if spec is ALL else {spec.name: spec}
     few = data.draw(st.sampled_from([0, FEW]))
     wanted = expected(catalogue, query, scope, types, decided if scope.project == MINE else {})
+    older = data.draw(st.booleans())
     with rolled_back(migrated) as connection:
-        _fill(connection, catalogue, decided)
+        _fill(connection, catalogue, decided, older=older)
         total = list_page(connection, query, scope, list(types.values()), few=few).total
         walked = [found for page in _walk(connection, query, scope, types, few) for found in page]
     assert walked == wanted

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -86,6 +87,8 @@ artifacts = Table(
     # shared or community, while `visibility` says private: which is all that older releases look at.
     Column("sharing", _ascii(16)),
     Column("document", _bytes(), nullable=False),  # JSON of Artifact.values
+    # What the database keeps copies of in `artifact_members`.
+    Index("ix_artifacts_copied", "id", "status", "updated_at", "activated_at", unique=True),
 )
 
 artifact_values = Table(
@@ -299,8 +302,10 @@ patrols = Table(
 artifact_members = Table(
     "artifact_members",
     metadata,
-    # Projects that an artifact is shared with. What is shared is active or was, so what lists are ordered by here
-    # cannot change any more.
+    # Projects that an artifact is shared with. What is shared is active or was, so most of what lists are ordered by
+    # here cannot change any more. What can, the database itself copies whenever the artifact changes, whichever release
+    # changes it; but not where one of the three is null: then an older release has added the member, and lists look at
+    # the artifact.
     Column("artifact_id", _ascii(36), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True),
     Column("project", _text(255), primary_key=True),
     Column("status", _ascii(16), nullable=False),
@@ -312,6 +317,20 @@ artifact_members = Table(
     Column("version_key", _ascii(600), nullable=False),
     Column("owner", _text(255), nullable=False),
     Column("artifact_created_at", BigInteger, nullable=False),
+    Column("artifact_status", _ascii(16)),
+    Column("artifact_updated_at", BigInteger),
+    Column("artifact_activated_at", BigInteger),
+    ForeignKeyConstraint(
+        ["artifact_id", "artifact_status", "artifact_updated_at", "artifact_activated_at"],
+        ["artifacts.id", "artifacts.status", "artifacts.updated_at", "artifacts.activated_at"],
+        name="fk_artifact_members_copies",
+        onupdate="CASCADE",
+        ondelete="CASCADE",
+    ),
+    # Where the database finds the copies.
+    Index(
+        "ix_artifact_members_copies", "artifact_id", "artifact_status", "artifact_updated_at", "artifact_activated_at"
+    ),
 )
 
 member_counts = Table(
@@ -580,6 +599,18 @@ def _list_indexes() -> None:
         "ix_artifacts_scope_sharing", a.type_name, a.scope, a.sharing, *newest,
         sqlite_where=shared, postgresql_where=shared,
     )  # fmt: skip
+    for name, first in (
+        ("name", (a.name,)),
+        ("name_version", (a.name, a.version_key)),
+        ("version", (a.version_key,)),
+        ("status", (a.status,)),
+        ("updated", (a.updated_at.desc(),)),
+        ("activated", (a.activated_at,)),
+    ):
+        Index(
+            f"ix_artifacts_scope_sharing_{name}", a.type_name, a.scope, a.sharing, *first, *newest,
+            sqlite_where=shared, postgresql_where=shared,
+        )  # fmt: skip
     m = artifact_members.c
     with_me = (m.type_name, m.scope)
     latest = (m.artifact_created_at.desc(), m.artifact_id)
@@ -588,6 +619,9 @@ def _list_indexes() -> None:
     Index("ix_artifact_members_name_version", *with_me, m.name, m.version_key, *latest)
     Index("ix_artifact_members_version", *with_me, m.version_key, *latest)
     Index("ix_artifact_members_owner", *with_me, m.owner, *latest)
+    Index("ix_artifact_members_status", *with_me, m.artifact_status, *latest)
+    Index("ix_artifact_members_updated", *with_me, m.artifact_updated_at.desc(), *latest)
+    Index("ix_artifact_members_activated", *with_me, m.artifact_activated_at.desc(), *latest)
     Index("ix_artifact_values_scope_match", v.type_name, v.scope, v.match, v.created_at.desc(), v.artifact_id)
     Index("ix_artifact_values_all_match", v.type_name, v.match, v.created_at.desc(), v.artifact_id)
     for name in ("integer", "number"):

@@ -74,7 +74,10 @@ def number(connection: Connection, artifact_id: str) -> int:
 
 
 def add(connection: Connection, artifact: Artifact, member: Member) -> bool:
-    """Store a new member of `artifact`; False, and nothing has happened, where the project is one already."""
+    """Store a new member of `artifact`; False, and nothing has happened, where the project is one already.
+
+    The caller holds the artifact's row, and has read it since: the database refuses copies of what it was before.
+    """
     if not insert_new(connection, artifact_members, row_of(artifact, member)):
         return False
     _count(connection, artifact.type_name, member, 1)
@@ -95,6 +98,9 @@ def row_of(artifact: Artifact, member: Member) -> dict[str, object]:
         "version_key": parse_version(artifact.version).key,
         "owner": artifact.owner,
         "artifact_created_at": artifact.created_at,
+        "artifact_status": artifact.status.value,
+        "artifact_updated_at": artifact.updated_at,
+        "artifact_activated_at": artifact.activated_at,
     }
 
 

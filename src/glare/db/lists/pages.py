@@ -12,8 +12,22 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+    union_all,
+)
 
+from glare.db.dialects.nulls import AllNull
 from glare.db.lists.filters import (
     VALUE_COLUMNS,
     Column,
@@ -50,27 +64,41 @@ _SHARED_ORDERS: Final = frozenset(
 
 
 class Part(StrEnum):
-    """What a branch reads: artifacts of one scope; those shared with the project that its scope stands for; those that
-    their owners let everybody read.
+    """What a branch reads: artifacts of one scope; those shared with the project that its scope stands for, and of
+    these the ones whose members have copies of what may change, or have none; those that their owners let everybody
+    read.
     """
 
     OWN = "own"
     SHARED = "shared"
+    COPIED = "copied"
+    NOT_COPIED = "not copied"
     COMMUNITY = "community"
 
 
 Marker = Mapping[str, Any]
 """The sort values, by field, of the artifact after which a page begins."""
 
+_OF_MEMBERS: Final = (Part.SHARED, Part.COPIED, Part.NOT_COPIED)
+_MAY_CHANGE: Final = frozenset(("status", "updated_at", "activated_at"))
+"""What members have copies of, unless an older release has added them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A part of a list with one type and one scope (None: everybody's), and what passes all of `only`."""
+    """A part of a list with one type and one scope (None: everybody's), and what passes all of `only`.
+
+    `owner` has all of it, None where many may. `project` is whom it is shared with. `twice` is what another branch has
+    too: it is on a page once, and is not counted here.
+    """
 
     type: ListedType
     scope: str | None
     only: tuple[Filter, ...] = ()
     part: Part = Part.OWN
+    owner: str | None = None
+    project: str | None = None
+    twice: Branch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +108,8 @@ class Listing:
     `highest` is the only version (as `Version.key`) that stays, where `query.latest` holds and one name is asked for.
     `driver` is the filter from whose rows in `artifact_values` the page is read; None walks the order, and tests each
     artifact. `visibility` is what is shown as that of all in the list, None where it differs. `strays` are the fields
-    by which all are the same, and the marker is not.
+    by which all are the same, and the marker is not. `rare` is the filter that so few artifacts of all pass that what
+    is shared is found by it too.
     """
 
     query: ListQuery
@@ -89,6 +118,7 @@ class Listing:
     driver: Filter | None = None
     visibility: Visibility | None = None
     strays: frozenset[str] = frozenset()
+    rare: Filter | None = None
 
     @property
     def drivers(self) -> tuple[Filter, ...]:
@@ -136,12 +166,16 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """One key of the order: its column, and its value in the marker if there is one."""
+    """One key of the order: its column, and where the page begins after a marker, its value in that. A `fixed` one is
+    the same for all rows.
+    """
 
     column: Column
     descending: bool
     nullable: bool
     marker: Any = None
+    paging: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +191,31 @@ def page_statement(listing: Listing, marker: Marker | None) -> Select[Any]:
     if marker is not None:
         listing = listing.after(marker)
     order = listing.order
-    parts = [part for branch in listing.branches for part in _parts(listing, order, branch, marker)]
+    branches = [half for branch in listing.branches for half in _halves(listing, order, branch)]
+    parts = [part for branch in branches for part in _parts(listing, order, branch, marker)]
     if len(parts) == 1:
         return parts[0]
-    union = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    keys = [_Key(union.c[f"s{place}"], key.descending, _nullable(key)) for place, key in enumerate(order)]
-    return select(union.c.id).order_by(*_order_by(keys)).limit(listing.query.limit)
+    merged = union if any(branch.twice is not None for branch in branches) else union_all
+    rows = merged(*(select(part.subquery()) for part in parts)).subquery()
+    keys = [_Key(rows.c[f"s{place}"], key.descending, _nullable(key)) for place, key in enumerate(order)]
+    return select(rows.c.id).order_by(*_order_by(keys)).limit(listing.query.limit)
 
 
 def count_statement(listing: Listing) -> Select[Any]:
     """Count what passes, in all branches."""
     counts = []
     for branch in listing.branches:
-        source = _source(listing, branch)
-        found = source.rows.with_only_columns(source.columns["id"], maintain_column_froms=True).subquery()
-        counts.append(select(func.count()).select_from(found).scalar_subquery())
+        counts.append(_number(listing, branch))
+        if branch.twice is not None:
+            only = (*branch.twice.only, *branch.only)
+            counts.append(-_number(listing, replace(branch.twice, type=branch.type, only=only)))
     return select(sum(counts[1:], start=counts[0]))
+
+
+def _number(listing: Listing, branch: Branch) -> ColumnElement[int]:
+    source = _source(listing, branch)
+    found = source.rows.with_only_columns(source.columns["id"], maintain_column_froms=True).subquery()
+    return select(func.count()).select_from(found).scalar_subquery()
 
 
 def highest_statement(listing: Listing) -> Select[Any]:
@@ -183,8 +226,8 @@ def highest_statement(listing: Listing) -> Select[Any]:
         source = _source(plain, branch)
         key = source.columns["version"]
         parts.append(source.rows.with_only_columns(key.label("key")).order_by(key.desc()).limit(1))
-    union = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return select(func.max(union.c.key))
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return select(func.max(found.c.key))
 
 
 def probe_statement(listing: Listing, driver: Filter, most: int) -> Select[Any]:
@@ -221,48 +264,74 @@ def marker_statement(query: ListQuery, artifact_id: str) -> Select[Any]:
     return select(*known, *found).where(columns.id == artifact_id)
 
 
+def _halves(listing: Listing, order: Sequence[SortKey], branch: Branch) -> Iterator[Branch]:
+    """Where copies decide the order, or what passes, members without any are read apart: there are hardly any."""
+    fields = {key.field for key in order} | {wanted.field for wanted in (*listing.query.filters, *branch.only)}
+    if branch.part is not Part.SHARED or not fields & _MAY_CHANGE:
+        yield branch
+        return
+    yield replace(branch, part=Part.COPIED)
+    yield replace(branch, part=Part.NOT_COPIED)
+
+
 def _parts(listing: Listing, order: Sequence[SortKey], branch: Branch, marker: Marker | None) -> Iterator[Select[Any]]:
     """The ordered, limited selects that together hold the branch's share of the page."""
     source = _source(listing, branch)
     rows = source.rows
     keys: list[_Key] = []
     for key in order:
+        fixed = key.target is Target.TYPE
         if key.target is Target.VALUE:
             rows, column = _join_value(rows, key, source)
         elif key.target is Target.TYPE:
             column = type_constant(key.field, branch.type)
+        elif key.field == "owner" and branch.owner is not None:
+            column, fixed = literal(branch.owner, artifacts.c.owner.type), True
         else:
             column = source.columns[key.field]
-        keys.append(_Key(column, key.descending, _nullable(key), None if marker is None else marker[key.field]))
+        value = None if marker is None else marker[key.field]
+        keys.append(_Key(column, key.descending, _nullable(key), value, marker is not None, fixed))
     selection: list[ColumnElement[Any]] = [source.columns["id"].label("id")]
     selection += [key.column.label(f"s{n}") for n, key in enumerate(keys)]
     if listing.driver is not None and not fixes_value(listing.driver):
         # What orders distinct rows has to be among what is selected.
         selection += [key.column.is_(None).label(f"n{n}") for n, key in enumerate(keys) if key.nullable]
     selected: Select[Any] = rows.with_only_columns(*selection)
-    constant = {n for n, key in enumerate(order) if key.target is Target.TYPE}
-    for start, condition in _chunks(order, keys) if marker is not None else [(0, None)]:
-        part = selected if condition is None else selected.where(condition)
-        sorted_by = [key for n, key in enumerate(keys) if n >= start and n not in constant]
-        if sorted_by[0].nullable and order[start].target is Target.COLUMN:
-            # Where the nulls are apart, what is left of the order is that of an index.
-            column = sorted_by[0].column
-            filled = [replace(sorted_by[0], nullable=False), *sorted_by[1:]]
-            yield part.where(column.is_not(None)).order_by(*_order_by(filled)).limit(listing.query.limit)
-            part, sorted_by = part.where(column.is_(None)), sorted_by[1:]
-        yield part.order_by(*_order_by(sorted_by)).limit(listing.query.limit)
+    apart = keys[0].nullable and order[0].target is Target.COLUMN
+    following = _nulls_apart(order, keys, nulls=branch.part is not Part.COPIED) if apart else _rows(order, keys)
+    for sorted_by, condition in following:
+        yield selected.where(*condition).order_by(*_order_by(sorted_by)).limit(listing.query.limit)
 
 
-def _chunks(order: Sequence[SortKey], keys: Sequence[_Key]) -> Iterator[tuple[int, Condition]]:
-    """The rows after the marker as disjoint conditions, each with the place of the first key that it leaves open.
+def _rows(order: Sequence[SortKey], keys: Sequence[_Key]) -> Iterator[tuple[Sequence[_Key], list[Condition]]]:
+    """The rows after the marker, or all without one, as disjoint conditions, each with the keys that it leaves open."""
+    yield from _chunks(order, keys) if keys[0].paging else [(keys, [])]
+
+
+def _nulls_apart(
+    order: Sequence[SortKey], keys: Sequence[_Key], *, nulls: bool
+) -> Iterator[tuple[Sequence[_Key], list[Condition]]]:
+    """As `_rows`, where the first key may be null, in the order of an index on both sides. Without `nulls` none are."""
+    first, rest = replace(keys[0], nullable=False), keys[1:]
+    among_nulls = first.paging and first.marker is None
+    if not among_nulls:
+        for sorted_by, condition in _rows(order, [first, *rest]):
+            yield sorted_by, [first.column.is_not(None), *condition]
+    if nulls:
+        among = [_after(rest)] if among_nulls else []
+        yield [replace(first, column=AllNull(first.column), descending=False), *rest], [first.column.is_(None), *among]
+
+
+def _chunks(order: Sequence[SortKey], keys: Sequence[_Key]) -> Iterator[tuple[Sequence[_Key], list[Condition]]]:
+    """The rows after the marker as disjoint conditions, each with the keys that it leaves open.
 
     Where many rows may share a key, those that share the marker's are read apart from those beyond it: one condition
     for both would start reading at the first of those that share it.
     """
     split = len(keys) - len(_NEWEST) if tuple(key.field for key in order) in _SHARED_ORDERS else 0
     for place in range(split):
-        yield place, and_(*map(_equal, keys[:place]), _beyond(keys[place]))
-    yield split, and_(*map(_equal, keys[:split]), _after(keys[split:]))
+        yield keys[place:], [*map(_equal, keys[:place]), _beyond(keys[place])]
+    yield keys[split:], [*map(_equal, keys[:split]), _after(keys[split:])]
 
 
 def _after(keys: Sequence[_Key]) -> Condition:
@@ -291,6 +360,8 @@ def _equal(key: _Key) -> Condition:
 
 def _order_by(keys: Sequence[_Key]) -> Iterator[ColumnElement[Any]]:
     for key in keys:
+        if key.fixed:
+            continue
         if key.nullable:
             yield key.column.is_(None)
         yield key.column.desc() if key.descending else key.column
@@ -303,12 +374,14 @@ def _nullable(key: SortKey) -> bool:
 def _source(listing: Listing, branch: Branch) -> _Source:
     """The rows of the branch that pass, without order and marker."""
     query = listing.query
-    shared = branch.part is Part.SHARED
-    # What is shared with a project is few, and is walked whatever passes.
-    driver = None if shared else listing.driver
+    shared = branch.part in _OF_MEMBERS
+    # What is shared with a project is few beside what there is, and is walked unless what passes is fewer.
+    driver = listing.rare if shared else listing.driver
     rest = [wanted for wanted in (*query.filters, *branch.only) if wanted is not driver]
     own = _own_columns(query.microversion)
     columns = own | _shared_columns(artifact_members.c, query.microversion) if shared else own
+    if branch.part is Part.COPIED:
+        columns |= _copied_columns(artifact_members.c)
     place = Place(_Columns(columns, artifacts), branch.type) if shared else Place(artifacts, branch.type)
     found = conditions(rest, query.alternatives, place)
     if listing.highest is not None:
@@ -316,22 +389,28 @@ def _source(listing: Listing, branch: Branch) -> _Source:
     elif query.latest:
         found += _latest(listing, place)
     if shared:
-        joined = artifact_members.join(artifacts, artifacts.c.id == artifact_members.c.artifact_id)
-        rows = select(artifact_members.c.artifact_id).select_from(joined)
-        return _Source(rows.where(*_is_shared(artifact_members, artifacts, branch), *found), columns)
+        found = [*_is_shared(artifact_members, artifacts, branch), *found]
     if driver is None:
+        if shared:
+            joined = artifact_members.join(artifacts, artifacts.c.id == artifact_members.c.artifact_id)
+            return _Source(select(artifact_members.c.artifact_id).select_from(joined).where(*found), columns)
         return _Source(select(artifacts.c.id).where(*_in_branch(artifacts, branch), *found), columns)
-    rows = _driving(branch, driver)
+    rows = _driving(replace(branch, scope=None, part=Part.OWN) if shared else branch, driver)
     if not fixes_value(driver):
         rows = rows.distinct()  # Two elements of a list may be in one range, or among the items.
     values = artifact_values.c
     if branch.part is Part.COMMUNITY:
         found += _in_branch(artifacts, branch)
-    columns = {"created_at": values.created_at, "id": values.artifact_id}
+    key: dict[str, Column] = {"created_at": values.created_at, "id": values.artifact_id}
+    if shared:
+        rows = rows.join(
+            artifact_members,
+            and_(artifact_members.c.artifact_id == values.artifact_id, artifact_members.c.project == branch.project),
+        )
     if found or not listing.newest_first:
         rows = rows.join(artifacts, artifacts.c.id == values.artifact_id).where(*found)
-        columns = own | columns
-    return _Source(rows, columns)
+        key = columns | key
+    return _Source(rows, key)
 
 
 def _driving(branch: Branch, driver: Filter) -> Select[Any]:
@@ -409,14 +488,19 @@ def _groups(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
 def _is_shared(members: FromClause, table: FromClause, branch: Branch) -> Iterator[Condition]:
     yield members.c.type_name == branch.type.name
     yield members.c.scope == branch.scope
+    if branch.part is not Part.SHARED:
+        # Where this one is there the others are.
+        known = members.c.artifact_activated_at.is_not(None)
+        yield known if branch.part is Part.COPIED else ~known
     yield from _still_shared(members, table)
 
 
 def _still_shared(members: FromClause, table: FromClause) -> Iterator[Condition]:
     """An older release may have published or deleted the artifact, and left its members."""
     yield table.c.id == members.c.artifact_id
-    yield table.c.listed == 1
-    yield visibility_condition((Visibility.SHARED,), table.c)
+    # Nearly all are: said so that no database guesses few, and reads whatever is shared with anybody first.
+    shared = and_(table.c.listed == 1, visibility_condition((Visibility.SHARED,), table.c))
+    yield case((shared, table.c.listed)).is_not(None)
 
 
 def _join_value(rows: Select[Any], key: SortKey, source: _Source) -> tuple[Select[Any], Column]:
@@ -467,6 +551,11 @@ def _shared_columns(members: Any, microversion: Microversion) -> dict[str, Colum
         "created_at": members.artifact_created_at,
         "visibility": literal(shown_visibility(Visibility.SHARED, microversion).value),
     }
+
+
+def _copied_columns(members: Any) -> dict[str, Column]:
+    """What may change, and the database keeps in members."""
+    return {name: members[f"artifact_{name}"] for name in sorted(_MAY_CHANGE)}
 
 
 _own = artifacts.c

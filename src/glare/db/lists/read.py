@@ -54,6 +54,12 @@ _NO_TYPE: Final = _NoType()
 FEW: Final = 10_000
 """So many rows are read and sorted in some ten milliseconds."""
 
+RARE: Final = 1000
+"""So many artifacts are looked for among what is shared in a few milliseconds."""
+
+_WALKED: Final = 100
+"""Where no more are shared with a project, nothing is worth asking before they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ids:
@@ -130,7 +136,10 @@ def plan(
     if query.latest and any(wanted.field == "name" and wanted.operator is Operator.EQ for wanted in query.filters):
         highest = connection.execute(highest_statement(listing)).scalar()
         listing = replace(listing, highest=highest) if highest is not None else replace(listing, branches=())
-    return replace(listing, driver=_choose_driver(connection, listing, few)) if listing.branches else listing
+    if not listing.branches:
+        return listing
+    rare = _choose_rare(connection, listing)
+    return replace(listing, driver=_choose_driver(connection, listing, few), rare=rare)
 
 
 def _split_items(query: ListQuery) -> tuple[ListQuery, tuple[tuple[Filter, ...], ...]]:
@@ -156,10 +165,29 @@ def _choose_driver(connection: Connection, listing: Listing, few: int) -> Filter
     apart = any(branch.part is Part.COMMUNITY or _excludes_private(branch) for branch in listing.branches)
     if listing.newest_first and len(drivers) == 1 and fixes_value(drivers[0]) and not apart:
         return drivers[0]
+    few = min(few, RARE) if apart else few
     counts = [connection.execute(probe_statement(listing, driver, few + 1)).scalar_one() for driver in drivers]
     if counts and min(counts) <= few:
         return drivers[counts.index(min(counts))]
     return next(filter(fixes_value, drivers), None) if listing.newest_first and not apart else None
+
+
+def _choose_rare(connection: Connection, listing: Listing) -> Filter | None:
+    """The filter that fewer artifacts of all pass than are shared with the project. Where few are, these are walked."""
+    drivers = listing.drivers
+    shared = [branch for branch in listing.branches if branch.part is Part.SHARED]
+    if not drivers or not shared:
+        return None
+    keys = {
+        "types": sorted({branch.type.name for branch in shared}),
+        "scopes": sorted({str(branch.scope) for branch in shared}),
+    }
+    with_us = sum(connection.execute(_some_counts(member_counts), keys).scalars())
+    if with_us <= _WALKED:
+        return None
+    most = min(with_us, RARE)
+    counts = [connection.execute(probe_statement(listing, driver, most + 1)).scalar_one() for driver in drivers]
+    return drivers[counts.index(min(counts))] if min(counts) <= most else None
 
 
 def _excludes_private(branch: Branch) -> bool:
@@ -188,18 +216,24 @@ def _parts(query: ListQuery, scope: ListScope, wanted: frozenset[Visibility]) ->
             yield Branch(_NO_TYPE, None, _only(wanted, frozenset(Visibility)))
         return
     every = wanted & {Visibility.COMMUNITY} if query.shown.community else frozenset()
+    twice = None
     if scope.project is not None:
+        mine = scope_of(Visibility.PRIVATE, scope.project)
         own = wanted - every - {Visibility.PUBLIC}
+        possible = frozenset(Visibility) - {Visibility.PUBLIC}
+        if own | every == possible:
+            # All that is owned has an order, and all without what is everybody's has none.
+            own, twice = possible, Branch(_NO_TYPE, mine, _only(every, possible))
         if own:
-            possible = frozenset(Visibility) - {Visibility.PUBLIC}
-            yield Branch(_NO_TYPE, scope_of(Visibility.PRIVATE, scope.project), _only(own, possible))
+            yield Branch(_NO_TYPE, mine, _only(own, possible), owner=scope.project)
         if Visibility.SHARED in wanted:
             for status in query.shown.statuses:
-                yield Branch(_NO_TYPE, member_scope(status, scope.project), (), Part.SHARED)
+                with_us = member_scope(status, scope.project)
+                yield Branch(_NO_TYPE, with_us, (), Part.SHARED, project=scope.project)
     if Visibility.PUBLIC in wanted:
         yield Branch(_NO_TYPE, PUBLIC_SCOPE)
     if every:
-        yield Branch(_NO_TYPE, None, (), Part.COMMUNITY)
+        yield Branch(_NO_TYPE, None, (), Part.COMMUNITY, twice=twice)
 
 
 def _only(wanted: frozenset[Visibility], possible: frozenset[Visibility]) -> tuple[Filter, ...]:
@@ -262,14 +296,22 @@ _SOME_COUNTS = select(func.sum(_COUNTS.c.total))
 
 
 def _total(connection: Connection, listing: Listing, scope: ListScope) -> int:
-    apart = any(branch.only or branch.part is Part.COMMUNITY for branch in listing.branches)
-    if not listing.query.plain or apart:
-        # Any index of what passes one filter beats a look at every artifact, and no order matters.
-        driver = listing.driver or next(iter(sorted(listing.drivers, key=fixes_value, reverse=True)), None)
-        counted = replace(listing, driver=driver, query=replace(listing.query, sort=NEWEST_FIRST))
-        return int(connection.execute(count_statement(counted)).scalar_one())
-    wanted: dict[str, Any] = {"types": sorted({branch.type.name for branch in listing.branches})}
+    apart = [branch for branch in listing.branches if branch.only or branch.part is Part.COMMUNITY]
+    if not listing.query.plain:
+        return _count(connection, listing)
+    counted = _count(connection, replace(listing, branches=apart)) if apart else 0
+    branches = [branch for branch in listing.branches if branch not in apart]
+    if not branches:
+        return counted
+    wanted: dict[str, Any] = {"types": sorted({branch.type.name for branch in branches})}
     if scope.kind is ScopeKind.EVERYTHING:
-        return int(connection.execute(_ALL_COUNTS, wanted).scalar() or 0)
-    wanted["scopes"] = sorted({str(branch.scope) for branch in listing.branches})
-    return int(connection.execute(_SOME_COUNTS, wanted).scalar() or 0)
+        return counted + int(connection.execute(_ALL_COUNTS, wanted).scalar() or 0)
+    wanted["scopes"] = sorted({str(branch.scope) for branch in branches})
+    return counted + int(connection.execute(_SOME_COUNTS, wanted).scalar() or 0)
+
+
+def _count(connection: Connection, listing: Listing) -> int:
+    # Any index of what passes one filter beats a look at every artifact, and no order matters.
+    driver = listing.driver or next(iter(sorted(listing.drivers, key=fixes_value, reverse=True)), None)
+    counted = replace(listing, driver=driver, query=replace(listing.query, sort=NEWEST_FIRST))
+    return int(connection.execute(count_statement(counted)).scalar_one())
