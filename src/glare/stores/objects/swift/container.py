@@ -127,7 +127,7 @@ class Container:
         if size > _MOST_READ:
             found.close()
             raise Broken(f"{size} bytes came for a small object")
-        return _look(found.headers, size), b"".join(self._pieces(found, size))
+        return _look(found.headers, size), b"".join(_Pieces(found, size))
 
     def get(self, key: str, start: int, end: int | None) -> Coming:
         headers = {}
@@ -153,7 +153,7 @@ class Container:
         if first != start or last > size or last != (size if end is None else min(end, size)):
             found.close()
             raise Broken(f"bytes {first} to {last} of {size} came instead of {start} to {end}")
-        return Coming(_look(found.headers, size), first, last, self._pieces(found, last - first))
+        return Coming(_look(found.headers, size), first, last, _Pieces(found, last - first))
 
     def listed(self, folder: str, after: str = "") -> Iterator[Listed]:
         before = after
@@ -259,21 +259,6 @@ class Container:
             raise Broken("a range came without its place")
         return int(said[1]), int(said[2]) + 1, int(said[3])
 
-    def _pieces(self, found: requests.Response, size: int) -> Iterator[bytes]:
-        come = 0
-        try:
-            for piece in found.raw.stream(_PIECE, decode_content=False):
-                come += len(piece)
-                if come > size:
-                    raise Broken(f"more than the {size} bytes came that were announced")
-                yield piece
-        except _BROKEN_OFF:
-            raise Broken("the body did not arrive whole") from None
-        finally:
-            found.close()
-        if come < size:
-            raise Broken(f"{come} bytes came of {size} that were announced")
-
     def _page(self, found: requests.Response) -> list[Listed]:
         if found.status_code == 204:
             found.close()
@@ -298,6 +283,40 @@ class Container:
             raise failures.silent(error, self.store, "read") from None
         finally:
             found.close()
+
+
+class _Pieces:
+    """The body of an answer in pieces. The answer is let go of at its end, and by whoever lets go of these, who need
+    not have begun: its connection cannot be used until then.
+    """
+
+    def __init__(self, found: requests.Response, size: int) -> None:
+        self._found = found
+        self._stream = found.raw.stream(_PIECE, decode_content=False)
+        self._size = size
+        self._come = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            piece: bytes = next(self._stream, b"")
+        except _BROKEN_OFF:
+            self._found.close()
+            raise Broken("the body did not arrive whole") from None
+        self._come += len(piece)
+        if piece and self._come <= self._size:
+            return piece
+        self._found.close()
+        if self._come > self._size:
+            raise Broken(f"more than the {self._size} bytes came that were announced")
+        if self._come < self._size:
+            raise Broken(f"{self._come} bytes came of {self._size} that were announced")
+        raise StopIteration
+
+    def __del__(self) -> None:
+        self._found.close()
 
 
 class LargeObject:
