@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,6 +77,13 @@ def test_the_image_is_made_of_what_there_is() -> None:
     installed = re.findall(r"-r (\S+)", " ".join(values("RUN")))
     assert installed == ["requirements/image.txt", "requirements/build.txt"]
     assert set(installed) <= set(copied)
+
+
+def test_the_image_has_every_extra() -> None:
+    """What an extra of the distribution brings is installed in the image, in whatever version is locked."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = {line.strip() for line in (ROOT / "requirements" / "image.in").read_text().splitlines()}
+    assert {each for extra in extras.values() for each in extra} <= wanted
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from glare.app import bare_stores
 from glare.db import fsck as rows
@@ -146,6 +146,49 @@ def test_what_is_under_way_or_due_for_removal_is_counted_apart(glare: Glare) -> 
     found, report = compare(glare)
     assert (found, report.whole) == ([], True)
     assert [(one.under_way, one.due_for_removal) for one in report.stores] == [(1, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("way", [("attempt", "blob"), ("blob", "doomed"), ("doomed", "blob")], ids="-".join)
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_an_object_that_goes_on_while_it_is_asked_for_is_found(glare: Glare, way: tuple[str, str], after: int) -> None:
+    """Whichever statement an upload, a deletion or a move comes between, the object is never nobody's."""
+    made = image(glare, b"x")
+    name = object_of(glare, made)
+    with glare.services.db.write() as connection:
+        put(connection, name, way[0])
+        found = rows.uses(Meddling(connection, after, lambda: put(connection, name, way[1])), "file", [name])
+        assert set(found) == {name}
+        put(connection, name, "blob")
+    assert compare(glare)[0] == []
+
+
+def put(connection: Connection, name: str, use: str) -> None:
+    """Let the one object be there for this and nothing else."""
+    connection.execute(delete(doomed_objects))
+    nothing = {"object": None, "store": None, "attempt_id": None, "attempt_object": None, "attempt_store": None}
+    values = {
+        "attempt": {"attempt_id": "a" * 32, "attempt_object": name, "attempt_store": "file"},
+        "blob": {"object": name, "store": "file"},
+        "doomed": {},
+    }[use]
+    connection.execute(update(blobs).values(**nothing | values))
+    if use == "doomed":
+        waiting = {"store": "file", "object": name, "not_before": 1 << 60, "tries": 0}
+        connection.execute(insert(doomed_objects).values(**waiting))
+
+
+class Meddling(Connection):
+    """A connection on which something happens after so many statements, as others' transactions do."""
+
+    def __init__(self, connection: Connection, after: int, happen: Callable[[], None]) -> None:
+        self._within, self._left, self._happen = connection, after, happen
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        found = self._within.execute(*arguments, **options)
+        self._left -= 1
+        if self._left == 0:
+            self._happen()
+        return found
 
 
 def test_another_place_is_told_beside_what_it_lacks(glare: Glare) -> None:

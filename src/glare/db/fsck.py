@@ -226,20 +226,20 @@ class Use(StrEnum):
 def uses(connection: Connection, store: str, names: Sequence[str]) -> dict[str, Use]:
     """What these objects of a store are there for; those that nothing needs are left out.
 
-    An object is an attempt's first, then a blob's, then on its way out. They are asked for in this order, so that one
-    that moves on meanwhile is found all the same.
+    An object is an attempt's first, then a blob's, then on its way out; one that a move writes is on its way out from
+    the beginning, until a blob has it. They are asked for in this order, so that one that goes on meanwhile is found
+    all the same.
     """
     found: dict[str, Use] = {}
+    leaving = select(doomed_objects.c.object).where(doomed_objects.c.object.in_(names), doomed_objects.c.store == store)
     for use, statement in (
+        (Use.DUE_FOR_REMOVAL, leaving),
         (
             Use.UNDER_WAY,
             select(_blobs.attempt_object).where(_blobs.attempt_id.is_not(None), _blobs.attempt_store == store),
         ),
         (Use.BLOB, select(_blobs.object).where(_blobs.object.in_(names), _blobs.store == store)),
-        (
-            Use.DUE_FOR_REMOVAL,
-            select(doomed_objects.c.object).where(doomed_objects.c.object.in_(names), doomed_objects.c.store == store),
-        ),
+        (Use.DUE_FOR_REMOVAL, leaving),
     ):
         found.update(dict.fromkeys(connection.execute(statement).scalars(), use))
     return {name: found[name] for name in names if name in found}
