@@ -204,6 +204,7 @@ def ran(folder: Path, arguments: list[str], changed: dict[str, str]) -> Iterator
             process.wait(60)
 
 
+@pytest.mark.timeout(300)
 def test_the_containers_start_in_the_order_of_their_pods(tmp_path: Path) -> None:
     """What the job runs makes the tables and the store; then checks pass, and API and worker answer their probes."""
     http, metrics = free_ports(2)
@@ -230,8 +231,8 @@ def test_the_containers_start_in_the_order_of_their_pods(tmp_path: Path) -> None
         stack.enter_context(ran(tmp_path, run["worker"], changed))
         url = f"http://127.0.0.1:{http}"
         assert api.poll() is None
-        eventually(lambda: answers(f"{url}/readyz"))
-        eventually(lambda: answers(f"http://127.0.0.1:{metrics}/healthz"))
+        eventually(lambda: answers(f"{url}/readyz"), 60)
+        eventually(lambda: answers(f"http://127.0.0.1:{metrics}/healthz"), 60)
         for words, port, mine in ((health, 9494, http), (probe, 9495, metrics)):
             program, *arguments = [word.replace(str(port), str(mine)) for word in words]
             assert program == "python"

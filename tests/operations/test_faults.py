@@ -80,6 +80,8 @@ _GOES_ON = ("sweep", "record later", "promote", "check")
 
 _ON_THIS = [[name for name in half if KIND == "sqlite" or name not in _LIKE_OTHERS] for half in (_DATA, _REST)]
 
+pytestmark = pytest.mark.timeout(600)  # Each part is a hundred runs of a service that is broken at another step.
+
 PARTS = pytest.mark.parametrize(
     "names",
     [half[at::3] for half in _ON_THIS for at in (0, 1, 2)],

@@ -25,7 +25,7 @@ from starlette.types import Message
 
 from support.service import ACTORS, Glare
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds to wait for what must happen."""
 
 

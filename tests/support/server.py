@@ -24,7 +24,7 @@ from server_process import free_ports
 from support.programs.command import environment, wait_for
 from support.service import ACTORS, Glare, Json, configuration, path_of
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds to wait for what must happen."""
 
 

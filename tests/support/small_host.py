@@ -20,7 +20,7 @@ from glare.server.tally import Tally
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Counts(Metrics):

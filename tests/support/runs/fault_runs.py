@@ -80,7 +80,7 @@ CHUNKS = bytes(range(256)) * 5000
 """Two chunks of a store in the database."""
 _PIECE = 6000
 _HOUR = 3600 * 1_000_000
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 """Seconds until a database server is done with a client that went away."""
 
 
