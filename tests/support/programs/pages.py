@@ -44,7 +44,7 @@ from support.programs.keystone import running_keystone
 from support.programs.programs import find_program
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 90.0
+PATIENCE = 200.0
 """Seconds that a block may take, and that what a program in the background prints may take to come."""
 
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<kind>[\w-]*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
