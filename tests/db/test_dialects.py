@@ -38,6 +38,7 @@ def full() -> sqlite3.Error:
         ("postgresql", postgresql.OperationalError("connection refused"), Failure.LOST),
         ("postgresql", postgresql.UndefinedColumn(), None),
         ("mariadb", pymysql.err.OperationalError(1213, "Deadlock found"), Failure.AGAIN),
+        ("mariadb", pymysql.err.OperationalError(1305, "SAVEPOINT sa_savepoint_1 does not exist"), Failure.AGAIN),
         ("mariadb", pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), Failure.BUSY),
         ("mariadb", pymysql.err.OperationalError(1047, "WSREP has not yet prepared node"), Failure.LOST),
         ("mariadb", pymysql.err.OperationalError(1114, "The table is full"), Failure.FULL),

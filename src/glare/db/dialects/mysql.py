@@ -38,6 +38,7 @@ class Mysql(Dialect):
         1213: Failure.AGAIN,  # deadlock; on Galera also a certification that failed, at COMMIT too
         1020: Failure.AGAIN,  # the row has changed since it was read (innodb_snapshot_isolation)
         1180: Failure.AGAIN,  # error during COMMIT (Galera)
+        1305: Failure.AGAIN,  # no such savepoint: a deadlock has undone the whole transaction, and SQLAlchemy goes back
         1205: Failure.BUSY,  # lock wait timeout
         1969: Failure.SLOW,  # max_statement_time (MariaDB)
         3024: Failure.SLOW,  # max_execution_time (MySQL)
