@@ -33,7 +33,7 @@ def test_what_is_whole_ends_with_0(tmp_path: Path, cli: Cli) -> None:
         result = cli.program(*CHECK, "--bytes")
         assert (result.returncode, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "glare-server: store file: 1 of 1 blobs compared, 1 objects seen, 1.5 KiB of 1.5 KiB read.",
+            "glare-server: store file: 1 of 1 blob compared, 1 object seen, 1.5 KiB of 1.5 KiB read.",
             "glare-server: store database: 0 of 0 blobs compared, 0 objects seen.",
             "glare-server: whole: all that the database needs is there.",
         ]

@@ -33,8 +33,8 @@ def test_all_is_well(tmp_path: Path, cli: Cli) -> None:
         result = cli.program("fsck", "--config-file", "glare.conf")
         assert (result.returncode, result.stdout) == (0, "")
         assert result.stderr.splitlines() == [
-            "glare-server: store file: all 1 blobs read, 1 objects looked at.",
-            "glare-server: store database: all 0 blobs read, 0 objects looked at.",
+            "glare-server: store file: 1 blob read to the end; 1 object looked at.",
+            "glare-server: store database: 0 blobs read to the end; 0 objects looked at.",
             "glare-server: 1 blob checked; all as recorded.",
         ]
 

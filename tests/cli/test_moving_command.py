@@ -142,7 +142,7 @@ def test_show_says_where_a_store_is_and_what_is_in_it(glare: Glare, cli: Cli, tm
 def test_check_tries_a_store_and_leaves_nothing(glare: Glare, cli: Cli, tmp_path: Path) -> None:
     """Each step is told; where one fails the command ends with 1. What is read-only is only asked."""
     result = cli("stores", "check", "second", *CONFIGURED)
-    assert result.returncode == 0
+    assert (result.returncode, result.stderr) == (0, "")
     assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
         "IT",
         "is at its place",

@@ -208,7 +208,7 @@ def test_a_place_without_a_marker_is_unknown(glare: Glare) -> None:
     (glare.settings.glance_store.filesystem_store_datadir / MARKER).unlink()
     found, report = compare(glare)
     assert summed(found) == {("unavailable", "file", None, None)}
-    assert found[0].detail.startswith("1 blobs need it: ")
+    assert found[0].detail.startswith("needed by 1 blob: ")
     assert (report.whole, report.done) == (True, False)
 
 

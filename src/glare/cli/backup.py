@@ -11,6 +11,7 @@ from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
 from glare.cli.tables import amount
+from glare.domain.wording import counted
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def _counts(store: StoreReport) -> dict[str, Any]:
 
 
 def _counted(store: StoreReport) -> str:
-    return f"store {store.name}: {store.compared} of {store.blobs} blobs compared, {store.objects} objects seen"
+    blobs, objects = counted(store.blobs, "blob"), counted(store.objects, "object")
+    return f"store {store.name}: {store.compared} of {blobs} compared, {objects} seen"
 
 
 def _read(store: StoreReport) -> str:

@@ -13,6 +13,7 @@ from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
 from glare.cli.tables import amount
+from glare.domain.wording import counted
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
@@ -86,14 +87,15 @@ def _printed(*, as_json: bool) -> Iterator[Callable[[Finding], None]]:
 def _progress(now: Progress) -> str:
     if now.phase == "blobs":
         return (
-            f"store {now.store}: {now.blobs} of {now.all_blobs} blobs, "
+            f"store {now.store}: {now.blobs} of {counted(now.all_blobs, 'blob')}, "
             f"{amount(now.bytes)} of {amount(now.all_bytes)} read."
         )
-    return f"store {now.store}: all {now.blobs} blobs read, {now.objects} objects looked at."
+    blobs, objects = counted(now.blobs, "blob"), counted(now.objects, "object")
+    return f"store {now.store}: {blobs} read to the end; {objects} looked at."
 
 
 def _sentence(summary: Summary) -> str:
     found = [f"{summary.counts[kind]} {word}" for kind, word in _REPORTED if summary.counts.get(kind)]
     blobs = summary.counts.get("blobs", 0)
-    said = f"{blobs} blob{'s' * (blobs != 1)} checked; {', '.join(found) or 'all as recorded'}."
+    said = f"{counted(blobs, 'blob')} checked; {', '.join(found) or 'all as recorded'}."
     return said if summary.done else f"stopped: {said} The next check goes on from here."

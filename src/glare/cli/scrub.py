@@ -9,6 +9,7 @@ from glare.cli.configuration import read_settings
 from glare.cli.database import require_migrated
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
+from glare.domain.wording import counted
 from glare.settings import check_machine
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ def scrub(args: Namespace) -> int:
 
 
 def _sentence(done: Scrubbed) -> str:
-    said = f"{done.artifacts} deleted artifact{'s' * (done.artifacts != 1)} removed"
-    left = [
-        f"{number} {name}{'s' * (number != 1)}"
-        for number, name in ((done.failed, "artifact"), (done.waiting, "object"))
-        if number
-    ]
+    said = f"{counted(done.artifacts, 'deleted artifact')} removed"
+    left = [counted(number, name) for number, name in ((done.failed, "artifact"), (done.waiting, "object")) if number]
     return f"{said}; {' and '.join(left)} could not be removed yet, the log says why." if left else f"{said}."

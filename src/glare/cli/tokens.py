@@ -17,6 +17,7 @@ from glare.documents.tokens import TokenState
 from glare.domain import moment
 from glare.domain.callers.api_token import ApiToken
 from glare.domain.moment import SECOND
+from glare.domain.wording import counted
 from glare.errors import InvalidParameterValue, NotFound
 from glare.identity.kept_token import KeptToken
 from glare.identity.token_file import TokenFile, TokenRecord, check_name
@@ -115,7 +116,7 @@ def take_over_file(args: Namespace) -> int:
         living = [token for token in found if not token.ends_by(now)]
         taken = take_over(services, somebody(), living)
     path = file.retire()
-    say(f"{taken} tokens are in the database now, {len(living) - taken} were there already.")
+    say(f"taken over: {counted(taken, 'token')}; {len(living) - taken} were there already.")
     if len(found) > len(living):
         say(f"{len(found) - len(living)} have expired, and were left out.")
     say(f"the token file is not looked at any more: it is {path} now, and may be removed.")
@@ -205,7 +206,7 @@ def _revoke_of_user(settings: Settings, user: str, project: str | None) -> int:
             revoke_token(settings, record.id)
             number += 1
     where = "all projects" if project is None else f"project {project}"
-    say(f"{number} tokens of {user} in {where} are revoked.")
+    say(f"revoked: {counted(number, 'token')} of {user} in {where}.")
     return 0
 
 

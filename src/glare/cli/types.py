@@ -11,6 +11,7 @@ from glare.cli.configuration import read_settings, say
 from glare.cli.tables import print_table
 from glare.domain.declared.compile import compile_type
 from glare.domain.declared.declaration import ArtifactType
+from glare.domain.wording import counted
 from glare.errors import InvalidDeclaration, TypeNotFound
 from glare.settings.type_options import type_options
 from glare.settings.unknown import meant
@@ -74,7 +75,7 @@ def check(args: Namespace) -> int:
                 say(error.message)
                 problems += 1
             else:
-                print(f"{cls.name}: fine, {count} field{'s' * (count != 1)} of its own ({name}.{cls.__qualname__})")
+                print(f"{cls.name}: fine, {counted(count, 'field')} of its own ({name}.{cls.__qualname__})")
     return 1 if problems else 0
 
 

@@ -17,6 +17,15 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 80 else text[:76] + " ..."
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something, by its name in the singular.
+
+    >>> counted(1, "blob"), counted(2, "blob")
+    ('1 blob', '2 blobs')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def visible_url(url: str, *, confidential: bool, full: bool) -> str:
     """The URL as a reader sees it: of a confidential one, unless the reader sees it in `full`, scheme and host only.
 

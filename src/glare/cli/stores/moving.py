@@ -13,6 +13,7 @@ from glare.cli.database import require_migrated, somebody
 from glare.cli.logs import announce, configure_logging
 from glare.cli.stopping import stopped_by_signals
 from glare.cli.tables import amount, print_json
+from glare.domain.wording import counted
 from glare.settings import Settings, check_machine
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class _Shown:
 
 def _progress(now: Progress, seconds: float) -> str:
     rate = f", {amount(now.bytes / seconds)}/s" if seconds else ""
-    return f"{now.blobs} of {now.all_blobs} blobs, {amount(now.bytes)} of {amount(now.all_bytes)}{rate}"
+    return f"{now.blobs} of {counted(now.all_blobs, 'blob')}, {amount(now.bytes)} of {amount(now.all_bytes)}{rate}"
 
 
 def _document(args: Namespace, summary: Summary, findings: list[dict[str, Any]]) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def _document(args: Namespace, summary: Summary, findings: list[dict[str, Any]])
 def _sentence(summary: Summary, args: Namespace, *, drain: bool) -> str:
     counts = summary.counts
     moved = counts.get("moved", 0) + counts.get("repaired", 0)
-    words = [f"{moved} blob{'s' * (moved != 1)} moved from {args.name} to {args.to}"]
+    words = [f"{counted(moved, 'blob')} moved from {args.name} to {args.to}"]
     if counts.get("repaired"):
         words.append(f"{counts['repaired']} of them repaired from an equal blob")
     words += [f"{counts[kind]} {word}" for kind, word in _STAYED if counts.get(kind)]
@@ -153,9 +154,8 @@ def _sentence(summary: Summary, args: Namespace, *, drain: bool) -> str:
     if not drain:
         return f"{said} {summary.left} of what was asked for {'is' if summary.left == 1 else 'are'} left."
     if summary.left or summary.uploads:
-        return (
-            f"{said} {summary.left} blobs are left, and {summary.uploads} uploads are under way to it; see what is "
-            "said of them, and drain it again."
-        )
-    waiting = f" once its {summary.waiting} objects that wait for removal are gone" if summary.waiting else ""
+        left, uploads = counted(summary.left, "blob"), counted(summary.uploads, "upload")
+        return f"{said} Left: {left}, and {uploads} under way to it; see what is said of them, and drain it again."
+    waits = f" once nothing in it waits for removal ({counted(summary.waiting, 'object')} now)"
+    waiting = waits if summary.waiting else ""
     return f"{said} No blob needs {args.name} any more; it may leave the configuration{waiting}."

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from glare.domain.declared import legacy
 from glare.domain.declared.coercion import Unacceptable
+from glare.domain.wording import counted
 
 UUID_PATTERN: Final = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 
@@ -211,9 +212,9 @@ class RequiredKeys:
 
 def _within(size: int, minimum: int | None, maximum: int | None, what: str) -> None:
     if minimum is not None and size < minimum:
-        raise Unacceptable(f"give at least {minimum} {what}{'s' * (minimum != 1)}")
+        raise Unacceptable(f"give at least {counted(minimum, what)}")
     if maximum is not None and size > maximum:
-        raise Unacceptable(f"give at most {maximum} {what}{'s' * (maximum != 1)}")
+        raise Unacceptable(f"give at most {counted(maximum, what)}")
 
 
 def _bounds(low: str, minimum: float | None, high: str, maximum: float | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from glare.db import fsck as rows
 from glare.db.engine import Database
 from glare.db.fsck import StoredBlob, Use
 from glare.domain.blob import Managed
+from glare.domain.wording import counted
 from glare.errors import GlareError, NotFound
 from glare.operations.upkeep.fsck import Stopped, Throttle, is_there, read_whole
 from glare.operations.upkeep.prepare_stores import StoreState, read_stores
@@ -139,9 +140,8 @@ class Comparison:
             one = StoreReport(name, None, None, *needed[name], done=True)
             report.stores.append(one)
             one.counts[Kind.UNCONFIGURED] = 1
-            self.found(
-                Finding(Kind.UNCONFIGURED, name, None, None, f"{one.blobs} blobs are in a store of no configuration")
-            )
+            blobs = counted(one.blobs, "blob")
+            self.found(Finding(Kind.UNCONFIGURED, name, None, None, f"{blobs} in a store of no configuration"))
         return report
 
 
@@ -165,7 +165,8 @@ class _OneStore:
             if state.known is None and not self._report.blobs:
                 self._report.done = True  # It was never used.
             else:
-                self._find(Kind.UNAVAILABLE, None, None, f"{self._report.blobs} blobs need it: {state.problem}")
+                blobs = counted(self._report.blobs, "blob")
+                self._find(Kind.UNAVAILABLE, None, None, f"needed by {blobs}: {state.problem}")
             return
         elif state.known is not None and state.known.identity != state.found:
             self._find(
