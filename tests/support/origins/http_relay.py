@@ -43,7 +43,7 @@ class Spoiled:
 
     `before` is changed on its way to the server and `after` on its way back. `status` answers it without asking the
     server, or, if `lost`, after the server has done it. `cut` breaks the connection after so many bytes of the answer's
-    body. Everything waits for `delay` seconds first.
+    body, `drip` has so many seconds between two bytes of it. Everything waits for `delay` seconds first.
     """
 
     before: Change = _as_it_is
@@ -52,6 +52,7 @@ class Spoiled:
     lost: bool = False
     cut: int | None = None
     delay: float = 0.0
+    drip: float = 0.0
 
 
 @dataclass(eq=False)
@@ -128,6 +129,12 @@ class HttpRelay:
             client.sendall(b"HTTP/1.1 %d Spoiled\r\nContent-Length: 0\r\n\r\n" % spoiled.status)
             return True
         head, body = spoiled.after(head, body)
+        if spoiled.drip:
+            client.sendall(head)
+            for byte in body:
+                client.sendall(bytes([byte]))
+                time.sleep(spoiled.drip)
+            return True
         if spoiled.cut is not None:
             client.sendall(head + body[: spoiled.cut])
             client.shutdown(socket.SHUT_RDWR)

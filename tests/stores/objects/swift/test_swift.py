@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import traceback
 import uuid
 import warnings
@@ -26,8 +27,9 @@ from glare.stores.conformance import StoreConformance
 from glare.stores.contract import ObjectFailed
 from glare.stores.objects.layout import MIB, SMALL
 from glare.stores.objects.options import SwiftOptions
-from glare.stores.objects.remote import RemoteKeys
+from glare.stores.objects.remote import Broken, RemoteKeys
 from glare.stores.objects.swift import make_driver, survey
+from support.conversation import eventually
 from support.origins.http_relay import HttpRelay, Request, Spoiled, flipped
 from support.programs.command import TESTS, environment
 from support.programs.keystone import Keystone
@@ -336,6 +338,64 @@ def test_a_silent_swift_is_waited_for_only_so_long(container: SwiftOptions, rela
             with pytest.raises(Unavailable, match="out of reach"):
                 call()
         relay.spoil = lambda _: None
+
+
+def test_a_login_that_fails_is_shared(behind: SwiftOptions, relay: HttpRelay, swift: Swift) -> None:
+    """Where tokens have ended and nobody lets anybody in, eight users of the store learn it from one login, or from
+    two; then they log in again.
+    """
+    store = store_in(replace(behind, times=replace(behind.times, request=1.0, retries=1)))
+    swift.forget_tokens()
+    relay.spoil = Times(lambda request: "/auth/" in request.path, Spoiled(delay=30))
+    relay.seen()
+    ready, failures = threading.Barrier(8), []
+
+    def use(number: int) -> None:
+        ready.wait(30)
+        with pytest.raises(Unavailable) as caught:
+            put(store, f"abcdef{number:02d}", b"x")
+        failures.append(str(caught.value))
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 8
+    assert 1 <= len([line for line in relay.seen() if "/auth/" in line]) <= 2
+    relay.spoil = lambda _: None
+    eventually(lambda: puts(store))
+
+
+def puts(store: Store) -> bool:
+    """Whether the store takes an object."""
+    try:
+        put(store, uuid.uuid4().hex, b"x")
+    except Unavailable:
+        return False
+    return True
+
+
+def test_a_token_that_is_good_yet_outlives_a_silent_login(
+    behind: SwiftOptions, relay: HttpRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one is wanted before it ends; where there is none to be had, the old one goes on."""
+    store = store_in(replace(behind, times=replace(behind.times, request=0.5)))
+    monkeypatch.setattr("glare.stores.objects.swift.account._SPARE_SECONDS", 1e9)
+    relay.spoil = Times(lambda request: "/auth/" in request.path, Spoiled(delay=30))
+    put(store, NAME, b"bytes")
+    assert got(store, NAME) == b"bytes"
+
+
+def test_what_comes_in_drops_is_not_waited_for(behind: SwiftOptions, relay: HttpRelay) -> None:
+    """Each byte comes before the time-out of a silence; an answer of a bounded size as a whole does not."""
+    options = replace(behind, times=replace(behind.times, request=1.0, retries=0))
+    put(store_in(options), NAME, b"bytes")
+    relay.spoil = Times(lambda request: request.method == "GET" and "/auth/" not in request.path, Spoiled(drip=0.3))
+    with pytest.raises(Unavailable, match="whole"):
+        list(keys_of(options).listed(options.prefix.rstrip("/")))
+    with pytest.raises(Broken, match="too long"):
+        keys_of(options).read(f"{options.prefix}glare-store")
 
 
 def replaces(head: bytes, body: bytes) -> tuple[bytes, bytes]:

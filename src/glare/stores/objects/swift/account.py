@@ -5,6 +5,7 @@ keystoneauth sends them. It logs in, and logs in again where its token has ended
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -29,6 +30,11 @@ _CONNECTIONS: Final = 64
 _FIRST_PAUSE: Final = 0.1
 _PROBE_SECONDS: Final = 3.0
 """Seconds that a probe waits for the store: less than the five after which it is answered without it."""
+
+_SPARE_SECONDS: Final = 30.0
+"""Before a token ends by so much there is a new one."""
+
+_SHARED_SECONDS: Final = 1.0
 
 _AGAIN: Final = frozenset({408, 429, 498, 500, 502, 503, 504})
 _SILENT: Final = (requests.RequestException, exceptions.ConnectionError, OSError)
@@ -58,6 +64,19 @@ class Asking:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """The URL of the account, and the token that opens it; `access` is what keystoneauth knows of both."""
+
+    url: str
+    token: str
+    access: Any
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether the token is good for so long."""
+        return not self.access.will_expire_soon(seconds)
+
+
 class Account:
     """The account that the options lead to, for the store of this name. Safe for threads.
 
@@ -70,10 +89,15 @@ class Account:
         self._times = options.times
         self._sleep = sleep
         self._auth = _plugin(options, store)
-        self._session = self._new_session()
+        self._probe_seconds = min(_PROBE_SECONDS, options.times.request)
+        self._http = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=_CONNECTIONS, pool_block=False))
+        self._session = self._new_session(options.times.request)
+        self._hurried = self._new_session(self._probe_seconds)
         self._logging_in = threading.Lock()
-        self._failed_at = 0.0  # When nobody could log in last.
-        self._url: str | None = None
+        self._failed_at = -math.inf  # When nobody could log in last.
+        self._login: _Login | None = None
 
     def ask(self, asking: Asking) -> requests.Response:
         """The answer, whatever its status, once those are over that are worth another try. The caller reads it, or
@@ -91,10 +115,12 @@ class Account:
             found: requests.Response | None = None
             why: BaseException | None = None
             try:
-                found = self._once(asking)
+                login = self._log_in(asking.kind)
+                found = self._once(asking, login)
                 if found.status_code == 401 and not refused:
-                    # Another thread had begun to log in anew, so that this one has not.
+                    # The token has ended before its time.
                     found.close()
+                    self._forget(login)
                     refused = True
                     tries += 1
                     continue
@@ -113,65 +139,95 @@ class Account:
             raise failures.silent(why or OSError(), self.store, asking.method) from None
         return found
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the body of an answer of a bounded size may take."""
+        return self._times.request
+
     def refuse(self, found: requests.Response, action: str) -> GlareError:
         """The error of the tree for an answer that is no success; the answer is closed."""
         found.close()
         return failures.answered(found.status_code, None, self.store, action)
 
-    def _once(self, asking: Asking) -> requests.Response:
-        url = f"{self._log_in()}{quote(asking.path)}"
-        with self._named_login():
-            return self._session.request(
-                url,
-                asking.method,
-                auth=self._auth,
-                redirect=False,
-                raise_exc=False,
-                log=False,
-                headers={"Accept-Encoding": "identity", **(asking.headers or {})},
-                params=dict(asking.query or {}),
-                data=asking.data,
-                stream=True,
-                timeout=self._seconds(asking),
-            )
+    def _once(self, asking: Asking, login: _Login) -> requests.Response:
+        return self._session.request(
+            f"{login.url}{quote(asking.path)}",
+            asking.method,
+            authenticated=False,
+            redirect=False,
+            raise_exc=False,
+            log=False,
+            headers={"Accept-Encoding": "identity", **(asking.headers or {}), "X-Auth-Token": login.token},
+            params=dict(asking.query or {}),
+            data=asking.data,
+            stream=True,
+            timeout=self._seconds(asking),
+        )
 
-    def _log_in(self) -> str:
-        """The URL of the account; one thread logs in, and those that wait for it share what comes of it."""
-        if self._url is not None:
-            return self._url
-        asked_at = time.monotonic()
-        if not self._logging_in.acquire(timeout=self._times.request):
+    def _log_in(self, kind: Kind) -> _Login:
+        """The login of before, as long as its token is good. One thread logs in anew; who waits for it, or comes
+        within a second after it has failed, shares what came of it: a silent Keystone costs nobody more than once.
+        """
+        known = self._login
+        if known is not None and known.lasts(_SPARE_SECONDS):
+            return known
+        try:
+            return self._shared_login(kind, time.monotonic())
+        except (GlareError, *_SILENT):
+            if known is None or not known.lasts(0):
+                raise
+            return known  # It is good for some seconds yet.
+
+    def _shared_login(self, kind: Kind, asked_at: float) -> _Login:
+        patience = self._probe_seconds if kind is Kind.PROBE else self._times.request
+        if not self._logging_in.acquire(timeout=patience):
             raise Unavailable(f"Store {self.store!r} is out of reach (logging in takes too long); retry later.")
         try:
-            if self._url is None:
-                if self._failed_at > asked_at:
-                    raise Unavailable(f"Store {self.store!r} is out of reach (nobody can log in); retry later.")
-                self._url = self._endpoint()
-            return self._url
-        except BaseException:
-            self._failed_at = time.monotonic()
-            raise
+            known = self._login
+            if known is not None and known.lasts(_SPARE_SECONDS):
+                return known
+            if self._failed_at > asked_at - _SHARED_SECONDS:
+                raise Unavailable(f"Store {self.store!r} is out of reach (nobody can log in); retry later.")
+            try:
+                self._login = login = self._new_login(self._hurried if kind is Kind.PROBE else self._session)
+            except BaseException:
+                self._failed_at = time.monotonic()
+                raise
+            return login
         finally:
             self._logging_in.release()
 
-    def _endpoint(self) -> str:
+    def _forget(self, login: _Login) -> None:
+        """Log in anew before the next request, unless somebody has."""
+        if not self._logging_in.acquire(timeout=self._probe_seconds):
+            return  # Somebody is at it.
+        try:
+            if self._login is login:
+                self._login = None
+                self._auth.invalidate()
+        finally:
+            self._logging_in.release()
+
+    def _new_login(self, session: Session) -> _Login:
         options = self._options
         url = None
-        with self._named_login(), suppress(exceptions.EndpointNotFound):
-            url = self._auth.get_endpoint(
-                self._session,
-                service_type="object-store",
-                interface=options.interface,
-                region_name=options.region,
-                skip_discovery=True,
-            )
+        with self._named_login():
+            access = self._auth.get_access(session)
+            with suppress(exceptions.EndpointNotFound):
+                url = self._auth.get_endpoint(
+                    session,
+                    service_type="object-store",
+                    interface=options.interface,
+                    region_name=options.region,
+                    skip_discovery=True,
+                )
         if url is None:
             raise Unavailable(
                 f"Store {self.store!r} is out of reach: the catalogue of its login names no service of type "
                 f"object-store with interface {options.interface!r}"
                 f"{f' in region {options.region!r}' if options.region else ''}. Correct these options."
             )
-        return str(url).rstrip("/")
+        return _Login(str(url).rstrip("/"), access.auth_token, access)
 
     @contextmanager
     def _named_login(self) -> Iterator[None]:
@@ -189,23 +245,18 @@ class Account:
     def _seconds(self, asking: Asking) -> tuple[float, float]:
         times = self._times
         if asking.kind is Kind.PROBE:
-            wait = min(_PROBE_SECONDS, times.request)
-            return min(wait, times.connect), wait
+            return min(self._probe_seconds, times.connect), self._probe_seconds
         if asking.kind is Kind.STREAM:
             return times.connect, times.stall
         return times.connect, times.request + asking.seconds
 
-    def _new_session(self) -> Session:
-        options = self._options
-        if options.ca_file is not None and not options.ca_file.is_file():
-            raise Unavailable(
-                f"[{self.store}] ca_file {str(options.ca_file)!r} cannot be read; name a PEM file of certificates."
-            )
-        http = requests.Session()
-        for scheme in ("http://", "https://"):
-            http.mount(scheme, TCPKeepAliveAdapter(pool_maxsize=_CONNECTIONS, pool_block=False))
-        verify: Any = True if options.ca_file is None else str(options.ca_file)
-        return Session(session=http, verify=verify, timeout=self._times.request, redirect=False, app_name="glare")
+    def _new_session(self, seconds: float) -> Session:
+        """One whose logins take so long at most."""
+        file = self._options.ca_file
+        if file is not None and not file.is_file():
+            raise Unavailable(f"[{self.store}] ca_file {str(file)!r} cannot be read; name a PEM file of certificates.")
+        verify: Any = True if file is None else str(file)
+        return Session(session=self._http, verify=verify, timeout=seconds, redirect=False, app_name="glare")
 
 
 def _plugin(options: SwiftOptions, store: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -127,7 +128,10 @@ class Container:
         if size > _MOST_READ:
             found.close()
             raise Broken(f"{size} bytes came for a small object")
-        return _look(found.headers, size), b"".join(_Pieces(found, size))
+        data = self._whole(found, size)
+        if len(data) != size:
+            raise Broken(f"{len(data)} bytes came of {size} that were announced")
+        return _look(found.headers, size), data
 
     def get(self, key: str, start: int, end: int | None) -> Coming:
         headers = {}
@@ -270,19 +274,34 @@ class Container:
             raise Unavailable(f"Store {self.store!r} answers with what is no list of Swift.") from None
 
     def _document(self, found: requests.Response, most: int) -> Any:
-        text = b""
         try:
-            for piece in found.raw.stream(_PIECE, decode_content=False):
-                text += piece
-                if len(text) > most:
-                    raise Unavailable(f"Store {self.store!r} answers with more than it was asked for.")
+            text = self._whole(found, most)
+        except Broken:
+            raise Unavailable(f"Store {self.store!r} does not send its answer whole; retry later.") from None
+        try:
             return json.loads(text)
         except ValueError:
             raise Unavailable(f"Store {self.store!r} answers with what is no document of Swift.") from None
-        except _BROKEN_OFF as error:
-            raise failures.silent(error, self.store, "read") from None
+
+    def _whole(self, found: requests.Response, most: int) -> bytes:
+        """The body of an answer, which may have so many bytes at most, and take as long as a request. Raises `Broken`.
+
+        What comes is taken as it comes: a store that sends a byte now and then is not waited for.
+        """
+        until = time.monotonic() + self._account.patience
+        data = bytearray()
+        try:
+            while piece := found.raw.read1(_PIECE, decode_content=False):
+                data += piece
+                if len(data) > most:
+                    raise Broken(f"more than the {most} bytes came that there may be")
+                if time.monotonic() > until:
+                    raise Broken("the body takes too long")
+        except _BROKEN_OFF:
+            raise Broken("the body did not arrive whole") from None
         finally:
             found.close()
+        return bytes(data)
 
 
 class _Pieces:
