@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import secrets
@@ -11,7 +10,6 @@ import sys
 import threading
 import traceback
 import uuid
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,17 +36,6 @@ from support.service import Glare, Json, running
 from support.stores import NAME, got, put
 
 LARGE = SMALL + 4 * MIB
-
-# Errors that tests look at hold answers, and these their connections, until the collector comes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_is_left_to_others() -> Iterator[None]:
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
