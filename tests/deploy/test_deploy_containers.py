@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -23,6 +22,7 @@ from glare.settings import Sources, load
 from server_process import free_ports
 from support.conversation import eventually
 from support.programs.command import environment
+from support.programs.programs import find_program
 
 pytestmark = pytest.mark.sqlite
 
@@ -178,14 +178,13 @@ def test_pods_may_do_little_and_end_in_time() -> None:
 
 def test_kubectl_takes_the_base() -> None:
     """`kubectl kustomize` builds it, and gives every pod the one generated configuration."""
-    program = shutil.which("kubectl")
-    if program is None:
-        pytest.skip("kubectl is not installed; the other tests read the manifests themselves")
+    program = find_program("kubectl")
     done = subprocess.run([program, "kustomize", str(KUSTOMIZE)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     built = [each for each in yaml.safe_load_all(done.stdout) if each]
     [name] = [each["metadata"]["name"] for each in built if each["kind"] == "ConfigMap"]
     assert name.startswith("glare-")
+    assert {each["metadata"]["labels"]["app.kubernetes.io/name"] for each in built} == {"glare"}
     assert done.stdout.count(f"name: {name}\n") == 1 + len(pods())
 
 
