@@ -99,9 +99,16 @@ def section(group: str) -> Callable[[type[S]], type[S]]:
     return decorate
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def common(cls: type[S]) -> type[S]:
+    """Make a class whose options several sections have, each in its own group: they inherit it."""
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
 def options_of(cls: type[Section]) -> Iterator[Declared]:
-    """The options of a section, in the order in which they are declared."""
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # `section` has made it a dataclass
+    """The options of a section, in the order in which they are declared: its own, then those that it has in common."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # `section` has made it a dataclass
+    for field in sorted(fields, key=lambda field: field.name not in cls.__annotations__):
         if _METADATA in field.metadata:
             yield Declared(cls.group, field.name, field.metadata[_METADATA])
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from glare.settings.declare import (
     Section,
     choice,
+    common,
     flag,
     integer,
     optional_flag,
@@ -23,94 +24,60 @@ from glare.settings.declare import (
 from glare.stores.objects.options import AzureOptions, GCSOptions, PlaceOptions, S3Options, SwiftOptions, Times
 
 
-def _prefix() -> Any:
-    return optional_text(
+@common
+class ObjectStoreSettings(Section):
+    """What all object stores have; each has it as options of its own group."""
+
+    prefix: str | None = optional_text(
         "What the names of keys begin with, such as `glare/`, where the place is not for Glare alone; it ends with a "
         "slash. It cannot be changed later: keys are not renamed.",
         pattern=re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,127}/){1,8}"),
         words="text such as `glare/`, of letters, digits, dots, dashes and underscores, with a slash at its end",
     )
-
-
-def _ca_file() -> Any:
-    return optional_path(
+    ca_file: Path | None = optional_path(
         "PEM file of the authorities that the certificate of `endpoint` may be of, besides the well-known ones."
     )
-
-
-def _trusted() -> Any:
-    return flag(
+    trusted: bool = flag(
         "false",
         "Whether bytes leave without being compared with what was recorded of them, for who trusts the service: only "
         "their length is. That saves about 1 ms of CPU a MiB. `glare-server fsck` and the patrol compare all the same.",
     )
-
-
-def _connect_timeout() -> Any:
-    return seconds("5 s", "How long a connection to the service may take to come about.", at_least=0.1, at_most=120)
-
-
-def _request_timeout() -> Any:
-    return seconds(
+    connect_timeout: float = seconds(
+        "5 s", "How long a connection to the service may take to come about.", at_least=0.1, at_most=120
+    )
+    request_timeout: float = seconds(
         "60 s",
         "How long a request of a bounded size may take: a part of 8 MiB at most, a list, a deletion. At 150 kB/s a "
         "part takes as long.",
         at_least=0.1,
         at_most=3600,
     )
-
-
-def _read_timeout() -> Any:
-    return seconds(
+    read_timeout: float = seconds(
         "30 s",
         "How long a download from the service may bring no byte before it is begun anew where it is.",
         at_least=0.1,
         at_most=3600,
     )
-
-
-def _retries() -> Any:
-    return integer(
+    retries: int = integer(
         "5",
         "How often a request that was not answered, or with 5xx, is repeated, after pauses that grow from 0.1 s to 5 "
         "s; and how often in a row a download is begun anew that brings nothing.",
         at_least=0,
         at_most=20,
     )
-
-
-def _retry_time() -> Any:
-    return seconds(
+    retry_time: float = seconds(
         "60 s",
         "How long after its beginning a request is still repeated. Less than `[uploads] store_timeout`.",
         at_least=0,
         at_most=3600,
     )
-
-
-def _max_transfers() -> Any:
-    return integer(
+    max_transfers: int = integer(
         "128",
         "Uploads to and downloads from this store at the same time in one process; more wait, and hold no thread. "
         "Fewer than `[uploads] max_concurrent`, so that a slow service leaves room for the other stores.",
         at_least=1,
         at_most=4096,
     )
-
-
-class ObjectStoreSettings(Section):
-    """What all object stores have; each declares it as an option of its own group."""
-
-    __slots__ = ()
-    prefix: str | None
-    ca_file: Path | None
-    trusted: bool
-    connect_timeout: float
-    request_timeout: float
-    read_timeout: float
-    retries: int
-    retry_time: float
-    max_transfers: int
 
     place_option: ClassVar[str]
     """The option that names the place."""
@@ -140,7 +107,6 @@ class S3Settings(ObjectStoreSettings):
         pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"),
         words="the name of a bucket",
     )
-    prefix: str | None = _prefix()
     endpoint: str | None = optional_url(
         "URL of the service, such as `https://s3.example.org`. Unset: Amazon's. With `http` nothing is encrypted."
     )
@@ -153,7 +119,6 @@ class S3Settings(ObjectStoreSettings):
         "Whether the bucket stands in the path of URLs rather than in the name of their host. Unset: where `endpoint` "
         "is set."
     )
-    ca_file: Path | None = _ca_file()
     access_key_id: str | None = optional_secret(
         "Who the service is there. Unset, with `secret_access_key`: what the variables of the AWS tools say "
         "(`AWS_ACCESS_KEY_ID` and so on), then their file of credentials, then the role of the container or instance.",
@@ -169,13 +134,6 @@ class S3Settings(ObjectStoreSettings):
         pattern=re.compile(r"[!-~]{1,64}"),
         words="the name of a profile",
     )
-    trusted: bool = _trusted()
-    connect_timeout: float = _connect_timeout()
-    request_timeout: float = _request_timeout()
-    read_timeout: float = _read_timeout()
-    retries: int = _retries()
-    retry_time: float = _retry_time()
-    max_transfers: int = _max_transfers()
 
     place_option: ClassVar[str] = "bucket"
 
@@ -212,12 +170,10 @@ class AzureSettings(ObjectStoreSettings):
         pattern=re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}"),
         words="the name of a container, 3 to 63 lower-case letters, digits and single dashes",
     )
-    prefix: str | None = _prefix()
     endpoint: str | None = optional_url(
         "URL of the account's blob service, where it is not `https://ACCOUNT.blob.core.windows.net`. With `http` "
         "nothing is encrypted."
     )
-    ca_file: Path | None = _ca_file()
     account_key: str | None = optional_secret(
         "A key of the account. Unset, without `sas_token` too: what the variables `AZURE_STORAGE_ACCOUNT_KEY`, "
         "`AZURE_CLIENT_ID` and so on say, then the managed identity of the machine.",
@@ -227,13 +183,6 @@ class AzureSettings(ObjectStoreSettings):
         "A shared access signature of the container, which may read, write, delete and list. It is not renewed.",
         at_most=2048,
     )
-    trusted: bool = _trusted()
-    connect_timeout: float = _connect_timeout()
-    request_timeout: float = _request_timeout()
-    read_timeout: float = _read_timeout()
-    retries: int = _retries()
-    retry_time: float = _retry_time()
-    max_transfers: int = _max_transfers()
 
     place_option: ClassVar[str] = "container"
 
@@ -266,22 +215,13 @@ class GCSSettings(ObjectStoreSettings):
         pattern=re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
         words="the name of a bucket",
     )
-    prefix: str | None = _prefix()
     endpoint: str | None = optional_url(
         "URL of the service, where it is not `https://storage.googleapis.com`. With `http` nothing is encrypted."
     )
-    ca_file: Path | None = _ca_file()
     credentials_file: Path | None = optional_path(
         "JSON file of a service account. Unset: what the variables `GOOGLE_APPLICATION_CREDENTIALS` and "
         "`GOOGLE_SERVICE_ACCOUNT` name, then the file of Google's tools, then the account of the machine or pod."
     )
-    trusted: bool = _trusted()
-    connect_timeout: float = _connect_timeout()
-    request_timeout: float = _request_timeout()
-    read_timeout: float = _read_timeout()
-    retries: int = _retries()
-    retry_time: float = _retry_time()
-    max_transfers: int = _max_transfers()
 
     place_option: ClassVar[str] = "bucket"
 
@@ -309,7 +249,6 @@ class SwiftSettings(ObjectStoreSettings):
         pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
         words="the name of a container",
     )
-    prefix: str | None = _prefix()
     auth_url: str | None = optional_url(
         "Where Glare logs in: Keystone's URL, such as `https://keystone.example.org/v3`, or that of TempAuth, such as "
         "`https://swift.example.org/auth/v1.0`."
@@ -336,13 +275,6 @@ class SwiftSettings(ObjectStoreSettings):
         "PEM file of the authorities that the certificates of Keystone and Swift may be of, instead of the well-known "
         "ones."
     )
-    trusted: bool = _trusted()
-    connect_timeout: float = _connect_timeout()
-    request_timeout: float = _request_timeout()
-    read_timeout: float = _read_timeout()
-    retries: int = _retries()
-    retry_time: float = _retry_time()
-    max_transfers: int = _max_transfers()
 
     place_option: ClassVar[str] = "container"
 
