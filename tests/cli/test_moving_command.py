@@ -105,6 +105,7 @@ def test_wrong_words_are_refused(glare: Glare, cli: Cli) -> None:
         (("move", "file", "--to", "second", "--rate", "much"), "[moving] rate is 'much' (on the command line)"),
         (("move", "file", "--to", "second", "--parallel", "0"), "[moving] parallel is '0' (on the command line)"),
         (("check", "nowhere"), "There is no store 'nowhere'"),
+        (("move", "file", "--to", "second", "--type", "imagse"), "did you mean 'images'?"),
         (("show", "nowhere"), "There is no store 'nowhere'"),
     ):
         result = cli("stores", *arguments, *CONFIGURED)

@@ -97,6 +97,7 @@ def test_weights_say_how_often_each_is_chosen() -> None:
         ("[store:filesystem]\nread_only = true\n", ("[store:filesystem] names no store", "older name")),
         (f"{ARCHIVE}[store:b]\ndriver = file\ndirectory = /srv/archive\n", ("[store:b]", "the same place")),
         (f"{ARCHIVE}[store:b]\ndriver = file\ndirectory = /srv\n", ("[store:b]", "'/srv'", "within or around")),
+        (f"{ARCHIVE}[store:Archive]\ndriver = file\ndirectory = /x\n", ("differ in capitals only", "rename one")),
         (f"{COLD}[s3]\nbucket = glare-cold\n", ("[store:cold] bucket is 'glare-cold'", "[s3] is the same place")),
         (f"{COLD}access_key_id = A\n", ("[store:cold] access_key_id is set", "secret_access_key is not")),
         (f"{COLD}max_transfers = 256\n", ("[store:cold] max_transfers is 256", "max_concurrent")),
@@ -136,3 +137,13 @@ def test_what_is_configured_can_be_read_and_secrets_cannot(tmp_path: Path) -> No
     assert found["driver"] == "s3"
     assert found["bucket"] == "glare-cold"
     assert (found["access_key_id"], found["secret_access_key"]) == (HIDDEN, HIDDEN)
+
+
+def test_a_link_to_another_stores_directory_is_that_directory(tmp_path: Path) -> None:
+    """Two stores there would take each other's objects for orphans."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    text = "".join(f"[store:{name}]\ndriver = file\ndirectory = {tmp_path / name}\n" for name in ("one", "two"))
+    (tmp_path / "glare.conf").write_text(text)
+    with pytest.raises(SettingsError, match="the same place"):
+        load(Sources(files=(tmp_path / "glare.conf",), environment=False))

@@ -29,6 +29,7 @@ def drivers_of(settings: Settings) -> Mapping[str, str]:
 
 
 def _problems(settings: Settings) -> Iterator[str]:
+    yield from _alike(settings)
     for name, store in settings.stores.items():
         yield from _of_store(name, store)
     groups = {
@@ -40,6 +41,13 @@ def _problems(settings: Settings) -> Iterator[str]:
     yield from _shared_places(groups)
     yield from _defaults(settings)
     yield from _unchecked(settings)
+
+
+def _alike(settings: Settings) -> Iterator[str]:
+    """Names of groups that differ in capitals only: their options are read as those of one."""
+    for one, other in combinations(settings.stores, 2):
+        if one.casefold() == other.casefold():
+            yield f"[store:{other}] and [store:{one}] differ in capitals only, and are read as one; rename one of them."
 
 
 def _of_store(name: str, store: NamedStoreSettings) -> Iterator[str]:
@@ -134,12 +142,13 @@ def _shared_directories(settings: Settings) -> Iterator[str]:
         for name, store in settings.stores.items()
         if store.directory is not None
     ]
-    for (one, first), (other, second) in combinations(places, 2):
+    for (one, named), (other, other_named) in combinations(places, 2):
+        first, second = named.resolve(), other_named.resolve()  # One may be a link to the other.
         if first.is_relative_to(second) or second.is_relative_to(first):
-            where = "the same place" if first == second else f"the place {str(first)!r} within or around it"
+            where = "the same place" if first == second else f"the place {str(named)!r} within or around it"
             yield (
-                f"{other} is {str(second)!r}, but {one} is {where}; give each store a directory of its own, outside "
-                "of the others."
+                f"{other} is {str(other_named)!r}, but {one} is {where}; give each store a directory of its own, "
+                "outside of the others."
             )
 
 

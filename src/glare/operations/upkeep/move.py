@@ -181,13 +181,15 @@ class Move:
         self._failed_in_row = 0
 
     def run(self) -> Summary:
-        """Do it. Raises `NotFound` and `InvalidParameterValue` for stores that cannot be meant, and what a store raises
-        that fails as a whole: what was moved by then is moved.
+        """Do it. Raises `NotFound` and `InvalidParameterValue` for stores and types that cannot be meant, and what a
+        store raises that fails as a whole: what was moved by then is moved.
         """
         self._require()
         services, wish, summary = self._services, self._wish, self._summary
         with services.db.look() as connection:
             self._all = store_rows.totals(connection, wish.chosen)
+        if wish.chosen.type_name is not None and not self._all[0]:
+            services.types.get(wish.chosen.type_name)  # A misspelt one would have been moved without a word.
         self._note("begun")
         try:
             self._go_round()
