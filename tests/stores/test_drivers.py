@@ -25,7 +25,7 @@ from support.programs.azurite import in_container
 from support.programs.command import environment
 from support.programs.pages import ROOT, blocks_of
 from support.programs.seaweedfs import TIMES, in_bucket
-from support.programs.swift import in_container as in_swift
+from support.programs.swift import in_swift
 
 NOWHERE = "http://127.0.0.1:1"
 PLACES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from glare.stores.base import Store
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.layout import MIB
-from glare.stores.objects.options import AzureOptions, GCSOptions, PlaceOptions
+from glare.stores.objects.options import AzureOptions, GCSOptions, PlaceOptions, SwiftOptions
 from glare.stores.objects.remote import RemoteKeys
 from support.origins.http_relay import HttpRelay
 from support.programs.azurite import uncommitted
@@ -18,6 +19,7 @@ from support.programs.seaweedfs import in_bucket
 
 Options = TypeVar("Options", bound=PlaceOptions)
 
+_PART = re.compile(r"/\d{5}$")
 NAME = "0123456789abcdef0123456789abcdef"
 
 
@@ -55,7 +57,8 @@ def port_of(options: PlaceOptions) -> int:
 
 def elsewhere(options: PlaceOptions) -> PlaceOptions:
     """A bucket of the same server that is not there."""
-    changes: dict[str, Any] = {"container" if isinstance(options, AzureOptions) else "bucket": "glare-tests-other"}
+    option = "container" if isinstance(options, AzureOptions | SwiftOptions) else "bucket"
+    changes: dict[str, Any] = {option: "glare-tests-other"}
     return replace(options, **changes)
 
 
@@ -65,8 +68,16 @@ def keys_in(options: PlaceOptions) -> list[str]:
     return [key for key in keys if key != "glare-store"]
 
 
+def whole_keys_in(options: PlaceOptions) -> list[str]:
+    """The same without parts, which Swift keeps as keys below the key that they make."""
+    return [key for key in keys_in(options) if not _PART.search(key)]
+
+
 def uploads_in(options: PlaceOptions) -> list[str]:
     """The keys of multipart uploads that nobody has ended."""
+    if isinstance(options, SwiftOptions):
+        keys = keys_in(options)
+        return sorted({_PART.sub("", key) for key in keys if _PART.search(key)} - set(keys))
     if isinstance(options, AzureOptions):
         return uncommitted(options)
     if isinstance(options, GCSOptions):

@@ -12,10 +12,11 @@ from support.origins.http_relay import HttpRelay
 from support.programs.azurite import Azurite, in_container
 from support.programs.google import Google, in_google
 from support.programs.seaweedfs import BUCKET, SeaweedFS, in_bucket
+from support.programs.swift import Swift, in_swift
 from support.stores import port_of
 
 
-@pytest.fixture(params=["s3", "azure", "gcs"])
+@pytest.fixture(params=["s3", "azure", "gcs", "swift"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each store that a test is about: all, where it does not say which."""
     name: str = request.param
@@ -32,6 +33,9 @@ def bucket(kind: str, request: pytest.FixtureRequest) -> PlaceOptions:
     if kind == "gcs":
         google: Google = request.getfixturevalue("google")
         return in_google(google, prefix=prefix)
+    if kind == "swift":
+        swift: Swift = request.getfixturevalue("swift")
+        return in_swift(swift.auth_url, prefix=prefix)
     seaweedfs: SeaweedFS = request.getfixturevalue("seaweedfs")
     return in_bucket(BUCKET, seaweedfs.endpoint, prefix=prefix)
 

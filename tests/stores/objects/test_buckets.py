@@ -1,4 +1,4 @@
-"""Stores in S3, by SeaweedFS, and in Azure Blob Storage, by Azurite: the suite of every store, and what is special to
+"""Stores in S3, Azure, Google Cloud Storage and Swift: the suite of every store, and what is special to
 buckets.
 """
 
@@ -22,9 +22,11 @@ from environments import TOOLS
 from glare.errors import StoreMistaken, Unavailable
 from glare.stores.base import Store
 from glare.stores.conformance import StoreConformance
+from glare.stores.objects.bucket import Bucket
 from glare.stores.objects.driver import ObjectStoreDriver
 from glare.stores.objects.layout import LEAST_PART, MIB, MOST_PARTS, RECORD_SIZE, SMALL, Plan, Record
 from glare.stores.objects.options import PlaceOptions
+from glare.stores.objects.swift.container import Container, LargeObject
 from support.origins.http_relay import HttpRelay
 from support.programs.command import TESTS, environment
 from support.stores import (
@@ -39,6 +41,7 @@ from support.stores import (
     put,
     store_in,
     uploads_in,
+    whole_keys_in,
 )
 
 
@@ -47,16 +50,26 @@ def left_by_a_dead_writer(options: PlaceOptions, name: str, size: int) -> None:
     writer = driver_of(options).create(name, None)
     for _ in range(size // MIB):
         writer.write(secrets.token_bytes(MIB))
+    if isinstance(writer._writing, LargeObject):
+        writer._writing._pool.shutdown()  # What it has begun to send arrives.
     # The library aborts nothing where its file is let go of, as it would be by a process that dies.
     del writer
     gc.collect()
 
 
+def parts_at_most(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let keys have so many parts, in whatever store."""
+    for keys in (Bucket, Container):
+        monkeypatch.setattr(keys, "most_parts", number)
+
+
 UPLOADING = """
 import sys
 from dataclasses import replace
+from functools import partial
 from support.programs.azurite import in_container
 from support.programs.seaweedfs import in_bucket
+from support.programs.swift import in_swift
 from support.stores import store_in
 
 def memory(of):
@@ -64,7 +77,8 @@ def memory(of):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(of))
 
 kind, endpoint, prefix = sys.argv[1:]
-made = in_container(endpoint) if kind == "azure" else in_bucket("glare-tests", endpoint)
+makers = {"azure": in_container, "s3": partial(in_bucket, "glare-tests"), "swift": in_swift}
+made = makers[kind](endpoint)
 store = store_in(replace(made, prefix=prefix))
 piece = bytes(range(256)) * 4096
 for name, pieces in (("abcdef01", 1), ("abcdef02", 120)):
@@ -84,8 +98,9 @@ class TestBuckets(StoreConformance):
     knows_free_space: ClassVar[bool] = False
 
     @pytest.fixture(autouse=True)
-    def _bucket(self, bucket: PlaceOptions) -> None:
+    def _bucket(self, bucket: PlaceOptions, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.options = bucket
+        monkeypatch.setattr(TestBuckets, "one_winner", kind != "swift")
 
     def make_store(self, tmp_path: Path) -> Store:
         return store_in(self.options)
@@ -130,12 +145,12 @@ def test_parts_hold_what_a_store_can_have() -> None:
 
 def test_an_object_of_many_keys_is_one_object(bucket: PlaceOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than one key may be goes on in the next one, and is read across them."""
-    monkeypatch.setattr("glare.stores.objects.bucket.Bucket.most_parts", 2)
+    parts_at_most(2, monkeypatch)
     store = store_in(bucket)
     for size in (2 * SMALL, 4 * SMALL, 4 * SMALL + 1):
         data = secrets.token_bytes(size)
         put(store, NAME, data, announced=False)
-        assert len([key for key in keys_in(bucket) if key.startswith("data/")]) == -(-size // (2 * SMALL))
+        assert len([key for key in whole_keys_in(bucket) if key.startswith("data/")]) == -(-size // (2 * SMALL))
         assert got(store_in(bucket), NAME) == data
         assert got(store, NAME, 2 * SMALL - 5, 10) == data[2 * SMALL - 5 : 2 * SMALL + 5]
         assert got(store, NAME, size - 1) == data[-1:]
@@ -175,10 +190,10 @@ def test_what_a_dead_writer_left_is_swept(bucket: PlaceOptions, kind: str) -> No
 
 def test_segments_of_a_dead_writer_are_swept(bucket: PlaceOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that are whole."""
-    monkeypatch.setattr("glare.stores.objects.bucket.Bucket.most_parts", 1)
+    parts_at_most(1, monkeypatch)
     store = store_in(bucket)
     left_by_a_dead_writer(bucket, NAME, SMALL + 4 * MIB)
-    assert [key.partition("/")[0] for key in keys_in(bucket)] == ["data", "unfinished"]
+    assert [key.partition("/")[0] for key in whole_keys_in(bucket)] == ["data", "unfinished"]
     assert store.sweep_temporaries(0) == 1
     assert keys_in(bucket) == []
     assert uploads_in(bucket) == []
@@ -189,7 +204,7 @@ def test_a_note_that_outlived_its_writer_takes_nothing_along(bucket: PlaceOption
     store = store_in(bucket)
     data = secrets.token_bytes(SMALL + 1)
     put(store, NAME, data)
-    (key,) = [key for key in keys_in(bucket) if key.startswith("data/")]
+    (key,) = [key for key in whole_keys_in(bucket) if key.startswith("data/")]
     writer = key.split("/")[2]
     bucket_of(bucket).note(f"{bucket.prefix}unfinished/{NAME}.{writer}")
     assert store.sweep_temporaries(0) == 0
@@ -277,6 +292,8 @@ def test_another_stores_bucket_is_refused(bucket: PlaceOptions) -> None:
         put(other, NAME, b"x")
 
 
+# Swift would name its account by a URL without TLS behind the relay; see its own tests.
+@pytest.mark.parametrize("kind", ["s3", "azure", "gcs"], indirect=True)
 def test_the_authorities_of_a_store_are_those_that_are_named(bucket: PlaceOptions, tmp_path: Path) -> None:
     """A store with a certificate of an authority of one's own is trusted where that is named, and nowhere else."""
     authority = trustme.CA()
@@ -295,7 +312,7 @@ def test_the_authorities_of_a_store_are_those_that_are_named(bucket: PlaceOption
         store_in(replace(options, ca_file=tmp_path / "none.pem"))
 
 
-@pytest.mark.parametrize("kind", ["s3", "azure"], indirect=True)
+@pytest.mark.parametrize("kind", ["s3", "azure", "swift"], indirect=True)
 def test_an_upload_takes_less_than_32_mb(bucket: PlaceOptions, kind: str) -> None:
     """Whatever its size, in a process that has written a small object before: parts are all that is in memory."""
     assert bucket.endpoint is not None

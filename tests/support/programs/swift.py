@@ -15,7 +15,7 @@ from environments import NoEnvironmentError
 from glare.stores.objects.options import SwiftOptions, Times
 from swift_server import READER, SECRET, USER, Swift
 
-__all__ = ["CONTAINER", "READER", "SECRET", "USER", "Swift", "in_container", "running_swift"]
+__all__ = ["CONTAINER", "READER", "SECRET", "USER", "Swift", "in_swift", "running_swift"]
 
 CONTAINER: Final = "glare-tests"
 """The container of all tests, which have prefixes of their own in it."""
@@ -41,7 +41,7 @@ def running_swift(folder: Path, authtoken: str | None = None) -> Iterator[Swift]
         yield server
 
 
-def in_container(auth_url: str, **changes: Any) -> SwiftOptions:
+def in_swift(auth_url: str, **changes: Any) -> SwiftOptions:
     """Options for the container of the server at which one logs in there, changed where a test says so."""
     options = SwiftOptions(
         container=CONTAINER,

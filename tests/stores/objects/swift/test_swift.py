@@ -1,39 +1,35 @@
-"""Stores in Swift, by a real one: the suite of every store, what is special to Swift, and the service with it."""
+"""What is special to Swift, a real one, and the service with it; what it shares with other stores is beside this."""
 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
-import subprocess
-import sys
+import ssl
 import threading
 import traceback
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
+import trustme
 
-from environments import TOOLS
-from glare.errors import StoreFailed, StoreMistaken, Unavailable
+from glare.errors import StoreFailed, Unavailable
 from glare.operations.upkeep import sweep
 from glare.stores.base import Store
-from glare.stores.conformance import StoreConformance
-from glare.stores.contract import ObjectFailed
 from glare.stores.objects.layout import MIB, SMALL
 from glare.stores.objects.options import SwiftOptions
-from glare.stores.objects.remote import Broken, RemoteKeys
-from glare.stores.objects.swift import make_driver, survey
+from glare.stores.objects.remote import Broken
+from glare.stores.objects.swift import survey
 from support.conversation import eventually
-from support.origins.http_relay import HttpRelay, Request, Spoiled, flipped
-from support.programs.command import TESTS, environment
+from support.origins.http_relay import HttpRelay, Spoiled, flipped
 from support.programs.keystone import Keystone
-from support.programs.swift import CONTAINER, READER, SECRET, Swift, in_container, running_swift
+from support.programs.swift import CONTAINER, READER, SECRET, Swift, in_swift, running_swift
 from support.service import Glare, Json, running
-from support.stores import NAME, got, put
+from support.spoiled_stores import Times, completes, makes_object, reads, sends_part
+from support.stores import NAME, bucket_of, driver_of, got, keys_in, put, store_in
 
 LARGE = SMALL + 4 * MIB
 
@@ -41,38 +37,7 @@ LARGE = SMALL + 4 * MIB
 @pytest.fixture
 def container(swift: Swift) -> SwiftOptions:
     """Options for a part of the server's container that is the test's own, and empty."""
-    return in_container(swift.auth_url, prefix=f"test-{uuid.uuid4().hex[:12]}/")
-
-
-def store_in(options: SwiftOptions, recorded: str | None = None) -> Store:
-    """A store over a container, initialised."""
-    store = Store(make_driver(options, "swift", lambda: recorded), remote=True)
-    store.initialise()
-    return store
-
-
-def keys_of(options: SwiftOptions) -> RemoteKeys:
-    """The keys below such a store."""
-    return make_driver(options, "swift", lambda: None)._bucket
-
-
-def keys_in(options: SwiftOptions) -> list[str]:
-    """The keys of the store's part of the container, without the prefix and the marker."""
-    keys = [found.key.removeprefix(options.prefix) for found in keys_of(options).listed(options.prefix.rstrip("/"))]
-    return [key for key in keys if key != "glare-store"]
-
-
-class TestSwift(StoreConformance):
-    serves_files: ClassVar[bool] = False
-    knows_free_space: ClassVar[bool] = False
-    one_winner: ClassVar[bool] = False
-
-    @pytest.fixture(autouse=True)
-    def _container(self, container: SwiftOptions) -> None:
-        self.options = container
-
-    def make_store(self, tmp_path: Path) -> Store:
-        return store_in(self.options)
+    return in_swift(swift.auth_url, prefix=f"test-{uuid.uuid4().hex[:12]}/")
 
 
 @pytest.fixture
@@ -85,59 +50,6 @@ def relay(swift: Swift) -> Iterator[HttpRelay]:
 def behind(container: SwiftOptions, relay: HttpRelay) -> SwiftOptions:
     """The same container through a relay, which spoils nothing yet: Swift names the address that it was asked at."""
     return replace(container, endpoint=f"{relay.endpoint}/auth/v1.0")
-
-
-def makes_object(request: Request) -> bool:
-    return request.method == "PUT" and "/objects/" in request.path
-
-
-def sends_part(request: Request) -> bool:
-    return request.method == "PUT" and "/data/" in request.path and "multipart-manifest" not in request.path
-
-
-def completes(request: Request) -> bool:
-    return request.method == "PUT" and "multipart-manifest=put" in request.path
-
-
-def notes(request: Request) -> bool:
-    return request.method == "PUT" and "/unfinished/" in request.path
-
-
-def reads(request: Request) -> bool:
-    return request.method == "GET" and ("/objects/" in request.path or "/data/" in request.path)
-
-
-class Times:
-    """Spoils the requests that match, the first `most` of them."""
-
-    def __init__(self, matches: Any, spoiled: Spoiled, most: int = 1_000_000) -> None:
-        self._matches = matches
-        self._spoiled = spoiled
-        self._left = most
-        self.spoiled = 0
-
-    def __call__(self, request: Request) -> Spoiled | None:
-        if not self._matches(request) or not self._left:
-            return None
-        self._left -= 1
-        self.spoiled += 1
-        return self._spoiled
-
-
-FAULTS = {"503": Spoiled(status=503), "500 and lost": Spoiled(status=500, lost=True), "cut": Spoiled(cut=0)}
-REQUESTS = [(makes_object, 100), (makes_object, LARGE), (sends_part, LARGE), (completes, LARGE), (notes, LARGE)]
-
-
-def test_a_small_object_costs_one_request_to_write_and_one_to_read(behind: SwiftOptions, relay: HttpRelay) -> None:
-    """4 KiB are one PUT and one GET; nothing is asked beside them."""
-    store = store_in(behind)
-    store.check()
-    relay.seen()
-    data = secrets.token_bytes(4096)
-    put(store, NAME, data)
-    assert [line.split()[0] for line in relay.seen()] == ["PUT"]
-    assert got(store, NAME) == data
-    assert [line.split()[0] for line in relay.seen()] == ["GET"]
 
 
 def test_every_request_that_writes_says_what_must_arrive(behind: SwiftOptions, relay: HttpRelay) -> None:
@@ -168,19 +80,6 @@ def test_a_large_object_is_made_of_parts_and_goes_with_them(container: SwiftOpti
     assert keys_in(container) == []
 
 
-def test_an_object_of_several_manifests_is_one_object(container: SwiftOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is larger than a manifest may be goes on in the next one."""
-    monkeypatch.setattr("glare.stores.objects.swift.container.Container.most_parts", 1)
-    store = store_in(container)
-    data = secrets.token_bytes(2 * SMALL + 5)
-    put(store, NAME, data, announced=False)
-    assert len([key for key in keys_in(container) if key.startswith("data/") and key.count("/") == 3]) == 3
-    assert got(store_in(container), NAME) == data
-    assert got(store, NAME, SMALL - 5, 10) == data[SMALL - 5 : SMALL + 5]
-    assert store.delete(NAME)
-    assert keys_in(container) == []
-
-
 def test_an_upload_that_is_cancelled_leaves_nothing(container: SwiftOptions) -> None:
     """Neither parts nor the note of its writer, and nobody could see any of it."""
     store = store_in(container)
@@ -192,71 +91,6 @@ def test_an_upload_that_is_cancelled_leaves_nothing(container: SwiftOptions) -> 
     assert keys_in(container) == []
 
 
-def test_what_a_dead_writer_left_is_swept(container: SwiftOptions) -> None:
-    """Parts without a manifest, and the note of their writer, go once they are old enough; others stay."""
-    store = store_in(container)
-    kept = secrets.token_bytes(LARGE)
-    put(store, "abcdef01", kept)
-    before = keys_in(container)
-    for name in (NAME, "abcdef01"):
-        writer = make_driver(container, "swift", lambda: None).create(name, None)
-        for _ in range(20):
-            writer.write(secrets.token_bytes(MIB))
-        assert writer._writing is not None
-        writer._writing._pool.shutdown()  # type: ignore[attr-defined]  # it is Swift's
-    assert len(keys_in(container)) > len(before)
-    assert store.sweep_temporaries(3600) == 0
-    assert store.sweep_temporaries(0) == 2
-    assert keys_in(container) == before
-    assert got(store, "abcdef01") == kept
-
-
-@pytest.mark.parametrize(
-    ("matches", "size", "fault"),
-    [pytest.param(matches, size, name, id=f"{matches.__name__}-{size}-{name}") for matches, size in REQUESTS
-     for name in FAULTS],
-)  # fmt: skip
-def test_a_request_that_fails_for_a_while_is_repeated(
-    behind: SwiftOptions, relay: HttpRelay, fault: str, matches: Any, size: int
-) -> None:
-    """One 503, one answer that is lost, one connection that breaks before the answer: the object is stored once, whole,
-    and nothing is left beside it.
-    """
-    store = store_in(behind)
-    data = secrets.token_bytes(size)
-    once = relay.spoil = Times(matches, FAULTS[fault], 1)
-    put(store, NAME, data)
-    assert once.spoiled == 1
-    assert got(store, NAME) == data
-    assert [(entry.name, entry.size) for entry in store.entries()] == [(NAME, size)]
-    assert len(keys_in(behind)) == (1 if size == 100 else 5)
-
-
-@pytest.mark.parametrize(("matches", "size"), REQUESTS, ids=lambda one: getattr(one, "__name__", str(one)))
-def test_a_store_that_goes_on_failing_is_said_and_leaves_nothing(
-    behind: SwiftOptions, relay: HttpRelay, matches: Any, size: int
-) -> None:
-    """After the last try the upload fails as the store's fault; no key of it is left."""
-    store = store_in(behind)
-    fault = relay.spoil = Times(matches, Spoiled(status=503))
-    with pytest.raises(Unavailable, match="503"):
-        put(store, NAME, secrets.token_bytes(size))
-    assert fault.spoiled >= 1 + behind.times.retries
-    assert keys_in(behind) == []
-
-
-@pytest.mark.parametrize(("matches", "size"), REQUESTS[:3], ids=lambda one: getattr(one, "__name__", str(one)))
-def test_an_object_whose_last_answers_are_all_lost_is_not_there(
-    behind: SwiftOptions, relay: HttpRelay, matches: Any, size: int
-) -> None:
-    """Where nobody knows whether it was made, it is taken back before the error arrives."""
-    store = store_in(behind)
-    relay.spoil = Times(matches, Spoiled(status=500, lost=True))
-    with pytest.raises(Unavailable):
-        put(store, NAME, secrets.token_bytes(size))
-    assert keys_in(behind) == []
-
-
 def test_a_manifest_whose_answers_are_all_lost_is_there(behind: SwiftOptions, relay: HttpRelay) -> None:
     """What Swift has of it is looked at, and is whole."""
     store = store_in(behind)
@@ -266,37 +100,33 @@ def test_a_manifest_whose_answers_are_all_lost_is_there(behind: SwiftOptions, re
     assert got(store, NAME) == data
 
 
-@pytest.mark.parametrize(("matches", "size"), REQUESTS[:4], ids=lambda one: getattr(one, "__name__", str(one)))
-def test_bytes_that_change_on_their_way_are_refused_by_swift(
-    behind: SwiftOptions, relay: HttpRelay, matches: Any, size: int
-) -> None:
-    """A bit that flips on the way meets the checksum there: nothing is stored."""
+def test_a_manifest_that_changes_on_its_way_is_refused_by_swift(behind: SwiftOptions, relay: HttpRelay) -> None:
+    """A bit that flips there makes it another list of parts, and nothing is stored."""
     store = store_in(behind)
-    relay.spoil = Times(matches, Spoiled(before=flipped(50)))
+    relay.spoil = Times(completes, Spoiled(before=flipped(50)))
     with pytest.raises((StoreFailed, Unavailable)):
-        put(store, NAME, secrets.token_bytes(size))
+        put(store, NAME, secrets.token_bytes(LARGE))
     assert keys_in(behind) == []
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_a_download_goes_on_where_it_broke_off(behind: SwiftOptions, relay: HttpRelay, size: int) -> None:
-    """Connections that break in the middle cost requests and no byte."""
-    store = store_in(behind)
-    data = secrets.token_bytes(size)
-    put(store, NAME, data)
-    fault = relay.spoil = Times(reads, Spoiled(cut=2 * MIB + 17))
-    assert got(store, NAME) == data
-    assert fault.spoiled >= size // (2 * MIB + 17)
-
-
-def test_a_download_that_brings_nothing_more_is_given_up(behind: SwiftOptions, relay: HttpRelay) -> None:
-    """A store that breaks off at the same byte again and again does not deliver its object, which is what is said."""
-    store = store_in(behind)
-    put(store, NAME, secrets.token_bytes(SMALL))
-    fault = relay.spoil = Times(reads, Spoiled(cut=0))
-    with pytest.raises((ObjectFailed, Unavailable)):
-        got(store, NAME)
-    assert fault.spoiled < 40
+def test_authorities_of_a_login_are_those_that_are_named(container: SwiftOptions, swift: Swift, tmp_path: Path) -> None:
+    """Where its own authority is named, Glare logs in over TLS, and nowhere else."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    named = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(named))
+    times = replace(container.times, retries=0)
+    with HttpRelay(swift.port, tls=context) as front:
+        options = replace(container, endpoint=f"{front.endpoint}/auth/v1.0", times=times)
+        with pytest.raises(Unavailable, match="certificate is not trusted"):
+            store_in(options)
+        assert front.requests == []
+        with pytest.raises(Unavailable, match="no answer"):  # Swift names its account without TLS.
+            store_in(replace(options, ca_file=named))
+        assert [request.path for request in front.requests] == ["/auth/v1.0"]
+    with pytest.raises(Unavailable, match="ca_file"):
+        store_in(replace(options, ca_file=tmp_path / "none.pem"))
 
 
 def test_a_token_that_has_ended_is_exchanged(behind: SwiftOptions, relay: HttpRelay, swift: Swift) -> None:
@@ -319,7 +149,7 @@ def test_a_silent_swift_is_waited_for_only_so_long(container: SwiftOptions, rela
     times = replace(container.times, request=0.5, stall=0.5, retries=1)
     hasty = replace(container, endpoint=f"{relay.endpoint}/auth/v1.0", times=times)
     store = store_in(hasty)
-    for muted in (store, Store(make_driver(hasty, "swift", lambda: None), remote=True)):
+    for muted in (store, Store(driver_of(hasty), remote=True)):
         relay.spoil = Times(lambda _: True, Spoiled(delay=30))
         for call in (lambda s=muted: put(s, "abcdef01", b"x"), lambda s=muted: got(s, NAME), muted.check):
             with pytest.raises(Unavailable, match="out of reach"):
@@ -380,63 +210,15 @@ def test_what_comes_in_drops_is_not_waited_for(behind: SwiftOptions, relay: Http
     put(store_in(options), NAME, b"bytes")
     relay.spoil = Times(lambda request: request.method == "GET" and "/auth/" not in request.path, Spoiled(drip=0.3))
     with pytest.raises(Unavailable, match="whole"):
-        list(keys_of(options).listed(options.prefix.rstrip("/")))
+        list(bucket_of(options).listed(options.prefix.rstrip("/")))
     with pytest.raises(Broken, match="too long"):
-        keys_of(options).read(f"{options.prefix}glare-store")
-
-
-def replaces(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """As a store answers that takes no notice of If-None-Match."""
-    if b" 412 " not in head.partition(b"\r\n")[0]:
-        return head, body
-    return b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", b""
-
-
-def shifts_ranges(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """As a store answers that has other bytes there."""
-    return flipped(0)(head, body) if b" 206 " in head.partition(b"\r\n")[0] else (head, body)
-
-
-@pytest.mark.parametrize(("lie", "why"), [(replaces, "If-None-Match"), (shifts_ranges, "another range")])
-def test_a_store_without_what_is_needed_is_refused(behind: SwiftOptions, relay: HttpRelay, lie: Any, why: str) -> None:
-    """Before a byte is kept there, with what it does wrong."""
-    relay.spoil = Times(lambda _: True, Spoiled(after=lie))
-    with pytest.raises(Unavailable, match=why):
-        store_in(behind)
-
-
-def test_a_container_that_is_not_there_loses_no_object(container: SwiftOptions) -> None:
-    """Where the container is missing, nothing counts as missing or as deleted, and nothing is made."""
-    store = store_in(container)
-    put(store, NAME, b"bytes")
-    driver: Any = store._driver
-    driver._bucket = keys_of(replace(container, container="glare-tests-other"))
-    for call in (
-        lambda: store.delete(NAME),
-        lambda: store.size(NAME),
-        lambda: got(store, NAME),
-        lambda: put(store, "abcdef01", b"x"),
-        lambda: put(store, "abcdef01", bytes(SMALL + 1)),
-        store.check,
-        lambda: list(store.entries()),
-    ):
-        with pytest.raises(Unavailable):
-            call()
-
-
-def test_another_stores_container_is_refused(container: SwiftOptions) -> None:
-    """The identity that the database knows is the one of the container."""
-    store = store_in(container)
-    assert store_in(container, recorded=store.identity()).identity() == store.identity()
-    other = Store(make_driver(container, "swift", lambda: "another"))
-    with pytest.raises(StoreMistaken):
-        put(other, NAME, b"x")
+        bucket_of(options).read(f"{options.prefix}glare-store")
 
 
 def test_who_may_not_write_is_told(container: SwiftOptions) -> None:
     """A user of the account without the right to write reads, and is refused the rest by name."""
     put(store_in(container), NAME, b"bytes")
-    reader = Store(make_driver(replace(container, username=READER), "swift", lambda: None))
+    reader = Store(driver_of(replace(container, username=READER)))
     assert got(reader, NAME) == b"bytes"
     for call in (
         lambda: put(reader, "abcdef01", b"x"),
@@ -536,46 +318,7 @@ def test_a_check_of_the_configuration_asks_the_container(container: SwiftOptions
     for changes, told in wrong:
         [problem] = survey(replace(container, **changes), "swift").problems
         assert told in problem
-    assert list(keys_of(container).listed(container.prefix.rstrip("/"))) == []
-
-
-def test_an_upload_to_swift_takes_less_than_32_mb(container: SwiftOptions) -> None:
-    """Whatever its size, in a process that has written a small object before: parts are all that is in memory."""
-    ended = subprocess.run(
-        [sys.executable, "-c", UPLOADING, container.endpoint or "", container.prefix],
-        env=environment() | {"PYTHONPATH": os.pathsep.join(map(str, (TESTS, TOOLS)))},
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert 8 * MIB < int(ended.stdout) < 32_000_000
-
-
-UPLOADING = """
-import sys
-from glare.stores.base import Store
-from glare.stores.objects.swift import make_driver
-from support.programs.swift import in_container
-
-def memory(of):
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(of))
-
-store = Store(make_driver(in_container(sys.argv[1], prefix=sys.argv[2]), "swift", lambda: None), remote=True)
-store.initialise()
-piece = bytes(range(256)) * 4096
-for name, pieces in (("abcdef01", 1), ("abcdef02", 120)):
-    open("/proc/self/clear_refs", "w").write("5")
-    before = memory("VmRSS")
-    with store.create(name) as writer:
-        for _ in range(pieces):
-            writer.write(piece)
-        writer.commit()
-print(memory("VmHWM") - before)
-"""
-"""Prints how many bytes of memory the upload of 120 MiB has taken at most."""
+    assert list(bucket_of(container).listed(container.prefix.rstrip("/"))) == []
 
 
 @pytest.fixture(scope="module")
@@ -588,7 +331,7 @@ def in_cloud(keystone: Keystone, tmp_path_factory: pytest.TempPathFactory) -> It
         keystone.offer(f"{server.endpoint}/v1/AUTH_%(project_id)s", "object-store", "swift")
         server.make_container_with(keystone.token_of(member, project), f"AUTH_{project}", CONTAINER)
         yield (
-            in_container(
+            in_swift(
                 keystone.url,
                 auth_version=3,
                 username=member.name,
